@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Placeholder docs, replaced before the first release.
+
+pub mod transport;
