@@ -1,0 +1,93 @@
+//! The text mode of gRPC-Web: the body in base64.
+//!
+//! gRPC-Web, "Text-encoded (response) streams": "the implementation may send base64-encoded "chunks" with
+//! potential padding whenever the runtime needs to flush a byte buffer". So a body is many base64 texts in
+//! a row, each padded, and where one ends has nothing to do with messages or network reads.
+
+use base64::{
+    Engine,
+    engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+
+/// The text is not base64, or it is cut short.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("body is not valid base64")]
+pub(crate) struct InvalidBase64;
+
+/// Turns base64 text, cut anywhere and padded after any group, into bytes.
+///
+/// It holds at most three characters between calls.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// The start of a group of four characters.
+    partial: [u8; 3],
+    len: usize,
+}
+
+impl Decoder {
+    /// The bytes of all groups that `chunk` completes.
+    ///
+    /// After an error the decoder is of no further use.
+    pub(crate) fn decode(&mut self, mut chunk: Bytes) -> Result<Bytes, InvalidBase64> {
+        let mut output = Vec::with_capacity((self.len + chunk.len()) / 4 * 3);
+        if self.len > 0 {
+            let missing = 4 - self.len;
+            if chunk.len() < missing {
+                self.keep(&chunk);
+                return Ok(Bytes::new());
+            }
+            let mut group = [0; 4];
+            group[..self.len].copy_from_slice(&self.partial[..self.len]);
+            group[self.len..].copy_from_slice(&chunk.split_to(missing));
+            self.len = 0;
+            decode_groups(&group, &mut output)?;
+        }
+        let whole = chunk.len() / 4 * 4;
+        decode_groups(&chunk[..whole], &mut output)?;
+        self.keep(&chunk[whole..]);
+        Ok(output.into())
+    }
+
+    /// Checks that the text ended with a whole group.
+    ///
+    /// Padding is required: without it a body cut short could pass for a whole one.
+    pub(crate) fn finish(&self) -> Result<(), InvalidBase64> {
+        if self.len == 0 {
+            Ok(())
+        } else {
+            Err(InvalidBase64)
+        }
+    }
+
+    /// `characters` do not complete a group.
+    fn keep(&mut self, characters: &[u8]) {
+        self.partial[self.len..][..characters.len()].copy_from_slice(characters);
+        self.len += characters.len();
+    }
+}
+
+/// One padded base64 text.
+pub(crate) fn encode(data: &[u8]) -> Bytes {
+    ENGINE.encode(data).into()
+}
+
+/// Padding is needed to see where a text ends. Bits that no byte needs are ignored, as peers do.
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Decodes whole groups: text up to each padded group in one go.
+fn decode_groups(mut text: &[u8], output: &mut Vec<u8>) -> Result<(), InvalidBase64> {
+    while !text.is_empty() {
+        let end = match text.iter().position(|&character| character == b'=') {
+            Some(padding) => (padding / 4 + 1) * 4,
+            None => text.len(),
+        };
+        let (head, tail) = text.split_at_checked(end).ok_or(InvalidBase64)?;
+        ENGINE.decode_vec(head, output).map_err(|_| InvalidBase64)?;
+        text = tail;
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+use super::*;
+
+#[test]
+fn names_are_checked() {
+    assert!(check_name("gzip").is_ok());
+}

@@ -1,0 +1,250 @@
+//! Metadata: helpers on [`http::HeaderMap`].
+//!
+//! Metadata is a plain [`HeaderMap`], in all three protocols and in both directions. The rules that the map
+//! does not know are these:
+//!
+//! - Names are `0-9 a-z _ - .`; text values are printable ASCII. Everything else goes into a *binary*
+//!   value, whose name ends in `-bin`: [`insert_binary`], [`append_binary`], [`get_binary`],
+//!   [`get_all_binary`].
+//! - Names for which [`is_reserved`] holds belong to HTTP or to a protocol. They are left out when user
+//!   metadata is sent.
+//! - A map holds some 24,000 values. What the helpers here would add past that is left out, too.
+//!
+//! ```
+//! use connect_proto::metadata;
+//! use http::HeaderMap;
+//!
+//! let mut headers = HeaderMap::new();
+//! headers.insert("tenant", "acme".parse()?);
+//! metadata::insert_binary(&mut headers, "trace-bin", b"\x00\xff")?;
+//! assert_eq!(headers["trace-bin"], "AP8");
+//! assert_eq!(metadata::get_binary(&headers, "trace-bin")?.unwrap(), b"\x00\xff".as_slice());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use base64::{
+    Engine,
+    engine::{
+        DecodePaddingMode,
+        general_purpose::{GeneralPurpose, GeneralPurposeConfig},
+    },
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::Error;
+
+/// The value of a `-bin` header for these bytes: base64 without padding.
+///
+/// gRPC, "Requests": implementations "MUST accept padded and un-padded values and should emit un-padded
+/// values". Connect, "Unary-Request", says the same.
+#[must_use]
+pub fn encode_binary(value: &[u8]) -> HeaderValue {
+    // Base64 has only characters that a header may have, so the fallback is never taken.
+    HeaderValue::try_from(BASE64.encode(value)).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The bytes in the value of a `-bin` header, padded or not.
+///
+/// There can be several: gRPC, "Requests": "Implementations must split Binary-Headers on "," before
+/// decoding the Base64-encoded values". An empty part is an empty value.
+///
+/// # Errors
+///
+/// [`Code::InvalidArgument`](crate::Code::InvalidArgument) when a part is not base64.
+pub fn decode_binary(value: &HeaderValue) -> Result<Vec<Bytes>, Error> {
+    binary_parts(value).collect()
+}
+
+/// Sets the metadata of this name to one binary value.
+///
+/// # Errors
+///
+/// [`Code::Internal`](crate::Code::Internal) when `name` is not a header name that ends in `-bin`, or the
+/// map is full: the program is at fault, not its peer.
+pub fn insert_binary<N>(map: &mut HeaderMap, name: N, value: &[u8]) -> Result<(), Error>
+where
+    N: TryInto<HeaderName>,
+{
+    let name = binary_name(name)?;
+    map.try_insert(name, encode_binary(value))
+        .map_err(|_| Error::internal("too much metadata"))?;
+    Ok(())
+}
+
+/// Adds a binary value to those that the metadata of this name has.
+///
+/// # Errors
+///
+/// As [`insert_binary`].
+pub fn append_binary<N>(map: &mut HeaderMap, name: N, value: &[u8]) -> Result<(), Error>
+where
+    N: TryInto<HeaderName>,
+{
+    let name = binary_name(name)?;
+    map.try_append(name, encode_binary(value))
+        .map_err(|_| Error::internal("too much metadata"))?;
+    Ok(())
+}
+
+/// The first binary value of this name.
+///
+/// # Errors
+///
+/// [`Code::Internal`](crate::Code::Internal) when `name` is not a header name that ends in `-bin`,
+/// [`Code::InvalidArgument`](crate::Code::InvalidArgument) when the value is not base64.
+pub fn get_binary<N>(map: &HeaderMap, name: N) -> Result<Option<Bytes>, Error>
+where
+    N: TryInto<HeaderName>,
+{
+    let name = binary_name(name)?;
+    map.get(name)
+        .and_then(|value| binary_parts(value).next())
+        .transpose()
+}
+
+/// All binary values of this name, in order.
+///
+/// # Errors
+///
+/// As [`get_binary`].
+pub fn get_all_binary<N>(map: &HeaderMap, name: N) -> Result<Vec<Bytes>, Error>
+where
+    N: TryInto<HeaderName>,
+{
+    let name = binary_name(name)?;
+    map.get_all(name).iter().flat_map(binary_parts).collect()
+}
+
+/// Whether a name belongs to HTTP or to one of the three protocols, and so cannot be user metadata.
+///
+/// That is what describes the body or the connection (`content-type`, `content-length`, `te`, `host` …)
+/// and every name that starts with `connect-` or `grpc-`, which Connect ("Unary-Request") and gRPC
+/// ("Requests") keep for themselves. Free are the four of those that gRPC's own tracing and retries
+/// carry as metadata: `grpc-trace-bin`, `grpc-tags-bin`, `grpc-previous-rpc-attempts` and
+/// `grpc-retry-pushback-ms`; and `user-agent`, which a user may choose.
+#[must_use]
+pub fn is_reserved(name: &HeaderName) -> bool {
+    const OF_HTTP: [HeaderName; 12] = [
+        header::ACCEPT_ENCODING,
+        header::CONNECTION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::EXPECT,
+        header::HOST,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+    ];
+    const FREE: [&str; 4] = [
+        "grpc-previous-rpc-attempts",
+        "grpc-retry-pushback-ms",
+        "grpc-tags-bin",
+        "grpc-trace-bin",
+    ];
+
+    let text = name.as_str();
+    match text.as_bytes() {
+        [b'c', b'o', b'n', b'n', b'e', b'c', b't', b'-', ..] => true,
+        [b'g', b'r', b'p', b'c', b'-', ..] => !FREE.contains(&text),
+        _ => OF_HTTP.contains(name) || text == "proxy-connection",
+    }
+}
+
+/// Adds user metadata to a head or to trailers; reserved names are left out.
+pub(crate) fn append_custom(to: &mut HeaderMap, from: HeaderMap) {
+    for_each(from, |name, value| {
+        if !is_reserved(name) {
+            let _ = to.try_append(name, value);
+        }
+    });
+}
+
+/// Adds trailing metadata to a head, as Connect's unary responses carry it.
+///
+/// Connect, "Unary-Response": "Implementations must transparently prefix trailing metadata keys with
+/// "trailer-" when writing data to the wire and strip the prefix when reading".
+pub(crate) fn append_trailers_prefixed(to: &mut HeaderMap, trailers: HeaderMap) {
+    for_each(trailers, |name, value| {
+        if is_reserved(name) {
+            return;
+        }
+        // Prefixed, a name can pass the length that http allows.
+        if let Ok(prefixed) = HeaderName::try_from(format!("{PREFIX}{name}")) {
+            let _ = to.try_append(prefixed, value);
+        }
+    });
+}
+
+/// Leading and trailing metadata of a Connect unary response; the inverse of
+/// [`append_trailers_prefixed`].
+pub(crate) fn split_prefixed(headers: HeaderMap) -> (HeaderMap, HeaderMap) {
+    let mut trailing = HeaderMap::new();
+    if headers.keys().all(|name| unprefixed(name).is_none()) {
+        return (headers, trailing);
+    }
+    let mut leading = HeaderMap::new();
+    for_each(headers, |name, value| {
+        let _ = match unprefixed(name) {
+            Some(stripped) => trailing.try_append(stripped, value),
+            None => leading.try_append(name, value),
+        };
+    });
+    (leading, trailing)
+}
+
+/// Removes the outcome of a gRPC call from its trailers, so that user metadata is left.
+pub(crate) fn strip_grpc_status(trailers: &mut HeaderMap) {
+    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+        trailers.remove(name);
+    }
+}
+
+const PREFIX: &str = "trailer-";
+
+/// Trailing bits that no byte needs are ignored, as peers do.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+fn binary_parts(value: &HeaderValue) -> impl Iterator<Item = Result<Bytes, Error>> {
+    value.as_bytes().split(|&byte| byte == b',').map(|part| {
+        BASE64
+            .decode(part.trim_ascii())
+            .map(Bytes::from)
+            .map_err(|_| Error::invalid_argument("binary metadata is not valid base64"))
+    })
+}
+
+fn binary_name<N: TryInto<HeaderName>>(name: N) -> Result<HeaderName, Error> {
+    name.try_into()
+        .ok()
+        .filter(|name| name.as_str().ends_with("-bin"))
+        .ok_or_else(|| {
+            Error::internal("binary metadata needs a valid header name that ends in \"-bin\"")
+        })
+}
+
+/// The name without `trailer-`, when that leaves a name.
+fn unprefixed(name: &HeaderName) -> Option<HeaderName> {
+    let stripped = name.as_str().strip_prefix(PREFIX)?;
+    HeaderName::try_from(stripped).ok()
+}
+
+/// Each value with its name; the map's own iterator names only the first of several.
+fn for_each(map: HeaderMap, mut f: impl FnMut(&HeaderName, HeaderValue)) {
+    let mut current = None;
+    for (name, value) in map {
+        current = name.or(current);
+        if let Some(name) = &current {
+            f(name, value);
+        }
+    }
+}
