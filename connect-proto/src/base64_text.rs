@@ -26,27 +26,29 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// The bytes of all groups that `chunk` completes.
+    /// The bytes of all groups that `chunk` completes, up to the first that is wrong, and whether one is.
     ///
     /// After an error the decoder is of no further use.
-    pub(crate) fn decode(&mut self, mut chunk: Bytes) -> Result<Bytes, InvalidBase64> {
+    pub(crate) fn decode(&mut self, mut chunk: Bytes) -> (Bytes, Result<(), InvalidBase64>) {
         let mut output = Vec::with_capacity((self.len + chunk.len()) / 4 * 3);
         if self.len > 0 {
             let missing = 4 - self.len;
             if chunk.len() < missing {
                 self.keep(&chunk);
-                return Ok(Bytes::new());
+                return (Bytes::new(), Ok(()));
             }
             let mut group = [0; 4];
             group[..self.len].copy_from_slice(&self.partial[..self.len]);
             group[self.len..].copy_from_slice(&chunk.split_to(missing));
             self.len = 0;
-            decode_groups(&group, &mut output)?;
+            if let Err(error) = decode_groups(&group, &mut output) {
+                return (Bytes::new(), Err(error));
+            }
         }
         let whole = chunk.len() / 4 * 4;
-        decode_groups(&chunk[..whole], &mut output)?;
+        let outcome = decode_groups(&chunk[..whole], &mut output);
         self.keep(&chunk[whole..]);
-        Ok(output.into())
+        (output.into(), outcome)
     }
 
     /// Checks that the text ended with a whole group.
@@ -78,7 +80,8 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// Decodes whole groups: text up to each padded group in one go.
+/// Decodes whole groups: text up to each padded group in one go, so that output does not depend on cuts even
+/// when a group is wrong.
 fn decode_groups(mut text: &[u8], output: &mut Vec<u8>) -> Result<(), InvalidBase64> {
     while !text.is_empty() {
         let end = match text.iter().position(|&character| character == b'=') {
@@ -86,7 +89,17 @@ fn decode_groups(mut text: &[u8], output: &mut Vec<u8>) -> Result<(), InvalidBas
             None => text.len(),
         };
         let (head, tail) = text.split_at_checked(end).ok_or(InvalidBase64)?;
-        ENGINE.decode_vec(head, output).map_err(|_| InvalidBase64)?;
+        let start = output.len();
+        if ENGINE.decode_vec(head, output).is_err() {
+            output.truncate(start);
+            for group in head.chunks(4) {
+                let start = output.len();
+                if ENGINE.decode_vec(group, output).is_err() {
+                    output.truncate(start);
+                    return Err(InvalidBase64);
+                }
+            }
+        }
         text = tail;
     }
     Ok(())

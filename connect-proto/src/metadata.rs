@@ -196,17 +196,17 @@ pub(crate) fn split_prefixed(headers: HeaderMap) -> (HeaderMap, HeaderMap) {
     (leading, trailing)
 }
 
-/// Removes the outcome of a gRPC call from its trailers, so that user metadata is left.
-pub(crate) fn strip_grpc_status(trailers: &mut HeaderMap) {
-    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
-        trailers.remove(name);
-    }
+/// Adds metadata as it is; a full map takes no more.
+pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
+    for_each(from, |name, value| {
+        let _ = to.try_append(name, value);
+    });
 }
 
 const PREFIX: &str = "trailer-";
 
-/// Trailing bits that no byte needs are ignored, as peers do.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+/// Written without padding, read with or without it. Trailing bits that no byte needs are ignored, as peers do.
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_encode_padding(false)

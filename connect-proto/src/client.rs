@@ -1,0 +1,324 @@
+//! The client's way into a call: the request's head, and what the response's head makes of the call.
+
+use std::sync::Arc;
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, TE, USER_AGENT},
+    response,
+};
+
+use crate::{
+    CallOptions, ClientConfig, Compression, Compressions, Error, Limits, Protocol, RecvHalf,
+    SendHalf, Side, Spec, StreamType, Time, metadata,
+    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, grpc},
+    recv::{RecvParams, http_status_error},
+    send::{Encoder, SendParams, Start},
+    timeout,
+};
+
+/// Begins calls.
+#[derive(Debug)]
+pub struct ClientCall;
+
+/// A call whose response has not begun: it waits for the head.
+#[derive(Debug)]
+pub struct ExpectHead {
+    dialect: Dialect,
+    compressions: Compressions,
+    limits: Limits,
+    single: bool,
+    deadline: Option<Time>,
+}
+
+impl ClientCall {
+    /// Begins a call: the sending half of the request, and what waits for the response's head.
+    ///
+    /// `now` is the driver's time, from which the timeout counts.
+    ///
+    /// # Errors
+    ///
+    /// `internal` for a configuration that no call can be made with: a codec's name that cannot stand in a content
+    /// type, or a compression that is not among the configured ones.
+    pub fn start(
+        config: &ClientConfig,
+        spec: &Spec,
+        options: CallOptions,
+        now: Time,
+    ) -> Result<(SendHalf, ExpectHead), Error> {
+        let stream_type = spec.stream_type();
+        let wire = match (config.protocol, stream_type) {
+            (Protocol::Connect, StreamType::Unary) => Wire::ConnectUnary,
+            (Protocol::Connect, _) => Wire::ConnectStream,
+            (Protocol::Grpc, _) => Wire::Grpc,
+            (Protocol::GrpcWeb, _) if config.grpc_web_text => Wire::GrpcWebText,
+            (Protocol::GrpcWeb, _) => Wire::GrpcWeb,
+        };
+        let dialect = Dialect::new(wire, &config.codec).ok_or_else(|| {
+            Error::internal(format!(
+                "codec name {:?} cannot stand in a content type",
+                config.codec
+            ))
+        })?;
+        let compression = match config.send_compression.as_deref() {
+            None | Some("identity") => None,
+            Some(name) => Some(config.compressions.get(name).cloned().ok_or_else(|| {
+                Error::internal(format!(
+                    "compression {name:?} is not among those that the client was configured with"
+                ))
+            })?),
+        };
+        let use_get = wire == Wire::ConnectUnary && spec.allows_get();
+        let get = match options.get {
+            Some(true) => Some(config.get.unwrap_or_default()),
+            Some(false) => None,
+            None => config.get,
+        };
+        let timeout = options.timeout.or(config.default_timeout);
+        let deadline = timeout.map(|timeout| now.saturating_add(timeout));
+        let mut headers = request_headers(config, &dialect)?;
+        if let Some(timeout) = timeout {
+            let value = match dialect.protocol() {
+                Protocol::Connect => timeout::format_connect(timeout),
+                Protocol::Grpc | Protocol::GrpcWeb => timeout::format_grpc(timeout),
+            };
+            headers.insert(wire.timeout_header(), value);
+        }
+        append_metadata(&mut headers, config.headers.clone(), options.headers);
+        let mut limits = config.limits;
+        if let Some(bytes) = options.max_recv_message_bytes {
+            limits = limits.with_recv_message_bytes(bytes);
+        }
+        let send = SendHalf::new(SendParams {
+            side: Side::Client,
+            dialect: dialect.clone(),
+            start: Start::Request {
+                path: spec.procedure().to_owned(),
+                get: get.filter(|_| use_get),
+            },
+            headers,
+            single: !stream_type.client_streams(),
+            encoder: Encoder {
+                compression,
+                enabled: options.compress.unwrap_or(true),
+                min_bytes: config.min_compress_bytes,
+            },
+            limits,
+            deadline,
+        });
+        let expect = ExpectHead {
+            dialect,
+            compressions: config.compressions.clone(),
+            limits,
+            single: !stream_type.server_streams(),
+            deadline,
+        };
+        Ok((send, expect))
+    }
+}
+
+impl ExpectHead {
+    /// When to give the call up; `None` for a call without a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Takes the response's head and goes on to its body.
+    ///
+    /// Infallible: a head that is an error, or that is wrong, ends the half like any other error, as its next event.
+    #[must_use]
+    pub fn recv_head(self, head: response::Parts) -> RecvHalf {
+        let response::Parts {
+            status, headers, ..
+        } = head;
+        let found = headers.get(CONTENT_TYPE).map(Dialect::from_content_type);
+        let found = found.flatten();
+        let found = found.as_ref();
+        match self.dialect.wire {
+            Wire::ConnectUnary | Wire::ConnectGet if status != StatusCode::OK => {
+                self.unary_error(status, headers, found)
+            }
+            Wire::ConnectUnary | Wire::ConnectGet => self.unary_response(headers, found),
+            Wire::ConnectStream if status != StatusCode::OK => self.http_error(status, headers),
+            Wire::ConnectStream => self.stream(status, headers, found),
+            // "If grpc-status was provided, it must be used", whatever the HTTP status.
+            Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText
+                if status != StatusCode::OK && !headers.contains_key(grpc::GRPC_STATUS) =>
+            {
+                self.http_error(status, headers)
+            }
+            Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => self.stream(status, headers, found),
+        }
+    }
+
+    /// Connect, "Unary-Response": an error is JSON with a status of its own.
+    fn unary_error(
+        self,
+        status: StatusCode,
+        headers: HeaderMap,
+        found: Option<&Dialect>,
+    ) -> RecvHalf {
+        let is_json = found.is_some_and(|d| d.wire == Wire::ConnectUnary && d.codec == "json");
+        let encoding = self.encoding(&headers);
+        let (params, unknown) = self.params(headers, encoding);
+        if is_json && unknown.is_none() {
+            RecvHalf::unary_error(params, status)
+        } else {
+            let error = http_status_error(status).with_metadata(params.headers.clone());
+            RecvHalf::failed(params, error)
+        }
+    }
+
+    fn unary_response(self, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
+        if let Some(error) = self.content_type_error(StatusCode::OK, &headers, found) {
+            return self.failed(headers, error);
+        }
+        let encoding = self.encoding(&headers);
+        let (leading, trailers) = metadata::split_prefixed(headers);
+        let (params, unknown) = self.params(leading, encoding);
+        match unknown {
+            None => RecvHalf::unary_response(params, trailers),
+            Some(error) => RecvHalf::failed(params, error),
+        }
+    }
+
+    fn stream(self, status: StatusCode, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
+        if let Some(error) = self.content_type_error(status, &headers, found) {
+            return self.failed(headers, error);
+        }
+        let encoding = self.encoding(&headers);
+        let (params, unknown) = self.params(headers, encoding);
+        match unknown {
+            None => RecvHalf::new(params),
+            Some(error) => RecvHalf::failed(params, error),
+        }
+    }
+
+    fn http_error(self, status: StatusCode, headers: HeaderMap) -> RecvHalf {
+        let error = http_status_error(status).with_metadata(headers.clone());
+        self.failed(headers, error)
+    }
+
+    fn failed(self, headers: HeaderMap, error: Error) -> RecvHalf {
+        let (params, _) = self.params(headers, Ok(None));
+        RecvHalf::failed(params, error)
+    }
+
+    /// A content type of another protocol tells nothing of RPC: the HTTP status gives the code. One of the same
+    /// protocol with another codec is the server's mistake.
+    fn content_type_error(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        found: Option<&Dialect>,
+    ) -> Option<Error> {
+        let unary = |wire| matches!(wire, Wire::ConnectUnary | Wire::ConnectGet);
+        let expected = self.dialect.wire;
+        match found {
+            Some(found) if found.wire == expected || unary(found.wire) && unary(expected) => {
+                (found.codec != self.dialect.codec).then(|| {
+                    Error::internal(format!(
+                        "the server answered with codec {:?} to a request with codec {:?}",
+                        found.codec, self.dialect.codec
+                    ))
+                })
+            }
+            _ => {
+                let shown = headers.get(CONTENT_TYPE).map_or_else(
+                    || String::from("no content type"),
+                    |value| format!("content type {value:?}"),
+                );
+                let code = http_status_error(status).code();
+                let protocol = self.dialect.protocol();
+                let message = format!(
+                    "the server answered with {shown}, which is not {protocol}'s: does it speak {protocol}?"
+                );
+                Some(Error::new(code, message).with_metadata(headers.clone()))
+            }
+        }
+    }
+
+    /// The compression of the response's messages.
+    fn encoding(&self, headers: &HeaderMap) -> Result<Option<Arc<dyn Compression>>, Error> {
+        let header = self.dialect.wire.encoding_header();
+        let Some(value) = headers.get(&header) else {
+            return Ok(None);
+        };
+        let name = String::from_utf8_lossy(value.as_bytes());
+        if name.is_empty() || name == "identity" {
+            return Ok(None);
+        }
+        match self.compressions.get(&name) {
+            Some(found) => Ok(Some(found.clone())),
+            // gRPC, "Compression": "Data sent from a server compressed with an algorithm not supported by the
+            // client WILL result in an INTERNAL error status on the client side."
+            None => Err(Error::internal(format!(
+                "the server compressed with {name:?}, which this client does not know"
+            ))),
+        }
+    }
+
+    fn params(
+        self,
+        headers: HeaderMap,
+        encoding: Result<Option<Arc<dyn Compression>>, Error>,
+    ) -> (RecvParams, Option<Error>) {
+        let (encoding, error) = match encoding {
+            Ok(encoding) => (encoding, None),
+            Err(error) => (None, Some(error)),
+        };
+        let params = RecvParams {
+            side: Side::Client,
+            wire: self.dialect.wire,
+            encoding,
+            limits: self.limits,
+            single: self.single,
+            headers,
+            deadline: self.deadline,
+        };
+        (params, error)
+    }
+}
+
+/// The protocol's own headers of a request.
+fn request_headers(config: &ClientConfig, dialect: &Dialect) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::with_capacity(12);
+    let content_type = dialect.content_type()?;
+    if let Some(accepted) = config.compressions.accept_header() {
+        headers.insert(dialect.wire.accept_encoding_header(), accepted.clone());
+    }
+    match dialect.protocol() {
+        Protocol::Connect => {
+            headers.insert(CONNECT_PROTOCOL_VERSION, HeaderValue::from_static("1"));
+        }
+        Protocol::Grpc => {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        Protocol::GrpcWeb => {
+            headers.insert("x-grpc-web", HeaderValue::from_static("1"));
+            if dialect.wire == Wire::GrpcWebText {
+                // gRPC-Web: "The client library should indicate to the server via the Accept header".
+                headers.insert("accept", content_type.clone());
+            }
+        }
+    }
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    Ok(headers)
+}
+
+/// Leading metadata: a call's own values stand in place of the client's of the same name.
+fn append_metadata(headers: &mut HeaderMap, mut defaults: HeaderMap, own: HeaderMap) {
+    for name in own.keys() {
+        defaults.remove(name);
+    }
+    metadata::append_all(&mut defaults, own);
+    if defaults.contains_key(USER_AGENT) {
+        headers.remove(USER_AGENT);
+    }
+    metadata::append_custom(headers, defaults);
+}
+
+/// gRPC, "User-Agent": "grpc-" Language "-" Variant "/" Version.
+const AGENT: &str = concat!("grpc-rust-connect/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,412 @@
+//! What a server or a client decides once, and what one call may change of it.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::{Compressions, DeadlinePolicy, Error, Protocol};
+
+/// How much memory a call may hold, whatever the peer sends. All sizes are in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    recv_message: usize,
+    send_message: usize,
+    trailers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            recv_message: 4 * 1024 * 1024,
+            send_message: u32::MAX as usize,
+            trailers: 1024 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// The largest message to receive, after decompression: 4 MiB unless told.
+    ///
+    /// A larger one ends the call with `resource_exhausted`. Up to this many bytes are held for a call.
+    #[must_use]
+    pub const fn with_recv_message_bytes(mut self, bytes: usize) -> Self {
+        self.recv_message = bytes;
+        self
+    }
+
+    /// The largest message to send, before compression: 4 GiB - 1, the most a length prefix can say, unless told.
+    ///
+    /// Sending a larger one fails with `resource_exhausted`.
+    #[must_use]
+    pub const fn with_send_message_bytes(mut self, bytes: usize) -> Self {
+        // What the wire cannot say is over any limit.
+        self.send_message = if bytes > u32::MAX as usize {
+            u32::MAX as usize
+        } else {
+            bytes
+        };
+        self
+    }
+
+    /// The largest end of a stream to receive, after decompression: 1 MiB unless told.
+    ///
+    /// That is Connect's EndStreamResponse and error body, and gRPC-Web's trailer frame.
+    #[must_use]
+    pub const fn with_trailer_bytes(mut self, bytes: usize) -> Self {
+        self.trailers = bytes;
+        self
+    }
+
+    /// See [`with_recv_message_bytes`](Self::with_recv_message_bytes).
+    #[must_use]
+    pub const fn recv_message_bytes(&self) -> usize {
+        self.recv_message
+    }
+
+    /// See [`with_send_message_bytes`](Self::with_send_message_bytes).
+    #[must_use]
+    pub const fn send_message_bytes(&self) -> usize {
+        self.send_message
+    }
+
+    /// See [`with_trailer_bytes`](Self::with_trailer_bytes).
+    #[must_use]
+    pub const fn trailer_bytes(&self) -> usize {
+        self.trailers
+    }
+}
+
+/// When a message is worth compressing, in bytes before compression.
+const DEFAULT_MIN_COMPRESS_BYTES: usize = 1024;
+
+/// What a server decides once, for all its calls.
+///
+/// ```
+/// use connect_proto::{Compressions, Limits, ServerConfig};
+///
+/// let config = ServerConfig::new()
+///     .with_limits(Limits::default().with_recv_message_bytes(64 * 1024))
+///     .with_compressions(Compressions::none());
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    pub(crate) codecs: Vec<Cow<'static, str>>,
+    pub(crate) compressions: Compressions,
+    pub(crate) limits: Limits,
+    pub(crate) deadline: DeadlinePolicy,
+    pub(crate) min_compress_bytes: usize,
+    pub(crate) require_protocol_version: bool,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ServerConfig {
+    /// The defaults, each stated at its setter.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            codecs: vec!["proto".into(), "json".into()],
+            compressions: Compressions::default(),
+            limits: Limits::default(),
+            deadline: DeadlinePolicy::default(),
+            min_compress_bytes: DEFAULT_MIN_COMPRESS_BYTES,
+            require_protocol_version: false,
+        }
+    }
+
+    /// The names of the codecs on offer: `proto` and `json` unless told. Any other name is answered with 415.
+    #[must_use]
+    pub fn with_codecs(mut self, names: impl IntoIterator<Item = Cow<'static, str>>) -> Self {
+        self.codecs = names.into_iter().collect();
+        self
+    }
+
+    /// The compressions to accept and to answer with; those of the enabled features unless told.
+    #[must_use]
+    pub fn with_compressions(mut self, compressions: Compressions) -> Self {
+        self.compressions = compressions;
+        self
+    }
+
+    /// The limits of every call; see [`Limits`] for the defaults.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What becomes of the timeouts that clients ask for: they are taken as they are unless told.
+    #[must_use]
+    pub fn with_deadline_policy(mut self, policy: DeadlinePolicy) -> Self {
+        self.deadline = policy;
+        self
+    }
+
+    /// The smallest message to compress, in bytes: 1024 unless told. Below it the gain is not worth the work.
+    #[must_use]
+    pub fn with_min_compress_bytes(mut self, bytes: usize) -> Self {
+        self.min_compress_bytes = bytes;
+        self
+    }
+
+    /// Whether Connect requests must carry `connect-protocol-version` (GET: `connect=v1`); not unless told.
+    ///
+    /// Connect, "Unary-Request": servers may reject traffic without it with HTTP status 400.
+    #[must_use]
+    pub fn with_require_protocol_version(mut self, require: bool) -> Self {
+        self.require_protocol_version = require;
+        self
+    }
+
+    /// See [`with_codecs`](Self::with_codecs).
+    #[must_use]
+    pub fn codecs(&self) -> &[Cow<'static, str>] {
+        &self.codecs
+    }
+
+    /// See [`with_compressions`](Self::with_compressions).
+    #[must_use]
+    pub fn compressions(&self) -> &Compressions {
+        &self.compressions
+    }
+
+    /// See [`with_limits`](Self::with_limits).
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// See [`with_deadline_policy`](Self::with_deadline_policy).
+    pub fn deadline_policy(&self) -> &DeadlinePolicy {
+        &self.deadline
+    }
+}
+
+/// What may differ from call to call on a server: a gate changes it after the head and before any body byte.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CallPolicy {
+    /// The limits of this call.
+    pub limits: Limits,
+    /// What becomes of the timeout that the client asked for.
+    pub deadline: DeadlinePolicy,
+    /// Whether to compress responses as far as the client accepts it.
+    pub compress: bool,
+}
+
+impl From<&ServerConfig> for CallPolicy {
+    fn from(config: &ServerConfig) -> Self {
+        Self {
+            limits: config.limits,
+            deadline: config.deadline.clone(),
+            compress: true,
+        }
+    }
+}
+
+/// What a client decides once, for all its calls.
+///
+/// ```
+/// use std::time::Duration;
+/// use connect_proto::{ClientConfig, Protocol};
+///
+/// let config = ClientConfig::new()
+///     .with_protocol(Protocol::Grpc)
+///     .with_default_timeout(Duration::from_secs(10))
+///     .with_send_compression("gzip");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    pub(crate) protocol: Protocol,
+    pub(crate) codec: Cow<'static, str>,
+    pub(crate) compressions: Compressions,
+    pub(crate) send_compression: Option<Cow<'static, str>>,
+    pub(crate) min_compress_bytes: usize,
+    pub(crate) limits: Limits,
+    pub(crate) default_timeout: Option<Duration>,
+    pub(crate) get: Option<GetPolicy>,
+    pub(crate) grpc_web_text: bool,
+    pub(crate) headers: HeaderMap,
+}
+
+/// How a client uses HTTP GET for procedures without side effects.
+///
+/// Connect, "Unary-Get-Request".
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GetPolicy {
+    max_url_bytes: usize,
+}
+
+impl Default for GetPolicy {
+    fn default() -> Self {
+        Self {
+            max_url_bytes: 8 * 1024,
+        }
+    }
+}
+
+impl GetPolicy {
+    /// The longest path and query to send: 8 KiB unless told. A longer one is sent as a POST instead.
+    #[must_use]
+    pub const fn with_max_url_bytes(mut self, bytes: usize) -> Self {
+        self.max_url_bytes = bytes;
+        self
+    }
+
+    /// See [`with_max_url_bytes`](Self::with_max_url_bytes).
+    #[must_use]
+    pub const fn max_url_bytes(&self) -> usize {
+        self.max_url_bytes
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ClientConfig {
+    /// The defaults, each stated at its setter.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            protocol: Protocol::Connect,
+            codec: Cow::Borrowed("proto"),
+            compressions: Compressions::default(),
+            send_compression: None,
+            min_compress_bytes: DEFAULT_MIN_COMPRESS_BYTES,
+            limits: Limits::default(),
+            default_timeout: None,
+            get: None,
+            grpc_web_text: false,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// The protocol to speak: Connect unless told.
+    #[must_use]
+    pub fn with_protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// The codec of messages, by name: `proto` unless told.
+    #[must_use]
+    pub fn with_codec(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.codec = name.into();
+        self
+    }
+
+    /// The compressions to accept in responses and to know for requests; those of the enabled features unless told.
+    #[must_use]
+    pub fn with_compressions(mut self, compressions: Compressions) -> Self {
+        self.compressions = compressions;
+        self
+    }
+
+    /// The compression of requests, by name: none unless told.
+    ///
+    /// A name that is not among the [compressions](Self::with_compressions) makes each call fail with `internal`.
+    #[must_use]
+    pub fn with_send_compression(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.send_compression = Some(name.into());
+        self
+    }
+
+    /// The smallest message to compress, in bytes: 1024 unless told.
+    #[must_use]
+    pub fn with_min_compress_bytes(mut self, bytes: usize) -> Self {
+        self.min_compress_bytes = bytes;
+        self
+    }
+
+    /// The limits of every call; see [`Limits`] for the defaults.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The timeout of calls that name none: none unless told.
+    #[must_use]
+    pub fn with_default_timeout(mut self, timeout: Duration) -> Self {
+        self.default_timeout = Some(timeout);
+        self
+    }
+
+    /// Sends unary calls of procedures without side effects as HTTP GET, in the Connect protocol; not unless told.
+    #[must_use]
+    pub fn with_get(mut self, policy: GetPolicy) -> Self {
+        self.get = Some(policy);
+        self
+    }
+
+    /// Speaks gRPC-Web in its text mode, base64 in both directions; not unless told.
+    ///
+    /// gRPC-Web, "Text-encoded (response) streams".
+    #[must_use]
+    pub fn with_grpc_web_text(mut self, text: bool) -> Self {
+        self.grpc_web_text = text;
+        self
+    }
+
+    /// Headers of every call, such as `authorization`; none unless told. A call's own header of the same name wins.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The protocol that calls speak.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The codec's name.
+    #[must_use]
+    pub fn codec(&self) -> &str {
+        &self.codec
+    }
+
+    /// See [`with_limits`](Self::with_limits).
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// See [`with_default_timeout`](Self::with_default_timeout).
+    #[must_use]
+    pub fn default_timeout(&self) -> Option<Duration> {
+        self.default_timeout
+    }
+}
+
+/// What one client call sets for itself.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// Leading metadata of the request, in addition to the client's own; names that a protocol reserves are left out.
+    pub headers: HeaderMap,
+    /// How long the call may take; the client's default when `None`.
+    pub timeout: Option<Duration>,
+    /// Whether to compress this call's requests; the client's choice when `None`.
+    pub compress: Option<bool>,
+    /// The largest response message, in bytes; the client's limit when `None`.
+    pub max_recv_message_bytes: Option<usize>,
+    /// Whether to use HTTP GET where the procedure allows it; the client's choice when `None`.
+    pub get: Option<bool>,
+}
+
+/// A value that came from a name which was checked or is part of the program.
+pub(crate) fn header_value(text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text)
+        .map_err(|_| Error::internal(format!("{text:?} cannot stand in an HTTP header")))
+}

@@ -1,0 +1,273 @@
+//! Length-prefixed messages: five bytes of prefix, then the payload.
+//!
+//! Connect, "Streaming-Request" (Enveloped-Message); gRPC, "Length-Prefixed-Message"; gRPC-Web, "Message framing".
+//! All three share the layout: one byte of flags, four bytes of length, big-endian.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// Bytes in front of each payload.
+pub const PREFIX_LEN: usize = 5;
+
+/// The payload is compressed.
+pub(crate) const FLAG_COMPRESSED: u8 = 0b0000_0001;
+/// Connect: the payload is an EndStreamResponse.
+pub(crate) const FLAG_END_STREAM: u8 = 0b0000_0010;
+/// gRPC-Web: the payload is a block of trailers.
+pub(crate) const FLAG_TRAILERS: u8 = 0b1000_0000;
+
+/// What an envelope's prefix says, before any byte of its payload is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Prefix {
+    /// Eight flags; their meaning is the protocol's.
+    pub flags: u8,
+    /// Length of the payload in bytes.
+    pub len: u32,
+}
+
+impl Prefix {
+    /// The prefix as it stands on the wire.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; PREFIX_LEN] {
+        let [a, b, c, d] = self.len.to_be_bytes();
+        [self.flags, a, b, c, d]
+    }
+
+    const fn from_bytes(bytes: [u8; PREFIX_LEN]) -> Self {
+        let [flags, a, b, c, d] = bytes;
+        Self {
+            flags,
+            len: u32::from_be_bytes([a, b, c, d]),
+        }
+    }
+}
+
+/// One whole envelope.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Envelope {
+    /// Eight flags; their meaning is the protocol's.
+    pub flags: u8,
+    /// The payload, still compressed if the flags say so.
+    pub payload: Bytes,
+}
+
+/// Cuts a stream of bytes into envelopes, however it arrives in chunks.
+///
+/// A payload that lies inside one chunk is a slice of it; one that spans chunks is gathered in a buffer that
+/// grows with the bytes that arrive, never with the length that a prefix claims.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use bytes::Bytes;
+/// use connect_proto::envelope::Deframer;
+///
+/// let mut deframer = Deframer::new();
+/// deframer.push(Bytes::from_static(b"\x00\x00\x00"));
+/// assert_eq!(deframer.next(|_| Ok::<_, Infallible>(())), Ok(None));
+/// deframer.push(Bytes::from_static(b"\x00\x02hi\x00"));
+/// let envelope = deframer.next(|_| Ok::<_, Infallible>(())).unwrap().unwrap();
+/// assert_eq!(envelope.payload, "hi");
+/// assert!(deframer.is_partial(), "one byte of the next prefix is there");
+/// ```
+#[derive(Debug, Default)]
+pub struct Deframer {
+    chunk: Bytes,
+    step: Step,
+}
+
+#[derive(Debug)]
+enum Step {
+    Prefix {
+        bytes: [u8; PREFIX_LEN],
+        have: usize,
+    },
+    Payload {
+        prefix: Prefix,
+        gathered: BytesMut,
+    },
+}
+
+impl Default for Step {
+    fn default() -> Self {
+        Self::Prefix {
+            bytes: [0; PREFIX_LEN],
+            have: 0,
+        }
+    }
+}
+
+impl Deframer {
+    /// A deframer at the start of a stream.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the stream.
+    ///
+    /// Call it after [`next`](Self::next) has returned `Ok(None)`; bytes pushed earlier are joined by a copy.
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.chunk.is_empty() {
+            self.chunk = chunk;
+        } else if !chunk.is_empty() {
+            let mut joined = BytesMut::with_capacity(self.chunk.len() + chunk.len());
+            joined.put_slice(&self.chunk);
+            joined.put_slice(&chunk);
+            self.chunk = joined.freeze();
+        }
+    }
+
+    /// The next whole envelope, or `None` until more bytes are pushed.
+    ///
+    /// `admit` sees each prefix once it is complete and before any byte of the payload is kept: refuse a length
+    /// over your limit there. It may see the same prefix again if it refused it.
+    ///
+    /// # Errors
+    ///
+    /// Only what `admit` returns.
+    pub fn next<E>(
+        &mut self,
+        admit: impl FnOnce(Prefix) -> Result<(), E>,
+    ) -> Result<Option<Envelope>, E> {
+        if let Step::Prefix { bytes, have } = &mut self.step {
+            let take = self.chunk.len().min(PREFIX_LEN - *have);
+            self.chunk.copy_to_slice(&mut bytes[*have..*have + take]);
+            *have += take;
+            if *have < PREFIX_LEN {
+                return Ok(None);
+            }
+            let prefix = Prefix::from_bytes(*bytes);
+            admit(prefix)?;
+            self.step = Step::Payload {
+                prefix,
+                gathered: BytesMut::new(),
+            };
+        }
+        let Step::Payload { prefix, gathered } = &mut self.step else {
+            return Ok(None);
+        };
+        let flags = prefix.flags;
+        let missing = prefix.len as usize - gathered.len();
+        let payload = if gathered.is_empty() && self.chunk.len() >= missing {
+            self.chunk.split_to(missing)
+        } else {
+            let take = self.chunk.len().min(missing);
+            if take == missing {
+                // The end is here: grow once, to the exact size.
+                gathered.reserve(take);
+            }
+            gathered.put_slice(&self.chunk[..take]);
+            self.chunk.advance(take);
+            if take < missing {
+                return Ok(None);
+            }
+            std::mem::take(gathered).freeze()
+        };
+        self.step = Step::default();
+        Ok(Some(Envelope { flags, payload }))
+    }
+
+    /// Whether bytes of an incomplete envelope are held. At the end of a stream that means truncation.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        match &self.step {
+            Step::Prefix { have, .. } => *have > 0 || !self.chunk.is_empty(),
+            Step::Payload { .. } => true,
+        }
+    }
+
+    /// Whether pushed bytes wait that [`next`](Self::next) has not looked at.
+    #[must_use]
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
+    /// What is missing, in words, for the message of a truncation error.
+    pub(crate) fn describe_partial(&self) -> String {
+        match &self.step {
+            Step::Prefix { have, .. } => {
+                let have = have + self.chunk.len();
+                format!("{have} of {PREFIX_LEN} bytes of a message prefix")
+            }
+            Step::Payload { prefix, gathered } => {
+                let have = gathered.len() + self.chunk.len();
+                format!("{have} of {} bytes of a message", prefix.len)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn admit_all(_: Prefix) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn frame(flags: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(payload.len()).unwrap();
+        let mut out = Prefix { flags, len }.to_bytes().to_vec();
+        out.extend_from_slice(payload);
+        out
+    }
+
+    #[test]
+    fn payload_inside_one_chunk_is_a_slice_of_it() {
+        let chunk = Bytes::from(frame(1, b"payload"));
+        let at = chunk[PREFIX_LEN..].as_ptr();
+        let mut deframer = Deframer::new();
+        deframer.push(chunk);
+        let envelope = deframer.next(admit_all).unwrap().unwrap();
+        assert_eq!(envelope.payload.as_ptr(), at);
+        assert!(!deframer.is_partial());
+    }
+
+    #[test]
+    fn claimed_length_reserves_nothing() {
+        let mut deframer = Deframer::new();
+        deframer.push(Bytes::from_static(b"\x00\xff\xff\xff\xffab"));
+        assert_eq!(deframer.next(admit_all), Ok(None));
+        let Step::Payload { gathered, .. } = &deframer.step else {
+            panic!("the prefix is complete");
+        };
+        assert!(gathered.capacity() < 1024);
+        assert_eq!(
+            deframer.describe_partial(),
+            "2 of 4294967295 bytes of a message"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn envelopes_do_not_depend_on_cuts(
+            payloads in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..6),
+            cut in 1usize..50,
+            lost in 0usize..12,
+        ) {
+            let mut wire: Vec<u8> = payloads.iter().flat_map(|(f, p)| frame(*f, p)).collect();
+            let whole = wire.len().saturating_sub(lost);
+            wire.truncate(whole);
+            let mut one = Deframer::new();
+            one.push(Bytes::from(wire.clone()));
+            let mut expected = Vec::new();
+            while let Some(envelope) = one.next(admit_all).unwrap() {
+                expected.push(envelope);
+            }
+            let mut many = Deframer::new();
+            let mut actual = Vec::new();
+            for chunk in wire.chunks(cut) {
+                many.push(Bytes::copy_from_slice(chunk));
+                while let Some(envelope) = many.next(admit_all).unwrap() {
+                    actual.push(envelope);
+                }
+            }
+            prop_assert_eq!(&actual, &expected);
+            prop_assert_eq!(one.is_partial(), many.is_partial());
+            prop_assert_eq!(one.describe_partial(), many.describe_partial());
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What stands on Connect's wire in JSON: errors, and the end of a stream.
+//!
+//! Connect, ["Error and EndStreamResponse"](https://connectrpc.com/docs/protocol#error-end-stream).
+
+use base64::Engine;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+    ser::SerializeMap,
+};
+use serde_json::value::RawValue;
+
+use crate::{Code, Error, ErrorDetail, metadata::BASE64};
+
+/// The body of a Connect unary error response.
+pub(crate) fn encode_error(error: &Error) -> Bytes {
+    to_json(&ErrorJson::from(error))
+}
+
+/// Reads the body of a Connect unary error response.
+///
+/// "Client implementations must use the HTTP-to-Connect mapping to infer a Connect error code if
+/// Bare-Message is missing or malformed": `fallback` is that code.
+pub(crate) fn decode_error(body: &[u8], fallback: Code) -> Option<Error> {
+    let parsed: ErrorJson<'_> = serde_json::from_slice(body).ok()?;
+    Some(parsed.into_error(fallback))
+}
+
+/// The payload of an EndStreamResponse.
+pub(crate) fn encode_end_stream(outcome: Result<(), &Error>, metadata: &HeaderMap) -> Bytes {
+    to_json(&EndStreamJson {
+        error: outcome.err().map(ErrorJson::from),
+        metadata: MetadataJson(metadata),
+    })
+}
+
+/// The metadata of an EndStreamResponse, and its error if the call failed.
+///
+/// # Errors
+///
+/// What is wrong with the JSON, in words.
+pub(crate) fn decode_end_stream(
+    payload: &[u8],
+) -> Result<(HeaderMap, Option<Error>), serde_json::Error> {
+    let parsed: EndStreamParsed<'_> = serde_json::from_slice(payload)?;
+    // An error without a valid code is still an error: `unknown`, as no HTTP status says more.
+    let error = parsed.error.map(|error| error.into_error(Code::Unknown));
+    Ok((parsed.metadata.unwrap_or_default().0, error))
+}
+
+#[derive(Deserialize, Serialize)]
+struct ErrorJson<'a> {
+    #[serde(default, deserialize_with = "code_or_none", serialize_with = "code")]
+    code: Option<Code>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    details: Option<Vec<DetailJson<'a>>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct DetailJson<'a> {
+    #[serde(rename = "type")]
+    type_name: String,
+    value: String,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    debug: Option<&'a RawValue>,
+}
+
+impl<'a> From<&'a Error> for ErrorJson<'a> {
+    fn from(error: &'a Error) -> Self {
+        let message = error.message();
+        let details = error.details();
+        Self {
+            code: Some(error.code()),
+            message: (!message.is_empty()).then(|| message.to_owned()),
+            details: (!details.is_empty()).then(|| details.iter().map(DetailJson::from).collect()),
+        }
+    }
+}
+
+impl<'a> From<&'a ErrorDetail> for DetailJson<'a> {
+    fn from(detail: &'a ErrorDetail) -> Self {
+        Self {
+            type_name: detail.type_name().to_owned(),
+            value: BASE64.encode(detail.value()),
+            // Text that is not JSON would break the whole body: `debug` is optional, so it is left out.
+            debug: detail
+                .debug_json()
+                .and_then(|json| serde_json::from_str(json).ok()),
+        }
+    }
+}
+
+impl ErrorJson<'_> {
+    fn into_error(self, fallback: Code) -> Error {
+        let code = self.code.unwrap_or(fallback);
+        let mut error = Error::new(code, self.message.unwrap_or_default());
+        for detail in self.details.unwrap_or_default() {
+            // A detail whose value is not base64 cannot be read by anybody; code and message still stand.
+            if let Ok(value) = BASE64.decode(&detail.value) {
+                let mut parsed = ErrorDetail::new(detail.type_name, value);
+                if let Some(debug) = detail.debug {
+                    parsed = parsed.with_debug_json(debug.get());
+                }
+                error = error.with_detail(parsed);
+            }
+        }
+        error
+    }
+}
+
+fn code<S: Serializer>(code: &Option<Code>, serializer: S) -> Result<S::Ok, S::Error> {
+    code.map(Code::as_str).serialize(serializer)
+}
+
+/// A code that is missing, null, of another type or unknown is no code: the caller has a fallback.
+fn code_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Name(String),
+        Other(serde::de::IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Name(name) => name.parse().ok(),
+        Lenient::Other(_) => None,
+    })
+}
+
+#[derive(Serialize)]
+struct EndStreamJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorJson<'a>>,
+    #[serde(skip_serializing_if = "MetadataJson::is_empty")]
+    metadata: MetadataJson<'a>,
+}
+
+#[derive(Deserialize)]
+struct EndStreamParsed<'a> {
+    #[serde(default, borrow)]
+    error: Option<ErrorJson<'a>>,
+    #[serde(default)]
+    metadata: Option<MetadataParsed>,
+}
+
+struct MetadataJson<'a>(&'a HeaderMap);
+
+impl MetadataJson<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for MetadataJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for name in self.0.keys() {
+            let values: Vec<_> = self
+                .0
+                .get_all(name)
+                .iter()
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                .collect();
+            map.serialize_entry(name.as_str(), &values)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Default)]
+struct MetadataParsed(HeaderMap);
+
+impl<'de> Deserialize<'de> for MetadataParsed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = HeaderMap;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of arrays of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderMap, A::Error> {
+                let mut metadata = HeaderMap::new();
+                while let Some((name, values)) = map.next_entry::<String, Vec<String>>()? {
+                    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                        continue;
+                    };
+                    for value in values {
+                        // What cannot stand in a header is no metadata; a full map takes no more.
+                        if let Ok(value) = HeaderValue::from_str(&value) {
+                            let _ = metadata.try_append(name.clone(), value);
+                        }
+                    }
+                }
+                Ok(metadata)
+            }
+        }
+
+        deserializer.deserialize_map(Entries).map(Self)
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Bytes {
+    // Strings, arrays and objects with string keys always serialise.
+    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Connect, "Error and EndStreamResponse": the shape of an error.
+    #[test]
+    fn error_round_trips() {
+        let error = Error::unavailable("overloaded: back off and retry").with_detail(
+            ErrorDetail::new("google.rpc.RetryInfo", &b"\x0a\x02\x08\x3c"[..])
+                .with_debug_json(r#"{"retryDelay":"30s"}"#),
+        );
+        let json = encode_error(&error);
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"code":"unavailable","message":"overloaded: back off and retry","#,
+                r#""details":[{"type":"google.rpc.RetryInfo","value":"CgIIPA","#,
+                r#""debug":{"retryDelay":"30s"}}]}"#
+            )
+        );
+        assert_eq!(decode_error(&json, Code::Unknown), Some(error));
+        assert_eq!(encode_error(&Error::internal("")), r#"{"code":"internal"}"#);
+    }
+
+    #[test]
+    fn debug_that_is_not_json_is_left_out() {
+        let detail = ErrorDetail::new("a.B", Bytes::new()).with_debug_json("{oops");
+        let json = encode_error(&Error::internal("").with_detail(detail));
+        assert_eq!(
+            json,
+            r#"{"code":"internal","details":[{"type":"a.B","value":""}]}"#
+        );
+    }
+
+    /// Connect, "Unary-Response": a malformed error falls back to the HTTP status.
+    #[test]
+    fn malformed_errors_fall_back() {
+        let fallback = Code::Unavailable;
+        for (body, expected) in [
+            (r#"{"message":"oops"}"#, Some((fallback, "oops"))),
+            (
+                r#"{"code":null,"message":"oops"}"#,
+                Some((fallback, "oops")),
+            ),
+            (r#"{"code":"nonsense"}"#, Some((fallback, ""))),
+            (r#"{"code":7}"#, Some((fallback, ""))),
+            (
+                r#"{"code":"aborted","message":null,"details":null,"x":[[]]}"#,
+                Some((Code::Aborted, "")),
+            ),
+            (
+                r#"{"code":"aborted","details":[{"type":"a.B","value":"!"}]}"#,
+                Some((Code::Aborted, "")),
+            ),
+            ("null", None),
+            ("", None),
+            ("{", None),
+            (r#"{"message":7}"#, None),
+        ] {
+            let actual = decode_error(body.as_bytes(), fallback);
+            let actual = actual.as_ref().map(|e| (e.code(), e.message()));
+            assert_eq!(actual, expected, "{body}");
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(
+            decode_error(format!("{{\"x\":{deep}").as_bytes(), fallback),
+            None
+        );
+    }
+
+    /// Connect, "Error and EndStreamResponse": the end of a stream.
+    #[test]
+    fn end_stream_round_trips() {
+        let mut metadata = HeaderMap::new();
+        metadata.append("acme-cost", HeaderValue::from_static("237"));
+        metadata.append("acme-cost", HeaderValue::from_static("238"));
+        let error = Error::aborted("try again");
+        let json = encode_end_stream(Err(&error), &metadata);
+        assert_eq!(
+            json,
+            r#"{"error":{"code":"aborted","message":"try again"},"metadata":{"acme-cost":["237","238"]}}"#
+        );
+        assert_eq!(decode_end_stream(&json).unwrap(), (metadata, Some(error)));
+        assert_eq!(encode_end_stream(Ok(()), &HeaderMap::new()), "{}");
+    }
+
+    #[test]
+    fn end_stream_from_the_peer_cannot_break_the_map() {
+        let (metadata, error) =
+            decode_end_stream(br#"{"error":null,"metadata":{"bad name":["x"],"ok":["a\nb","c"]}}"#)
+                .unwrap();
+        assert_eq!(metadata.len(), 1);
+        assert_eq!(metadata["ok"], "c");
+        assert!(error.is_none());
+
+        let many: Vec<String> = (0..40_000).map(|i| format!("\"k{i}\":[\"v\"]")).collect();
+        let json = format!("{{\"metadata\":{{{}}}}}", many.join(","));
+        let (metadata, _) = decode_end_stream(json.as_bytes()).unwrap();
+        assert!(metadata.len() <= 32_768);
+
+        assert!(decode_end_stream(b"null").is_err());
+        assert!(decode_end_stream(br#"{"metadata":{"k":"v"}}"#).is_err());
+    }
+}

@@ -1,0 +1,736 @@
+//! The receiving half of a call: bytes in, messages and one ending out.
+
+mod bare;
+
+use std::{fmt, mem, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+
+use self::bare::Gather;
+use crate::{
+    Code, Compression, CompressionError, Error, Limits, Time, base64_text,
+    envelope::{Deframer, Envelope, FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS, Prefix},
+    protocol::{Protocol, Wire, connect, grpc, grpc_web},
+};
+
+/// Which end of a call a half belongs to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Side {
+    /// The end that made the call.
+    Client,
+    /// The end that answers it.
+    Server,
+}
+
+/// How the HTTP layer lost the peer's stream.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reset {
+    /// An HTTP/2 RST_STREAM with this error code, or HTTP/3's equal.
+    Http2(u32),
+    /// The connection closed, or an HTTP/1.1 body ended early.
+    ConnectionLost,
+}
+
+/// What a [`RecvHalf`] yields.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecvEvent {
+    /// One whole message, decompressed, still encoded by the codec.
+    Message(Bytes),
+    /// The clean end of the peer's stream, with its trailing metadata: on a client the call has succeeded.
+    End(HeaderMap),
+}
+
+/// The receiving half of one call, for either side and all protocols.
+///
+/// Feed it what the HTTP layer has ([`recv_data`](Self::recv_data), then one of [`recv_trailers`](Self::recv_trailers),
+/// [`recv_eof`](Self::recv_eof) and [`recv_reset`](Self::recv_reset)) whenever [`poll_event`](Self::poll_event) has
+/// returned `None` and [`wants_data`](Self::wants_data) holds; call [`handle_timeout`](Self::handle_timeout) when its
+/// [`deadline`](Self::deadline) has come.
+///
+/// ```text
+///             data                     terminal envelope             end of body
+///  Receiving ------> Message …  ------------------------> Closing ----------------> Ending --> Ended
+///      |                                                                              ^
+///      +-- end of body, trailers, reset, timeout, malformed bytes --------------------+
+/// ```
+///
+/// It keeps these promises, for every protocol and stream type:
+///
+/// 1. Events do not depend on how the bytes were cut into chunks.
+/// 2. It ends once, with [`RecvEvent::End`] or one error; then it yields `None` for ever and ignores its input.
+///    Truncation is never a clean end. Whole messages come before the error of a reset.
+/// 3. It holds no more than its [`Limits`], whatever the peer sends.
+/// 4. A message that lies inside one chunk is a slice of it.
+/// 5. It never panics on input and never recurses on it.
+/// 6. Where the procedure allows one message, it is yielded only once the clean end is known.
+/// 7. Dropped before the end, it means cancellation: the driver resets the stream.
+pub struct RecvHalf {
+    side: Side,
+    wire: Wire,
+    body: Body,
+    text: Option<base64_text::Decoder>,
+    encoding: Option<Arc<dyn Compression>>,
+    limits: Limits,
+    /// Exactly one message is allowed, and held back until the end.
+    single: bool,
+    held: Option<Bytes>,
+    headers: HeaderMap,
+    deadline: Option<Time>,
+    input: Input,
+    state: State,
+}
+
+/// How the body carries messages.
+#[derive(Debug)]
+enum Body {
+    Envelopes {
+        deframer: Deframer,
+        started: bool,
+    },
+    /// Connect unary: the body is the message. The trailers came with the head.
+    Message {
+        gather: Gather,
+        trailers: HeaderMap,
+    },
+    /// The body of a Connect unary error.
+    Error {
+        gather: Gather,
+        status: StatusCode,
+    },
+}
+
+/// What the HTTP layer has said after the last data.
+#[derive(Debug)]
+enum Input {
+    Open,
+    Eof,
+    Trailers(HeaderMap),
+    Reset(Reset),
+    /// The bytes before were fine, what follows is not.
+    Malformed(Error),
+}
+
+#[derive(Debug)]
+enum State {
+    Receiving,
+    /// The terminal envelope was read: nothing may follow but the end of the body.
+    Closing(Result<HeaderMap, Error>),
+    /// All messages are out; this is the next event.
+    Ending(Result<HeaderMap, Error>),
+    Ended(Option<Error>),
+}
+
+/// What a half needs to know from the start.
+#[derive(Debug)]
+pub(crate) struct RecvParams {
+    pub(crate) side: Side,
+    pub(crate) wire: Wire,
+    pub(crate) encoding: Option<Arc<dyn Compression>>,
+    pub(crate) limits: Limits,
+    pub(crate) single: bool,
+    pub(crate) headers: HeaderMap,
+    pub(crate) deadline: Option<Time>,
+}
+
+impl RecvHalf {
+    /// A half whose body is a sequence of envelopes, or one Connect unary message.
+    pub(crate) fn new(params: RecvParams) -> Self {
+        let body = if params.wire.is_enveloped() {
+            Body::Envelopes {
+                deframer: Deframer::new(),
+                started: false,
+            }
+        } else {
+            Body::Message {
+                gather: Gather::default(),
+                trailers: HeaderMap::new(),
+            }
+        };
+        Self::with_body(params, body)
+    }
+
+    /// A client's half of a Connect unary call, whose trailers came with the head.
+    pub(crate) fn unary_response(params: RecvParams, trailers: HeaderMap) -> Self {
+        let gather = Gather::default();
+        Self::with_body(params, Body::Message { gather, trailers })
+    }
+
+    /// A client's half of a Connect unary call that failed: the body is the error.
+    pub(crate) fn unary_error(params: RecvParams, status: StatusCode) -> Self {
+        let gather = Gather::default();
+        Self::with_body(params, Body::Error { gather, status })
+    }
+
+    /// A server's half of a Connect GET: the message was in the head, there is no body.
+    pub(crate) fn from_query(params: RecvParams, message: Bytes) -> Self {
+        let mut half = Self::new(params);
+        let message = half.decompress_bare(message);
+        half.state = match message {
+            Ok(message) => {
+                half.held = Some(message);
+                State::Ending(Ok(HeaderMap::new()))
+            }
+            Err(error) => State::Ending(Err(error)),
+        };
+        half
+    }
+
+    /// A half that has failed before any byte of the body: its error is the next event.
+    pub(crate) fn failed(params: RecvParams, error: Error) -> Self {
+        let mut half = Self::new(params);
+        half.state = State::Ending(Err(error));
+        half
+    }
+
+    fn with_body(params: RecvParams, body: Body) -> Self {
+        Self {
+            side: params.side,
+            wire: params.wire,
+            body,
+            text: (params.wire == Wire::GrpcWebText).then(base64_text::Decoder::default),
+            encoding: params.encoding,
+            limits: params.limits,
+            single: params.single,
+            held: None,
+            headers: params.headers,
+            deadline: params.deadline,
+            input: Input::Open,
+            state: State::Receiving,
+        }
+    }
+
+    /// A client's leading metadata: the headers of the response, also when the call failed. Empty on a server,
+    /// whose driver has the request's head.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The protocol of the call.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.wire.protocol()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Whether the half can use more input. Feed it when this holds and [`poll_event`](Self::poll_event) returned
+    /// `None`: that is the back-pressure.
+    #[must_use]
+    pub fn wants_data(&self) -> bool {
+        let unread = match &self.body {
+            Body::Envelopes { deframer, .. } => deframer.has_unread(),
+            Body::Message { .. } | Body::Error { .. } => false,
+        };
+        matches!(self.state, State::Receiving | State::Closing(_))
+            && matches!(self.input, Input::Open)
+            && !unread
+    }
+
+    /// Whether the ending has been yielded.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+
+    /// The error that ended the half, for as long as the half lives; `None` before the end and after a clean one.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match &self.state {
+            State::Ended(error) => error.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Takes the next bytes of the body, cut anywhere. Ignored after the end.
+    pub fn recv_data(&mut self, data: Bytes) {
+        if data.is_empty() || !self.is_open() {
+            return;
+        }
+        let data = match &mut self.text {
+            None => data,
+            Some(decoder) => {
+                let (decoded, outcome) = decoder.decode(data);
+                if let Err(reason) = outcome {
+                    self.input = Input::Malformed(self.malformed(format!(
+                        "the body of a gRPC-Web text message is not base64: {reason}"
+                    )));
+                }
+                decoded
+            }
+        };
+        let limit = self.wire_limit();
+        match &mut self.body {
+            Body::Envelopes { deframer, started } => {
+                *started = true;
+                deframer.push(data);
+            }
+            Body::Message { gather, .. } => {
+                if !gather.push(data, limit) {
+                    self.state = State::Ending(Err(self.too_large()));
+                }
+            }
+            Body::Error { gather, status } => {
+                if !gather.push(data, self.limits.trailer_bytes()) {
+                    let status = *status;
+                    self.state = State::Ending(Err(self.http_error(status)));
+                }
+            }
+        }
+    }
+
+    /// Takes HTTP trailers, which end the body. Ignored after the end.
+    pub fn recv_trailers(&mut self, trailers: HeaderMap) {
+        if self.is_open() {
+            self.input = Input::Trailers(trailers);
+        }
+    }
+
+    /// Takes the clean end of the body, for bodies without HTTP trailers. Ignored after the end.
+    pub fn recv_eof(&mut self) {
+        if self.is_open() {
+            self.input = Input::Eof;
+        }
+    }
+
+    /// Takes the loss of the stream. Ignored after the end.
+    pub fn recv_reset(&mut self, reset: Reset) {
+        if self.is_open() {
+            self.input = Input::Reset(reset);
+        }
+    }
+
+    /// Ends the half with `deadline_exceeded` if its deadline has come. Messages that were not polled are dropped;
+    /// an ending that is already known stands.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.deadline.is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        match self.state {
+            State::Receiving => {
+                let peer = match self.side {
+                    Side::Client => "the response",
+                    Side::Server => "the request",
+                };
+                self.state = State::Ending(Err(Error::deadline_exceeded(format!(
+                    "the deadline passed before {peer} was complete"
+                ))));
+            }
+            // The peer has said how the call ended; the end of the body adds nothing.
+            State::Closing(_) => self.input = Input::Eof,
+            State::Ending(_) | State::Ended(_) => {}
+        }
+    }
+
+    /// The next event: messages, then one ending, then `None` for ever. `None` before the ending asks for more input.
+    ///
+    /// # Errors
+    ///
+    /// The error is the ending: the peer's own on a client, or what was wrong with the peer's bytes, or the loss of
+    /// the stream, or the deadline. A client's error holds the response's metadata.
+    #[must_use = "the event is taken out of the half"]
+    pub fn poll_event(&mut self) -> Option<Result<RecvEvent, Error>> {
+        if self.is_ended() {
+            return None;
+        }
+        let event = self.step();
+        match &event {
+            Ok(None) => return None,
+            Ok(Some(RecvEvent::Message(_))) => {}
+            Ok(Some(RecvEvent::End(_))) => self.end(None),
+            Err(error) => self.end(Some(error.clone())),
+        }
+        event.transpose()
+    }
+
+    fn end(&mut self, error: Option<Error>) {
+        self.state = State::Ended(error);
+        self.held = None;
+        self.body = Body::Envelopes {
+            deframer: Deframer::new(),
+            started: false,
+        };
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Receiving | State::Closing(_))
+            && matches!(self.input, Input::Open)
+    }
+
+    fn step(&mut self) -> Result<Option<RecvEvent>, Error> {
+        if matches!(self.state, State::Ending(_)) {
+            if let Some(message) = self.held.take() {
+                return Ok(Some(RecvEvent::Message(message)));
+            }
+            let State::Ending(ending) = mem::replace(&mut self.state, State::Ended(None)) else {
+                return Ok(None);
+            };
+            return ending.map(|trailers| Some(RecvEvent::End(trailers)));
+        }
+        match &self.body {
+            Body::Envelopes { .. } => self.step_envelopes(),
+            Body::Message { .. } | Body::Error { .. } => self.step_bare(),
+        }
+    }
+
+    fn step_envelopes(&mut self) -> Result<Option<RecvEvent>, Error> {
+        while matches!(self.state, State::Receiving) {
+            let Some(envelope) = self.next_envelope()? else {
+                break;
+            };
+            let Some(message) = self.recv_envelope(envelope)? else {
+                continue;
+            };
+            if !self.single {
+                return Ok(Some(RecvEvent::Message(message)));
+            }
+            if self.held.replace(message).is_some() {
+                return Err(self.wrong_count("more than one"));
+            }
+        }
+        let Body::Envelopes { deframer, .. } = &self.body else {
+            return Ok(None);
+        };
+        if matches!(self.state, State::Closing(_)) && deframer.is_partial() {
+            return Err(self.malformed("there are bytes after the end of the stream".into()));
+        }
+        let input = match &self.input {
+            Input::Open => return Ok(None),
+            _ => mem::replace(&mut self.input, Input::Eof),
+        };
+        let ending = match (mem::replace(&mut self.state, State::Ended(None)), input) {
+            (State::Closing(ending), _) => ending,
+            (_, Input::Reset(reset)) => Err(self.reset_error(reset)),
+            (_, Input::Malformed(error)) => Err(error),
+            (_, Input::Trailers(trailers)) => self.end_of_body(Some(trailers)),
+            (_, Input::Open | Input::Eof) => self.end_of_body(None),
+        };
+        self.conclude(ending)
+    }
+
+    /// Yields the message that was held back, if the ending allows it, then the ending.
+    fn conclude(&mut self, ending: Result<HeaderMap, Error>) -> Result<Option<RecvEvent>, Error> {
+        let trailers = ending?;
+        if self.single {
+            let Some(message) = self.held.take() else {
+                return Err(self.wrong_count("no"));
+            };
+            self.state = State::Ending(Ok(trailers));
+            return Ok(Some(RecvEvent::Message(message)));
+        }
+        Ok(Some(RecvEvent::End(trailers)))
+    }
+
+    fn step_bare(&mut self) -> Result<Option<RecvEvent>, Error> {
+        let input = match &self.input {
+            Input::Open => return Ok(None),
+            _ => mem::replace(&mut self.input, Input::Eof),
+        };
+        match &mut self.body {
+            Body::Message { gather, trailers } => {
+                if let Input::Reset(reset) = input {
+                    return Err(self.reset_error(reset));
+                }
+                let payload = gather.take();
+                let trailers = mem::take(trailers);
+                self.held = Some(self.decompress_bare(payload)?);
+                self.conclude(Ok(trailers))
+            }
+            Body::Error { gather, status } => {
+                let status = *status;
+                let payload = gather.take();
+                // A truncated error body is a malformed one: the HTTP status still tells the code.
+                let payload = match input {
+                    Input::Reset(_) => Bytes::new(),
+                    _ => self.decompress_error(payload),
+                };
+                let error = connect::decode_error(&payload, Code::from_http_status(status));
+                Err(match error {
+                    Some(error) => error.with_metadata(self.headers.clone()),
+                    None => self.http_error(status),
+                })
+            }
+            Body::Envelopes { .. } => Ok(None),
+        }
+    }
+
+    fn next_envelope(&mut self) -> Result<Option<Envelope>, Error> {
+        let Body::Envelopes { deframer, .. } = &mut self.body else {
+            return Ok(None);
+        };
+        let mut deframer = mem::take(deframer);
+        let envelope = deframer.next(|prefix| self.admit(prefix));
+        if let Body::Envelopes {
+            deframer: place, ..
+        } = &mut self.body
+        {
+            *place = deframer;
+        }
+        envelope
+    }
+
+    /// Judges an envelope by its prefix, before a byte of its payload is kept.
+    fn admit(&self, prefix: Prefix) -> Result<(), Error> {
+        let terminal = match (self.wire, self.side) {
+            (Wire::ConnectStream, Side::Client) => FLAG_END_STREAM,
+            (Wire::GrpcWeb | Wire::GrpcWebText, Side::Client) => FLAG_TRAILERS,
+            _ => 0,
+        };
+        if prefix.flags & !(FLAG_COMPRESSED | terminal) != 0 {
+            return Err(self.malformed(format!(
+                "a message prefix has the flags {:#010b}, of which this protocol knows no such combination here",
+                prefix.flags
+            )));
+        }
+        if prefix.flags & FLAG_COMPRESSED != 0 && self.encoding.is_none() {
+            // gRPC, "Compression", test case 6, and the same in Connect, "Streaming-Request".
+            return Err(Error::internal(format!(
+                "a message is flagged as compressed, but the header {:?} names no compression",
+                self.wire.encoding_header().as_str()
+            )));
+        }
+        let is_end = prefix.flags & terminal != 0;
+        let len = prefix.len as usize;
+        if is_end && len > self.limits.trailer_bytes() {
+            return Err(Error::resource_exhausted(format!(
+                "the end of the stream has {len} bytes, the limit is {} bytes",
+                self.limits.trailer_bytes()
+            )));
+        }
+        let compressed = prefix.flags & FLAG_COMPRESSED != 0;
+        let limit = if compressed {
+            self.wire_limit()
+        } else {
+            self.limits.recv_message_bytes()
+        };
+        if !is_end && len > limit {
+            return Err(self.too_large_by(len));
+        }
+        Ok(())
+    }
+
+    /// A message, or `None` if the envelope was the terminal one.
+    fn recv_envelope(&mut self, envelope: Envelope) -> Result<Option<Bytes>, Error> {
+        let is_end = envelope.flags & !FLAG_COMPRESSED != 0;
+        let limit = if is_end {
+            self.limits.trailer_bytes()
+        } else {
+            self.limits.recv_message_bytes()
+        };
+        let payload = if envelope.flags & FLAG_COMPRESSED == 0 {
+            envelope.payload
+        } else {
+            self.decompress(envelope.payload, limit)?
+        };
+        if !is_end {
+            return Ok(Some(payload));
+        }
+        let ending = if self.wire == Wire::ConnectStream {
+            let (metadata, error) = connect::decode_end_stream(&payload).map_err(|error| {
+                Error::internal(format!("the EndStreamResponse is not valid JSON: {error}"))
+            })?;
+            match error {
+                None => Ok(metadata),
+                Some(error) => Err(self.with_peer_metadata(error, metadata)),
+            }
+        } else {
+            let trailers = grpc_web::decode_trailers(&payload)
+                .map_err(|reason| Error::internal(format!("in the trailer frame, {reason}")))?;
+            self.grpc_ending(trailers)
+        };
+        self.state = State::Closing(ending);
+        Ok(None)
+    }
+
+    /// The ending of an enveloped body that has come to its end without a terminal envelope.
+    fn end_of_body(&self, trailers: Option<HeaderMap>) -> Result<HeaderMap, Error> {
+        let Body::Envelopes { deframer, started } = &self.body else {
+            return Ok(HeaderMap::new());
+        };
+        let partial_text = self
+            .text
+            .as_ref()
+            .is_some_and(|text| text.finish().is_err());
+        if deframer.is_partial() || partial_text {
+            return Err(self.malformed(format!(
+                "the body ended early, with {}",
+                deframer.describe_partial()
+            )));
+        }
+        match (self.side, self.wire, trailers) {
+            (Side::Server, ..) => Ok(HeaderMap::new()),
+            (Side::Client, Wire::Grpc, Some(trailers)) => self.grpc_ending(trailers),
+            (Side::Client, Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText, _)
+                if !started && self.headers.contains_key(grpc::GRPC_STATUS) =>
+            {
+                self.trailers_only()
+            }
+            (Side::Client, Wire::Grpc, None) => Err(Error::internal(
+                "the response ended without trailers: it is truncated, or a proxy removed them",
+            )),
+            (Side::Client, Wire::GrpcWeb | Wire::GrpcWebText, _) => Err(Error::internal(
+                "the response ended without a trailer frame: it is truncated",
+            )),
+            (Side::Client, ..) => Err(Error::internal(
+                "the response ended without an EndStreamResponse: it is truncated",
+            )),
+        }
+    }
+
+    /// gRPC, "Responses": the status is in the trailers.
+    fn grpc_ending(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Error> {
+        match grpc::take_status(&mut trailers) {
+            Some(Ok(())) => Ok(trailers),
+            Some(Err(error)) => Err(self.with_peer_metadata(error, trailers)),
+            None => Err(self.with_peer_metadata(
+                Error::unknown("the trailers of the response have no grpc-status"),
+                trailers,
+            )),
+        }
+    }
+
+    /// gRPC, "Trailers-Only": the head of the response holds the status, and all metadata is trailing.
+    fn trailers_only(&self) -> Result<HeaderMap, Error> {
+        let mut trailers = self.headers.clone();
+        match grpc::take_status(&mut trailers) {
+            Some(Err(error)) => Err(error.with_metadata(trailers)),
+            _ => Ok(trailers),
+        }
+    }
+
+    fn with_peer_metadata(&self, error: Error, trailers: HeaderMap) -> Error {
+        let mut metadata = self.headers.clone();
+        crate::metadata::append_all(&mut metadata, trailers);
+        error.with_metadata(metadata)
+    }
+
+    fn decompress(&self, payload: Bytes, limit: usize) -> Result<Bytes, Error> {
+        // "Servers must not attempt to decompress zero-length HTTP request content", and so everywhere.
+        let Some(encoding) = self.encoding.as_ref().filter(|_| !payload.is_empty()) else {
+            return Ok(payload);
+        };
+        let mut plain = BytesMut::new();
+        match encoding.decompress(&payload, limit, &mut plain) {
+            Ok(()) => Ok(plain.freeze()),
+            Err(CompressionError::TooLarge { .. }) => Err(Error::resource_exhausted(format!(
+                "after {} decompression a message is larger than the limit of {limit} bytes",
+                encoding.name()
+            ))),
+            Err(error) => Err(self
+                .malformed(format!("cannot decompress a message: {error}"))
+                .with_source(error)),
+        }
+    }
+
+    fn decompress_bare(&self, payload: Bytes) -> Result<Bytes, Error> {
+        let limit = self.limits.recv_message_bytes();
+        if self.encoding.is_none() && payload.len() > limit {
+            return Err(self.too_large_by(payload.len()));
+        }
+        self.decompress(payload, limit)
+    }
+
+    fn decompress_error(&self, payload: Bytes) -> Bytes {
+        self.decompress(payload, self.limits.trailer_bytes())
+            .unwrap_or_default()
+    }
+
+    /// The most bytes that a message may have on the wire: compression may enlarge what cannot be compressed.
+    fn wire_limit(&self) -> usize {
+        let limit = self.limits.recv_message_bytes();
+        match self.encoding {
+            None => limit,
+            Some(_) => limit.saturating_add(limit / 4).saturating_add(1024),
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::resource_exhausted(format!(
+            "a message is larger than the limit of {} bytes",
+            self.limits.recv_message_bytes()
+        ))
+    }
+
+    fn too_large_by(&self, len: usize) -> Error {
+        Error::resource_exhausted(format!(
+            "a message of {len} bytes is larger than the limit of {} bytes",
+            self.limits.recv_message_bytes()
+        ))
+    }
+
+    /// The peer broke the protocol: a client's request is invalid, a server's response is an internal error.
+    fn malformed(&self, message: String) -> Error {
+        match self.side {
+            Side::Server => Error::invalid_argument(message),
+            Side::Client => Error::internal(message),
+        }
+    }
+
+    /// The conformance suite and gRPC's libraries agree on `unimplemented`: the peer has another stream type in mind.
+    fn wrong_count(&self, count: &str) -> Error {
+        let body = match self.side {
+            Side::Server => "request",
+            Side::Client => "response",
+        };
+        Error::unimplemented(format!(
+            "the {body} has {count} message, where the procedure takes exactly one"
+        ))
+    }
+
+    fn http_error(&self, status: StatusCode) -> Error {
+        http_status_error(status).with_metadata(self.headers.clone())
+    }
+
+    /// gRPC, "Errors": the map from RST_STREAM codes; a server sees any reset as the client's cancellation.
+    fn reset_error(&self, reset: Reset) -> Error {
+        match (self.side, reset) {
+            (Side::Server, Reset::Http2(code)) => Error::canceled(format!(
+                "the client reset the stream with HTTP/2 error code {code}"
+            )),
+            (Side::Server, Reset::ConnectionLost) => Error::canceled(
+                "the connection to the client was lost before the request was complete",
+            ),
+            (Side::Client, Reset::ConnectionLost) => Error::unavailable(
+                "the connection to the server was lost before the response was complete",
+            ),
+            (Side::Client, Reset::Http2(code)) => {
+                let rpc_code = match code {
+                    0x7 => Code::Unavailable,
+                    0x8 => Code::Canceled,
+                    0xb => Code::ResourceExhausted,
+                    0xc => Code::PermissionDenied,
+                    _ => Code::Internal,
+                };
+                Error::new(
+                    rpc_code,
+                    format!("the server reset the stream with HTTP/2 error code {code}"),
+                )
+            }
+        }
+    }
+}
+
+/// The error of a response that says nothing but its HTTP status.
+pub(crate) fn http_status_error(status: StatusCode) -> Error {
+    Error::new(
+        Code::from_http_status(status),
+        format!("the server answered with HTTP status {status} and no RPC error"),
+    )
+}
+
+impl fmt::Debug for RecvHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvHalf")
+            .field("side", &self.side)
+            .field("wire", &self.wire)
+            .field("state", &self.state)
+            .field("input", &self.input)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,525 @@
+//! The sending half of a call: messages in, a head and bytes out.
+
+mod out;
+
+use std::{fmt, mem, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    request, response,
+};
+
+use self::out::Out;
+use crate::{
+    Compression, Error, GetPolicy, Limits, Side, Time, base64_text,
+    envelope::{FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS},
+    metadata,
+    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Protocol, Wire, connect, get, grpc, grpc_web},
+};
+
+/// What a [`SendHalf`] wants sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transmit {
+    /// Bytes of the body: one or more messages.
+    Data(Bytes),
+    /// HTTP trailers, which end the body.
+    Trailers(HeaderMap),
+    /// The call was given up for this reason: reset the stream (HTTP/2: RST_STREAM with CANCEL) or close the
+    /// connection (HTTP/1.1). Never end the body cleanly after it.
+    Reset(Error),
+}
+
+/// The sending half of one call, for either side and all protocols.
+///
+/// Give it the outcome of the call as it comes: a server's [`send_head`](Self::send_head), then messages
+/// ([`send_message`](Self::send_message) while [`wants_message`](Self::wants_message) holds), then
+/// [`finish`](Self::finish). Take out the head ([`poll_response_head`](Self::poll_response_head) on a server,
+/// [`poll_request_head`](Self::poll_request_head) on a client) and then the body ([`poll_transmit`](Self::poll_transmit)).
+///
+/// ```text
+///   head:  Held --(send_head, first message; Connect unary: finish)--> Ready --(poll_*_head)--> Taken
+///   body:  Open --(finish)--> Finished --(the last poll_transmit)--> is_end_stream
+///            \--(finish with an error, on a client; timeout)--> Reset
+/// ```
+///
+/// Messages that are sent before the next [`poll_transmit`](Self::poll_transmit) leave as one piece of data. A
+/// [`finish`](Self::finish) with an error before the head was sent becomes a response without a body where the
+/// protocol has one (gRPC, "Trailers-Only").
+pub struct SendHalf {
+    side: Side,
+    dialect: Dialect,
+    head: Head,
+    headers: HeaderMap,
+    /// Exactly one message is to be sent.
+    single: bool,
+    has_message: bool,
+    encoder: Encoder,
+    out: Out,
+    state: State,
+    deadline: Option<Time>,
+}
+
+#[derive(Debug)]
+enum Head {
+    Held(Start),
+    Ready(Start),
+    Taken,
+}
+
+/// What heads have besides headers.
+#[derive(Debug)]
+pub(crate) enum Start {
+    Request {
+        path: String,
+        /// Send as a GET if the query fits.
+        get: Option<GetPolicy>,
+    },
+    Response(StatusCode),
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    /// No more messages; trailers are sent when all data is out.
+    Finished(Option<HeaderMap>),
+    /// Given up; the error is transmitted once.
+    Reset(Option<Error>),
+}
+
+/// How outgoing messages are compressed.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    /// What was agreed with the peer; the head names it.
+    pub(crate) compression: Option<Arc<dyn Compression>>,
+    /// Whether to use it for the next message.
+    pub(crate) enabled: bool,
+    /// Smaller messages are not worth it.
+    pub(crate) min_bytes: usize,
+}
+
+/// What a half needs to know from the start.
+#[derive(Debug)]
+pub(crate) struct SendParams {
+    pub(crate) side: Side,
+    pub(crate) dialect: Dialect,
+    pub(crate) start: Start,
+    pub(crate) headers: HeaderMap,
+    pub(crate) single: bool,
+    pub(crate) encoder: Encoder,
+    pub(crate) limits: Limits,
+    pub(crate) deadline: Option<Time>,
+}
+
+impl SendHalf {
+    pub(crate) fn new(params: SendParams) -> Self {
+        let mut half = Self {
+            side: params.side,
+            dialect: params.dialect,
+            head: Head::Held(params.start),
+            headers: params.headers,
+            single: params.single,
+            has_message: false,
+            encoder: params.encoder,
+            out: Out::new(params.limits.send_message_bytes()),
+            state: State::Open,
+            deadline: params.deadline,
+        };
+        // A client's head waits for nothing, unless the message decides about it.
+        if half.side == Side::Client && half.dialect.wire.is_enveloped() {
+            half.release_head();
+        }
+        half
+    }
+
+    /// The protocol of the call.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.dialect.protocol()
+    }
+
+    /// The codec of the messages, by name.
+    #[must_use]
+    pub fn codec(&self) -> &str {
+        &self.dialect.codec
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Sends the leading metadata of a response. Streams send it at once; a Connect unary response keeps it until
+    /// the outcome is known. Names that a protocol reserves are left out.
+    ///
+    /// Without it the head goes out with the first message. Ignored on a client, whose metadata is in
+    /// [`CallOptions`](crate::CallOptions), and once the head is on its way.
+    pub fn send_head(&mut self, leading: HeaderMap) {
+        if !matches!(self.head, Head::Held(_))
+            || !matches!(self.state, State::Open)
+            || self.side == Side::Client
+        {
+            return;
+        }
+        metadata::append_custom(&mut self.headers, leading);
+        if self.dialect.wire.is_enveloped() {
+            self.release_head();
+        }
+    }
+
+    /// Whether more messages are welcome: the call is open and what waits to be transmitted is below the low-water
+    /// mark of 32 KiB. That is the back-pressure; a message is taken at any time while the call is open.
+    #[must_use]
+    pub fn wants_message(&self) -> bool {
+        matches!(self.state, State::Open)
+            && !(self.single && self.has_message)
+            && self.out.len() < LOW_WATER
+    }
+
+    /// Sends one message, which `encode` appends to a buffer.
+    ///
+    /// The buffer is the one that leaves: the message is encoded behind its prefix, without a copy, unless it is
+    /// compressed.
+    ///
+    /// # Errors
+    ///
+    /// What `encode` returns; `resource_exhausted` over the limit; `internal` if the procedure allows one message and
+    /// this is the second, or if the half is finished; the reason of a reset. The half is as before and can still
+    /// be finished.
+    pub fn send_message(
+        &mut self,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.check_open()?;
+        let flag = if self.dialect.wire.is_enveloped() {
+            self.out.push_envelope(&self.encoder, encode)
+        } else {
+            self.out.push_bare(&self.encoder, encode)
+        }?;
+        self.after_message(flag)
+    }
+
+    /// Sends one message that is already encoded: a proxy's, or one kept from before.
+    ///
+    /// A large payload is not copied: prefix and payload leave as two pieces of data.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_message`](Self::send_message).
+    pub fn send_bytes(&mut self, payload: Bytes) -> Result<(), Error> {
+        self.check_open()?;
+        let flag = if self.encoder.applies_to(payload.len()) {
+            return self.send_message(|buffer| {
+                buffer.extend_from_slice(&payload);
+                Ok(())
+            });
+        } else if self.dialect.wire.is_enveloped() {
+            self.out.push_envelope_bytes(payload)
+        } else {
+            self.out.push_bare_bytes(payload)
+        }?;
+        self.after_message(flag)
+    }
+
+    /// Whether the messages that follow are compressed, as far as the peer accepts it and they are large enough.
+    pub fn set_compression(&mut self, enabled: bool) {
+        self.encoder.enabled = enabled;
+    }
+
+    /// Ends the half. Ignored if it has ended.
+    ///
+    /// On a server: `Ok` with the trailing metadata, or the call's error, in the protocol's own way. A missing
+    /// message of a procedure that must have one becomes `internal`. On a client: `Ok` ends the request (requests
+    /// have no trailing metadata); `Err` gives the call up and resets the stream.
+    pub fn finish(&mut self, outcome: Result<HeaderMap, Error>) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        let outcome = match outcome {
+            Ok(_) if self.single && !self.has_message => Err(Error::internal(
+                "the call was finished without its one message",
+            )),
+            outcome => outcome,
+        };
+        match (self.side, outcome) {
+            (Side::Client, Ok(_)) => self.finish_request(),
+            (Side::Client, Err(error)) => self.reset(error),
+            (Side::Server, outcome) => self.finish_response(outcome),
+        }
+    }
+
+    /// Ends the half with `deadline_exceeded` if its deadline has come and it is not finished: a server answers
+    /// so in its protocol, a client resets the stream.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            self.finish(Err(Error::deadline_exceeded(
+                "the deadline passed before the call was complete",
+            )));
+        }
+    }
+
+    /// A server's head, once, when it is known. `None` for ever on a client.
+    ///
+    /// `version` is left at its default: it is the connection's business.
+    #[must_use = "the head is taken out of the half"]
+    pub fn poll_response_head(&mut self) -> Option<response::Parts> {
+        if let Head::Ready(Start::Response(status)) = self.head {
+            self.head = Head::Taken;
+            let (mut parts, ()) = http::Response::new(()).into_parts();
+            parts.status = status;
+            parts.headers = mem::take(&mut self.headers);
+            return Some(parts);
+        }
+        None
+    }
+
+    /// A client's head, once, when it is known. `None` for ever on a server.
+    ///
+    /// The URI is path and query: the transport adds scheme and authority. The version is HTTP/2 where the protocol
+    /// demands it (gRPC); HTTP/1.1 leaves the choice to the transport.
+    #[must_use = "the head is taken out of the half"]
+    pub fn poll_request_head(&mut self) -> Option<request::Parts> {
+        let Head::Ready(Start::Request { path, get }) = &mut self.head else {
+            return None;
+        };
+        let uri = mem::take(path).parse::<Uri>();
+        let is_get = get.is_some();
+        self.head = Head::Taken;
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        match uri {
+            Ok(uri) => parts.uri = uri,
+            Err(error) => {
+                self.state = State::Open;
+                self.reset(Error::internal(format!(
+                    "the procedure's path cannot stand in a URI: {error}"
+                )));
+                return None;
+            }
+        }
+        parts.method = if is_get { Method::GET } else { Method::POST };
+        parts.version = match self.dialect.protocol() {
+            Protocol::Grpc => Version::HTTP_2,
+            Protocol::Connect | Protocol::GrpcWeb => Version::HTTP_11,
+        };
+        parts.headers = mem::take(&mut self.headers);
+        Some(parts)
+    }
+
+    /// The next piece of the body. `None` until the head was taken, and while there is nothing to send.
+    #[must_use = "the data is taken out of the half"]
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if let State::Reset(error) = &mut self.state {
+            return error.take().map(Transmit::Reset);
+        }
+        if !matches!(self.head, Head::Taken) {
+            return None;
+        }
+        if let Some(data) = self.out.pop() {
+            let data = match self.dialect.wire {
+                Wire::GrpcWebText => base64_text::encode(&data),
+                _ => data,
+            };
+            return Some(Transmit::Data(data));
+        }
+        match &mut self.state {
+            State::Finished(trailers) => trailers.take().map(Transmit::Trailers),
+            State::Open | State::Reset(_) => None,
+        }
+    }
+
+    /// Whether the half takes no more messages: it was finished or has given up.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        !matches!(self.state, State::Open)
+    }
+
+    /// Whether nothing is left to transmit, now and ever: the last frame can carry END_STREAM.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
+        self.out.len() == 0 && matches!(self.state, State::Finished(None) | State::Reset(None))
+    }
+
+    /// How many bytes of body are left, if that is known and no trailers follow: a `content-length`.
+    #[must_use]
+    pub fn exact_len(&self) -> Option<u64> {
+        match self.state {
+            // Base64 adds padding at each piece of data, whose number is not known yet.
+            State::Finished(None) if self.dialect.wire != Wire::GrpcWebText => {
+                Some(self.out.len() as u64)
+            }
+            _ if self.is_end_stream() => Some(0),
+            _ => None,
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match &self.state {
+            State::Open if self.single && self.has_message => Err(Error::internal(
+                "the procedure takes exactly one message, and it was sent already",
+            )),
+            State::Open => Ok(()),
+            State::Finished(_) => Err(Error::internal(
+                "a message was sent after the end of the stream",
+            )),
+            State::Reset(Some(error)) => Err(error.clone()),
+            State::Reset(None) => Err(Error::canceled("the call was given up")),
+        }
+    }
+
+    fn after_message(&mut self, compressed: bool) -> Result<(), Error> {
+        self.has_message = true;
+        if self.dialect.wire.is_enveloped() {
+            self.release_head();
+        } else if compressed {
+            if let Some(compression) = &self.encoder.compression {
+                let name = crate::config::header_value(compression.name())?;
+                self.headers.insert(CONTENT_ENCODING, name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The head is known: it names the compression that envelopes may be flagged with.
+    fn release_head(&mut self) {
+        let Head::Held(_) = self.head else {
+            return;
+        };
+        if self.dialect.wire.is_enveloped() {
+            if let Some(compression) = &self.encoder.compression {
+                if let Ok(name) = HeaderValue::from_str(compression.name()) {
+                    let header = self.dialect.wire.encoding_header();
+                    self.headers.insert(header, name);
+                }
+            }
+        }
+        if let Head::Held(start) = mem::replace(&mut self.head, Head::Taken) {
+            self.head = Head::Ready(start);
+        }
+    }
+
+    fn reset(&mut self, error: Error) {
+        self.out.clear();
+        self.state = State::Reset(Some(error));
+    }
+
+    fn finish_request(&mut self) {
+        self.state = State::Finished(None);
+        if let Head::Held(Start::Request { path, get }) = &mut self.head {
+            let query = get.map(|policy| (policy, self.out.peek()));
+            let compression = self.headers.get(CONTENT_ENCODING);
+            *get = query.and_then(|(policy, message)| {
+                let compression = compression.and_then(|value| value.to_str().ok());
+                let query = get::build_query(&self.dialect.codec, compression, message);
+                // "Servers may respond with an error if the query parameter is too long": send a POST then.
+                if path.len() + 1 + query.len() > policy.max_url_bytes() {
+                    return None;
+                }
+                path.push('?');
+                path.push_str(&query);
+                Some(policy)
+            });
+            if get.is_some() {
+                self.out.clear();
+                self.headers.remove(CONTENT_ENCODING);
+                self.headers.remove(CONTENT_TYPE);
+                self.headers.remove(CONNECT_PROTOCOL_VERSION);
+            }
+        }
+        self.release_head();
+    }
+
+    fn finish_response(&mut self, outcome: Result<HeaderMap, Error>) {
+        let head_is_out = !matches!(self.head, Head::Held(_));
+        let trailers = match self.dialect.wire {
+            Wire::ConnectUnary | Wire::ConnectGet => {
+                self.finish_unary(outcome);
+                None
+            }
+            Wire::ConnectStream => {
+                let (error, metadata) = split_outcome(outcome);
+                let payload =
+                    connect::encode_end_stream(error.as_ref().map_or(Ok(()), Err), &metadata);
+                self.out.push_terminal(FLAG_END_STREAM, payload);
+                None
+            }
+            Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => {
+                let (error, mut trailers) = split_outcome(outcome);
+                grpc::write_status(&mut trailers, error.as_ref().map_or(Ok(()), Err));
+                if error.is_some() && !head_is_out {
+                    // gRPC, "Trailers-Only is permitted for calls that produce an immediate error."
+                    metadata::append_all(&mut self.headers, trailers);
+                    self.encoder.compression = None;
+                    None
+                } else if self.dialect.wire == Wire::Grpc {
+                    Some(trailers)
+                } else {
+                    let payload = grpc_web::encode_trailers(&trailers);
+                    self.out.push_terminal(FLAG_TRAILERS, payload);
+                    None
+                }
+            }
+        };
+        self.state = State::Finished(trailers);
+        self.release_head();
+    }
+
+    /// Connect, "Unary-Response": trailers are prefixed headers; an error is a JSON body with its own status.
+    fn finish_unary(&mut self, outcome: Result<HeaderMap, Error>) {
+        match outcome {
+            Ok(trailers) => metadata::append_trailers_prefixed(&mut self.headers, trailers),
+            Err(mut error) => {
+                self.out.clear();
+                if let Head::Held(start) = &mut self.head {
+                    *start = Start::Response(error.code().http_status());
+                }
+                self.headers.remove(CONTENT_ENCODING);
+                self.headers
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                let metadata = mem::take(error.metadata_mut());
+                metadata::append_custom(&mut self.headers, metadata);
+                self.out.push_error_body(connect::encode_error(&error));
+            }
+        }
+    }
+}
+
+impl Encoder {
+    fn applies_to(&self, len: usize) -> bool {
+        self.enabled && self.compression.is_some() && len >= self.min_bytes && len > 0
+    }
+}
+
+/// The error and the metadata that goes into trailers: the error's own if the call failed.
+fn split_outcome(outcome: Result<HeaderMap, Error>) -> (Option<Error>, HeaderMap) {
+    let (error, custom) = match outcome {
+        Ok(trailers) => (None, trailers),
+        Err(mut error) => {
+            let custom = mem::take(error.metadata_mut());
+            (Some(error), custom)
+        }
+    };
+    let mut trailers = HeaderMap::new();
+    metadata::append_custom(&mut trailers, custom);
+    (error, trailers)
+}
+
+impl fmt::Debug for SendHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendHalf")
+            .field("side", &self.side)
+            .field("dialect", &self.dialect)
+            .field("head", &self.head)
+            .field("state", &self.state)
+            .field("waiting_bytes", &self.out.len())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Below this many waiting bytes, more messages are welcome.
+const LOW_WATER: usize = 32 * 1024;
+
+// The flags that a sender sets are those that a receiver knows.
+const _: () = assert!(FLAG_COMPRESSED & (FLAG_END_STREAM | FLAG_TRAILERS) == 0);

@@ -1,0 +1,416 @@
+//! The server's way into a call: what the head of a request asks for, and whether it can be had.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
+    header::{ALLOW, CONTENT_TYPE},
+    request,
+};
+
+use crate::{
+    CallPolicy, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec, StreamType, Time,
+    Transmit,
+    config::header_value,
+    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, get::Query},
+    recv::RecvParams,
+    send::{Encoder, SendParams, Start},
+    timeout,
+};
+
+/// A request that was recognised as a call in one of the three protocols.
+///
+/// ```
+/// use connect_proto::{Protocol, detect};
+///
+/// let (parts, ()) = http::Request::post("/pkg.Service/Method")
+///     .header("content-type", "application/json")
+///     .body(())?
+///     .into_parts();
+/// let detected = detect(&parts).expect("a Connect unary call");
+/// assert_eq!(detected.protocol(), Protocol::Connect);
+/// assert_eq!(detected.codec(), "json");
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Detected {
+    dialect: Dialect,
+}
+
+/// A request that was turned down: the whole answer is known, and why.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    error: Box<Error>,
+    response: Box<Response<Bytes>>,
+}
+
+impl Rejection {
+    /// Why, as an RPC error: for logs and metrics.
+    #[must_use]
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// The whole answer: in the caller's protocol if it speaks one, else plain HTTP.
+    #[must_use]
+    pub fn into_response(self) -> Response<Bytes> {
+        *self.response
+    }
+
+    /// An answer in plain HTTP, for callers that may not speak any protocol here.
+    fn plain(status: StatusCode, error: Error) -> Self {
+        let mut response = Response::new(Bytes::from(format!("{}\n", error.message())));
+        *response.status_mut() = status;
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        Self {
+            error: Box::new(error),
+            response: Box::new(response),
+        }
+    }
+
+    fn unsupported_media_type(message: String) -> Self {
+        Self::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, Error::unknown(message))
+    }
+}
+
+/// Tells which protocol, codec and kind of body a request asks for, by its head alone.
+///
+/// # Errors
+///
+/// Answers in plain HTTP: 415 for a content type of no protocol here, 505 for gRPC on a version of HTTP before 2.
+///
+/// Connect, "Unary-Request", "Unary-Get-Request", "Streaming-Request"; gRPC, "Requests"; gRPC-Web, "Content-Type".
+pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
+    let dialect = if parts.method == Method::GET {
+        let query = parts.uri.query().unwrap_or("");
+        let codec = Query::codec_of(query);
+        codec.and_then(|codec| Dialect::new(Wire::ConnectGet, &codec))
+    } else {
+        let content_type = parts.headers.get(CONTENT_TYPE);
+        content_type.and_then(Dialect::from_content_type)
+    };
+    let Some(dialect) = dialect else {
+        return Err(Rejection::unsupported_media_type(
+            match parts.headers.get(CONTENT_TYPE) {
+                Some(value) => format!(
+                    "content type {:?} is none of Connect's, gRPC's or gRPC-Web's",
+                    String::from_utf8_lossy(value.as_bytes())
+                ),
+                None if parts.method == Method::GET => String::from(
+                    "a GET request needs the query parameters \"encoding\" and \"message\"",
+                ),
+                None => String::from("the request has no content type"),
+            },
+        ));
+    };
+    if dialect.wire == Wire::Grpc && parts.version < Version::HTTP_2 {
+        return Err(Rejection::plain(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Error::unknown("gRPC needs HTTP/2: use it, or gRPC-Web or Connect"),
+        ));
+    }
+    Ok(Detected { dialect })
+}
+
+impl Detected {
+    /// The protocol that the caller speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.dialect.protocol()
+    }
+
+    /// The codec's name, in lower case; whether the server has it is [`accept`](Self::accept)'s business.
+    #[must_use]
+    pub fn codec(&self) -> &str {
+        &self.dialect.codec
+    }
+
+    /// Whether the call is a Connect GET.
+    #[must_use]
+    pub fn is_get(&self) -> bool {
+        self.dialect.wire == Wire::ConnectGet
+    }
+
+    /// The timeout that the client asks for; `None` for none.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_argument` for a value that breaks the rules of Connect, "Timeout", or gRPC, "Timeout".
+    pub fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+        let header = headers.get(self.dialect.wire.timeout_header());
+        match self.protocol() {
+            Protocol::Connect => header.map(timeout::parse_connect).transpose(),
+            Protocol::Grpc | Protocol::GrpcWeb => header.map(timeout::parse_grpc).transpose(),
+        }
+    }
+
+    /// Begins the call: the receiving half of the request and the sending half of the response.
+    ///
+    /// `parts` is the head that was [detected](detect), `now` the driver's time, from which the deadline counts.
+    ///
+    /// # Errors
+    ///
+    /// The whole answer to a request that cannot be served. In plain HTTP: 405 for the wrong method, 415 for a codec
+    /// that is not on offer or a body that does not suit the procedure's stream type. In the caller's protocol:
+    /// `invalid_argument` for a wrong protocol version, timeout or GET query, `unimplemented` for an unknown
+    /// compression.
+    pub fn accept(
+        &self,
+        parts: &request::Parts,
+        spec: &Spec,
+        config: &ServerConfig,
+        policy: &CallPolicy,
+        now: Time,
+    ) -> Result<(RecvHalf, SendHalf), Rejection> {
+        self.check_method(parts, spec)?;
+        self.check_media_type(spec, config)?;
+        let query = self
+            .is_get()
+            .then(|| Query::parse(parts.uri.query().unwrap_or("")));
+        let in_dialect = |error| self.rejection(error, config);
+        self.check_version(&parts.headers, query.as_ref(), config)
+            .map_err(in_dialect)?;
+        let timeout = self.timeout(&parts.headers).map_err(in_dialect)?;
+        let deadline = policy
+            .deadline
+            .apply(timeout)
+            .map(|t| now.saturating_add(t));
+        let encoding_name = self
+            .encoding_name(&parts.headers, query.as_ref())
+            .map_err(in_dialect)?;
+        let encoding = match encoding_name {
+            None => None,
+            Some(name) => match config.compressions.get(&name) {
+                Some(found) => Some(found.clone()),
+                None => return Err(in_dialect(unknown_compression(&name, config))),
+            },
+        };
+        let accept_header = self.dialect.wire.accept_encoding_header();
+        let compression = if parts.headers.contains_key(&accept_header) {
+            let accepted = parts.headers.get_all(&accept_header);
+            config.compressions.negotiate(accepted.iter()).cloned()
+        } else {
+            // "If the client omits Accept-Encoding, servers must assume that the client accepts the
+            // Content-Encoding used for the request if present."
+            encoding.clone()
+        };
+        let recv = RecvParams {
+            side: Side::Server,
+            wire: self.dialect.wire,
+            encoding,
+            limits: policy.limits,
+            single: !spec.stream_type().client_streams(),
+            headers: HeaderMap::new(),
+            deadline,
+        };
+        let recv = match query {
+            None => RecvHalf::new(recv),
+            Some(query) => match query.message {
+                Some(Ok(message)) => RecvHalf::from_query(recv, message),
+                Some(Err(error)) => return Err(in_dialect(error)),
+                None => {
+                    let error = "a GET request needs the query parameter \"message\"";
+                    return Err(in_dialect(Error::invalid_argument(error)));
+                }
+            },
+        };
+        let encoder = Encoder {
+            compression,
+            enabled: policy.compress,
+            min_bytes: config.min_compress_bytes,
+        };
+        let mut params =
+            self.send_params(Some(config), !spec.stream_type().server_streams(), encoder);
+        params.limits = policy.limits;
+        params.deadline = deadline;
+        Ok((recv, SendHalf::new(params)))
+    }
+
+    /// The whole answer with this error, in the caller's protocol: for refused calls, and for plain HTTP middleware.
+    #[must_use]
+    pub fn reject(&self, error: &Error) -> Response<Bytes> {
+        self.answer(error, None)
+    }
+
+    /// The whole answer to a call of a procedure that nobody serves: HTTP status 404 in Connect, a gRPC status
+    /// `unimplemented` in the other two, so that any client infers `unimplemented`.
+    #[must_use]
+    pub fn unknown_procedure(&self, path: &str) -> Rejection {
+        let error = Error::unimplemented(format!("no procedure {path:?} is served here"));
+        match self.protocol() {
+            Protocol::Connect => Rejection::plain(StatusCode::NOT_FOUND, error),
+            Protocol::Grpc | Protocol::GrpcWeb => {
+                let response = Box::new(self.reject(&error));
+                let error = Box::new(error);
+                Rejection { error, response }
+            }
+        }
+    }
+
+    fn check_method(&self, parts: &request::Parts, spec: &Spec) -> Result<(), Rejection> {
+        let allow = if spec.allows_get() {
+            "GET, POST"
+        } else {
+            "POST"
+        };
+        let allowed = parts.method == Method::POST || (self.is_get() && spec.allows_get());
+        if allowed {
+            return Ok(());
+        }
+        let error = Error::unknown(format!(
+            "method {} is not allowed for {}, use {allow}",
+            parts.method,
+            spec.procedure()
+        ));
+        let mut rejection = Rejection::plain(StatusCode::METHOD_NOT_ALLOWED, error);
+        let headers = rejection.response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        Err(rejection)
+    }
+
+    fn check_media_type(&self, spec: &Spec, config: &ServerConfig) -> Result<(), Rejection> {
+        let unary = spec.stream_type() == StreamType::Unary;
+        let suits = match self.dialect.wire {
+            Wire::ConnectUnary | Wire::ConnectGet => unary,
+            Wire::ConnectStream => !unary,
+            Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => true,
+        };
+        let has_codec = config.codecs.contains(&self.dialect.codec);
+        if suits && has_codec {
+            return Ok(());
+        }
+        let prefix = if unary { "" } else { "connect+" };
+        let mut offered = Vec::new();
+        for codec in &config.codecs {
+            offered.push(format!("application/{prefix}{codec}"));
+            offered.push(format!("application/grpc+{codec}"));
+            offered.push(format!("application/grpc-web+{codec}"));
+        }
+        let offered = offered.join(", ");
+        let mut rejection = Rejection::unsupported_media_type(format!(
+            "{} takes none of this content type, but {offered}",
+            spec.procedure()
+        ));
+        if let Ok(value) = header_value(&offered) {
+            rejection
+                .response
+                .headers_mut()
+                .insert("accept-post", value);
+        }
+        Err(rejection)
+    }
+
+    /// Connect, "Connect-Protocol-Version" and "Connect-Version-Query".
+    fn check_version(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&Query<'_>>,
+        config: &ServerConfig,
+    ) -> Result<(), Error> {
+        let (name, expected, found) = match (self.protocol(), query) {
+            (Protocol::Grpc | Protocol::GrpcWeb, _) => return Ok(()),
+            (Protocol::Connect, Some(query)) => (
+                "query parameter \"connect\"",
+                "v1",
+                query.version.as_deref().map(str::as_bytes),
+            ),
+            (Protocol::Connect, None) => (
+                "header \"connect-protocol-version\"",
+                "1",
+                headers
+                    .get(CONNECT_PROTOCOL_VERSION)
+                    .map(HeaderValue::as_bytes),
+            ),
+        };
+        match found {
+            None if config.require_protocol_version => Err(Error::invalid_argument(format!(
+                "{name} is required, with the value {expected:?}"
+            ))),
+            Some(found) if found != expected.as_bytes() => Err(Error::invalid_argument(format!(
+                "{name} must be {expected:?}, not {:?}",
+                String::from_utf8_lossy(found)
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The compression of the request's messages; `None` for none.
+    fn encoding_name<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        query: Option<&'a Query<'_>>,
+    ) -> Result<Option<Cow<'a, str>>, Error> {
+        let name = match query {
+            Some(query) => query.compression.as_deref().map(Cow::Borrowed),
+            None => headers
+                .get(self.dialect.wire.encoding_header())
+                .map(|value| String::from_utf8_lossy(value.as_bytes())),
+        };
+        Ok(name.filter(|name| !name.is_empty() && name != "identity"))
+    }
+
+    fn rejection(&self, error: Error, config: &ServerConfig) -> Rejection {
+        Rejection {
+            response: Box::new(self.answer(&error, Some(config))),
+            error: Box::new(error),
+        }
+    }
+
+    fn answer(&self, error: &Error, config: Option<&ServerConfig>) -> Response<Bytes> {
+        let encoder = Encoder {
+            compression: None,
+            enabled: false,
+            min_bytes: 0,
+        };
+        let mut half = SendHalf::new(self.send_params(config, false, encoder));
+        half.finish(Err(error.clone()));
+        let Some(head) = half.poll_response_head() else {
+            return Response::default();
+        };
+        let mut body = BytesMut::new();
+        while let Some(Transmit::Data(data)) = half.poll_transmit() {
+            body.extend_from_slice(&data);
+        }
+        Response::from_parts(head, body.freeze())
+    }
+
+    fn send_params(
+        &self,
+        config: Option<&ServerConfig>,
+        single: bool,
+        encoder: Encoder,
+    ) -> SendParams {
+        let mut headers = HeaderMap::with_capacity(8);
+        if let Ok(content_type) = self.dialect.content_type() {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        if let Some(accepted) = config.and_then(|config| config.compressions.accept_header()) {
+            headers.insert(self.dialect.wire.accept_encoding_header(), accepted.clone());
+        }
+        SendParams {
+            side: Side::Server,
+            dialect: self.dialect.clone(),
+            start: Start::Response(StatusCode::OK),
+            headers,
+            single,
+            encoder,
+            limits: config.map(|config| config.limits).unwrap_or_default(),
+            deadline: None,
+        }
+    }
+}
+
+/// Connect, "Unary-Request", and gRPC, "Compression": the message lists what is supported.
+fn unknown_compression(name: &str, config: &ServerConfig) -> Error {
+    let supported: Vec<_> = std::iter::once("identity")
+        .chain(config.compressions.names())
+        .collect();
+    Error::unimplemented(format!(
+        "unknown compression {name:?}: supported are {}",
+        supported.join(", ")
+    ))
+}
