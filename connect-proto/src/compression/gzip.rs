@@ -36,11 +36,11 @@ pub struct Gzip {
 }
 
 impl Gzip {
-    /// gzip at level 6, the usual balance of size and time.
+    /// gzip at level 4: within a few per cent of level 6 in size, in about half its time.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            level: 6,
+            level: 4,
             compressors: Pool::new(),
             decompressors: Pool::new(),
         }
@@ -137,7 +137,7 @@ fn deflate_all(
     input: &[u8],
     output: &mut BytesMut,
 ) -> Result<(), CompressionError> {
-    let mut room = Room::new(output, usize::MAX, input.len() / 4 + 64);
+    let mut room = Room::new(output, usize::MAX, input.len() / 4 + 256);
     let mut rest = input;
     loop {
         let (consumed, produced) = (deflate.total_in(), deflate.total_out());

@@ -1,6 +1,6 @@
 //! Zstandard (RFC 8878) by libzstd.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use bytes::BytesMut;
 use zstd::zstd_safe::{
@@ -13,7 +13,8 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 /// The `zstd` content coding, RFC 8878 and RFC 9659.
 ///
 /// Frames with a window of more than 8 MiB are refused, as RFC 9659 says. Contexts are pooled, at
-/// most 32 for each direction; those that took more than 2 MiB are not kept.
+/// most 32 for each direction, made as threads need them. One for compressing takes up to 1.3 MB at
+/// level 3 and more at higher levels; one for decompressing is kept only if it took no more than 2 MiB.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -27,7 +28,7 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 /// ```
 pub struct Zstd {
     level: i32,
-    compressors: Pool<CCtx<'static>>,
+    compressors: Pool<Compressor>,
     decompressors: Pool<DCtx<'static>>,
 }
 
@@ -52,15 +53,18 @@ impl Zstd {
         self
     }
 
-    fn compressor(&self) -> Result<CCtx<'static>, CompressionError> {
-        if let Some(context) = self.compressors.take() {
-            return Ok(context);
+    fn compressor(&self) -> Result<Compressor, CompressionError> {
+        if let Some(compressor) = self.compressors.take() {
+            return Ok(compressor);
         }
         let mut context = CCtx::try_create().ok_or(NO_MEMORY)?;
         context
             .set_parameter(CParameter::CompressionLevel(self.level))
             .map_err(failed)?;
-        Ok(context)
+        Ok(Compressor {
+            context,
+            scratch: Vec::new(),
+        })
     }
 
     fn decompressor(&self) -> Result<DCtx<'static>, CompressionError> {
@@ -95,16 +99,20 @@ impl Compression for Zstd {
     }
 
     fn compress(&self, input: &[u8], output: &mut BytesMut) -> Result<(), CompressionError> {
-        let mut context = self.compressor()?;
-        // With room for the worst case libzstd writes straight into the output, without buffers between.
-        let bound = zstd_safe::compress_bound(input.len());
-        let mut room = Room::new(output, bound, bound);
-        let written = context.compress2(room.space(), input).map_err(failed)?;
-        room.advance(written);
-        room.finish();
+        let Compressor {
+            mut context,
+            mut scratch,
+        } = self.compressor()?;
+        scratch.clear();
+        scratch.reserve(zstd_safe::compress_bound(input.len()));
         // A context that failed is not kept.
-        if context.sizeof() <= MAX_KEPT {
-            self.compressors.put(context);
+        context.compress2(&mut scratch, input).map_err(failed)?;
+        output.extend_from_slice(&scratch);
+        if scratch.capacity() > MAX_SCRATCH {
+            scratch = Vec::new();
+        }
+        if context.sizeof() <= MAX_COMPRESSOR {
+            self.compressors.put(Compressor { context, scratch });
         }
         Ok(())
     }
@@ -122,7 +130,7 @@ impl Compression for Zstd {
             room.finish();
         }
         let reset = context.reset(ResetDirective::SessionOnly);
-        if reset.is_ok() && context.sizeof() <= MAX_KEPT {
+        if reset.is_ok() && context.sizeof() <= MAX_DECOMPRESSOR {
             self.decompressors.put(context);
         }
         result.map_err(|stop| match stop {
@@ -133,6 +141,13 @@ impl Compression for Zstd {
     }
 }
 
+/// With room for the worst case libzstd needs no buffers of its own between input and output. That room is
+/// several times what is written, so it is a scratch buffer that the next message reuses.
+struct Compressor {
+    context: CCtx<'static>,
+    scratch: Vec<u8>,
+}
+
 /// Why decompressing stopped early.
 enum Stop {
     Full,
@@ -140,14 +155,20 @@ enum Stop {
     Code(ErrorCode),
 }
 
-const NO_MEMORY: CompressionError =
-    CompressionError::Failed(std::borrow::Cow::Borrowed("zstd: out of memory"));
+const NO_MEMORY: CompressionError = CompressionError::Failed(Cow::Borrowed("zstd: out of memory"));
 
 /// RFC 9659, section 3: a window of at most 8 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// The largest context that goes back to the pool, in bytes.
-const MAX_KEPT: usize = 2 * 1024 * 1024;
+/// The largest context for compressing that goes back to the pool, in bytes. Its size follows from the
+/// level, which is this side's choice.
+const MAX_COMPRESSOR: usize = 16 * 1024 * 1024;
+
+/// The same for decompressing. Its size follows from the window that a peer asks for.
+const MAX_DECOMPRESSOR: usize = 2 * 1024 * 1024;
+
+/// The largest scratch buffer that goes back to the pool, in bytes.
+const MAX_SCRATCH: usize = 256 * 1024;
 
 /// RFC 8878, section 3: "Zstandard compressed data is made up of one or more frames".
 fn decompress_frames(
