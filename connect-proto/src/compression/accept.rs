@@ -43,7 +43,7 @@ impl Choice {
 
     pub(super) fn decide(&self, known: usize) -> Option<usize> {
         let other = (0..known)
-            .find(|&index| self.named & bit(index) == 0)
+            .find(|&index| self.named & bit(index) == 0 && bit(index) != 0)
             .map(|index| (self.others, index));
         let (quality, index) = match (self.best, other) {
             (Some(best), Some(other)) if other.0 > best.0 => other,

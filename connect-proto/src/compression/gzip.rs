@@ -17,7 +17,7 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use connect_proto::compression::{Compression, CompressionError, Gzip};
+/// use connect_proto::{Compression, CompressionError, Gzip};
 ///
 /// let (gzip, mut small, mut back) = (Gzip::new(), BytesMut::new(), BytesMut::new());
 /// gzip.compress(&[b'a'; 1000], &mut small)?;

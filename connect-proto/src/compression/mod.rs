@@ -33,7 +33,7 @@ pub use self::zstd::Zstd;
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use connect_proto::compression::{Compression, CompressionError, Compressions};
+/// use connect_proto::{Compression, CompressionError, Compressions};
 ///
 /// /// Turns bytes round: no use, but short.
 /// #[derive(Debug)]
@@ -64,7 +64,7 @@ pub use self::zstd::Zstd;
 ///
 /// let known = Compressions::none().with(Reverse)?;
 /// assert_eq!(known.accept_header().unwrap(), "x-reverse");
-/// # Ok::<(), connect_proto::compression::InvalidCompressionName>(())
+/// # Ok::<(), connect_proto::InvalidCompressionName>(())
 /// ```
 pub trait Compression: fmt::Debug + Send + Sync + 'static {
     /// The content coding that names the algorithm on the wire, such as `gzip`.

@@ -18,7 +18,7 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use connect_proto::compression::{Compression, CompressionError, Zstd};
+/// use connect_proto::{Compression, CompressionError, Zstd};
 ///
 /// let (zstd, mut small, mut back) = (Zstd::new(), BytesMut::new(), BytesMut::new());
 /// zstd.compress(&[b'a'; 1000], &mut small)?;
