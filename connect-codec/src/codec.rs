@@ -1,0 +1,208 @@
+//! The codec of a call, by name: `proto`, `json`, or one that the application registers.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use connect_proto::Error;
+use serde_json::Value;
+
+use crate::json::JsonOptions;
+
+/// The codec in which the messages of one call travel.
+///
+/// The name is the part of the content type that says how messages are written: `application/proto`,
+/// `application/connect+json`, `application/grpc+proto`. The two built-in codecs are variants, so
+/// encoding in them costs one branch: no virtual call and no allocation. Every other codec is a
+/// [`CustomCodec`] behind a pointer.
+///
+/// A clone copies at most one reference count.
+#[derive(Clone, Debug)]
+pub enum Codec {
+    /// `proto`: the binary wire format.
+    Proto,
+    /// `json`: canonical Protobuf JSON, with its options.
+    Json(JsonOptions),
+    /// A codec of another name, registered by the application.
+    Custom(Arc<dyn CustomCodec>),
+}
+
+impl Codec {
+    /// The name, as it stands in content types: `proto`, `json`, or the custom codec's own.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Proto => "proto",
+            Self::Json(_) => "json",
+            Self::Custom(codec) => codec.name(),
+        }
+    }
+}
+
+/// A codec of another name than `proto` and `json`, for messages of any type.
+///
+/// The codec sees a message as [`DynMessage`]: by its Protobuf binary form, by its JSON form, or,
+/// if it knows the type, by a downcast. A serde format is three lines over the JSON form:
+///
+/// ```
+/// use bytes::{Bytes, BytesMut};
+/// use connect_codec::{Codecs, CustomCodec, Decode, DynMessage, Encode, Prost, json::JsonOptions};
+/// use connect_proto::Error;
+///
+/// /// JSON with line breaks, for people who read the wire.
+/// #[derive(Debug, Default)]
+/// struct Pretty(JsonOptions);
+///
+/// impl CustomCodec for Pretty {
+///     fn name(&self) -> &str {
+///         "pretty"
+///     }
+///     fn encode(&self, message: &dyn DynMessage, out: &mut BytesMut) -> Result<(), Error> {
+///         let text = serde_json::to_vec_pretty(&message.to_value(&self.0)?);
+///         out.extend_from_slice(&text.map_err(|e| Error::internal(e.to_string()))?);
+///         Ok(())
+///     }
+///     fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+///         let value = serde_json::from_slice(&bytes);
+///         let value = value.map_err(|e| Error::invalid_argument(e.to_string()))?;
+///         message.set_value(value, &self.0)
+///     }
+/// }
+///
+/// let codecs = Codecs::default().with(Pretty::default());
+/// let codec = codecs.get("pretty").expect("just registered");
+/// let mut out = BytesMut::new();
+/// Prost::encode(&String::from("hi"), codec, &mut out)?;
+/// let back: String = Prost::decode(out.freeze(), codec)?;
+/// assert_eq!(back, "hi");
+/// # Ok::<(), Error>(())
+/// ```
+pub trait CustomCodec: fmt::Debug + Send + Sync + 'static {
+    /// The name, as it stands in content types: a token of RFC 9110, in lower case.
+    fn name(&self) -> &str;
+
+    /// Appends the message to `out`.
+    ///
+    /// # Errors
+    /// By convention `internal`. What was appended before the error is discarded by the caller.
+    fn encode(&self, message: &dyn DynMessage, out: &mut BytesMut) -> Result<(), Error>;
+
+    /// Reads the whole of `bytes` into `message`, which holds defaults.
+    ///
+    /// # Errors
+    /// By convention `invalid_argument`, as the bytes are the peer's.
+    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error>;
+}
+
+/// A message of a type unknown to the codec.
+pub trait DynMessage {
+    /// The full name of the message type, `package.Message`.
+    fn type_name(&self) -> &'static str;
+
+    /// Appends the Protobuf binary form.
+    ///
+    /// # Errors
+    /// `internal` if the message library cannot write the message.
+    fn encode_proto(&self, out: &mut BytesMut) -> Result<(), Error>;
+
+    /// Replaces the message by what `bytes` says in Protobuf binary form.
+    ///
+    /// # Errors
+    /// `invalid_argument` on malformed bytes.
+    fn decode_proto(&mut self, bytes: Bytes) -> Result<(), Error>;
+
+    /// The JSON form as a tree, for formats that serde writes.
+    ///
+    /// # Errors
+    /// `internal` if the message has no JSON form: a timestamp out of range, an `Any` of unknown type.
+    fn to_value(&self, options: &JsonOptions) -> Result<Value, Error>;
+
+    /// Replaces the message by what a JSON tree says.
+    ///
+    /// # Errors
+    /// `invalid_argument` if the tree does not fit the message type.
+    fn set_value(&mut self, value: Value, options: &JsonOptions) -> Result<(), Error>;
+
+    /// The message, to downcast it.
+    fn as_any(&self) -> &dyn Any;
+
+    /// The message, to downcast and change it.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// The codecs that one side knows, by name.
+///
+/// The default is `proto` and `json` with default options. A clone is cheap.
+#[derive(Clone, Debug)]
+pub struct Codecs {
+    known: Arc<[Codec]>,
+}
+
+impl Codecs {
+    /// No codec at all, to build up from nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            known: Arc::new([]),
+        }
+    }
+
+    /// Adds a custom codec, or replaces the codec that has its name.
+    #[must_use]
+    pub fn with(self, codec: impl CustomCodec) -> Self {
+        self.with_codec(Codec::Custom(Arc::new(codec)))
+    }
+
+    /// Adds a codec, or replaces the one that has its name.
+    #[must_use]
+    pub fn with_codec(self, codec: Codec) -> Self {
+        let mut known = self.known.to_vec();
+        match known.iter_mut().find(|old| old.name() == codec.name()) {
+            Some(old) => *old = codec,
+            None => known.push(codec),
+        }
+        Self {
+            known: known.into(),
+        }
+    }
+
+    /// Adds `json` with these options, or replaces its options.
+    #[must_use]
+    pub fn with_json(self, options: JsonOptions) -> Self {
+        self.with_codec(Codec::Json(options))
+    }
+
+    /// Forgets the codec of this name; a call in it is answered with HTTP 415.
+    #[must_use]
+    pub fn without(self, name: &str) -> Self {
+        let known = self.known.iter().filter(|codec| codec.name() != name);
+        Self {
+            known: known.cloned().collect(),
+        }
+    }
+
+    /// The codec of this name, which is compared without regard to ASCII case.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Codec> {
+        self.known
+            .iter()
+            .find(|codec| codec.name().eq_ignore_ascii_case(name))
+    }
+
+    /// All codecs, in the order in which they were added.
+    pub fn iter(&self) -> impl Iterator<Item = &Codec> {
+        self.known.iter()
+    }
+
+    /// All names, in the order in which the codecs were added.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(Codec::name)
+    }
+}
+
+impl Default for Codecs {
+    fn default() -> Self {
+        Self {
+            known: Arc::new([Codec::Proto, Codec::Json(JsonOptions::default())]),
+        }
+    }
+}

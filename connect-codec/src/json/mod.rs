@@ -1,0 +1,287 @@
+//! Canonical Protobuf JSON ("ProtoJSON") for generated messages and the well-known types.
+//!
+//! The rules are those of the [ProtoJSON specification](https://protobuf.dev/programming-guides/json/).
+//! Generated code implements [`JsonMessage`]; the helpers here do the work. All of it runs over
+//! serde, so nothing is tied to one JSON parser, and options travel in a [`JsonContext`] instead of
+//! thread-locals or globals.
+//!
+//! Where the specification leaves room:
+//! - Unknown fields and unknown enum names are ignored unless
+//!   [`JsonOptions::reject_unknown`] says otherwise.
+//! - A field that appears twice is an error, under either of its names, and so are two members of
+//!   one `oneof` that are not `null`, and equal keys of a map.
+//! - An integer may be written as `1e5` or `1.0`. Such a number beyond 2⁵³ is refused, as the parser
+//!   has rounded it already; as a string it is read exactly.
+//! - `bytes` are read in both base64 alphabets, with padding or without.
+//!
+//! ```
+//! use connect_codec::json::{self, JsonOptions};
+//!
+//! let options = JsonOptions::default();
+//! let time = prost_types::Timestamp { seconds: 1, nanos: 500_000_000 };
+//! assert_eq!(json::to_string(&time, &options)?, r#""1970-01-01T00:00:01.500Z""#);
+//! assert_eq!(json::from_slice::<prost_types::Timestamp>(br#""1970-01-01T00:00:01.5Z""#, &options)?, time);
+//! # Ok::<(), connect_proto::Error>(())
+//! ```
+
+mod any;
+mod field;
+mod kind;
+mod number;
+mod object;
+mod options;
+mod registry;
+mod well_known;
+
+use bytes::{BufMut, BytesMut};
+use connect_proto::{Code, Error};
+use serde::{Deserializer, Serialize, Serializer, de::MapAccess};
+use serde_json::Value;
+
+pub use field::*;
+pub use kind::*;
+pub use object::read_object;
+use options::Target;
+pub use options::{JsonContext, JsonOptions};
+pub use registry::TypeRegistry;
+
+/// A message that has a JSON form. Generated code and the well-known types implement it.
+///
+/// A message that is a JSON object of its fields implements [`field_index`](Self::field_index),
+/// [`read_field`](Self::read_field) and [`write_json`](Self::write_json). One with a JSON form of
+/// its own implements `write_json` and [`read_json`](Self::read_json).
+pub trait JsonMessage: Default + 'static {
+    /// The full name, `package.Message`.
+    const FULL_NAME: &'static str;
+
+    /// Whether the JSON form is something else than the object of its fields, so that in an `Any` it
+    /// lies under the key `value`.
+    const WELL_KNOWN: bool = false;
+
+    /// Whether `null` is a value of this message, not its absence.
+    const NULL_IS_VALUE: bool = false;
+
+    /// The names of the fields, to be used by index.
+    const FIELDS: &'static [FieldName] = &[];
+
+    /// The index of a field in [`FIELDS`](Self::FIELDS), by its JSON name or its name in the `.proto` file.
+    #[must_use]
+    fn field_index(key: &str) -> Option<usize> {
+        let _ = key;
+        None
+    }
+
+    /// Reads the value of the field whose key was just read.
+    ///
+    /// # Errors
+    /// What the format reports, or that the value does not fit the field.
+    fn read_field<'de, A: MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: JsonContext<'_>,
+    ) -> Result<(), A::Error> {
+        let _ = (index, cx);
+        map.next_value::<serde::de::IgnoredAny>().map(drop)
+    }
+
+    /// Writes the message.
+    ///
+    /// # Errors
+    /// What the format reports, or that the message has no JSON form.
+    fn write_json<S: Serializer>(
+        &self,
+        serializer: S,
+        cx: JsonContext<'_>,
+    ) -> Result<S::Ok, S::Error>;
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// What the format reports, or that the input does not fit the message.
+    fn read_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        cx: JsonContext<'_>,
+    ) -> Result<Self, D::Error> {
+        read_object(deserializer, cx)
+    }
+}
+
+/// Recursive messages are boxed by prost.
+impl<M: JsonMessage> JsonMessage for Box<M> {
+    const FULL_NAME: &'static str = M::FULL_NAME;
+    const WELL_KNOWN: bool = M::WELL_KNOWN;
+    const NULL_IS_VALUE: bool = M::NULL_IS_VALUE;
+    const FIELDS: &'static [FieldName] = M::FIELDS;
+
+    fn write_json<S: Serializer>(
+        &self,
+        serializer: S,
+        cx: JsonContext<'_>,
+    ) -> Result<S::Ok, S::Error> {
+        (**self).write_json(serializer, cx)
+    }
+
+    fn read_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        cx: JsonContext<'_>,
+    ) -> Result<Self, D::Error> {
+        M::read_json(deserializer, cx).map(Self::new)
+    }
+}
+
+/// Appends a message as JSON text.
+///
+/// # Errors
+/// `internal` if the message has no JSON form: a timestamp out of range, an `Any` of unknown type, a
+/// NaN in a `google.protobuf.Value`. What was appended before the error is garbage.
+pub fn encode<M: JsonMessage>(
+    message: &M,
+    options: &JsonOptions,
+    out: &mut BytesMut,
+) -> Result<(), Error> {
+    let mut serializer = serde_json::Serializer::new(out.writer());
+    message
+        .write_json(&mut serializer, JsonContext::new(options, Target::Format))
+        .map_err(|error| write_error(M::FULL_NAME, &error))
+}
+
+/// Reads a message from the whole of a JSON text.
+///
+/// # Errors
+/// `invalid_argument` with the path of fields, the line and the column.
+pub fn decode<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, Error> {
+    from_slice(text, options)
+}
+
+/// A message as JSON text.
+///
+/// # Errors
+/// As [`encode`].
+pub fn to_string<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<String, Error> {
+    let mut text = Vec::with_capacity(128);
+    let mut serializer = serde_json::Serializer::new(&mut text);
+    message
+        .write_json(&mut serializer, JsonContext::new(options, Target::Format))
+        .map_err(|error| write_error(M::FULL_NAME, &error))?;
+    String::from_utf8(text).map_err(|error| write_error(M::FULL_NAME, &error))
+}
+
+/// Reads a message from the whole of a JSON text.
+///
+/// # Errors
+/// `invalid_argument` with the path of fields, the line and the column.
+pub fn from_slice<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let cx = JsonContext::new(options, Target::Format);
+    M::read_json(&mut deserializer, cx)
+        .and_then(|message| deserializer.end().map(|()| message))
+        .map_err(|error| read_error(M::FULL_NAME, &error))
+}
+
+/// A message as a JSON tree.
+///
+/// # Errors
+/// As [`encode`].
+pub fn to_value<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<Value, Error> {
+    let cx = JsonContext::new(options, Target::Tree);
+    message
+        .write_json(serde_json::value::Serializer, cx)
+        .map_err(|error| write_error(M::FULL_NAME, &error))
+}
+
+/// Reads a message from a JSON tree.
+///
+/// # Errors
+/// `invalid_argument` with the path of fields.
+pub fn from_value<M: JsonMessage>(tree: Value, options: &JsonOptions) -> Result<M, Error> {
+    M::read_json(tree, JsonContext::new(options, Target::Tree))
+        .map_err(|error| read_error(M::FULL_NAME, &error))
+}
+
+/// Writes a message in any serde format, with default options: the body of generated
+/// `impl serde::Serialize`.
+///
+/// # Errors
+/// What the format reports, or that the message has no JSON form.
+pub fn serialize<M: JsonMessage, S: Serializer>(
+    message: &M,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    message.write_json(
+        serializer,
+        JsonContext::new(JsonOptions::shared_default(), Target::Format),
+    )
+}
+
+/// Reads a message from any self-describing serde format, with default options: the body of
+/// generated `impl serde::Deserialize`.
+///
+/// # Errors
+/// What the format reports, or that the input does not fit the message.
+pub fn deserialize<'de, M: JsonMessage, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<M, D::Error> {
+    M::read_json(
+        deserializer,
+        JsonContext::new(JsonOptions::shared_default(), Target::Format),
+    )
+}
+
+/// A message with options, to write it by `serde_json`'s own functions: pretty-printed, into a file.
+///
+/// ```
+/// use connect_codec::json::{Json, JsonOptions};
+///
+/// let options = JsonOptions::default();
+/// let text = serde_json::to_string_pretty(&Json::new(&true, &options)).unwrap();
+/// assert_eq!(text, "true");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'a, M> {
+    message: &'a M,
+    options: &'a JsonOptions,
+}
+
+impl<'a, M> Json<'a, M> {
+    /// Binds the options to the message.
+    #[must_use]
+    pub fn new(message: &'a M, options: &'a JsonOptions) -> Self {
+        Self { message, options }
+    }
+}
+
+impl<M: JsonMessage> Serialize for Json<'_, M> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let cx = JsonContext::new(self.options, Target::Format);
+        self.message.write_json(serializer, cx)
+    }
+}
+
+fn write_error(full_name: &str, error: &dyn std::fmt::Display) -> Error {
+    let message = clip(format!("cannot write {full_name} as JSON: {error}"));
+    Error::new(Code::Internal, message)
+}
+
+fn read_error(full_name: &str, error: &serde_json::Error) -> Error {
+    let message = clip(format!("cannot read {full_name} from JSON: {error}"));
+    Error::new(Code::InvalidArgument, message)
+}
+
+/// Errors quote their input, which may be megabytes, and travel in headers.
+fn clip(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let mut end = MAX_MESSAGE;
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+const MAX_MESSAGE: usize = 512;
+
+#[cfg(test)]
+mod tests;

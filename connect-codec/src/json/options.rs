@@ -1,0 +1,181 @@
+//! How JSON is written and read, and the place in a message where the writer or reader stands.
+
+use std::sync::OnceLock;
+
+use serde::{de, ser};
+
+use super::TypeRegistry;
+
+/// How messages are written as JSON and read from it.
+///
+/// The defaults are those of Connect's other implementations: fields without presence that hold
+/// their default are left out, enum values are written by name, and unknown fields are ignored, so
+/// that a server may learn a field before its clients do and the other way round.
+///
+/// ```
+/// use connect_codec::json::{self, JsonOptions};
+///
+/// let strict = JsonOptions::default().reject_unknown(true);
+/// assert!(json::from_slice::<()>(br#"{"new":1}"#, &JsonOptions::default()).is_ok());
+/// assert!(json::from_slice::<()>(br#"{"new":1}"#, &strict).is_err());
+/// ```
+#[derive(Clone, Debug)]
+pub struct JsonOptions {
+    types: TypeRegistry,
+    max_depth: u32,
+    reject_unknown: bool,
+    emit_defaults: bool,
+    enums_as_numbers: bool,
+    proto_names: bool,
+}
+
+impl JsonOptions {
+    /// Whether input with unknown fields or unknown enum names is an error; `false` unless told:
+    /// they are ignored, as connect-go does. (The ProtoJSON specification, "JSON Options", makes
+    /// rejecting the default of parsers and ignoring the option.)
+    #[must_use]
+    pub fn reject_unknown(mut self, reject: bool) -> Self {
+        self.reject_unknown = reject;
+        self
+    }
+
+    /// Whether fields without presence, lists and maps are written when they hold their default;
+    /// `false` unless told.
+    #[must_use]
+    pub fn emit_defaults(mut self, emit: bool) -> Self {
+        self.emit_defaults = emit;
+        self
+    }
+
+    /// Whether enum values are written as numbers instead of names; `false` unless told. Both are
+    /// always read.
+    #[must_use]
+    pub fn enums_as_numbers(mut self, numbers: bool) -> Self {
+        self.enums_as_numbers = numbers;
+        self
+    }
+
+    /// Whether fields are written under their names in the `.proto` file instead of their JSON
+    /// names; `false` unless told. Both are always read.
+    #[must_use]
+    pub fn proto_names(mut self, proto: bool) -> Self {
+        self.proto_names = proto;
+        self
+    }
+
+    /// How many messages may lie in one another, lists and objects of `google.protobuf.Value` and
+    /// the content of `Any` included; 100 unless told.
+    ///
+    /// Text is also subject to the parser's own limit of 127 open braces and brackets.
+    #[must_use]
+    pub fn max_depth(mut self, depth: u32) -> Self {
+        self.max_depth = depth;
+        self
+    }
+
+    /// The types that may lie in a `google.protobuf.Any`; the well-known types and the
+    /// `google.rpc` error details unless told.
+    #[must_use]
+    pub fn types(mut self, types: TypeRegistry) -> Self {
+        self.types = types;
+        self
+    }
+
+    pub(super) fn shared_default() -> &'static Self {
+        static DEFAULT: OnceLock<JsonOptions> = OnceLock::new();
+        DEFAULT.get_or_init(Self::default)
+    }
+}
+
+impl Default for JsonOptions {
+    fn default() -> Self {
+        Self {
+            types: TypeRegistry::default(),
+            max_depth: 100,
+            reject_unknown: false,
+            emit_defaults: false,
+            enums_as_numbers: false,
+            proto_names: false,
+        }
+    }
+}
+
+/// The options of a run, and how deep in the message it stands. Generated code hands it on.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonContext<'a> {
+    options: &'a JsonOptions,
+    /// How many messages may still be opened.
+    depth_left: u32,
+    target: Target,
+}
+
+/// What is being written. A tree of `serde_json::Value` keeps an `f32` as `f64`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Target {
+    Format,
+    Tree,
+}
+
+impl<'a> JsonContext<'a> {
+    pub(super) fn new(options: &'a JsonOptions, target: Target) -> Self {
+        Self {
+            options,
+            depth_left: options.max_depth,
+            target,
+        }
+    }
+
+    /// The context inside one more message.
+    pub(super) fn enter_read<E: de::Error>(self) -> Result<Self, E> {
+        self.enter().ok_or_else(|| E::custom(self.too_deep()))
+    }
+
+    /// The context inside one more message.
+    pub(super) fn enter_write<E: ser::Error>(self) -> Result<Self, E> {
+        self.enter().ok_or_else(|| E::custom(self.too_deep()))
+    }
+
+    /// The same place, writing a tree.
+    pub(super) fn in_tree(self) -> Self {
+        Self {
+            target: Target::Tree,
+            ..self
+        }
+    }
+
+    pub(super) fn target(self) -> Target {
+        self.target
+    }
+
+    pub(super) fn types(self) -> &'a TypeRegistry {
+        &self.options.types
+    }
+
+    pub(super) fn rejects_unknown(self) -> bool {
+        self.options.reject_unknown
+    }
+
+    pub(super) fn emits_defaults(self) -> bool {
+        self.options.emit_defaults
+    }
+
+    pub(super) fn writes_enum_numbers(self) -> bool {
+        self.options.enums_as_numbers
+    }
+
+    pub(super) fn writes_proto_names(self) -> bool {
+        self.options.proto_names
+    }
+
+    fn enter(self) -> Option<Self> {
+        Some(Self {
+            depth_left: self.depth_left.checked_sub(1)?,
+            ..self
+        })
+    }
+
+    fn too_deep(self) -> String {
+        let limit = self.options.max_depth;
+        format!("messages nested deeper than {limit}")
+    }
+}

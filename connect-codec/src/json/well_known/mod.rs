@@ -1,0 +1,20 @@
+//! The JSON forms of `google.protobuf` types (ProtoJSON, "JSON representation", second half).
+
+mod field_mask;
+mod structs;
+mod time;
+mod wrappers;
+
+use super::TypeRegistry;
+
+/// Registers every well-known type that has a JSON form of its own.
+pub(super) fn register_types(types: &mut TypeRegistry) {
+    types.register::<prost_types::Any>();
+    types.register::<prost_types::Duration>();
+    types.register::<prost_types::FieldMask>();
+    types.register::<prost_types::ListValue>();
+    types.register::<prost_types::Struct>();
+    types.register::<prost_types::Timestamp>();
+    types.register::<prost_types::Value>();
+    wrappers::register_types(types);
+}
