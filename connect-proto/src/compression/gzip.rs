@@ -267,3 +267,6 @@ fn first_guess(compressed: usize) -> usize {
 fn delta(before: u64, after: u64) -> usize {
     usize::try_from(after - before).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,3 +43,24 @@ impl<T> Pool<T> {
 
 /// Contexts kept: about the threads of a large machine that compress at one moment.
 const MAX_IDLE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_bounded_and_never_waits() {
+        let pool = Pool::new();
+        assert_eq!(pool.take(), None::<usize>);
+        for context in 0..2 * MAX_IDLE {
+            pool.put(context);
+        }
+        let busy = pool.idle.lock().unwrap();
+        assert_eq!(busy.len(), MAX_IDLE);
+        assert_eq!(pool.take(), None);
+        pool.put(99);
+        assert_eq!(busy.len(), MAX_IDLE);
+        drop(busy);
+        assert_eq!(pool.take(), Some(MAX_IDLE - 1));
+    }
+}

@@ -224,3 +224,6 @@ fn refused(code: ErrorCode) -> CompressionError {
     }
     CompressionError::Malformed(format!("zstd: {}", zstd_safe::get_error_name(code)).into())
 }
+
+#[cfg(test)]
+mod tests;
