@@ -7,8 +7,8 @@ use common::{
     Frame, accept, clients, feed, headers, message, request, respond, send_message, spec,
 };
 use connect_proto::{
-    CallOptions, CallPolicy, ClientCall, ClientConfig, Code, Error, ErrorDetail, GetPolicy,
-    Protocol, RecvEvent, ServerConfig, StreamType, Time, Transmit, detect,
+    CallOptions, ClientCall, ClientConfig, Code, Error, ErrorDetail, GetPolicy, Protocol,
+    RecvEvent, ServerConfig, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, Method, Version};
 use std::time::Duration;

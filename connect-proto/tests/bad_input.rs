@@ -1,0 +1,955 @@
+//! Hostile and broken input, one row a case: the HTTP status, the code, and words that say what was wrong.
+
+mod common;
+
+use bytes::Bytes;
+use common::{Frame, accept, feed, headers, post, request, respond, spec};
+use connect_proto::{
+    CallOptions, CallPolicy, ClientConfig, Code, Compression, Error, Gzip, Limits, Protocol,
+    RecvEvent, Reset, ServerConfig, StreamType, Time, detect,
+};
+use http::{HeaderMap, HeaderValue, Method, request::Parts};
+
+/// The answer to a head that cannot be served.
+fn refused(
+    head: &Parts,
+    stream_type: StreamType,
+    config: &ServerConfig,
+) -> (u16, Error, HeaderMap) {
+    let rejection = match detect(head) {
+        Err(rejection) => rejection,
+        Ok(detected) => detected
+            .accept(
+                head,
+                &spec(stream_type),
+                config,
+                &CallPolicy::from(config),
+                Time::ZERO,
+            )
+            .expect_err("the head must be refused"),
+    };
+    let error = rejection.error().clone();
+    let response = rejection.into_response();
+    (
+        response.status().as_u16(),
+        error,
+        response.headers().clone(),
+    )
+}
+
+fn with(content_type: &str, pairs: &[(&'static str, &'static str)]) -> Parts {
+    let mut head = post(content_type);
+    head.headers.extend(headers(pairs));
+    head
+}
+
+fn get(query: &str) -> Parts {
+    let mut head = post("");
+    head.headers.clear();
+    head.method = Method::GET;
+    head.uri = format!("/test.v1.Test/Call?{query}").parse().unwrap();
+    head
+}
+
+/// Connect, "Unary-Request", "Unary-Get-Request", "Streaming-Request"; gRPC, "Requests".
+#[test]
+fn heads_that_cannot_be_served() {
+    use StreamType::{BidiStream, Unary};
+    let table: Vec<(&str, Parts, StreamType, u16, Code, &str)> = vec![
+        (
+            "content type",
+            post("image/jpeg"),
+            Unary,
+            415,
+            Code::Unknown,
+            "image/jpeg",
+        ),
+        (
+            "charset",
+            post("application/json; charset=latin1"),
+            Unary,
+            415,
+            Code::Unknown,
+            "latin1",
+        ),
+        (
+            "codec",
+            post("application/xml"),
+            Unary,
+            415,
+            Code::Unknown,
+            "application/json",
+        ),
+        (
+            "grpc codec",
+            post("application/grpc+thrift"),
+            Unary,
+            415,
+            Code::Unknown,
+            "application/grpc+proto",
+        ),
+        (
+            "unary body to a stream",
+            post("application/proto"),
+            BidiStream,
+            415,
+            Code::Unknown,
+            "connect+proto",
+        ),
+        (
+            "stream body to unary",
+            post("application/connect+proto"),
+            Unary,
+            415,
+            Code::Unknown,
+            "application/proto",
+        ),
+        (
+            "GET without parameters",
+            get(""),
+            Unary,
+            415,
+            Code::Unknown,
+            "encoding",
+        ),
+        (
+            "GET to a stream",
+            get("encoding=json&message="),
+            BidiStream,
+            405,
+            Code::Unknown,
+            "POST",
+        ),
+        (
+            "GET without message",
+            get("encoding=json"),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "message",
+        ),
+        (
+            "GET with bad base64",
+            get("encoding=proto&base64=1&message=!"),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "base64",
+        ),
+        (
+            "GET with bad escapes",
+            get("encoding=json&message=%2"),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "percent",
+        ),
+        (
+            "GET with bad version",
+            get("connect=v2&encoding=json&message="),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "v1",
+        ),
+        (
+            "GET with bad compression",
+            get("compression=x&encoding=json&message="),
+            Unary,
+            501,
+            Code::Unimplemented,
+            "gzip",
+        ),
+        (
+            "version",
+            with("application/json", &[("connect-protocol-version", "2")]),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "\"1\"",
+        ),
+        (
+            "compression",
+            with("application/json", &[("content-encoding", "lzw")]),
+            Unary,
+            501,
+            Code::Unimplemented,
+            "identity, gzip",
+        ),
+        (
+            "stream compression",
+            with(
+                "application/connect+json",
+                &[("connect-content-encoding", "lzw")],
+            ),
+            BidiStream,
+            200,
+            Code::Unimplemented,
+            "lzw",
+        ),
+        (
+            "grpc compression",
+            with("application/grpc", &[("grpc-encoding", "lzw")]),
+            Unary,
+            200,
+            Code::Unimplemented,
+            "lzw",
+        ),
+        (
+            "connect timeout",
+            with("application/json", &[("connect-timeout-ms", "12345678901")]),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "connect-timeout-ms",
+        ),
+        (
+            "connect timeout text",
+            with("application/json", &[("connect-timeout-ms", "soon")]),
+            Unary,
+            400,
+            Code::InvalidArgument,
+            "connect-timeout-ms",
+        ),
+        (
+            "grpc timeout",
+            with("application/grpc", &[("grpc-timeout", "123456789S")]),
+            Unary,
+            200,
+            Code::InvalidArgument,
+            "grpc-timeout",
+        ),
+        (
+            "grpc timeout unit",
+            with("application/grpc-web", &[("grpc-timeout", "5x")]),
+            Unary,
+            200,
+            Code::InvalidArgument,
+            "grpc-timeout",
+        ),
+    ];
+    for (case, head, stream_type, status, code, words) in table {
+        let config = ServerConfig::new();
+        let (actual, error, _) = refused(&head, stream_type, &config);
+        assert_eq!((actual, error.code()), (status, code), "{case}: {error}");
+        assert!(error.message().contains(words), "{case}: {error}");
+    }
+}
+
+/// RFC 9110, sections 15.5.6 and 12.5.1: what would be allowed is said.
+#[test]
+fn refusals_say_what_is_allowed() {
+    let config = ServerConfig::new();
+    let mut head = post("application/proto");
+    head.method = Method::DELETE;
+    let (status, _, answer) = refused(&head, StreamType::Unary, &config);
+    assert_eq!(
+        (status, &answer["allow"]),
+        (405, &HeaderValue::from_static("GET, POST"))
+    );
+    let (status, _, answer) = refused(&head, StreamType::ClientStream, &config);
+    assert_eq!(
+        (status, &answer["allow"]),
+        (405, &HeaderValue::from_static("POST"))
+    );
+    let (_, _, answer) = refused(&post("application/xml"), StreamType::Unary, &config);
+    assert!(
+        answer["accept-post"]
+            .to_str()
+            .unwrap()
+            .contains("application/json")
+    );
+    // gRPC, "Compression": the answer lists the algorithms that are accepted.
+    let head = with("application/grpc", &[("grpc-encoding", "lzw")]);
+    let (_, _, answer) = refused(&head, StreamType::Unary, &config);
+    assert!(
+        answer["grpc-accept-encoding"]
+            .to_str()
+            .unwrap()
+            .starts_with("gzip")
+    );
+}
+
+/// Connect, "Unary-Request": "Servers and proxies may reject traffic without this header".
+#[test]
+fn the_protocol_version_can_be_required() {
+    let config = ServerConfig::new().with_require_protocol_version(true);
+    for head in [post("application/json"), get("encoding=json&message=")] {
+        let (status, error, _) = refused(&head, StreamType::Unary, &config);
+        assert_eq!((status, error.code()), (400, Code::InvalidArgument));
+    }
+    let head = with("application/json", &[("connect-protocol-version", "1")]);
+    accept(&head, StreamType::Unary, &config);
+    accept(&post("application/grpc"), StreamType::Unary, &config);
+}
+
+fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut out = bytes::BytesMut::new();
+    Gzip::new().compress(data, &mut out).unwrap();
+    out.to_vec()
+}
+
+fn frame(flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![flags];
+    out.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_be_bytes());
+    out.extend_from_slice(payload);
+    out
+}
+
+/// Bodies of requests, each fed byte by byte and whole: the same one error both times.
+#[test]
+fn request_bodies_that_are_wrong() {
+    use StreamType::{ClientStream, ServerStream, Unary};
+    let limit = 64;
+    let config = ServerConfig::new().with_limits(Limits::default().with_recv_message_bytes(limit));
+    let bomb = gzip(&vec![0; 1 << 20]);
+    let enveloped = [
+        "application/grpc",
+        "application/grpc-web",
+        "application/connect+proto",
+    ];
+    let mut table: Vec<(&str, Parts, StreamType, Vec<u8>, Code, &str)> = vec![
+        (
+            "unary over the limit",
+            post("application/json"),
+            Unary,
+            vec![b' '; limit + 1],
+            Code::ResourceExhausted,
+            "64 bytes",
+        ),
+        (
+            "unary bomb",
+            with("application/json", &[("content-encoding", "gzip")]),
+            Unary,
+            bomb.clone(),
+            Code::ResourceExhausted,
+            "decompression",
+        ),
+        (
+            "unary not gzip",
+            with("application/json", &[("content-encoding", "gzip")]),
+            Unary,
+            b"plain".to_vec(),
+            Code::InvalidArgument,
+            "decompress",
+        ),
+        (
+            "end of stream from a client",
+            post("application/connect+proto"),
+            ClientStream,
+            frame(2, b"{}"),
+            Code::InvalidArgument,
+            "flags",
+        ),
+        (
+            "trailers from a client",
+            post("application/grpc-web"),
+            ClientStream,
+            frame(128, b""),
+            Code::InvalidArgument,
+            "flags",
+        ),
+        (
+            "text that is not base64",
+            post("application/grpc-web-text"),
+            ClientStream,
+            b"AAAA!AAA".to_vec(),
+            Code::InvalidArgument,
+            "base64",
+        ),
+        (
+            "text cut short",
+            post("application/grpc-web-text"),
+            ClientStream,
+            b"AAA".to_vec(),
+            Code::InvalidArgument,
+            "ended early",
+        ),
+    ];
+    for content_type in enveloped {
+        let encoding = match content_type {
+            "application/connect+proto" => "connect-content-encoding",
+            _ => "grpc-encoding",
+        };
+        let single = if content_type == "application/connect+proto" {
+            ServerStream
+        } else {
+            Unary
+        };
+        let compressed = with(content_type, &[(encoding, "gzip")]);
+        table.extend([
+            (
+                "no message",
+                post(content_type),
+                single,
+                vec![],
+                Code::Unimplemented,
+                "no message",
+            ),
+            (
+                "two messages",
+                post(content_type),
+                single,
+                [frame(0, b"a"), frame(0, b"b")].concat(),
+                Code::Unimplemented,
+                "more than one",
+            ),
+            (
+                "cut in the prefix",
+                post(content_type),
+                ClientStream,
+                vec![0, 0, 0],
+                Code::InvalidArgument,
+                "3 of 5 bytes",
+            ),
+            (
+                "cut in the payload",
+                post(content_type),
+                ClientStream,
+                frame(0, b"abcd")[..7].to_vec(),
+                Code::InvalidArgument,
+                "2 of 4 bytes",
+            ),
+            (
+                "reserved flags",
+                post(content_type),
+                ClientStream,
+                frame(0b0100_0000, b""),
+                Code::InvalidArgument,
+                "0b01000000",
+            ),
+            (
+                "compressed without encoding",
+                post(content_type),
+                ClientStream,
+                frame(1, b""),
+                Code::Internal,
+                encoding,
+            ),
+            (
+                "oversized prefix",
+                post(content_type),
+                ClientStream,
+                vec![0, 0xff, 0xff, 0xff, 0xff],
+                Code::ResourceExhausted,
+                "4294967295 bytes",
+            ),
+            (
+                "one over the limit",
+                post(content_type),
+                ClientStream,
+                frame(0, &vec![0; limit + 1]),
+                Code::ResourceExhausted,
+                "65 bytes",
+            ),
+            (
+                "bomb",
+                compressed.clone(),
+                ClientStream,
+                frame(1, &bomb),
+                Code::ResourceExhausted,
+                "decompression",
+            ),
+            (
+                "not gzip",
+                compressed,
+                ClientStream,
+                frame(1, b"plain"),
+                Code::InvalidArgument,
+                "decompress",
+            ),
+        ]);
+    }
+    for (case, head, stream_type, body, code, words) in table {
+        let context = format!("{case}, {:?}", head.headers["content-type"]);
+        let frames = [Frame::Data(Bytes::from(body)), Frame::Eof];
+        let outcomes = [1, 7, usize::MAX].map(|cut| {
+            let (mut recv, _) = accept(&head, stream_type, &config);
+            let events = feed(&mut recv, &frames, cut);
+            assert!(!recv.wants_data(), "{context}");
+            recv.recv_data(Bytes::from_static(b"ignored after the end"));
+            recv.recv_eof();
+            assert_eq!(recv.poll_event(), None, "{context}");
+            events
+        });
+        assert_eq!(outcomes[0], outcomes[1], "{context}");
+        assert_eq!(outcomes[0], outcomes[2], "{context}");
+        let [Err(error)] = &outcomes[0][..] else {
+            panic!("{context}: {:?}", outcomes[0]);
+        };
+        assert_eq!(error.code(), code, "{context}: {error}");
+        assert!(error.message().contains(words), "{context}: {error}");
+    }
+}
+
+/// Messages at the limit pass, compressed or not, even where compression enlarges them.
+#[test]
+fn messages_at_the_limit_pass() {
+    let limit = 64;
+    let config = ServerConfig::new().with_limits(Limits::default().with_recv_message_bytes(limit));
+    let incompressible: Vec<u8> = (0..64u8).map(|i| i.wrapping_mul(37) ^ 0x5a).collect();
+    let head = with("application/grpc", &[("grpc-encoding", "gzip")]);
+    for body in [frame(0, &incompressible), frame(1, &gzip(&incompressible))] {
+        let (mut recv, _) = accept(&head, StreamType::ClientStream, &config);
+        let events = feed(&mut recv, &[Frame::Data(Bytes::from(body)), Frame::Eof], 9);
+        let message = RecvEvent::Message(Bytes::from(incompressible.clone()));
+        assert_eq!(events, [Ok(message), Ok(RecvEvent::End(HeaderMap::new()))]);
+    }
+}
+
+/// Whole messages come before the error of a reset, and a message that must be the only one not at all.
+#[test]
+fn resets_are_never_a_clean_end() {
+    let config = ServerConfig::new();
+    for content_type in [
+        "application/grpc",
+        "application/grpc-web",
+        "application/connect+proto",
+    ] {
+        for reset in [Reset::Http2(8), Reset::ConnectionLost] {
+            for (stream_type, messages) in
+                [(StreamType::ClientStream, 1), (StreamType::ServerStream, 0)]
+            {
+                let (mut recv, _) = accept(&post(content_type), stream_type, &config);
+                recv.recv_data(Bytes::from(frame(0, b"whole")));
+                recv.recv_reset(reset);
+                let mut events = Vec::new();
+                common::poll_all(&mut recv, &mut events);
+                assert_eq!(events.len(), messages + 1);
+                let error = events.pop().unwrap().unwrap_err();
+                assert_eq!(error.code(), Code::Canceled);
+            }
+        }
+    }
+}
+
+/// gRPC, "Errors": what a client makes of a reset.
+#[test]
+fn reset_codes_on_a_client() {
+    let table = [
+        (Reset::Http2(0), Code::Internal),
+        (Reset::Http2(1), Code::Internal),
+        (Reset::Http2(7), Code::Unavailable),
+        (Reset::Http2(8), Code::Canceled),
+        (Reset::Http2(11), Code::ResourceExhausted),
+        (Reset::Http2(12), Code::PermissionDenied),
+        (Reset::Http2(999), Code::Internal),
+        (Reset::ConnectionLost, Code::Unavailable),
+    ];
+    for (reset, code) in table {
+        let mut recv = client_half(
+            Protocol::Grpc,
+            StreamType::ServerStream,
+            200,
+            &[("content-type", "application/grpc")],
+        );
+        recv.recv_reset(reset);
+        let error = recv.poll_event().unwrap().unwrap_err();
+        assert_eq!(error.code(), code, "{reset:?}");
+    }
+}
+
+fn client_half(
+    protocol: Protocol,
+    stream_type: StreamType,
+    status: u16,
+    pairs: &[(&'static str, &'static str)],
+) -> connect_proto::RecvHalf {
+    let client = ClientConfig::new().with_protocol(protocol).with_limits(
+        Limits::default()
+            .with_recv_message_bytes(64)
+            .with_trailer_bytes(128),
+    );
+    let (_, expect) = request(
+        &client,
+        stream_type,
+        CallOptions::default(),
+        &[Bytes::new()],
+    );
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = http::StatusCode::from_u16(status).unwrap();
+    head.headers = headers(pairs);
+    expect.recv_head(head)
+}
+
+/// Responses that are wrong: the code that the client reports, and why.
+#[test]
+fn responses_that_are_wrong() {
+    use Protocol::{Connect, Grpc, GrpcWeb};
+    use StreamType::{ServerStream, Unary};
+    const CONNECT: (&str, &str) = ("content-type", "application/connect+proto");
+    const UNARY: (&str, &str) = ("content-type", "application/proto");
+    const JSON: (&str, &str) = ("content-type", "application/json");
+    const GRPC: (&str, &str) = ("content-type", "application/grpc");
+    const WEB: (&str, &str) = ("content-type", "application/grpc-web+proto");
+    type Row<'a> = (
+        &'a str,
+        Protocol,
+        StreamType,
+        u16,
+        Vec<(&'static str, &'static str)>,
+        Vec<u8>,
+        Code,
+        &'a str,
+    );
+    let end = |json: &str| frame(2, json.as_bytes());
+    let table: Vec<Row<'_>> = vec![
+        (
+            "content type",
+            Connect,
+            Unary,
+            200,
+            vec![("content-type", "image/jpeg")],
+            vec![],
+            Code::Unknown,
+            "image/jpeg",
+        ),
+        (
+            "no content type",
+            Grpc,
+            Unary,
+            200,
+            vec![],
+            vec![],
+            Code::Unknown,
+            "no content type",
+        ),
+        (
+            "another protocol",
+            Grpc,
+            Unary,
+            200,
+            vec![WEB],
+            vec![],
+            Code::Unknown,
+            "does it speak gRPC?",
+        ),
+        (
+            "another codec",
+            Connect,
+            Unary,
+            200,
+            vec![JSON],
+            b"{}".to_vec(),
+            Code::Internal,
+            "\"json\"",
+        ),
+        (
+            "another codec in a stream",
+            Grpc,
+            Unary,
+            200,
+            vec![("content-type", "application/grpc+json")],
+            vec![],
+            Code::Internal,
+            "\"json\"",
+        ),
+        (
+            "unknown compression",
+            Connect,
+            Unary,
+            200,
+            vec![UNARY, ("content-encoding", "lzw")],
+            vec![],
+            Code::Internal,
+            "lzw",
+        ),
+        (
+            "unknown grpc compression",
+            Grpc,
+            Unary,
+            200,
+            vec![GRPC, ("grpc-encoding", "lzw")],
+            vec![],
+            Code::Internal,
+            "lzw",
+        ),
+        (
+            "HTTP status",
+            Connect,
+            Unary,
+            503,
+            vec![("content-type", "text/html")],
+            b"<html>".to_vec(),
+            Code::Unavailable,
+            "503",
+        ),
+        (
+            "HTTP status of a stream",
+            Connect,
+            ServerStream,
+            404,
+            vec![CONNECT],
+            vec![],
+            Code::Unimplemented,
+            "404",
+        ),
+        (
+            "HTTP status of grpc",
+            Grpc,
+            Unary,
+            401,
+            vec![],
+            vec![],
+            Code::Unauthenticated,
+            "401",
+        ),
+        (
+            "error that is not JSON",
+            Connect,
+            Unary,
+            403,
+            vec![JSON],
+            b"{".to_vec(),
+            Code::PermissionDenied,
+            "403",
+        ),
+        (
+            "error over the limit",
+            Connect,
+            Unary,
+            403,
+            vec![JSON],
+            vec![b' '; 129],
+            Code::PermissionDenied,
+            "403",
+        ),
+        (
+            "error without code",
+            Connect,
+            Unary,
+            429,
+            vec![JSON],
+            br#"{"message":"slow"}"#.to_vec(),
+            Code::Unavailable,
+            "slow",
+        ),
+        (
+            "over the limit",
+            Connect,
+            Unary,
+            200,
+            vec![UNARY],
+            vec![0; 65],
+            Code::ResourceExhausted,
+            "64",
+        ),
+        (
+            "no end of stream",
+            Connect,
+            ServerStream,
+            200,
+            vec![CONNECT],
+            vec![],
+            Code::Internal,
+            "EndStreamResponse",
+        ),
+        (
+            "end of stream not JSON",
+            Connect,
+            ServerStream,
+            200,
+            vec![CONNECT],
+            end("no"),
+            Code::Internal,
+            "JSON",
+        ),
+        (
+            "bytes after the end",
+            Connect,
+            ServerStream,
+            200,
+            vec![CONNECT],
+            [end("{}"), vec![0]].concat(),
+            Code::Internal,
+            "after the end",
+        ),
+        (
+            "end over the limit",
+            Connect,
+            ServerStream,
+            200,
+            vec![CONNECT],
+            frame(2, &[b' '; 129]),
+            Code::ResourceExhausted,
+            "129",
+        ),
+        (
+            "message missing",
+            Connect,
+            StreamType::ClientStream,
+            200,
+            vec![CONNECT],
+            end("{}"),
+            Code::Unimplemented,
+            "no message",
+        ),
+        (
+            "message twice",
+            Connect,
+            StreamType::ClientStream,
+            200,
+            vec![CONNECT],
+            [frame(0, b""), frame(0, b""), end("{}")].concat(),
+            Code::Unimplemented,
+            "more than one",
+        ),
+        (
+            "no trailers",
+            Grpc,
+            ServerStream,
+            200,
+            vec![GRPC],
+            vec![],
+            Code::Internal,
+            "trailers",
+        ),
+        (
+            "status in the head beside a body",
+            Grpc,
+            ServerStream,
+            200,
+            vec![GRPC, ("grpc-status", "0")],
+            frame(0, b"")[..5].to_vec(),
+            Code::Internal,
+            "trailers",
+        ),
+        (
+            "no trailer frame",
+            GrpcWeb,
+            ServerStream,
+            200,
+            vec![WEB],
+            vec![],
+            Code::Internal,
+            "trailer frame",
+        ),
+        (
+            "trailer frame not headers",
+            GrpcWeb,
+            ServerStream,
+            200,
+            vec![WEB],
+            frame(128, b"no colon"),
+            Code::Internal,
+            "no colon",
+        ),
+        (
+            "trailer frame without status",
+            GrpcWeb,
+            ServerStream,
+            200,
+            vec![WEB],
+            frame(128, b"a: b\r\n"),
+            Code::Unknown,
+            "grpc-status",
+        ),
+        (
+            "bytes after the trailers",
+            GrpcWeb,
+            ServerStream,
+            200,
+            vec![WEB],
+            [frame(128, b"grpc-status: 0"), frame(0, b"")].concat(),
+            Code::Internal,
+            "after the end",
+        ),
+        (
+            "unknown status",
+            GrpcWeb,
+            ServerStream,
+            200,
+            vec![WEB],
+            frame(128, b"grpc-status: 77"),
+            Code::Unknown,
+            "77",
+        ),
+        (
+            "unary without message",
+            GrpcWeb,
+            Unary,
+            200,
+            vec![WEB, ("grpc-status", "0")],
+            vec![],
+            Code::Unimplemented,
+            "no message",
+        ),
+    ];
+    for (case, protocol, stream_type, status, pairs, body, code, words) in table {
+        let frames = [Frame::Data(Bytes::from(body)), Frame::Eof];
+        let outcomes = [1, usize::MAX].map(|cut| {
+            let mut recv = client_half(protocol, stream_type, status, &pairs);
+            let mut events = feed(&mut recv, &frames, cut);
+            // What came before the ending is not this test's business.
+            events.pop().expect("an ending")
+        });
+        assert_eq!(outcomes[0], outcomes[1], "{case}");
+        let error = outcomes[0].as_ref().expect_err(case);
+        assert_eq!(error.code(), code, "{case}: {error}");
+        assert!(error.message().contains(words), "{case}: {error}");
+    }
+}
+
+/// gRPC, "Responses": without a status, with one in the head only, with one in both places.
+#[test]
+fn grpc_status_comes_from_the_trailers() {
+    let head = [("content-type", "application/grpc"), ("grpc-status", "8")];
+    let mut recv = client_half(Protocol::Grpc, StreamType::ServerStream, 200, &head);
+    let trailers = headers(&[("grpc-status", "9"), ("foo", "bar")]);
+    let events = feed(&mut recv, &[Frame::Trailers(trailers)], 1);
+    let error = events[0].as_ref().unwrap_err();
+    assert_eq!(error.code(), Code::FailedPrecondition);
+    assert_eq!(error.metadata()["foo"], "bar");
+
+    let mut recv = client_half(Protocol::Grpc, StreamType::ServerStream, 503, &head);
+    let events = feed(&mut recv, &[Frame::Eof], 1);
+    assert_eq!(
+        events[0].as_ref().unwrap_err().code(),
+        Code::ResourceExhausted
+    );
+
+    let mut recv = client_half(Protocol::Grpc, StreamType::ServerStream, 200, &head[..1]);
+    let events = feed(&mut recv, &[Frame::Trailers(HeaderMap::new())], 1);
+    assert_eq!(events[0].as_ref().unwrap_err().code(), Code::Unknown);
+}
+
+/// A response whose end is known stays ended that way, whatever the connection does next.
+#[test]
+fn a_known_end_outlives_the_connection() {
+    let head = [("content-type", "application/connect+proto")];
+    let mut recv = client_half(Protocol::Connect, StreamType::ServerStream, 200, &head);
+    recv.recv_data(Bytes::from(frame(2, b"{}")));
+    assert_eq!(recv.poll_event(), None, "the body is still open");
+    recv.recv_reset(Reset::ConnectionLost);
+    assert_eq!(
+        recv.poll_event(),
+        Some(Ok(RecvEvent::End(HeaderMap::new())))
+    );
+
+    // A server that goes on after the end of its stream does not.
+    let mut recv = client_half(Protocol::Connect, StreamType::ServerStream, 200, &head);
+    recv.recv_data(Bytes::from(frame(2, b"{}")));
+    assert_eq!(recv.poll_event(), None);
+    recv.recv_data(Bytes::from_static(b"more"));
+    assert_eq!(
+        recv.poll_event().unwrap().unwrap_err().code(),
+        Code::Internal
+    );
+}
+
+/// The respond helper is exercised for a body after a refused message: the half must still end once.
+#[test]
+fn a_handler_without_its_one_message_is_an_internal_error() {
+    let config = ServerConfig::new();
+    for content_type in ["application/proto", "application/grpc"] {
+        let (_, mut send) = accept(&post(content_type), StreamType::Unary, &config);
+        let response = respond(&mut send, HeaderMap::new(), &[], Ok(HeaderMap::new()));
+        let status = if content_type == "application/proto" {
+            500
+        } else {
+            200
+        };
+        assert_eq!(response.head.status, status);
+        assert!(send.is_finished());
+    }
+}
