@@ -104,3 +104,105 @@ fn decode_groups(mut text: &[u8], output: &mut Vec<u8>) -> Result<(), InvalidBas
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// All bytes of the chunks, up to the first error if there is one.
+    fn decode(chunks: &[&[u8]]) -> (Vec<u8>, Result<(), InvalidBase64>) {
+        let mut decoder = Decoder::default();
+        let mut output = Vec::new();
+        for chunk in chunks {
+            let (bytes, outcome) = decoder.decode(Bytes::copy_from_slice(chunk));
+            output.extend_from_slice(&bytes);
+            if outcome.is_err() {
+                return (output, outcome);
+            }
+        }
+        (output, decoder.finish())
+    }
+
+    /// gRPC-Web, "Text-encoded (response) streams": padding inside the stream.
+    #[test]
+    fn padding_may_stand_after_any_group() {
+        for (text, expected) in [
+            ("", ""),
+            ("YQ==", "a"),
+            ("YWI=", "ab"),
+            ("YWJj", "abc"),
+            ("YQ==Yg==", "ab"),
+            ("YWJjYQ==YWJj", "abcaabc"),
+            ("YQ==YWI=YWJjYQ==", "aababca"),
+            // Bits that no byte needs.
+            ("YR==", "a"),
+        ] {
+            assert_eq!(
+                decode(&[text.as_bytes()]),
+                (expected.into(), Ok(())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_base64_is_an_error_after_what_is() {
+        for (text, before) in [
+            ("YWJjY", "abc"),
+            ("YWJjYQ", "abc"),
+            ("YWJjYQ=", "abc"),
+            ("YWJjY===", "abc"),
+            ("YWJj====", "abc"),
+            ("YWJjYQ=x", "abc"),
+            ("YWJjY=Q=", "abc"),
+            ("YWJj\r\nYQ==", "abc"),
+            ("YWJj_-_-", "abc"),
+            ("YWJjYQ==YQ\u{e9}", "abca"),
+        ] {
+            for cut in 0..=text.len() {
+                let (head, tail) = text.as_bytes().split_at(cut);
+                let decoded = decode(&[head, tail]);
+                assert_eq!(decoded, (before.into(), Err(InvalidBase64)), "{text} {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn encoded_text_is_padded() {
+        assert_eq!(encode(b""), "");
+        assert_eq!(encode(b"a"), "YQ==");
+        assert_eq!(encode(&[0xff, 0xfe, 0xfd]), "//79");
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_do_not_matter(
+            flushes in vec(vec(any::<u8>(), 0..50), 0..8),
+            mut cuts in vec(any::<prop::sample::Index>(), 0..20),
+            noise in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut text: Vec<u8> = flushes.iter().flat_map(|flush| encode(flush)).collect();
+            if let (Some((at, byte)), false) = (&noise, text.is_empty()) {
+                let at = at.index(text.len());
+                text[at] = *byte;
+            }
+            let whole = decode(&[&text]);
+            if noise.is_none() {
+                prop_assert_eq!(&whole, &(flushes.concat(), Ok(())));
+            }
+            let mut cuts: Vec<usize> = cuts.drain(..).map(|cut| cut.index(text.len() + 1)).collect();
+            cuts.push(text.len());
+            cuts.sort_unstable();
+            let mut start = 0;
+            let mut chunks = Vec::new();
+            for cut in cuts {
+                chunks.push(&text[start..cut]);
+                start = cut;
+            }
+            prop_assert_eq!(&decode(&chunks), &whole);
+            prop_assert_eq!(&decode(&text.chunks(1).collect::<Vec<_>>()), &whole);
+        }
+    }
+}

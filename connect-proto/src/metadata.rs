@@ -248,3 +248,6 @@ fn for_each(map: HeaderMap, mut f: impl FnMut(&HeaderName, HeaderValue)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,3 +32,65 @@ pub(crate) fn encode(message: &str) -> Cow<'_, str> {
 pub(crate) fn decode(value: &[u8]) -> String {
     percent_decode(value).decode_utf8_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// gRPC, "Responses": Percent-Encoded.
+    #[test]
+    fn escapes_what_the_grammar_says() {
+        for (message, value) in [
+            ("", ""),
+            ("plain text, no escape", "plain text, no escape"),
+            ("100%", "100%25"),
+            ("a\r\nb\t\u{0}\u{7f}", "a%0D%0Ab%09%00%7F"),
+            ("~!$&", "~!$&"),
+            ("\u{fc}\u{1f600}", "%C3%BC%F0%9F%98%80"),
+            // Spaces at the ends would not survive HTTP/1.1.
+            (" a b", "%20a%20b"),
+            ("a b ", "a%20b%20"),
+        ] {
+            assert_eq!(encode(message), value);
+            assert_eq!(decode(value.as_bytes()), message);
+        }
+        assert!(matches!(encode("plain"), Cow::Borrowed("plain")));
+    }
+
+    /// gRPC, "Responses": "When decoding invalid values, implementations MUST NOT error".
+    #[test]
+    fn broken_values_are_kept_as_far_as_possible() {
+        for (value, message) in [
+            (&b"%"[..], "%"),
+            (b"%4", "%4"),
+            (b"%zz%41", "%zzA"),
+            (b"%c3%bc", "\u{fc}"),
+            (b"100%!", "100%!"),
+            (b"%ff", "\u{fffd}"),
+            (b"%C3x", "\u{fffd}x"),
+            (b"\xff\xc3\xbc", "\u{fffd}\u{fc}"),
+            (b"%2541", "%41"),
+        ] {
+            assert_eq!(decode(value), message, "{}", value.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_round_trips_through_a_header(message in any::<String>()) {
+            let value = HeaderValue::from_str(&encode(&message)).unwrap();
+            prop_assert!(value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')));
+            prop_assert_eq!(value.as_bytes().trim_ascii(), value.as_bytes());
+            prop_assert_eq!(decode(value.as_bytes()), message);
+        }
+
+        #[test]
+        fn any_value_decodes(value in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let message = decode(&value);
+            prop_assert!(message.len() <= 3 * value.len());
+        }
+    }
+}
