@@ -1,0 +1,81 @@
+//! Heads of requests from bytes.
+
+use connect_proto::{
+    CallPolicy, Idempotency, RecvEvent, ServerConfig, Spec, StreamType, Time, detect as detect_head,
+};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, request::Parts};
+
+/// A head in lines: the first is method and path, each further one a header. Detected, then accepted by a
+/// procedure of each stream type; what is refused must have an answer.
+pub fn detect(data: &[u8]) {
+    if let Some(head) = head_from_lines(data) {
+        accept_everywhere(&head);
+    }
+}
+
+/// The query of a Connect GET.
+pub fn get_query(data: &[u8]) {
+    let Ok(query) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(uri) = format!("/test.v1.Test/Call?{query}").parse::<Uri>() else {
+        return;
+    };
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = Method::GET;
+    head.uri = uri;
+    accept_everywhere(&head);
+}
+
+fn accept_everywhere(head: &Parts) {
+    let detected = match detect_head(head) {
+        Ok(detected) => detected,
+        Err(rejection) => {
+            assert!(
+                rejection.into_response().status().is_client_error()
+                    || head.version < Version::HTTP_2
+            );
+            return;
+        }
+    };
+    let config = ServerConfig::new();
+    for stream_type in StreamType::ALL {
+        let spec = Spec::new("/test.v1.Test/Call", stream_type)
+            .with_idempotency(Idempotency::NoSideEffects);
+        let policy = CallPolicy::from(&config);
+        match detected.accept(head, &spec, &config, &policy, Time::ZERO) {
+            Err(rejection) => {
+                let response = rejection.into_response();
+                assert!(response.status() != 200 || !response.headers().is_empty());
+            }
+            Ok((mut recv, _)) => {
+                recv.recv_eof();
+                let mut endings = 0;
+                while let Some(event) = recv.poll_event() {
+                    endings += usize::from(!matches!(event, Ok(RecvEvent::Message(_))));
+                }
+                assert_eq!(endings, 1, "an ended body has one ending");
+            }
+        }
+    }
+}
+
+fn head_from_lines(data: &[u8]) -> Option<Parts> {
+    let mut lines = data.split(|&byte| byte == b'\n');
+    let first = lines.next()?;
+    let space = first.iter().position(|&byte| byte == b' ')?;
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = Method::from_bytes(&first[..space]).ok()?;
+    head.uri = Uri::try_from(&first[space + 1..]).ok()?;
+    head.version = Version::HTTP_2;
+    for line in lines {
+        let colon = line.iter().position(|&byte| byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+        if name == "x-http-version" {
+            head.version = Version::HTTP_11;
+        }
+        head.headers.try_append(name, value).ok()?;
+    }
+    Some(head)
+}
