@@ -20,7 +20,7 @@ fn fields_are_as_the_schema_says() {
         .with_detail(ErrorDetail::new("c.D", &b""[..]));
     let expected = [
         &b"\x08\x05\x12\x05no \xc3\xbc"[..],
-        b"\x1a\x1b\x0a\x17type.googleapis.com/a.B\x12\x02\x01\x02",
+        b"\x1a\x1d\x0a\x17type.googleapis.com/a.B\x12\x02\x01\x02",
         b"\x1a\x19\x0a\x17type.googleapis.com/c.D",
     ]
     .concat();
