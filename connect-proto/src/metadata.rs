@@ -8,7 +8,8 @@
 //!   [`get_all_binary`].
 //! - Names for which [`is_reserved`] holds belong to HTTP or to a protocol. They are left out when user
 //!   metadata is sent.
-//! - A map holds some 24,000 values. What the helpers here would add past that is left out, too.
+//! - At most 8,192 names are sent; what a map has past that is left out. (A [`HeaderMap`] itself ends at some
+//!   24,000 names, and panics there unless its `try_` methods are used.)
 //!
 //! ```
 //! use connect_proto::metadata;
@@ -155,9 +156,11 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 }
 
 /// Adds user metadata to a head or to trailers; reserved names are left out.
+///
+/// It leaves room in the map: the protocol's own headers can be inserted afterwards without a panic.
 pub(crate) fn append_custom(to: &mut HeaderMap, from: HeaderMap) {
     for_each(from, |name, value| {
-        if !is_reserved(name) {
+        if !is_reserved(name) && to.keys_len() < MAX_NAMES {
             let _ = to.try_append(name, value);
         }
     });
@@ -169,7 +172,7 @@ pub(crate) fn append_custom(to: &mut HeaderMap, from: HeaderMap) {
 /// "trailer-" when writing data to the wire and strip the prefix when reading".
 pub(crate) fn append_trailers_prefixed(to: &mut HeaderMap, trailers: HeaderMap) {
     for_each(trailers, |name, value| {
-        if is_reserved(name) {
+        if is_reserved(name) || to.keys_len() >= MAX_NAMES {
             return;
         }
         // Prefixed, a name can pass the length that http allows.
@@ -202,6 +205,10 @@ pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
         let _ = to.try_append(name, value);
     });
 }
+
+/// Names in a head or in trailers up to which user metadata is added: a third of what `http` takes, so that
+/// trailers fit a head, too.
+const MAX_NAMES: usize = 8_192;
 
 const PREFIX: &str = "trailer-";
 

@@ -8,6 +8,7 @@
 //! worth compressing.
 
 mod accept;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 mod buffer;
 #[cfg(feature = "gzip")]
 mod gzip;

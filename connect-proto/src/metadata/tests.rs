@@ -63,7 +63,7 @@ fn binary_values_are_set_added_and_found() {
     assert_eq!(get_binary(&map, "a-bin"), Ok(None));
     insert_binary(&mut map, "a-bin", b"old").unwrap();
     insert_binary(&mut map, "A-Bin", b"1").unwrap();
-    append_binary(&mut map, &HeaderName::from_static("a-bin"), b"2").unwrap();
+    append_binary(&mut map, HeaderName::from_static("a-bin"), b"2").unwrap();
     map.append("a-bin", HeaderValue::from_static("Mw==,NA"));
     assert_eq!(get_binary(&map, "a-bin").unwrap().unwrap(), "1");
     let all = get_all_binary(&map, String::from("a-bin")).unwrap();
@@ -222,15 +222,29 @@ fn full_maps_take_no_more() {
         Code::Internal
     );
 
-    let mut head = map(&[("a", "1")]);
-    append_trailers_prefixed(&mut head, full.clone());
-    let (leading, trailing) = split_prefixed(head);
-    assert_eq!(leading.len(), 1);
-    assert!(trailing.len() > size - 3);
+    assert!(split_prefixed(full).0.len() == size);
+}
+
+#[test]
+fn user_metadata_leaves_room_for_the_protocol() {
+    let mut head = map(&[("content-type", "application/proto")]);
+    append_custom(&mut head, endless());
+    assert_eq!(head.keys_len(), MAX_NAMES);
+    let mut trailers = HeaderMap::new();
+    append_custom(&mut trailers, endless());
+    assert_eq!(trailers.keys_len(), MAX_NAMES);
+
+    // As trailers-only does: these would panic, or be lost, in a full map.
+    trailers.insert("grpc-status", HeaderValue::from_static("5"));
+    head.insert("grpc-encoding", HeaderValue::from_static("gzip"));
+    append_all(&mut head, trailers);
+    assert_eq!(head["grpc-status"], "5");
 
     let mut head = map(&[("a", "1")]);
-    append_custom(&mut head, full);
-    assert!(head.len() > size - 3);
+    append_trailers_prefixed(&mut head, endless());
+    assert_eq!(head.keys_len(), MAX_NAMES);
+    let (leading, trailing) = split_prefixed(head);
+    assert_eq!((leading.len(), trailing.len()), (1, MAX_NAMES - 1));
 }
 
 #[test]
