@@ -12,7 +12,7 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 
 /// The `gzip` content coding, RFC 1952.
 ///
-/// Contexts are pooled: about 270 kB for compressing and 40 kB for decompressing, at most 32 of each,
+/// Contexts are pooled: about 370 kB for compressing and 50 kB for decompressing, at most 32 of each,
 /// made as threads need them.
 ///
 /// ```

@@ -222,7 +222,7 @@ fn full_maps_take_no_more() {
         Code::Internal
     );
 
-    assert!(split_prefixed(full).0.len() == size);
+    assert_eq!(split_prefixed(full).0.len(), size);
 }
 
 #[test]
