@@ -300,6 +300,7 @@ fn frame(flags: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn request_bodies_that_are_wrong() {
     use StreamType::{ClientStream, ServerStream, Unary};
+    type Row<'a> = (&'a str, Parts, StreamType, Vec<u8>, Code, &'a str);
     let limit = 64;
     let config = ServerConfig::new().with_limits(Limits::default().with_recv_message_bytes(limit));
     let bomb = gzip(&vec![0; 1 << 20]);
@@ -308,7 +309,7 @@ fn request_bodies_that_are_wrong() {
         "application/grpc-web",
         "application/connect+proto",
     ];
-    let mut table: Vec<(&str, Parts, StreamType, Vec<u8>, Code, &str)> = vec![
+    let mut table: Vec<Row<'_>> = vec![
         (
             "unary over the limit",
             post("application/json"),
