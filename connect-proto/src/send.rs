@@ -329,6 +329,12 @@ impl SendHalf {
         }
     }
 
+    /// Whether the head is known and waits to be taken.
+    #[must_use]
+    pub fn is_head_ready(&self) -> bool {
+        matches!(self.head, Head::Ready(_))
+    }
+
     /// Whether the half takes no more messages: it was finished or has given up.
     #[must_use]
     pub fn is_finished(&self) -> bool {
