@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Generates Rust from `.proto` files for ConnectRPC: prost messages, canonical JSON, service
+//! traits, servers and clients.
+//!
+//! A `build.rs` of one line is enough, and no installed `protoc`:
+//!
+//! ```no_run
+//! fn main() -> Result<(), connect_codegen::Error> {
+//!     connect_codegen::Config::new().compile(&["proto/eliza.proto"], &["proto"])
+//! }
+//! ```
+//!
+//! The code is then included by a macro of the adapter crate that the application uses, which also
+//! supplies every crate that the code needs:
+//!
+//! ```ignore
+//! mod eliza {
+//!     connect_tokio::include_proto!("connectrpc.eliza.v1");
+//! }
+//! ```
+//!
+//! Several packages that refer to each other are included as a tree of modules by
+//! `connect_tokio::include_protos!()`.
+//!
+//! # How it works
+//!
+//! [`Config::compile`] turns files into descriptors (by protox) and hands them to [`generate`], which
+//! any other frontend may call too. prost-build generates the messages; their names are Rust's own
+//! art of prost, so the result is parsed and every message is found in it again by its full name and
+//! every field by its number, and the JSON implementation is put beside it. Services are written as
+//! token streams.
+
+mod config;
+mod docs;
+mod error;
+mod generate;
+mod json;
+mod layout;
+mod model;
+mod names;
+mod service;
+mod transform;
+
+#[cfg(feature = "compile")]
+mod compile;
+
+#[cfg(feature = "compile")]
+pub use compile::descriptors;
+pub use config::Config;
+pub use error::Error;
+pub use generate::{GeneratedFile, generate};

@@ -83,177 +83,177 @@ pub trait JsonKey: Sized {
     fn read(text: &str) -> Option<Self>;
 }
 
-/// Writes a field, whatever it holds: a required one, or the set member of a `oneof`.
+/// The lines of generated code: `Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?`.
+///
+/// Every [`JsonKind`] has them.
 ///
 /// # Errors
-/// What the format reports, or that the value has no JSON form.
-pub fn write<K: JsonKind<T>, T, M: SerializeMap>(
-    map: &mut M,
-    name: &FieldName,
-    value: &T,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    map.serialize_key(name.written(cx))?;
-    map.serialize_value(&Written::<K, T>(value, cx, PhantomData))
-}
-
-/// Writes a field without presence, unless it holds its default.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_implicit<K: JsonKind<T>, T, M: SerializeMap>(
-    map: &mut M,
-    name: &FieldName,
-    value: &T,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    if K::is_default(value) && !cx.emits_defaults() {
-        return Ok(());
+/// Writing fails with what the format reports, or because a value has no JSON form. Reading fails with
+/// what the format reports, or because the input is not of the field's type.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+pub trait JsonField: Sized {
+    /// Writes a field, whatever it holds: a required one, or the set member of a `oneof`.
+    fn write_field<T, M: SerializeMap>(
+        map: &mut M,
+        name: &FieldName,
+        value: &T,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        map.serialize_key(name.written(cx))?;
+        map.serialize_value(&Written::<Self, T>::new(value, cx))
     }
-    write::<K, T, M>(map, name, value, cx)
-}
 
-/// Writes a field with presence, if it is set.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_optional<K: JsonKind<T>, T, M: SerializeMap>(
-    map: &mut M,
-    name: &FieldName,
-    value: &Option<T>,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    match value {
-        Some(value) => write::<K, T, M>(map, name, value, cx),
-        None => Ok(()),
+    /// Writes a field without presence, unless it holds its default.
+    fn write_implicit<T, M: SerializeMap>(
+        map: &mut M,
+        name: &FieldName,
+        value: &T,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        if Self::is_default(value) && !cx.emits_defaults() {
+            return Ok(());
+        }
+        Self::write_field(map, name, value, cx)
+    }
+
+    /// Writes a field with presence, if it is set.
+    fn write_optional<T, M: SerializeMap>(
+        map: &mut M,
+        name: &FieldName,
+        value: &Option<T>,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        match value {
+            Some(value) => Self::write_field(map, name, value, cx),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a repeated field, unless it is empty.
+    fn write_repeated<T, M: SerializeMap>(
+        map: &mut M,
+        name: &FieldName,
+        values: &[T],
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        if values.is_empty() && !cx.emits_defaults() {
+            return Ok(());
+        }
+        map.serialize_key(name.written(cx))?;
+        map.serialize_value(&WrittenList::<Self, T>(values, cx, PhantomData))
+    }
+
+    /// Writes a map field, unless it is empty.
+    fn write_map<K: JsonKey, V, E: JsonMap<K, V>, M: SerializeMap>(
+        map: &mut M,
+        name: &FieldName,
+        entries: &E,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<V>,
+    {
+        if entries.is_empty() && !cx.emits_defaults() {
+            return Ok(());
+        }
+        map.serialize_key(name.written(cx))?;
+        map.serialize_value(&WrittenMap::<Self, K, V, E>(entries, cx, PhantomData))
+    }
+
+    /// Reads a field that is always there: one without presence, or a required one.
+    fn read_field<'de, T, M: MapAccess<'de>>(
+        map: &mut M,
+        value: &mut T,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        if let Some(read) = map.next_value_seed(Nullable::<Self, T>(cx, PhantomData))? {
+            *value = read;
+        }
+        Ok(())
+    }
+
+    /// Reads a field with presence.
+    fn read_optional<'de, T, M: MapAccess<'de>>(
+        map: &mut M,
+        value: &mut Option<T>,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        *value = map.next_value_seed(Nullable::<Self, T>(cx, PhantomData))?;
+        Ok(())
+    }
+
+    /// Reads a member of a `oneof`; it is an error if another member was set before.
+    fn read_oneof<'de, T, O, M: MapAccess<'de>>(
+        map: &mut M,
+        oneof: &mut Option<O>,
+        member: impl FnOnce(T) -> O,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        let Some(read) = map.next_value_seed(Nullable::<Self, T>(cx, PhantomData))? else {
+            return Ok(());
+        };
+        if oneof.is_some() {
+            return Err(M::Error::custom("another member of the oneof is set too"));
+        }
+        *oneof = Some(member(read));
+        Ok(())
+    }
+
+    /// Reads a repeated field.
+    fn read_repeated<'de, T, M: MapAccess<'de>>(
+        map: &mut M,
+        values: &mut Vec<T>,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<T>,
+    {
+        let list = NullableSeed(ListSeed::<Self, T>(cx, PhantomData));
+        if let Some(read) = map.next_value_seed(list)? {
+            *values = read;
+        }
+        Ok(())
+    }
+
+    /// Reads a map field; it is an error if a key comes twice.
+    fn read_map<'de, K: JsonKey, V, E: JsonMap<K, V>, M: MapAccess<'de>>(
+        map: &mut M,
+        entries: &mut E,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error>
+    where
+        Self: JsonKind<V>,
+    {
+        let seed = NullableSeed(MapSeed::<Self, K, V, E>(cx, PhantomData));
+        if let Some(read) = map.next_value_seed(seed)? {
+            *entries = read;
+        }
+        Ok(())
     }
 }
 
-/// Writes a repeated field, unless it is empty.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_repeated<K: JsonKind<T>, T, M: SerializeMap>(
-    map: &mut M,
-    name: &FieldName,
-    values: &[T],
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    if values.is_empty() && !cx.emits_defaults() {
-        return Ok(());
-    }
-    map.serialize_key(name.written(cx))?;
-    map.serialize_value(&WrittenList::<K, T>(values, cx, PhantomData))
-}
-
-/// Writes a map field, unless it is empty.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_map<K, Key, T, Entries, M>(
-    map: &mut M,
-    name: &FieldName,
-    entries: &Entries,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error>
-where
-    K: JsonKind<T>,
-    Key: JsonKey,
-    Entries: JsonMap<Key, T>,
-    M: SerializeMap,
-{
-    if entries.is_empty() && !cx.emits_defaults() {
-        return Ok(());
-    }
-    map.serialize_key(name.written(cx))?;
-    map.serialize_value(&WrittenMap::<K, Key, T, Entries>(entries, cx, PhantomData))
-}
-
-/// Reads a field that is always there: one without presence, or a required one.
-///
-/// # Errors
-/// What the format reports, or that the input is not of the field's type.
-pub fn read<'de, K: JsonKind<T>, T, M: MapAccess<'de>>(
-    map: &mut M,
-    value: &mut T,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    if let Some(read) = map.next_value_seed(Nullable::<K, T>(cx, PhantomData))? {
-        *value = read;
-    }
-    Ok(())
-}
-
-/// Reads a field with presence.
-///
-/// # Errors
-/// As [`read()`].
-pub fn read_optional<'de, K: JsonKind<T>, T, M: MapAccess<'de>>(
-    map: &mut M,
-    value: &mut Option<T>,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    *value = map.next_value_seed(Nullable::<K, T>(cx, PhantomData))?;
-    Ok(())
-}
-
-/// Reads a member of a `oneof`.
-///
-/// # Errors
-/// As [`read()`], and if another member was set before.
-pub fn read_oneof<'de, K: JsonKind<T>, T, O, M: MapAccess<'de>>(
-    map: &mut M,
-    oneof: &mut Option<O>,
-    member: impl FnOnce(T) -> O,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    let Some(read) = map.next_value_seed(Nullable::<K, T>(cx, PhantomData))? else {
-        return Ok(());
-    };
-    if oneof.is_some() {
-        return Err(M::Error::custom("another member of the oneof is set too"));
-    }
-    *oneof = Some(member(read));
-    Ok(())
-}
-
-/// Reads a repeated field.
-///
-/// # Errors
-/// As [`read()`].
-pub fn read_repeated<'de, K: JsonKind<T>, T, M: MapAccess<'de>>(
-    map: &mut M,
-    values: &mut Vec<T>,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error> {
-    let list = NullableSeed(ListSeed::<K, T>(cx, PhantomData));
-    if let Some(read) = map.next_value_seed(list)? {
-        *values = read;
-    }
-    Ok(())
-}
-
-/// Reads a map field.
-///
-/// # Errors
-/// As [`read()`], and if a key comes twice.
-pub fn read_map<'de, K, Key, T, Entries, M>(
-    map: &mut M,
-    entries: &mut Entries,
-    cx: JsonContext<'_>,
-) -> Result<(), M::Error>
-where
-    K: JsonKind<T>,
-    Key: JsonKey,
-    Entries: JsonMap<Key, T>,
-    M: MapAccess<'de>,
-{
-    let seed = NullableSeed(MapSeed::<K, Key, T, Entries>(cx, PhantomData));
-    if let Some(read) = map.next_value_seed(seed)? {
-        *entries = read;
-    }
-    Ok(())
-}
+impl<K> JsonField for K {}
 
 /// A value that serde can write.
 pub(super) struct Written<'a, K, T>(&'a T, JsonContext<'a>, PhantomData<K>);

@@ -35,21 +35,26 @@ mod well_known;
 
 use bytes::{BufMut, BytesMut};
 use connect_proto::{Code, Error};
-use serde::{Deserializer, Serialize, Serializer, de::MapAccess};
+use serde::{
+    Deserializer, Serialize, Serializer,
+    de::{IgnoredAny, MapAccess},
+    ser::SerializeMap,
+};
 use serde_json::Value;
 
 pub use field::*;
 pub use kind::*;
-pub use object::read_object;
+use object::{read_object, write_object};
 use options::Target;
 pub use options::{JsonContext, JsonOptions};
 pub use registry::TypeRegistry;
 
 /// A message that has a JSON form. Generated code and the well-known types implement it.
 ///
-/// A message that is a JSON object of its fields implements [`field_index`](Self::field_index),
-/// [`read_field`](Self::read_field) and [`write_json`](Self::write_json). One with a JSON form of
-/// its own implements `write_json` and [`read_json`](Self::read_json).
+/// A message that is a JSON object of its fields implements [`FIELDS`](Self::FIELDS),
+/// [`field_index`](Self::field_index), [`read_field`](Self::read_field) and
+/// [`write_fields`](Self::write_fields). One with a JSON form of its own implements
+/// [`write_json`](Self::write_json) and [`read_json`](Self::read_json).
 pub trait JsonMessage: Default + 'static {
     /// The full name, `package.Message`.
     const FULL_NAME: &'static str;
@@ -82,7 +87,20 @@ pub trait JsonMessage: Default + 'static {
         cx: JsonContext<'_>,
     ) -> Result<(), A::Error> {
         let _ = (index, cx);
-        map.next_value::<serde::de::IgnoredAny>().map(drop)
+        map.next_value::<IgnoredAny>().map(drop)
+    }
+
+    /// Writes all fields into the JSON object of the message.
+    ///
+    /// # Errors
+    /// What the format reports, or that a value has no JSON form.
+    fn write_fields<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: JsonContext<'_>,
+    ) -> Result<(), M::Error> {
+        let _ = (map, cx);
+        Ok(())
     }
 
     /// Writes the message.
@@ -93,7 +111,9 @@ pub trait JsonMessage: Default + 'static {
         &self,
         serializer: S,
         cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error>;
+    ) -> Result<S::Ok, S::Error> {
+        write_object(self, serializer, cx)
+    }
 
     /// Reads a message.
     ///

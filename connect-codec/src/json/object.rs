@@ -1,20 +1,30 @@
-//! Reading a message from a JSON object.
+//! Messages that are the JSON object of their fields: most of them.
 
 use std::{fmt, marker::PhantomData};
 
 use serde::{
-    Deserializer,
+    Deserializer, Serializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
+    ser::SerializeMap,
 };
 
 use super::{FieldName, JsonContext, JsonMessage};
 
-/// Reads a message that is the JSON object of its fields: the default of [`JsonMessage::read_json`].
-///
-/// # Errors
-/// If a field does not fit, appears twice, or is unknown and unknown fields are rejected; with the
-/// path of fields.
-pub fn read_object<'de, M: JsonMessage, D: Deserializer<'de>>(
+/// Writes a message as the object of its fields.
+pub(super) fn write_object<M: JsonMessage, S: Serializer>(
+    message: &M,
+    serializer: S,
+    cx: JsonContext<'_>,
+) -> Result<S::Ok, S::Error> {
+    let cx = cx.enter_write()?;
+    let mut map = serializer.serialize_map(None)?;
+    message.write_fields(&mut map, cx)?;
+    map.end()
+}
+
+/// Reads a message from the object of its fields. A field that does not fit, that comes twice, or
+/// that is unknown when this is refused, is an error with the path of fields.
+pub(super) fn read_object<'de, M: JsonMessage, D: Deserializer<'de>>(
     deserializer: D,
     cx: JsonContext<'_>,
 ) -> Result<M, D::Error> {

@@ -91,6 +91,7 @@ impl Default for TypeRegistry {
             .get_or_init(|| {
                 let mut types = Self::none();
                 super::well_known::register_types(&mut types);
+                crate::rpc::register_types(&mut types);
                 types
             })
             .clone()

@@ -1,7 +1,7 @@
 //! Wrapper types, which prost maps to Rust's own types, and `Empty`, which it maps to `()`.
 
 use bytes::Bytes;
-use serde::{Deserializer, Serializer, de::Error, ser::SerializeMap};
+use serde::{Deserializer, Serializer, de::Error};
 
 use crate::json::{
     Bool, BytesKind, Double, Float, Int32, Int64, JsonContext, JsonKind, JsonMessage, Str,
@@ -65,12 +65,4 @@ impl JsonMessage for () {
     const FULL_NAME: &'static str = "google.protobuf.Empty";
     // In an `Any` it takes the key `value`, as in the other implementations.
     const WELL_KNOWN: bool = true;
-
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        _: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_map(Some(0))?.end()
-    }
 }

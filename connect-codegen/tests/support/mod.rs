@@ -1,0 +1,37 @@
+//! Comparing generated files with those in the repository.
+
+use std::{env, fs, path::Path};
+
+use connect_codegen::{Config, GeneratedFile, descriptors, generate};
+
+/// Generates everything for these files, which are paths from the root of the repository.
+pub(crate) fn generate_all(files: &[&str], include: &str, config: &Config) -> Vec<GeneratedFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let files: Vec<_> = files.iter().map(|file| root.join(file)).collect();
+    let set = descriptors(&files, &[root.join(include)]).unwrap();
+    let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
+    generate(&set, &names, config).unwrap()
+}
+
+/// Compares a file with the one in the repository; with `UPDATE_GENERATED` set, replaces that.
+pub(crate) fn assert_fresh(path: &str, content: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if env::var_os("UPDATE_GENERATED").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+    }
+    let old = fs::read_to_string(&path).unwrap_or_default();
+    if old != content {
+        let line = old
+            .lines()
+            .zip(content.lines())
+            .take_while(|(a, b)| a == b)
+            .count()
+            + 1;
+        panic!(
+            "{} is not what would be generated now, from line {line} on.\n\
+             Run `UPDATE_GENERATED=1 cargo test -p connect-codegen` and look at the difference.",
+            path.display(),
+        );
+    }
+}
