@@ -1,74 +1,166 @@
-//! What a generated client needs of an HTTP client, and how such a client reports failure.
+//! What a client needs of an HTTP client, and how such a client reports failure.
 //!
 //! A transport turns one `http::Request` into one `http::Response`. It knows nothing of messages,
 //! codecs or error codes in trailers: retries by code and hedging live above it. What the layers above
-//! cannot find out themselves it says in its error's type: whether the server can have seen the request
-//! ([`Sent`]), and how a response was cut off ([`BodyError`]). Nothing has to be downcast.
+//! cannot find out themselves it says in its types: whether the server can have seen the request
+//! ([`Sent`]), how a response was cut off ([`BodyError`]), and how time passes where it runs
+//! ([`Transport::timer`]). Nothing has to be downcast.
+//!
+//! The trait is not implemented for every [`tower_service::Service`]: a service has no clock, and a
+//! client without one cannot keep a deadline. [`ServiceTransport`] makes a transport of a service.
 
 use std::{
     error::Error as StdError,
     fmt,
     future::Future,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use connect_proto::Error;
+use connect_proto::{Error, Reset};
 use http::{Request, Response};
 use http_body::Body;
+use pin_project_lite::pin_project;
 use tower_service::Service;
+
+use crate::{CallBody, rt::SharedTimer};
 
 /// An HTTP client that carries calls: a hyper channel, an in-process service, a browser's `fetch`.
 ///
-/// Every cloneable [`tower_service::Service`] that takes a `Request<B>` and whose errors convert is one;
-/// there is nothing to implement. A request's URI is path and query: the transport adds scheme and
-/// authority. Its version is `HTTP_2` where the protocol demands HTTP/2; any other version leaves the
-/// choice to the transport.
-///
 /// The trait asks for neither `Send` nor `Sync`: a call is `Send` when the transport's future and body are.
-///
-/// `B` is the body of requests.
-pub trait Transport<B>: Clone {
-    /// The body of responses.
-    type Body: Body<Data = Bytes, Error = Self::BodyError>;
-    /// How a response's body fails.
-    type BodyError: Into<BodyError>;
-    /// How a request fails before there is a response's head.
-    type Error: Into<TransportError>;
+pub trait Transport: Clone {
+    /// The body of responses. A body that cannot be `Unpin` goes into a `Pin<Box<_>>`.
+    type Body: Body<Data = Bytes, Error: Into<BodyError>> + Unpin;
     /// The call, up to the response's head. Dropping it cancels the call.
-    type Future: Future<Output = Result<Response<Self::Body>, Self::Error>>;
-
-    /// Waits until the transport can take a request, as [`Service::poll_ready`].
-    ///
-    /// # Errors
-    ///
-    /// When the transport will never be ready again.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
+    type Future: Future<Output = Result<Response<Self::Body>, TransportError>>;
 
     /// Sends the request and answers with the response's head as soon as it is there, while the request's
     /// body may still be on its way.
-    fn send(&mut self, request: Request<B>) -> Self::Future;
+    ///
+    /// The request's URI is path and query: the transport adds scheme and authority. Its version is `HTTP_2`
+    /// where the protocol demands HTTP/2; any other version leaves the choice to the transport. A body that
+    /// fails, or that is dropped before its end, is a cancelled call: the transport resets the stream
+    /// (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends the request cleanly.
+    fn send(&self, request: Request<CallBody>) -> Self::Future;
+
+    /// The timer of the runtime that the transport lives on, with which clients keep deadlines.
+    ///
+    /// None unless implemented; then a call's timeout is only told to the server.
+    fn timer(&self) -> Option<SharedTimer> {
+        None
+    }
 }
 
-impl<S, B, R> Transport<B> for S
-where
-    S: Service<Request<B>, Response = Response<R>> + Clone,
-    S::Error: Into<TransportError>,
-    R: Body<Data = Bytes>,
-    R::Error: Into<BodyError>,
-{
-    type Body = R;
-    type BodyError = R::Error;
-    type Error = S::Error;
-    type Future = S::Future;
+/// A [`Transport`] made of a [`tower_service::Service`]: of a stack of layers, of a client of one's own.
+#[derive(Clone, Debug)]
+pub struct ServiceTransport<S> {
+    service: S,
+    timer: Option<SharedTimer>,
+}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        Service::poll_ready(self, cx)
+impl<S> ServiceTransport<S> {
+    /// A transport that sends each request to a clone of the service, once that is ready.
+    #[must_use]
+    pub const fn new(service: S) -> Self {
+        Self {
+            service,
+            timer: None,
+        }
     }
 
-    fn send(&mut self, request: Request<B>) -> S::Future {
-        self.call(request)
+    /// Sets the timer with which clients keep deadlines; none unless told.
+    #[must_use]
+    pub fn with_timer(mut self, timer: SharedTimer) -> Self {
+        self.timer = Some(timer);
+        self
+    }
+}
+
+impl<S, B> Transport for ServiceTransport<S>
+where
+    S: Service<Request<CallBody>, Response = Response<B>> + Clone,
+    S::Error: Into<TransportError>,
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    type Body = B;
+    type Future = ServiceFuture<S>;
+
+    fn send(&self, request: Request<CallBody>) -> ServiceFuture<S> {
+        ServiceFuture {
+            state: ServiceState::Waiting {
+                service: self.service.clone(),
+                request: Some(request),
+            },
+        }
+    }
+
+    fn timer(&self) -> Option<SharedTimer> {
+        self.timer.clone()
+    }
+}
+
+pin_project! {
+    /// A request to a [`ServiceTransport`]: waits until the service is ready, then for its response.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ServiceFuture<S>
+    where
+        S: Service<Request<CallBody>>,
+    {
+        #[pin]
+        state: ServiceState<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = ServiceStateProj]
+    enum ServiceState<S, F> {
+        Waiting {
+            service: S,
+            // Taken when the service is ready.
+            request: Option<Request<CallBody>>,
+        },
+        Calling {
+            #[pin]
+            future: F,
+        },
+    }
+}
+
+impl<S> Future for ServiceFuture<S>
+where
+    S: Service<Request<CallBody>>,
+    S::Error: Into<TransportError>,
+{
+    type Output = Result<S::Response, TransportError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let future = match state.as_mut().project() {
+                ServiceStateProj::Calling { future } => return future.poll(cx).map_err(Into::into),
+                ServiceStateProj::Waiting { service, request } => {
+                    if let Err(error) = ready!(service.poll_ready(cx)) {
+                        return Poll::Ready(Err(error.into()));
+                    }
+                    let Some(request) = request.take() else {
+                        return Poll::Pending;
+                    };
+                    service.call(request)
+                }
+            };
+            state.set(ServiceState::Calling { future });
+        }
+    }
+}
+
+impl<S> fmt::Debug for ServiceFuture<S>
+where
+    S: Service<Request<CallBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceFuture").finish_non_exhaustive()
     }
 }
 
@@ -143,7 +235,7 @@ impl From<std::convert::Infallible> for TransportError {
     }
 }
 
-/// A response whose body was cut off: by a reset of its HTTP/2 stream, or with the connection.
+/// A body that was cut off: by a reset of its HTTP/2 stream, or with the connection.
 #[derive(Clone, Debug)]
 pub struct BodyError {
     http2_code: Option<u32>,
@@ -151,7 +243,7 @@ pub struct BodyError {
 }
 
 impl BodyError {
-    /// The server reset the HTTP/2 stream with this error code (RFC 9113, section 7).
+    /// The peer reset the HTTP/2 stream with this error code (RFC 9113, section 7).
     #[must_use]
     pub const fn http2(code: u32) -> Self {
         Self {
@@ -160,7 +252,7 @@ impl BodyError {
         }
     }
 
-    /// The connection ended in the middle of the response.
+    /// The connection ended in the middle of the body.
     #[must_use]
     pub const fn connection_lost() -> Self {
         Self {
@@ -181,13 +273,18 @@ impl BodyError {
     pub const fn http2_code(&self) -> Option<u32> {
         self.http2_code
     }
+
+    /// What the core is told.
+    pub(crate) fn reset(&self) -> Reset {
+        self.http2_code.map_or(Reset::ConnectionLost, Reset::Http2)
+    }
 }
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.http2_code {
-            Some(code) => write!(f, "the server reset the stream with HTTP/2 error {code}"),
-            None => f.write_str("the connection was lost in the middle of the response"),
+            Some(code) => write!(f, "the peer reset the stream with HTTP/2 error {code}"),
+            None => f.write_str("the connection was lost in the middle of a body"),
         }
     }
 }
@@ -198,11 +295,21 @@ impl StdError for BodyError {
     }
 }
 
+/// In process a [`CallBody`] is the peer's body: one that fails is a stream that was given up, `CANCEL`.
+impl From<Error> for BodyError {
+    fn from(error: Error) -> Self {
+        Self::http2(HTTP2_CANCEL).with_source(error)
+    }
+}
+
 impl From<std::convert::Infallible> for BodyError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
     }
 }
+
+/// RFC 9113, section 7: "the stream is no longer needed".
+const HTTP2_CANCEL: u32 = 8;
 
 #[cfg(test)]
 mod tests {

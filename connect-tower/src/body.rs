@@ -1,0 +1,322 @@
+//! The one body that this crate sends, for requests and responses, unary calls and streams.
+
+use std::{
+    collections::VecDeque,
+    fmt, mem,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use connect_proto::{Error, SendHalf, Transmit};
+use http::{Extensions, HeaderMap};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::{
+    BoxError,
+    client::Consumer,
+    deadline::Alarm,
+    sink::{BoxProducer, Sink},
+};
+
+/// The body of a call's request or response.
+///
+/// It is pulled: what makes messages works when the body is polled, and messages that are ready at once leave as one
+/// piece of data. [`size_hint`](Body::size_hint) is exact and [`is_end_stream`](Body::is_end_stream) holds as soon as
+/// they can be, so that a `content-length` is sent for unary calls, and a response without a body is one HTTP/2 frame.
+///
+/// Dropped before its end it means cancellation. An error of it is the reason why the call was given up: the HTTP
+/// layer resets the stream (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends the body cleanly.
+pub struct CallBody(Inner);
+
+enum Inner {
+    Whole(Whole),
+    Call(Box<Call>),
+    Shared(Consumer),
+    Foreign(Pin<Box<dyn Body<Data = Bytes, Error = Error> + Send>>),
+}
+
+/// Everything is known: no machine and no producer is needed any more, and the body can be sent again.
+#[derive(Clone, Debug, Default)]
+struct Whole {
+    /// Almost always there is one piece, which needs no queue.
+    first: Option<Bytes>,
+    rest: VecDeque<Bytes>,
+    end: End,
+}
+
+#[derive(Clone, Debug, Default)]
+enum End {
+    #[default]
+    Clean,
+    Trailers(HeaderMap),
+    Failed(Error),
+}
+
+/// A sending half, what fills it, and what ends it.
+struct Call {
+    send: SendHalf,
+    producer: Option<BoxProducer>,
+    alarm: Option<Alarm>,
+}
+
+impl CallBody {
+    /// A body without a byte.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Inner::Whole(Whole::default()))
+    }
+
+    /// A body of these bytes.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self(Inner::Whole(Whole {
+            first: Some(bytes.into()).filter(|bytes| !bytes.is_empty()),
+            ..Whole::default()
+        }))
+    }
+
+    /// A body of another kind, for answers that are no calls.
+    #[must_use]
+    pub fn foreign<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Inner::Foreign(Box::pin(foreign::Foreign { body })))
+    }
+
+    /// A copy of a body that is known whole and of which nothing was sent: that of a unary request. `None` for streams.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        match &self.0 {
+            Inner::Whole(whole) => Some(Self(Inner::Whole(whole.clone()))),
+            Inner::Call(_) | Inner::Shared(_) | Inner::Foreign(_) => None,
+        }
+    }
+
+    /// What a half has to send that was finished and whose head was taken.
+    pub(crate) fn finished(mut send: SendHalf) -> Self {
+        let mut whole = Whole::default();
+        while let Some(transmit) = send.poll_transmit() {
+            match transmit {
+                Transmit::Data(data) if whole.first.is_none() => whole.first = Some(data),
+                Transmit::Data(data) => whole.rest.push_back(data),
+                Transmit::Trailers(trailers) => whole.end = End::Trailers(trailers),
+                Transmit::Reset(error) => whole.end = End::Failed(error),
+            }
+        }
+        Self(Inner::Whole(whole))
+    }
+
+    /// What a half has to send that the producer fills until the half is finished.
+    pub(crate) fn produced(send: SendHalf, producer: BoxProducer, alarm: Option<Alarm>) -> Self {
+        if send.is_finished() {
+            return Self::finished(send);
+        }
+        Self(Inner::Call(Box::new(Call {
+            send,
+            producer: Some(producer),
+            alarm,
+        })))
+    }
+
+    /// A body that a call object fills.
+    pub(crate) fn shared(consumer: Consumer) -> Self {
+        Self(Inner::Shared(consumer))
+    }
+}
+
+impl Body for CallBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut self.0 {
+            Inner::Whole(whole) => Poll::Ready(whole.next().map(frame)),
+            Inner::Call(call) => call.poll_transmit(cx).map(|transmit| transmit.map(frame)),
+            Inner::Shared(consumer) => consumer
+                .poll_transmit(cx)
+                .map(|transmit| transmit.map(frame)),
+            Inner::Foreign(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Whole(whole) => whole.is_end_stream(),
+            Inner::Call(call) => call.send.is_end_stream(),
+            Inner::Shared(consumer) => consumer.is_end_stream(),
+            Inner::Foreign(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let exact = match &self.0 {
+            Inner::Whole(whole) => whole.exact_len(),
+            Inner::Call(call) => call.send.exact_len(),
+            Inner::Shared(_) => None,
+            Inner::Foreign(body) => return body.size_hint(),
+        };
+        exact.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+impl Whole {
+    fn next(&mut self) -> Option<Transmit> {
+        if let Some(data) = self.first.take().or_else(|| self.rest.pop_front()) {
+            return Some(Transmit::Data(data));
+        }
+        match mem::take(&mut self.end) {
+            End::Clean => None,
+            End::Trailers(trailers) => Some(Transmit::Trailers(trailers)),
+            End::Failed(error) => Some(Transmit::Reset(error)),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_empty() && matches!(self.end, End::Clean)
+    }
+
+    /// A length is told only where nothing follows: HTTP/1.1 sends trailers only after chunks.
+    fn exact_len(&self) -> Option<u64> {
+        let pieces = self.first.iter().chain(&self.rest);
+        matches!(self.end, End::Clean).then(|| pieces.map(|data| data.len() as u64).sum())
+    }
+}
+
+impl Call {
+    fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
+        // Not only when there is nothing to send: a stream without a pause must not outlive its deadline.
+        self.poll_alarm(cx);
+        let mut idle = false;
+        loop {
+            let waiting =
+                (idle || self.send.wants_message()) && self.poll_producer(cx).is_pending();
+            if let Some(transmit) = self.send.poll_transmit() {
+                return Poll::Ready(Some(transmit));
+            }
+            if self.send.is_end_stream() {
+                return Poll::Ready(None);
+            }
+            if waiting {
+                return Poll::Pending;
+            }
+            // Nothing left to send, and the producer was not asked for more.
+            idle = true;
+        }
+    }
+
+    fn poll_producer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(producer) = &mut self.producer else {
+            self.send
+                .finish(Err(Error::internal("nothing ended the call")));
+            return Poll::Ready(());
+        };
+        // The head has left; extensions that come now have nowhere to go.
+        let mut sink = Sink::Wire {
+            send: &mut self.send,
+            extensions: &mut Extensions::new(),
+        };
+        let produced = producer.as_mut().poll_produce(cx, &mut sink);
+        if self.send.is_finished() {
+            self.producer = None;
+            return Poll::Ready(());
+        }
+        produced
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) {
+        let Some(alarm) = &mut self.alarm else {
+            return;
+        };
+        if let Poll::Ready(now) = alarm.poll(cx) {
+            self.send.handle_timeout(now);
+            self.producer = None;
+            self.alarm = None;
+        }
+    }
+}
+
+fn frame(transmit: Transmit) -> Result<Frame<Bytes>, Error> {
+    match transmit {
+        Transmit::Data(data) => Ok(Frame::data(data)),
+        Transmit::Trailers(trailers) => Ok(Frame::trailers(trailers)),
+        Transmit::Reset(error) => Err(error),
+    }
+}
+
+impl Default for CallBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Bytes> for CallBody {
+    fn from(bytes: Bytes) -> Self {
+        Self::full(bytes)
+    }
+}
+
+impl fmt::Debug for CallBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            Inner::Whole(_) => "whole",
+            Inner::Call(_) => "call",
+            Inner::Shared(_) => "shared",
+            Inner::Foreign(_) => "foreign",
+        };
+        f.debug_tuple("CallBody").field(&kind).finish()
+    }
+}
+
+mod foreign {
+    //! Other bodies, with their errors as RPC errors.
+
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use bytes::Bytes;
+    use connect_proto::Error;
+    use http_body::{Body, Frame, SizeHint};
+    use pin_project_lite::pin_project;
+
+    use crate::BoxError;
+
+    pin_project! {
+        pub(super) struct Foreign<B> {
+            #[pin]
+            pub(super) body: B,
+        }
+    }
+
+    impl<B> Body for Foreign<B>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        type Data = Bytes;
+        type Error = Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+            let frame = self.project().body.poll_frame(cx);
+            frame.map_err(|error| Error::internal("the body broke off").with_source(error))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.body.is_end_stream()
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            self.body.size_hint()
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Call objects: calls whose messages the caller sends one by one.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::BytesMut;
+use connect_codec::{Codec, Encode};
+use connect_proto::Error;
+use http::HeaderMap;
+
+use super::{
+    exchange::{Exchange, Half},
+    shared::Shared,
+};
+use crate::{response::Response, streaming::Decoder, transport::Transport};
+
+/// A call of streams both ways: send and receive in any order.
+///
+/// It exists at once, whoever speaks first, and nothing runs in the background: the call moves on while one of its
+/// methods is awaited. Every await may be cancelled, by a timeout or in a `select!`, without losing a message. Dropping
+/// the call before its end gives it up: the server sees a cancellation, never a clean end.
+///
+/// Where the transport has only half-duplex streams (HTTP/1.1), close the sending side before waiting for messages.
+///
+/// ```
+/// # use connect_tower::{BidiCall, Error, Transport};
+/// # async fn example<T: Transport>(mut call: BidiCall<String, String, T>) -> Result<(), Error> {
+/// call.send("hello".to_owned()).await?;
+/// let _reply = call.message().await?;
+/// call.close_send();
+/// while let Some(_rest) = call.message().await? {}
+/// let _trailers = call.trailers();
+/// # Ok(())
+/// # }
+/// ```
+pub struct BidiCall<Req, Res, T: Transport> {
+    sender: BidiSender<Req, T>,
+    receiver: BidiReceiver<Res, T>,
+}
+
+/// The sending half of a [`BidiCall`], for another task than the receiving one.
+///
+/// Dropping it before [`close`](Self::close) gives the call up.
+pub struct BidiSender<Req, T: Transport> {
+    shared: Arc<Shared>,
+    exchange: Arc<Exchange<T>>,
+    encode: fn(&Req, &Codec, &mut BytesMut) -> Result<(), Error>,
+    codec: Codec,
+}
+
+/// The receiving half of a [`BidiCall`], for another task than the sending one.
+///
+/// Dropping it before the end gives the call up.
+pub struct BidiReceiver<Res, T: Transport> {
+    shared: Arc<Shared>,
+    exchange: Arc<Exchange<T>>,
+    decoder: Decoder<Res>,
+    ended: bool,
+}
+
+impl<Req, Res, T: Transport> BidiCall<Req, Res, T> {
+    pub(crate) fn new<L: Encode<Req>>(
+        shared: Arc<Shared>,
+        exchange: Arc<Exchange<T>>,
+        codec: Codec,
+        decoder: Decoder<Res>,
+    ) -> Self {
+        Self {
+            sender: BidiSender {
+                shared: shared.clone(),
+                exchange: exchange.clone(),
+                encode: L::encode,
+                codec,
+            },
+            receiver: BidiReceiver {
+                shared,
+                exchange,
+                decoder,
+                ended: false,
+            },
+        }
+    }
+
+    /// Sends a message, once there is room for it. See [`BidiSender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`BidiSender::send`].
+    pub async fn send(&mut self, message: Req) -> Result<(), Error> {
+        self.sender.send(message).await
+    }
+
+    /// The next message; `None` after a clean end. See [`BidiReceiver::message`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`BidiReceiver::message`].
+    pub async fn message(&mut self) -> Result<Option<Res>, Error> {
+        self.receiver.message().await
+    }
+
+    /// Says that no more messages will be sent. The call goes on until the server ends it.
+    pub fn close_send(&mut self) {
+        self.sender.finish();
+    }
+
+    /// Waits for the leading metadata of the response.
+    ///
+    /// # Errors
+    ///
+    /// If the call ends before the response begins.
+    pub async fn headers(&mut self) -> Result<HeaderMap, Error> {
+        self.receiver.headers().await
+    }
+
+    /// The trailing metadata; empty before the end.
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        self.receiver.trailers()
+    }
+
+    /// Takes the call apart, for two tasks.
+    #[must_use]
+    pub fn split(self) -> (BidiSender<Req, T>, BidiReceiver<Res, T>) {
+        (self.sender, self.receiver)
+    }
+}
+
+impl<Req, T: Transport> BidiSender<Req, T> {
+    /// Sends a message, once there is room for it: what was sent before may wait for the server to read.
+    ///
+    /// It may be cancelled at any time: the message was then not sent. It does not wait for the response to begin.
+    ///
+    /// # Errors
+    ///
+    /// The call's error if it has failed; `failed_precondition` if the server has ended the call well and reads no more;
+    /// `internal` after [`close`](Self::close); `resource_exhausted` for a message over the limit, and what encoding
+    /// returns, after both of which the call goes on.
+    pub async fn send(&mut self, message: Req) -> Result<(), Error> {
+        poll_fn(|cx| self.poll_send(cx, &message)).await
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, message: &Req) -> Poll<Result<(), Error>> {
+        if let Some(ended) = self.exchange.poll_ahead(cx) {
+            return Poll::Ready(Err(ended.err().unwrap_or_else(server_is_done)));
+        }
+        let encode = |buffer: &mut BytesMut| (self.encode)(message, &self.codec, buffer);
+        let sent = ready!(self.shared.poll_send(cx, encode));
+        Poll::Ready(sent.unwrap_or_else(|| Err(server_is_done())))
+    }
+
+    /// Says that no more messages will be sent.
+    pub fn close(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.shared.finish(Ok(()));
+    }
+}
+
+impl<Res, T: Transport> BidiReceiver<Res, T> {
+    /// The next message; `None` after a clean end.
+    ///
+    /// It may be cancelled at any time: no message is lost.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ended the call; the same again when asked again.
+    pub async fn message(&mut self) -> Result<Option<Res>, Error> {
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    pub(crate) fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Res>, Error>> {
+        let next = ready!(self.exchange.poll_message(Half::Receiver, cx));
+        let message = match next {
+            Ok(Some(bytes)) => self.decoder.decode(bytes).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match &message {
+            Ok(Some(_)) => {}
+            Ok(None) => self.ended = true,
+            Err(error) => {
+                self.ended = true;
+                self.exchange.fail(error.clone());
+                self.shared.finish(Err(error.clone()));
+            }
+        }
+        Poll::Ready(message)
+    }
+
+    /// Waits for the leading metadata of the response.
+    ///
+    /// # Errors
+    ///
+    /// If the call ends before the response begins.
+    pub async fn headers(&mut self) -> Result<HeaderMap, Error> {
+        Ok(self.head().await?.headers().clone())
+    }
+
+    /// The trailing metadata; empty before the end.
+    #[must_use]
+    pub fn trailers(&self) -> HeaderMap {
+        self.exchange.trailers()
+    }
+
+    /// What the response has besides messages.
+    pub(crate) async fn head(&mut self) -> Result<Response<()>, Error> {
+        let head = poll_fn(|cx| self.exchange.poll_head(Half::Receiver, cx)).await;
+        let (headers, extensions) = head?;
+        let mut response = Response::new(());
+        *response.headers_mut() = headers;
+        *response.extensions_mut() = extensions;
+        Ok(response)
+    }
+}
+
+impl<Req, T: Transport> Drop for BidiSender<Req, T> {
+    fn drop(&mut self) {
+        if !self.shared.is_finished() {
+            self.shared.finish(Err(dropped()));
+        }
+    }
+}
+
+impl<Res, T: Transport> Drop for BidiReceiver<Res, T> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.finish(Err(dropped()));
+            self.exchange.fail(dropped());
+        }
+    }
+}
+
+/// A call of a stream of requests and one response message.
+///
+/// What [`BidiCall`] says of progress, cancellation and dropping holds here too.
+///
+/// ```
+/// # use connect_tower::{ClientStreamCall, Error, Transport};
+/// # async fn example<T: Transport>(mut call: ClientStreamCall<u32, u64, T>) -> Result<(), Error> {
+/// for part in [1, 2, 3] {
+///     call.send(part).await?;
+/// }
+/// let sum = call.close_and_receive().await?.into_message();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ClientStreamCall<Req, Res, T: Transport>(BidiCall<Req, Res, T>);
+
+impl<Req, Res, T: Transport> ClientStreamCall<Req, Res, T> {
+    pub(crate) fn new(call: BidiCall<Req, Res, T>) -> Self {
+        Self(call)
+    }
+
+    /// Sends a message, once there is room for it. See [`BidiSender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`BidiSender::send`]. The server may have answered before it has read everything:
+    /// [`close_and_receive`](Self::close_and_receive) tells.
+    pub async fn send(&mut self, message: Req) -> Result<(), Error> {
+        self.0.send(message).await
+    }
+
+    /// Says that no more messages will be sent, and waits for the response.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ended the call.
+    pub async fn close_and_receive(mut self) -> Result<Response<Res>, Error> {
+        self.0.close_send();
+        let mut response = self.0.receiver.head().await?;
+        let Some(message) = self.0.message().await? else {
+            return Err(Error::internal("the call ended without its one message"));
+        };
+        // The machine knew the clean end before it yielded the message.
+        self.0.message().await?;
+        *response.trailers_mut() = self.0.trailers();
+        Ok(response.map(|()| message))
+    }
+}
+
+impl<Req, Res, T: Transport> fmt::Debug for BidiCall<Req, Res, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BidiCall").finish_non_exhaustive()
+    }
+}
+
+impl<Req, T: Transport> fmt::Debug for BidiSender<Req, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BidiSender")
+            .field("codec", &self.codec)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<Res, T: Transport> fmt::Debug for BidiReceiver<Res, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BidiReceiver")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+fn server_is_done() -> Error {
+    Error::failed_precondition("the server has ended the call and reads no more messages")
+}
+
+fn dropped() -> Error {
+    Error::canceled("the call was dropped")
+}

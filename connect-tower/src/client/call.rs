@@ -1,0 +1,173 @@
+//! One call of a client, from its start to the head of the response.
+
+use std::{future::poll_fn, mem, time::Duration};
+
+use bytes::Bytes;
+use connect_proto::{CallOptions, ClientCall, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
+use http::{Extensions, HeaderMap, Response as HttpResponse};
+use http_body::Body;
+
+use super::Client;
+use crate::{
+    body::CallBody,
+    deadline::{Alarm, Deadline},
+    incoming::{Incoming, Source},
+    interceptor::Reply,
+    request::Request,
+    response::Response,
+    sink::BoxProducer,
+    transport::{BodyError, Transport},
+};
+
+/// A call whose request is being put together.
+pub(crate) struct Started {
+    pub(crate) send: SendHalf,
+    pub(crate) waiting: Waiting,
+    extensions: Extensions,
+}
+
+/// A call whose response has not begun.
+pub(crate) struct Waiting {
+    expect: ExpectHead,
+    pub(crate) alarm: Option<Alarm>,
+}
+
+/// A call whose response has begun.
+pub(crate) struct Opened<B> {
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
+    pub(crate) incoming: Incoming<B>,
+}
+
+impl<T: Transport> Client<T> {
+    /// Starts the machines and the clock of a call.
+    pub(crate) fn start(&self, spec: &Spec, request: Request<()>) -> Result<Started, Error> {
+        let head = request.head;
+        let timeout = self.timeout(
+            head.timeout,
+            head.deadline.as_ref().map(Deadline::remaining),
+        )?;
+        let mut options = CallOptions::default();
+        options.headers = head.headers;
+        options.timeout = timeout;
+        options.compress = head.options.compress;
+        options.max_recv_message_bytes = head.options.max_message_bytes;
+        options.get = head.options.get;
+        let timer = self.timer();
+        // Without a timeout nobody asks what time it is.
+        let now = timeout.map_or(Time::ZERO, |_| timer.now());
+        let (send, expect) = ClientCall::start(self.config(), spec, options, now)?;
+        let alarm = Alarm::at(expect.deadline(), &timer);
+        Ok(Started {
+            send,
+            waiting: Waiting { expect, alarm },
+            extensions: head.extensions,
+        })
+    }
+
+    /// The time that the call has: the least of what the call, its caller and the client's defaults say.
+    pub(crate) fn timeout(
+        &self,
+        own: Option<Duration>,
+        remaining: Option<Duration>,
+    ) -> Result<Option<Duration>, Error> {
+        let own = own.or_else(|| self.config().default_timeout());
+        let timeout = own.into_iter().chain(remaining).min();
+        match timeout {
+            Some(Duration::ZERO) => Err(Error::deadline_exceeded(
+                "the deadline had passed before the call began",
+            )),
+            timeout => Ok(timeout),
+        }
+    }
+}
+
+impl Started {
+    /// The request of a call whose message was sent to the half.
+    pub(crate) fn finish(mut self) -> Result<(http::Request<CallBody>, Waiting), Error> {
+        self.send.finish(Ok(HeaderMap::new()));
+        self.into_request(CallBody::finished)
+    }
+
+    /// The request of a call whose messages the producer makes.
+    pub(crate) fn produce(
+        self,
+        producer: BoxProducer,
+    ) -> Result<(http::Request<CallBody>, Waiting), Error> {
+        // The call's deadline is kept by who waits for the response: it drops the request with the call.
+        self.into_request(|send| CallBody::produced(send, producer, None))
+    }
+
+    /// The request of a call, with a body made of the half.
+    pub(crate) fn into_request(
+        mut self,
+        body: impl FnOnce(SendHalf) -> CallBody,
+    ) -> Result<(http::Request<CallBody>, Waiting), Error> {
+        let Some(mut parts) = self.send.poll_request_head() else {
+            return Err(match self.send.poll_transmit() {
+                Some(Transmit::Reset(error)) => error,
+                _ => Error::internal("the request has no head"),
+            });
+        };
+        parts.extensions = self.extensions;
+        let request = http::Request::from_parts(parts, body(self.send));
+        Ok((request, self.waiting))
+    }
+}
+
+impl Waiting {
+    /// Goes on to the response's body.
+    pub(crate) fn open<B>(self, response: HttpResponse<B>) -> Opened<B>
+    where
+        B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+    {
+        let (mut parts, body) = response.into_parts();
+        let extensions = mem::take(&mut parts.extensions);
+        let recv = self.expect.recv_head(parts);
+        let headers = recv.headers().clone();
+        Opened {
+            headers,
+            extensions,
+            incoming: Incoming::new(Source::Wire { body, recv }, self.alarm),
+        }
+    }
+}
+
+impl<B> Opened<B> {
+    /// The response that came out of the outermost interceptor.
+    pub(crate) fn from_reply(reply: Reply, alarm: Option<Alarm>) -> Self {
+        let (mut head, payloads) = reply.split();
+        let payloads = payloads.with_trailers(mem::take(&mut head.trailers));
+        Self {
+            headers: head.headers,
+            extensions: head.extensions,
+            incoming: Incoming::new(Source::Payloads(payloads), alarm),
+        }
+    }
+
+    /// The response without its messages, and where they come from.
+    pub(crate) fn into_stream(self) -> (Response<()>, Incoming<B>) {
+        let mut response = Response::new(());
+        *response.headers_mut() = self.headers;
+        *response.extensions_mut() = self.extensions;
+        (response, self.incoming)
+    }
+}
+
+impl<B> Opened<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    /// The one message of the response, still encoded.
+    pub(crate) async fn into_single(self) -> Result<(Response<()>, Bytes), Error> {
+        let (mut response, mut incoming) = self.into_stream();
+        let Some(message) = poll_fn(|cx| incoming.poll_message(cx)).await? else {
+            return Err(Error::internal("the call ended without its one message"));
+        };
+        if poll_fn(|cx| incoming.poll_message(cx)).await?.is_some() {
+            return Err(Error::internal("there is more than one message"));
+        }
+        *response.trailers_mut() = incoming.take_trailers();
+        Ok((response, message))
+    }
+}

@@ -1,0 +1,451 @@
+//! Clients: calls of all four stream types over any transport.
+
+mod bidi;
+mod call;
+mod exchange;
+mod intercepted;
+mod shared;
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use connect_codec::{Codec, Codecs, Decode, Encode};
+use connect_proto::{ClientConfig, Error, Spec};
+use futures_core::Stream;
+use http::HeaderMap;
+use pin_project_lite::pin_project;
+
+pub use self::bidi::{BidiCall, BidiReceiver, BidiSender, ClientStreamCall};
+pub(crate) use self::shared::Consumer;
+use self::{
+    call::{Opened, Waiting},
+    exchange::Exchange,
+    intercepted::Chain,
+    shared::Shared,
+};
+use crate::{
+    BoxFuture,
+    body::CallBody,
+    deadline::{Alarm, Deadline, race},
+    incoming::too_late,
+    interceptor::{Call, Interceptor, Reply},
+    payload::{Payload, Payloads},
+    request::Request,
+    response::Response,
+    rt::{SharedTimer, no_timer},
+    sink::{BoxProducer, Outbox, Produced, Producer, Sink},
+    streaming::{Decoder, Streaming, decode_response},
+    transport::Transport,
+};
+
+/// Makes calls over a transport. Generated clients have one inside; without generated code it is used as it is.
+///
+/// Settings are made once and shared: a clone is cheap, as long as the transport's is. A call is `Send` when the
+/// transport, its future and its bodies are.
+///
+/// ```
+/// use connect_tower::{Client, Error, InProcess, Prost, Request, Response, Router, Spec, StreamType};
+///
+/// const UPPER: Spec = Spec::new("/demo.v1.Text/Upper", StreamType::Unary);
+///
+/// # async fn example() -> Result<(), Error> {
+/// let router = Router::new().unary(UPPER, |request: Request<String>| async move {
+///     Ok(Response::new(request.message().to_uppercase()))
+/// });
+/// let client = Client::new(InProcess::new(router));
+/// let request = Request::new("hi".to_owned());
+/// let response: Response<String> = client.unary::<Prost, _, _>(&UPPER, request).await?;
+/// assert_eq!(response.message(), "HI");
+/// # Ok(())
+/// # }
+/// # let mut future = std::pin::pin!(example());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # assert!(matches!(future.as_mut().poll(&mut cx), std::task::Poll::Ready(Ok(()))));
+/// ```
+pub struct Client<T> {
+    transport: T,
+    settings: Arc<Settings<T>>,
+}
+
+struct Settings<T> {
+    config: ClientConfig,
+    codecs: Codecs,
+    timer: Option<SharedTimer>,
+    chain: Option<Arc<Chain<T>>>,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client with default settings: the Connect protocol and the codec `proto`.
+    #[must_use]
+    pub fn new(transport: T) -> Self {
+        Self {
+            transport,
+            settings: Arc::new(Settings {
+                config: ClientConfig::new(),
+                codecs: Codecs::default(),
+                timer: None,
+                chain: None,
+            }),
+        }
+    }
+
+    /// Sets protocol, codec, compression, limits and the rest; see [`ClientConfig`] for the defaults.
+    #[must_use]
+    pub fn with_config(self, config: ClientConfig) -> Self {
+        self.configure(|settings| settings.config = config)
+    }
+
+    /// Sets the codecs that the [configured](ClientConfig::with_codec) name may stand for: `proto` and `json` unless told.
+    #[must_use]
+    pub fn with_codecs(self, codecs: Codecs) -> Self {
+        self.configure(|settings| settings.codecs = codecs)
+    }
+
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: SharedTimer) -> Self {
+        self.configure(|settings| settings.timer = Some(timer))
+    }
+
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn with_interceptor(self, interceptor: impl Interceptor) -> Self
+    where
+        T: Transport<Body: Send + 'static, Future: Send> + Send + Sync + 'static,
+    {
+        self.configure(|settings| {
+            let mut chain = settings
+                .chain
+                .as_deref()
+                .cloned()
+                .unwrap_or_else(Chain::new);
+            chain.interceptors.push(Arc::new(interceptor));
+            settings.chain = Some(Arc::new(chain));
+        })
+    }
+
+    /// The settings of all calls.
+    #[must_use]
+    pub fn config(&self) -> &ClientConfig {
+        &self.settings.config
+    }
+
+    /// The transport.
+    #[must_use]
+    pub fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    fn configure(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    pub(crate) fn timer(&self) -> SharedTimer {
+        let own = self.settings.timer.clone();
+        own.or_else(|| self.transport.timer())
+            .unwrap_or_else(no_timer)
+    }
+
+    pub(crate) fn codec(&self) -> Result<&Codec, Error> {
+        let name = self.config().codec();
+        self.settings.codecs.get(name).ok_or_else(|| {
+            Error::internal(format!(
+                "this client was given no codec of the name {name:?}"
+            ))
+        })
+    }
+
+    /// Makes a call of one request and one response message.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, with the metadata of the response; or what went wrong on the way.
+    pub async fn unary<L, Req, Res>(
+        &self,
+        spec: &Spec,
+        request: Request<Req>,
+    ) -> Result<Response<Res>, Error>
+    where
+        L: Encode<Req> + Decode<Res>,
+    {
+        let begun = self.begin_message::<L, Req>(spec, request)?;
+        self.single_response::<L, Res>(begun).await
+    }
+
+    /// Makes a call of one request message and a stream of responses. It returns when the response begins; an error of
+    /// the server's comes out of the stream.
+    ///
+    /// # Errors
+    ///
+    /// If the call fails before the response begins.
+    pub async fn server_stream<L, Req, Res>(
+        &self,
+        spec: &Spec,
+        request: Request<Req>,
+    ) -> Result<Response<Streaming<Res, T::Body>>, Error>
+    where
+        L: Encode<Req> + Decode<Res>,
+    {
+        let begun = self.begin_message::<L, Req>(spec, request)?;
+        self.stream_response::<L, Res>(begun).await
+    }
+
+    /// Begins a call of a stream of requests and one response message, to be sent one by one. It returns at once; a
+    /// call that cannot be made fails in its first method.
+    pub fn client_stream<L, Req, Res>(
+        &self,
+        spec: &Spec,
+        request: Request<()>,
+    ) -> ClientStreamCall<Req, Res, T>
+    where
+        L: Encode<Req> + Decode<Res>,
+    {
+        ClientStreamCall::new(self.bidi_stream::<L, Req, Res>(spec, request))
+    }
+
+    /// Makes a call of a stream of requests, which is given whole, and one response message.
+    ///
+    /// # Errors
+    ///
+    /// As for [`unary`](Self::unary).
+    pub async fn client_stream_from<L, Req, Res, S>(
+        &self,
+        spec: &Spec,
+        request: Request<S>,
+    ) -> Result<Response<Res>, Error>
+    where
+        L: Encode<Req> + Decode<Res>,
+        S: Stream<Item = Req> + Send + 'static,
+    {
+        let begun = self.begin_stream::<L, Req, S>(spec, request)?;
+        self.single_response::<L, Res>(begun).await
+    }
+
+    /// Begins a call of streams both ways, to be sent one by one. It returns at once, whoever speaks first; a call that
+    /// cannot be made fails in its first method.
+    pub fn bidi_stream<L, Req, Res>(
+        &self,
+        spec: &Spec,
+        request: Request<()>,
+    ) -> BidiCall<Req, Res, T>
+    where
+        L: Encode<Req> + Decode<Res>,
+    {
+        let codec = self.codec().cloned();
+        let decoder = Decoder::client::<L>(codec.clone().unwrap_or(Codec::Proto));
+        let begun = codec.and_then(|codec| {
+            let (shared, exchange) = self.begin_by_hand(spec, request, codec.clone())?;
+            Ok((shared, exchange, codec))
+        });
+        let (shared, exchange, codec) = begun.unwrap_or_else(|error| {
+            // Without its other end the sending side takes nothing, and the exchange says why.
+            let (shared, _) = Shared::payloads(Outbox::new(Codec::Proto));
+            (shared, Exchange::failed(error), Codec::Proto)
+        });
+        BidiCall::new::<L>(shared, exchange, codec, decoder)
+    }
+
+    /// Makes a call of streams both ways, of which the requests' is given whole. It returns when the response begins; an
+    /// error of the server's comes out of the stream.
+    ///
+    /// # Errors
+    ///
+    /// If the call fails before the response begins.
+    pub async fn bidi_stream_from<L, Req, Res, S>(
+        &self,
+        spec: &Spec,
+        request: Request<S>,
+    ) -> Result<Response<Streaming<Res, T::Body>>, Error>
+    where
+        L: Encode<Req> + Decode<Res>,
+        S: Stream<Item = Req> + Send + 'static,
+    {
+        let begun = self.begin_stream::<L, Req, S>(spec, request)?;
+        self.stream_response::<L, Res>(begun).await
+    }
+
+    /// A call whose one message is at hand.
+    fn begin_message<L: Encode<Req>, Req>(
+        &self,
+        spec: &Spec,
+        request: Request<Req>,
+    ) -> Result<Begun, Error> {
+        let codec = self.codec()?;
+        let (request, message) = request.into_parts();
+        if let Some(chain) = &self.settings.chain {
+            let payload = Payload::encode_with::<L, Req>(&message, codec.clone())?;
+            return self.begin_chain(chain, spec, request.map(|()| Payloads::once(payload)));
+        }
+        let mut started = self.start(spec, request)?;
+        started
+            .send
+            .send_message(|buffer| L::encode(&message, codec, buffer))?;
+        let (request, waiting) = started.finish()?;
+        Ok(Begun::Wire(request, waiting))
+    }
+
+    /// A call whose messages a stream yields.
+    fn begin_stream<L, Req, S>(&self, spec: &Spec, request: Request<S>) -> Result<Begun, Error>
+    where
+        L: Encode<Req>,
+        S: Stream<Item = Req> + Send + 'static,
+    {
+        let codec = self.codec()?.clone();
+        let (request, stream) = request.into_parts();
+        let producer: BoxProducer = Box::pin(Encoding {
+            stream,
+            codec: codec.clone(),
+            library: PhantomData::<fn() -> L>,
+        });
+        if let Some(chain) = &self.settings.chain {
+            let produced = Produced::new(producer, Outbox::new(codec));
+            let payloads = Payloads::from_stream(Box::pin(produced));
+            return self.begin_chain(chain, spec, request.map(|()| payloads));
+        }
+        let (request, waiting) = self.start(spec, request)?.produce(producer)?;
+        Ok(Begun::Wire(request, waiting))
+    }
+
+    /// A call whose messages the caller sends one by one.
+    fn begin_by_hand(
+        &self,
+        spec: &Spec,
+        request: Request<()>,
+        codec: Codec,
+    ) -> Result<(Arc<Shared>, Arc<Exchange<T>>), Error> {
+        if let Some(chain) = &self.settings.chain {
+            let (shared, consumer) = Shared::payloads(Outbox::new(codec));
+            let payloads = Payloads::from_stream(Box::pin(consumer));
+            let begun = self.begin_chain(chain, spec, request.map(|()| payloads))?;
+            return Ok((shared, Exchange::new(begun, &self.transport)));
+        }
+        let mut shared = None;
+        let (request, waiting) = self.start(spec, request)?.into_request(|send| {
+            let (ours, consumer) = Shared::wire(send);
+            shared = Some(ours);
+            CallBody::shared(consumer)
+        })?;
+        let begun = Begun::Wire(request, waiting);
+        let shared = shared.ok_or_else(|| Error::internal("the request has no body"))?;
+        Ok((shared, Exchange::new(begun, &self.transport)))
+    }
+
+    /// A call that goes through the interceptors first. They have as much time as the call.
+    fn begin_chain(
+        &self,
+        chain: &Arc<Chain<T>>,
+        spec: &Spec,
+        mut call: Call,
+    ) -> Result<Begun, Error> {
+        let head = &mut call.head;
+        let remaining = head.deadline.as_ref().map(Deadline::remaining);
+        let timeout = self.timeout(head.timeout, remaining)?;
+        head.deadline = timeout.map(|timeout| Deadline::after(timeout, self.timer()));
+        head.spec = Some(spec.clone());
+        head.protocol = Some(self.config().protocol());
+        let alarm = head.deadline.clone().map(Alarm::new);
+        Ok(Begun::Chain(chain.start(self, call), alarm))
+    }
+
+    /// Waits for the response's head.
+    async fn open(&self, begun: Begun) -> Result<Opened<T::Body>, Error> {
+        match begun {
+            Begun::Wire(request, mut waiting) => {
+                let response = self.transport.send(request);
+                match race(response, waiting.alarm.as_mut()).await {
+                    Ok(response) => Ok(waiting.open(response?)),
+                    Err(_) => Err(too_late()),
+                }
+            }
+            Begun::Chain(reply, mut alarm) => match race(reply, alarm.as_mut()).await {
+                Ok(reply) => Ok(Opened::from_reply(reply?, alarm)),
+                Err(_) => Err(too_late()),
+            },
+        }
+    }
+
+    async fn single_response<L: Decode<Res>, Res>(
+        &self,
+        begun: Begun,
+    ) -> Result<Response<Res>, Error> {
+        let (response, bytes) = self.open(begun).await?.into_single().await?;
+        let message = decode_response::<L, Res>(bytes, self.codec()?)?;
+        Ok(response.map(|()| message))
+    }
+
+    async fn stream_response<L: Decode<Res>, Res>(
+        &self,
+        begun: Begun,
+    ) -> Result<Response<Streaming<Res, T::Body>>, Error> {
+        let (response, incoming) = self.open(begun).await?.into_stream();
+        let decoder = Decoder::client::<L>(self.codec()?.clone());
+        Ok(response.map(|()| Streaming::new(incoming, decoder)))
+    }
+}
+
+/// A call that is ready to be driven.
+pub(crate) enum Begun {
+    Wire(http::Request<CallBody>, Waiting),
+    Chain(BoxFuture<'static, Result<Reply, Error>>, Option<Alarm>),
+}
+
+pin_project! {
+    /// Sends what a stream yields, in messages of a library.
+    struct Encoding<L, S> {
+        #[pin]
+        stream: S,
+        codec: Codec,
+        library: PhantomData<fn() -> L>,
+    }
+}
+
+impl<L, S> Producer for Encoding<L, S>
+where
+    L: Encode<S::Item>,
+    S: Stream + Send,
+{
+    fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()> {
+        let mut this = self.project();
+        while sink.wants_message() {
+            match ready!(this.stream.as_mut().poll_next(cx)) {
+                Some(message) => sink.send(|buffer| L::encode(&message, this.codec, buffer)),
+                None => sink.finish(Ok(HeaderMap::new())),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<T: Clone> Clone for Client<T> {
+    fn clone(&self) -> Self {
+        Self {
+            transport: self.transport.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+impl<T> Clone for Settings<T> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            codecs: self.codecs.clone(),
+            timer: self.timer.clone(),
+            chain: self.chain.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Client<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("config", &self.settings.config)
+            .finish_non_exhaustive()
+    }
+}

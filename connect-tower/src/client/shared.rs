@@ -1,0 +1,200 @@
+//! The sending side of a call object: filled by the caller, emptied by the transport, perhaps on another task.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::BytesMut;
+use connect_proto::{Error, SendHalf, Transmit};
+use http::{Extensions, HeaderMap};
+
+use crate::{
+    payload::{Payload, PayloadStream},
+    sink::{Outbox, Sink},
+};
+
+/// What a call object and the body of its request share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+}
+
+struct State {
+    outlet: Outlet,
+    /// Waits for messages.
+    consumer: Option<Waker>,
+    /// Waits for room.
+    caller: Option<Waker>,
+    /// The transport wants no more of the request.
+    is_dropped: bool,
+}
+
+/// Where messages wait.
+enum Outlet {
+    Wire(Box<SendHalf>),
+    Payloads(Outbox),
+}
+
+impl Outlet {
+    fn with_sink<T>(&mut self, work: impl FnOnce(&mut Sink<'_>) -> T) -> T {
+        match self {
+            Self::Wire(send) => work(&mut Sink::Wire {
+                send,
+                extensions: &mut Extensions::new(),
+            }),
+            Self::Payloads(outbox) => work(&mut Sink::Payloads(outbox)),
+        }
+    }
+}
+
+impl Shared {
+    /// Two ends of a request that goes over the wire as it is.
+    pub(crate) fn wire(send: SendHalf) -> (Arc<Self>, Consumer) {
+        Self::new(Outlet::Wire(Box::new(send)))
+    }
+
+    /// Two ends of a request that goes through interceptors first.
+    pub(crate) fn payloads(outbox: Outbox) -> (Arc<Self>, Consumer) {
+        Self::new(Outlet::Payloads(outbox))
+    }
+
+    fn new(outlet: Outlet) -> (Arc<Self>, Consumer) {
+        let shared = Arc::new(Self {
+            state: Mutex::new(State {
+                outlet,
+                consumer: None,
+                caller: None,
+                is_dropped: false,
+            }),
+        });
+        (shared.clone(), Consumer(shared))
+    }
+
+    /// Sends a message once there is room; `Ready(None)` if the transport wants no more of the request.
+    pub(crate) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
+    ) -> Poll<Option<Result<(), Error>>> {
+        let mut state = self.lock();
+        if state.is_dropped {
+            return Poll::Ready(None);
+        }
+        let room = state
+            .outlet
+            .with_sink(|sink| sink.wants_message() || sink.is_finished());
+        if !room {
+            store(&mut state.caller, cx);
+            return Poll::Pending;
+        }
+        let sent = match &mut state.outlet {
+            Outlet::Wire(send) => send.send_message(encode),
+            Outlet::Payloads(outbox) => outbox.encode(encode),
+        };
+        let waker = state.consumer.take();
+        drop(state);
+        wake(waker);
+        Poll::Ready(Some(sent))
+    }
+
+    /// Ends the request, or gives it up. Ignored if it has ended.
+    pub(crate) fn finish(&self, outcome: Result<(), Error>) {
+        let mut state = self.lock();
+        let outcome = outcome.map(|()| HeaderMap::new());
+        state.outlet.with_sink(|sink| sink.finish(outcome));
+        let wakers = [state.consumer.take(), state.caller.take()];
+        drop(state);
+        wakers.into_iter().for_each(wake);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.lock().outlet.with_sink(|sink| sink.is_finished())
+    }
+
+    /// A panic elsewhere leaves the state whole: every change of it is one call into a machine that does not panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The transport's end: the rest of a body, or of a stream of payloads.
+pub(crate) struct Consumer(Arc<Shared>);
+
+impl Consumer {
+    pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
+        let mut state = self.0.lock();
+        let Outlet::Wire(send) = &mut state.outlet else {
+            return Poll::Ready(None);
+        };
+        if let Some(transmit) = send.poll_transmit() {
+            let caller = state.caller.take();
+            drop(state);
+            wake(caller);
+            return Poll::Ready(Some(transmit));
+        }
+        if send.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        store(&mut state.consumer, cx);
+        Poll::Pending
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match &self.0.lock().outlet {
+            Outlet::Wire(send) => send.is_end_stream(),
+            Outlet::Payloads(_) => false,
+        }
+    }
+}
+
+impl PayloadStream for Consumer {
+    fn poll_payload(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        let mut state = self.0.lock();
+        let Outlet::Payloads(outbox) = &mut state.outlet else {
+            return Poll::Ready(None);
+        };
+        let Some(next) = outbox.take_next() else {
+            store(&mut state.consumer, cx);
+            return Poll::Pending;
+        };
+        let caller = state.caller.take();
+        drop(state);
+        wake(caller);
+        Poll::Ready(next)
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_dropped = true;
+        let caller = state.caller.take();
+        drop(state);
+        wake(caller);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+fn store(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
+    }
+}
+
+/// Called without the lock, as a waker may run anything.
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,130 @@
+//! A call's deadline: what users see of it, and the race of everything against it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use connect_proto::Time;
+
+use crate::rt::{SharedTimer, Sleep};
+
+/// The point in time at which a call ends by itself.
+///
+/// A handler reads from it how much time is left, and hands it on to the calls that it makes itself:
+///
+/// ```
+/// use connect_tower::Request;
+///
+/// # fn of_the_incoming_call() -> Request<()> { Request::new(()) }
+/// let incoming = of_the_incoming_call();
+/// let mut outgoing = Request::new(String::from("downstream"));
+/// if let Some(deadline) = incoming.deadline() {
+///     outgoing = outgoing.with_deadline(deadline.clone());
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Deadline {
+    at: Time,
+    timer: SharedTimer,
+}
+
+impl Deadline {
+    /// A deadline at this time of the timer's.
+    #[must_use]
+    pub fn new(at: Time, timer: SharedTimer) -> Self {
+        Self { at, timer }
+    }
+
+    /// A deadline this long after the timer's present.
+    #[must_use]
+    pub fn after(timeout: Duration, timer: SharedTimer) -> Self {
+        Self::new(timer.now().saturating_add(timeout), timer)
+    }
+
+    /// The time, counted from the epoch of the timer that measures it.
+    #[must_use]
+    pub fn at(&self) -> Time {
+        self.at
+    }
+
+    /// How much time is left; zero once the deadline has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.at.saturating_since(self.timer.now())
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.timer.now() >= self.at
+    }
+
+    /// Ready when the deadline has passed.
+    pub async fn passed(&self) {
+        let mut alarm = Alarm::new(self.clone());
+        poll_fn(|cx| alarm.poll(cx)).await;
+    }
+}
+
+/// Polls a timer for a deadline. The sleep is made by the first poll, so a call that is over before it waits
+/// for anything never bothers the runtime.
+pub(crate) struct Alarm {
+    deadline: Deadline,
+    sleep: Option<Sleep>,
+}
+
+impl Alarm {
+    pub(crate) fn new(deadline: Deadline) -> Self {
+        Self {
+            deadline,
+            sleep: None,
+        }
+    }
+
+    /// The alarm of a deadline that the core has set; none without one.
+    pub(crate) fn at(deadline: Option<Time>, timer: &SharedTimer) -> Option<Self> {
+        // The end of time is no deadline: no timer can wake that late.
+        deadline
+            .filter(|at| *at < Time::MAX)
+            .map(|at| Self::new(Deadline::new(at, timer.clone())))
+    }
+
+    pub(crate) fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    /// Ready with the present time once the deadline has come; may be polled again.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Time> {
+        let Deadline { at, timer } = &self.deadline;
+        loop {
+            let sleep = self.sleep.get_or_insert_with(|| timer.sleep_until(*at));
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep = None;
+            let now = timer.now();
+            if now >= *at {
+                return Poll::Ready(now);
+            }
+        }
+    }
+}
+
+/// Whichever comes first: the future's output, or the deadline.
+pub(crate) async fn race<F: Future>(
+    future: F,
+    alarm: Option<&mut Alarm>,
+) -> Result<F::Output, Time> {
+    let mut future = pin!(future);
+    let Some(alarm) = alarm else {
+        return Ok(future.await);
+    };
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => alarm.poll(cx).map(Err),
+    })
+    .await
+}

@@ -1,0 +1,165 @@
+//! The gate: what decides about a call when its head is known and nothing of its body was read.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec};
+use http::{Extensions, HeaderMap, Uri, request};
+
+use crate::peer::Peer;
+
+/// Decides about a call by its head, before a byte of its body is read.
+///
+/// A refused call costs no read, no decompression and no decoding: this is the place for authentication and
+/// admission. A gate may also set the call's limits and deadline, and leave extensions for the handler. Gates run in the
+/// order of their registration, before all interceptors; the first error refuses the call in its own protocol.
+///
+/// ```
+/// use connect_tower::{CallHead, CallPolicy, Error, Gate, Limits, Router};
+///
+/// #[derive(Clone)]
+/// struct User(String);
+///
+/// struct Auth;
+///
+/// impl Gate for Auth {
+///     async fn gate(&self, head: &mut CallHead, policy: &mut CallPolicy) -> Result<(), Error> {
+///         let Some(user) = head.headers().get("x-user").and_then(|v| v.to_str().ok()) else {
+///             return Err(Error::unauthenticated("who are you?"));
+///         };
+///         let user = User(user.to_owned());
+///         head.extensions_mut().insert(user);
+///         policy.limits = Limits::default().with_recv_message_bytes(64 * 1024);
+///         Ok(())
+///     }
+/// }
+///
+/// let router = Router::new().gate(Auth);
+/// ```
+pub trait Gate: Send + Sync + 'static {
+    /// Lets the call pass, or refuses it.
+    ///
+    /// # Errors
+    ///
+    /// The error that the caller receives.
+    fn gate(
+        &self,
+        head: &mut CallHead,
+        policy: &mut CallPolicy,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// The head of a call on the server: all that is known before the body.
+#[derive(Debug)]
+pub struct CallHead {
+    pub(crate) parts: request::Parts,
+    pub(crate) detected: Detected,
+    pub(crate) spec: Spec,
+}
+
+impl CallHead {
+    /// The procedure.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The protocol that the caller speaks.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.detected.protocol()
+    }
+
+    /// The name of the codec in which messages travel.
+    #[must_use]
+    pub fn codec(&self) -> &str {
+        self.detected.codec()
+    }
+
+    /// The request's headers.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// The request's URI; a Connect GET carries its message there, still encoded.
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.parts.uri
+    }
+
+    /// The other end of the connection; `None` where the adapter does not say.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.parts.extensions.get()
+    }
+
+    /// The timeout that the client asks for, before any policy; `None` for none, and for one that cannot be read, with
+    /// which the call will be refused.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.detected.timeout(self.headers()).ok().flatten()
+    }
+
+    /// Typed values that came with the HTTP request.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.parts.extensions
+    }
+
+    /// The extensions, to leave something for the handler.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.parts.extensions
+    }
+}
+
+/// A gate made of a function that waits for nothing: see [`gate_fn`].
+#[derive(Clone, Copy, Debug)]
+pub struct GateFn<F>(F);
+
+/// A gate made of a function that waits for nothing.
+///
+/// ```
+/// use connect_tower::{Error, Router, gate_fn};
+///
+/// let router = Router::new().gate(gate_fn(|head, _policy| {
+///     if head.headers().contains_key("authorization") {
+///         Ok(())
+///     } else {
+///         Err(Error::unauthenticated("a token is required"))
+///     }
+/// }));
+/// ```
+pub const fn gate_fn<F>(function: F) -> GateFn<F>
+where
+    F: Fn(&mut CallHead, &mut CallPolicy) -> Result<(), Error> + Send + Sync + 'static,
+{
+    GateFn(function)
+}
+
+impl<F> Gate for GateFn<F>
+where
+    F: Fn(&mut CallHead, &mut CallPolicy) -> Result<(), Error> + Send + Sync + 'static,
+{
+    async fn gate(&self, head: &mut CallHead, policy: &mut CallPolicy) -> Result<(), Error> {
+        (self.0)(head, policy)
+    }
+}
+
+/// Any gate, behind a pointer: calls of a router without gates never see it.
+pub(crate) trait DynGate: Send + Sync {
+    fn gate<'a>(
+        &'a self,
+        head: &'a mut CallHead,
+        policy: &'a mut CallPolicy,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+}
+
+impl<G: Gate> DynGate for G {
+    fn gate<'a>(
+        &'a self,
+        head: &'a mut CallHead,
+        policy: &'a mut CallPolicy,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
+        Box::pin(Gate::gate(self, head, policy))
+    }
+}

@@ -1,0 +1,99 @@
+//! Calls inside one process: a client wired to a router, without a socket.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response, Version};
+use tower_service::Service;
+
+use crate::{
+    body::CallBody,
+    peer::Peer,
+    router::Router,
+    rt::SharedTimer,
+    service::RouterFuture,
+    transport::{Transport, TransportError},
+};
+
+/// A [`Transport`] that hands each request to a [`Router`] in the same process.
+///
+/// It needs no runtime: the server's side of a call is polled by whoever awaits the client's. All stream types work,
+/// full duplex, in all protocols; messages are encoded and decoded as on a wire, so it suits tests of handlers as well
+/// as services that may be local or remote. The peer that handlers see has no address.
+///
+/// ```
+/// use connect_tower::{Client, InProcess, Router};
+///
+/// let client = Client::new(InProcess::new(Router::new()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    router: Router,
+    timer: Option<SharedTimer>,
+}
+
+impl InProcess {
+    /// A transport to this router.
+    #[must_use]
+    pub const fn new(router: Router) -> Self {
+        Self {
+            router,
+            timer: None,
+        }
+    }
+
+    /// Sets the timer that both sides keep deadlines with; the router's own, if it has one, unless told.
+    #[must_use]
+    pub fn with_timer(mut self, timer: SharedTimer) -> Self {
+        self.timer = Some(timer);
+        self
+    }
+}
+
+impl Transport for InProcess {
+    type Body = CallBody;
+    type Future = InProcessFuture;
+
+    fn send(&self, mut request: Request<CallBody>) -> InProcessFuture {
+        // Without a socket every call is full duplex and has trailers.
+        *request.version_mut() = Version::HTTP_2;
+        request.extensions_mut().insert(Peer::without_addr());
+        if let Some(timer) = &self.timer {
+            request.extensions_mut().insert(timer.clone());
+        }
+        InProcessFuture {
+            call: Box::pin(self.router.clone().call(request)),
+        }
+    }
+
+    fn timer(&self) -> Option<SharedTimer> {
+        let own = self.timer.clone();
+        own.or_else(|| self.router.inner.timer().cloned())
+    }
+}
+
+/// A call of [`InProcess`], up to the head of its response.
+#[must_use = "futures do nothing unless polled"]
+pub struct InProcessFuture {
+    call: Pin<Box<RouterFuture<CallBody>>>,
+}
+
+impl Future for InProcessFuture {
+    type Output = Result<Response<CallBody>, TransportError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = self.call.as_mut().poll(cx);
+        response.map_err(|never: Infallible| match never {})
+    }
+}
+
+impl fmt::Debug for InProcessFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InProcessFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,292 @@
+//! The receiving side of a call: a body pulled through the core's receiving half.
+
+use std::{
+    error::Error as StdError,
+    fmt, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use connect_proto::{Error, RecvEvent, RecvHalf};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use crate::{BoxError, deadline::Alarm, payload::Payloads, transport::BodyError};
+
+/// A request's body of whatever type, as handlers of streams and fallback services see it.
+///
+/// It is the box of a streaming call; unary calls are read without one.
+pub struct IncomingBody(Pin<Box<dyn Body<Data = Bytes, Error = BodyError> + Send>>);
+
+impl IncomingBody {
+    /// Boxes a body. Its errors become lost connections, with the error as source: HTTP's own types are not known here.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Box::pin(MapError { body, map: lost }))
+    }
+
+    /// Boxes a body whose errors say how it was cut off.
+    pub(crate) fn from_transport<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
+    {
+        Self(Box::pin(MapError {
+            body,
+            map: Into::into,
+        }))
+    }
+}
+
+impl Body for IncomingBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.0.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+impl fmt::Debug for IncomingBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingBody").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    struct MapError<B: Body> {
+        #[pin]
+        body: B,
+        map: fn(B::Error) -> BodyError,
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for MapError<B> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.project();
+        this.body.poll_frame(cx).map_err(*this.map)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A server's view of a body that failed: a client that is gone.
+pub(crate) fn lost(error: impl Into<BoxError>) -> BodyError {
+    BodyError::connection_lost().with_source(error)
+}
+
+/// The next event of the half, fed from the body. After the half's ending it is `None`, and the body is not polled.
+pub(crate) fn poll_event<B: Body<Data = Bytes>>(
+    mut body: Pin<&mut B>,
+    recv: &mut RecvHalf,
+    cx: &mut Context<'_>,
+    cut_off: impl Fn(B::Error) -> BodyError,
+) -> Poll<Option<Result<RecvEvent, Error>>> {
+    let mut cause = None;
+    loop {
+        if let Some(event) = recv.poll_event() {
+            return Poll::Ready(Some(event.map_err(|error| with_cause(error, cause))));
+        }
+        if recv.is_ended() {
+            return Poll::Ready(None);
+        }
+        match ready!(body.as_mut().poll_frame(cx)) {
+            None => recv.recv_eof(),
+            Some(Err(error)) => {
+                let error = cut_off(error);
+                recv.recv_reset(error.reset());
+                cause = Some(error);
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => recv.recv_data(data),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        recv.recv_trailers(trailers);
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// What cut the body off is the source of the error that says so.
+fn with_cause(error: Error, cause: Option<BodyError>) -> Error {
+    match cause {
+        Some(cause) if StdError::source(&error).is_none() => error.with_source(cause),
+        _ => error,
+    }
+}
+
+/// Where messages come from.
+#[derive(Debug)]
+pub(crate) enum Source<B> {
+    Wire { body: B, recv: RecvHalf },
+    Payloads(Payloads),
+}
+
+/// Messages still encoded, one ending, and the trailing metadata that came with it.
+pub(crate) struct Incoming<B> {
+    source: Source<B>,
+    alarm: Option<Alarm>,
+    /// A message that was received while nobody asked for one.
+    ahead: Option<Bytes>,
+    trailers: HeaderMap,
+    ended: Option<Result<(), Error>>,
+}
+
+impl<B> Incoming<B> {
+    pub(crate) fn new(source: Source<B>, alarm: Option<Alarm>) -> Self {
+        Self {
+            source,
+            alarm,
+            ahead: None,
+            trailers: HeaderMap::new(),
+            ended: None,
+        }
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&self) -> Option<&Result<(), Error>> {
+        self.ended.as_ref()
+    }
+
+    /// The trailing metadata; empty before the end.
+    pub(crate) fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
+    pub(crate) fn take_trailers(&mut self) -> HeaderMap {
+        mem::take(&mut self.trailers)
+    }
+
+    /// Ends it with an error that was found in a message.
+    pub(crate) fn fail(&mut self, error: Error) {
+        self.ahead = None;
+        self.ended = Some(Err(error));
+    }
+
+    /// The same messages, from another type of body.
+    pub(crate) fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Incoming<C> {
+        Incoming {
+            source: match self.source {
+                Source::Wire { body, recv } => Source::Wire {
+                    body: map(body),
+                    recv,
+                },
+                Source::Payloads(payloads) => Source::Payloads(payloads),
+            },
+            alarm: self.alarm,
+            ahead: self.ahead,
+            trailers: self.trailers,
+            ended: self.ended,
+        }
+    }
+}
+
+impl<B> Incoming<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    /// The next message; `None` after a clean end. An error ends the stream and is returned again when asked again.
+    pub(crate) fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
+        if let Some(message) = self.ahead.take() {
+            return Poll::Ready(Ok(Some(message)));
+        }
+        if let Some(ending) = &self.ended {
+            return Poll::Ready(ending.clone().map(|()| None));
+        }
+        let next = ready!(self.poll_source(cx));
+        if !matches!(next, Ok(Some(_))) {
+            self.ended = Some(next.clone().map(drop));
+        }
+        Poll::Ready(next)
+    }
+
+    /// Receives one message ahead: for somebody who waits for the peer to do something else.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) {
+        if self.ahead.is_none() && self.ended.is_none() {
+            if let Poll::Ready(Ok(message)) = self.poll_message(cx) {
+                self.ahead = message;
+            }
+        }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        match &mut self.source {
+            Source::Payloads(payloads) => {
+                if let Poll::Ready(next) = payloads.poll_payload(cx) {
+                    let message = next.transpose()?.map(|payload| payload.into_bytes());
+                    if message.is_none() {
+                        self.trailers = payloads.take_trailers();
+                    }
+                    return Poll::Ready(Ok(message));
+                }
+                let alarm = self.alarm.as_mut();
+                alarm.map_or(Poll::Pending, |alarm| {
+                    alarm.poll(cx).map(|_| Err(too_late()))
+                })
+            }
+            Source::Wire { body, recv } => {
+                // Not only when nothing comes: a stream without a pause must not outlive its deadline.
+                if let Some(alarm) = &mut self.alarm {
+                    if let Poll::Ready(now) = alarm.poll(cx) {
+                        self.alarm = None;
+                        recv.handle_timeout(now);
+                    }
+                }
+                let event = poll_event(Pin::new(body), recv, cx, Into::into);
+                match ready!(event).transpose()? {
+                    Some(RecvEvent::Message(message)) => Poll::Ready(Ok(Some(message))),
+                    Some(RecvEvent::End(trailers)) => {
+                        self.trailers = trailers;
+                        Poll::Ready(Ok(None))
+                    }
+                    None => Poll::Ready(Ok(None)),
+                }
+            }
+        }
+    }
+}
+
+impl<B> fmt::Debug for Incoming<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a client says when its deadline passes while nothing of the core's is there to say it.
+pub(crate) fn too_late() -> Error {
+    Error::deadline_exceeded("the deadline passed before the call was complete")
+}

@@ -1,0 +1,184 @@
+//! A server's call inside of its interceptors.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use connect_codec::Codec;
+use connect_proto::Error;
+use http::HeaderMap;
+use http_body::Body;
+
+use crate::{
+    BoxFuture,
+    handler::Input,
+    incoming::{Incoming, Source},
+    interceptor::{Call, Next, Reply, Terminal, read_single},
+    methods::Route,
+    payload::{Payload, PayloadStream, Payloads},
+    request::Request,
+    response::Response,
+    router::Scope,
+    sink::{BoxProducer, Forward, Outbox, Produced, Producer, Sink},
+    transport::BodyError,
+};
+
+/// Starts a call in the outermost interceptor.
+pub(crate) fn start(
+    request: Request<Input>,
+    route: Arc<Route>,
+    scope: Arc<Scope>,
+    codec: Codec,
+) -> BoxProducer {
+    let single = !route.spec.stream_type().server_streams();
+    let call = request.map(|input| match input {
+        Input::Message(bytes) => Payloads::once(Payload::new(bytes, codec.clone())),
+        Input::Stream(incoming) => from_incoming(incoming, codec.clone()),
+    });
+    let terminal = ToHandler { route, codec };
+    Box::pin(Intercepted::Waiting {
+        reply: Box::pin(async move { Next::new(&scope.interceptors, &terminal).start(call).await }),
+        single,
+    })
+}
+
+/// Messages from the peer, as payloads.
+pub(crate) fn from_incoming<B>(incoming: Incoming<B>, codec: Codec) -> Payloads
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send + 'static,
+{
+    Payloads::from_stream(Box::pin(FromIncoming { incoming, codec }))
+}
+
+struct FromIncoming<B> {
+    incoming: Incoming<B>,
+    codec: Codec,
+}
+
+impl<B> PayloadStream for FromIncoming<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send,
+{
+    fn poll_payload(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        let message = ready!(self.incoming.poll_message(cx)).transpose();
+        Poll::Ready(message.map(|bytes| bytes.map(|bytes| Payload::new(bytes, self.codec.clone()))))
+    }
+
+    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
+        self.incoming.take_trailers()
+    }
+}
+
+/// Waits for the outermost interceptor's reply, then sends it.
+enum Intercepted {
+    Waiting {
+        reply: BoxFuture<'static, Result<Reply, Error>>,
+        single: bool,
+    },
+    Replying(Forward),
+}
+
+impl Producer for Intercepted {
+    fn poll_produce(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Poll<()> {
+        if let Self::Waiting { reply, single } = &mut *self {
+            let reply = match ready!(reply.as_mut().poll(cx)) {
+                Ok(reply) => reply,
+                Err(error) => {
+                    sink.finish(Err(error));
+                    return Poll::Ready(());
+                }
+            };
+            let single = *single;
+            let (mut head, payloads) = reply.split();
+            let trailers = std::mem::take(&mut head.trailers);
+            sink.begin(head);
+            *self = Self::Replying(Forward {
+                payloads,
+                trailers,
+                single,
+            });
+        }
+        match &mut *self {
+            Self::Replying(forward) => Pin::new(forward).poll_produce(cx, sink),
+            Self::Waiting { .. } => Poll::Pending,
+        }
+    }
+}
+
+/// The innermost of a server's chain: the handler.
+struct ToHandler {
+    route: Arc<Route>,
+    codec: Codec,
+}
+
+impl Terminal for ToHandler {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Error>> {
+        let route = self.route.clone();
+        let codec = self.codec.clone();
+        Box::pin(async move {
+            let (head, payloads) = call.into_parts();
+            let input = if route.spec.stream_type().client_streams() {
+                Input::Stream(Incoming::new(Source::Payloads(payloads), None))
+            } else {
+                let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
+                Input::Message(payload.into_bytes())
+            };
+            let producer = route.handler.start(head.map(|()| input), codec.clone())?;
+            let produced = Produced::new(producer, Outbox::new(codec));
+            if route.spec.stream_type().server_streams() {
+                stream_reply(produced).await
+            } else {
+                single_reply(produced).await
+            }
+        })
+    }
+}
+
+/// A reply as soon as its head is known.
+async fn stream_reply(mut produced: Produced) -> Result<Reply, Error> {
+    let head = poll_fn(|cx| {
+        loop {
+            if let Some(head) = produced.outbox().take_head() {
+                return Poll::Ready(head);
+            }
+            let worked = produced.poll_work(cx);
+            if worked.is_pending() {
+                return produced
+                    .outbox()
+                    .take_head()
+                    .map_or(Poll::Pending, Poll::Ready);
+            }
+        }
+    })
+    .await?;
+    Ok(Response::from_head(
+        head,
+        Payloads::from_stream(Box::pin(produced)),
+    ))
+}
+
+/// A reply that is known whole.
+async fn single_reply(mut produced: Produced) -> Result<Reply, Error> {
+    poll_fn(|cx| produced.poll_work(cx)).await;
+    let mut head = produced
+        .outbox()
+        .take_head()
+        .transpose()?
+        .unwrap_or_default();
+    let Some((payload, trailers)) = produced.outbox().take_whole() else {
+        return Err(produced.outbox().take_error());
+    };
+    head.trailers = trailers;
+    Ok(Response::from_head(head, Payloads::once(payload)))
+}

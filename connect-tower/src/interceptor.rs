@@ -1,0 +1,232 @@
+//! Interceptors: code around calls, the same on servers and clients, for unary calls and streams.
+//!
+//! An interceptor sees a call as what travels beside the messages and a stream of encoded messages, of which a unary
+//! call has one. So one method serves all stream types, and an interceptor that does not care for messages never pays
+//! for decoding them.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use connect_proto::Error;
+
+use crate::{
+    BoxFuture,
+    payload::{Payload, Payloads, append_all},
+    request::Request,
+    response::Response,
+};
+
+/// A call as an interceptor sees it: a [`Request`] whose message is a stream of encoded messages.
+pub type Call = Request<Payloads>;
+
+/// What a call is answered with, as an interceptor sees it.
+///
+/// A unary reply has its trailers in [`Response::trailers`]; those of a stream come with its end, where
+/// [`Reply::on_end`](Response::on_end) sees and changes them for both.
+pub type Reply = Response<Payloads>;
+
+/// Code around calls: logging, metrics, retries, validation, caching.
+///
+/// On a server interceptors run after the [gates](crate::Gate), when the message of a unary call was read and
+/// decompressed; on a client before the request is sent. The first registered is outermost. An interceptor may answer
+/// without asking [`Next`], and may ask it more than once.
+///
+/// ```
+/// use connect_tower::{Call, Error, Interceptor, Next, Reply};
+///
+/// /// Counts messages, both ways, whatever the stream type.
+/// struct Count(std::sync::Arc<std::sync::atomic::AtomicU64>);
+///
+/// impl Interceptor for Count {
+///     async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+///         let (sent, received) = (self.0.clone(), self.0.clone());
+///         let count = move |payload, counter: &std::sync::atomic::AtomicU64| {
+///             counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///             Ok(payload)
+///         };
+///         let call = call.map(|payloads| payloads.map(move |payload| count(payload, &sent)));
+///         let reply = next.run(call).await?;
+///         Ok(reply.map(|payloads| payloads.map(move |payload| count(payload, &received))))
+///     }
+/// }
+/// ```
+pub trait Interceptor: Send + Sync + 'static {
+    /// Handles a call, usually by passing it on to `next`.
+    ///
+    /// # Errors
+    ///
+    /// The error that the call ends with.
+    fn intercept(
+        &self,
+        call: Call,
+        next: Next<'_>,
+    ) -> impl Future<Output = Result<Reply, Error>> + Send;
+}
+
+/// What is left of a call's way: the interceptors further in, then the handler or the server.
+#[derive(Clone, Copy)]
+pub struct Next<'a> {
+    chain: &'a [Arc<dyn DynInterceptor>],
+    terminal: &'a dyn Terminal,
+}
+
+impl<'a> Next<'a> {
+    pub(crate) fn new(chain: &'a [Arc<dyn DynInterceptor>], terminal: &'a dyn Terminal) -> Self {
+        Self { chain, terminal }
+    }
+
+    /// Passes the call on.
+    ///
+    /// # Errors
+    ///
+    /// The error that the call ended with. A stream may also end with an error later, in the reply's payloads.
+    pub async fn run(self, call: Call) -> Result<Reply, Error> {
+        self.start(call).await
+    }
+
+    pub(crate) fn start(self, call: Call) -> BoxFuture<'a, Result<Reply, Error>> {
+        match self.chain.split_first() {
+            None => self.terminal.call(call),
+            Some((first, chain)) => first.intercept(
+                call,
+                Self {
+                    chain,
+                    terminal: self.terminal,
+                },
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next")
+            .field("interceptors", &self.chain.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The innermost of a chain.
+pub(crate) trait Terminal: Send + Sync {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Error>>;
+}
+
+/// Any interceptor, behind a pointer: calls without interceptors never see it.
+pub(crate) trait DynInterceptor: Send + Sync {
+    fn intercept<'a>(
+        &'a self,
+        call: Call,
+        next: Next<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>>;
+}
+
+impl<I: Interceptor> DynInterceptor for I {
+    fn intercept<'a>(
+        &'a self,
+        call: Call,
+        next: Next<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>> {
+        Box::pin(Interceptor::intercept(self, call, next))
+    }
+}
+
+/// An interceptor made of a function that looks at each call and waits for nothing: see [`before`].
+#[derive(Clone, Copy, Debug)]
+pub struct Before<F>(F);
+
+/// An interceptor that runs `function` before each call, which may change the call or end it with an error.
+///
+/// ```
+/// use connect_tower::{Router, before};
+/// use http::HeaderValue;
+///
+/// let router = Router::new().interceptor(before(|call| {
+///     call.headers_mut().insert("x-seen", HeaderValue::from_static("yes"));
+///     Ok(())
+/// }));
+/// ```
+pub const fn before<F>(function: F) -> Before<F>
+where
+    F: Fn(&mut Call) -> Result<(), Error> + Send + Sync + 'static,
+{
+    Before(function)
+}
+
+impl<F> Interceptor for Before<F>
+where
+    F: Fn(&mut Call) -> Result<(), Error> + Send + Sync + 'static,
+{
+    async fn intercept(&self, mut call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        (self.0)(&mut call)?;
+        next.run(call).await
+    }
+}
+
+impl Request<Payloads> {
+    /// The messages of the call.
+    #[must_use]
+    pub fn payloads(&self) -> &Payloads {
+        self.message()
+    }
+
+    /// The messages of the call, to change them.
+    pub fn payloads_mut(&mut self) -> &mut Payloads {
+        self.message_mut()
+    }
+
+    /// A copy of the call, if its messages can be copied, as a unary call's can: for retries and hedging.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        let payloads = self.message().try_clone()?;
+        Some(Self::from_head(self.head.clone(), payloads))
+    }
+}
+
+impl Response<Payloads> {
+    /// The messages of the reply.
+    #[must_use]
+    pub fn payloads(&self) -> &Payloads {
+        self.message()
+    }
+
+    /// The messages of the reply, to change them.
+    pub fn payloads_mut(&mut self) -> &mut Payloads {
+        self.message_mut()
+    }
+
+    /// A reply of one message: for an interceptor that answers a unary call by itself.
+    #[must_use]
+    pub fn once(payload: Payload) -> Self {
+        Self::new(Payloads::once(payload))
+    }
+
+    /// Runs `look` at the end of the reply, of unary calls and streams alike: with all trailing metadata, which it may
+    /// change, or with the error, which it may change too. It is not run if the call is dropped before.
+    #[must_use]
+    pub fn on_end(
+        self,
+        look: impl FnOnce(Result<&mut http::HeaderMap, &mut Error>) + Send + 'static,
+    ) -> Self {
+        let (mut head, payloads) = self.split();
+        let trailers = std::mem::take(&mut head.trailers);
+        Self::from_head(head, payloads.with_trailers(trailers).on_end(look))
+    }
+}
+
+/// The one message of a unary call or reply, and the trailing metadata after it.
+pub(crate) async fn read_single(
+    mut payloads: Payloads,
+    mut trailers: http::HeaderMap,
+) -> Result<(Payload, http::HeaderMap), Error> {
+    let Some(payload) = payloads.next().await? else {
+        return Err(Error::internal(
+            "an interceptor took the call's one message",
+        ));
+    };
+    if payloads.next().await?.is_some() {
+        return Err(Error::internal(
+            "an interceptor added a message to a call of one",
+        ));
+    }
+    append_all(&mut trailers, payloads.take_trailers());
+    Ok((payload, trailers))
+}

@@ -1,0 +1,363 @@
+//! Messages as interceptors see them: still encoded, with the codec that can read them.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use connect_codec::{Codec, Decode, Encode, Prost};
+use connect_proto::Error;
+use futures_core::Stream;
+use http::HeaderMap;
+
+/// One message, encoded and not compressed, and the codec of its call.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    bytes: Bytes,
+    codec: Codec,
+}
+
+impl Payload {
+    /// A payload of these bytes, which must be what the codec makes of a message.
+    #[must_use]
+    pub fn new(bytes: Bytes, codec: Codec) -> Self {
+        Self { bytes, codec }
+    }
+
+    /// Encodes a message: for an interceptor that answers by itself.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Encode::encode`].
+    pub fn encode<M>(message: &M, codec: Codec) -> Result<Self, Error>
+    where
+        Prost: Encode<M>,
+    {
+        Self::encode_with::<Prost, M>(message, codec)
+    }
+
+    /// [`encode`](Self::encode) for messages of another library than [`Prost`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Encode::encode`].
+    pub fn encode_with<L: Encode<M>, M>(message: &M, codec: Codec) -> Result<Self, Error> {
+        let mut buffer = BytesMut::new();
+        L::encode(message, &codec, &mut buffer)?;
+        Ok(Self::new(buffer.freeze(), codec))
+    }
+
+    /// Reads the message.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Decode::decode`]: `invalid_argument` if the bytes are not such a message.
+    pub fn decode<M>(&self) -> Result<M, Error>
+    where
+        Prost: Decode<M>,
+    {
+        self.decode_with::<Prost, M>()
+    }
+
+    /// [`decode`](Self::decode) for messages of another library than [`Prost`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Decode::decode`].
+    pub fn decode_with<L: Decode<M>, M>(&self) -> Result<M, Error> {
+        L::decode(self.bytes.clone(), &self.codec)
+    }
+
+    /// Puts another message in its place.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Encode::encode`]; the payload is as before.
+    pub fn replace<M>(&mut self, message: &M) -> Result<(), Error>
+    where
+        Prost: Encode<M>,
+    {
+        *self = Self::encode(message, self.codec.clone())?;
+        Ok(())
+    }
+
+    /// The encoded message.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The encoded message, alone.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// Puts other bytes in its place, which must be what the codec makes of a message.
+    pub fn set_bytes(&mut self, bytes: Bytes) {
+        self.bytes = bytes;
+    }
+
+    /// The codec of the call.
+    #[must_use]
+    pub fn codec(&self) -> &Codec {
+        &self.codec
+    }
+}
+
+/// The payloads that go one way in a call, one after another; a unary call's is a stream of one.
+///
+/// It is a [`Stream`], and has what interceptors need most: [`map`](Self::map) looks at and changes each payload,
+/// [`on_end`](Self::on_end) sees how the call ends, and trailers before they leave.
+pub struct Payloads {
+    source: Source,
+    trailers: HeaderMap,
+    ended: bool,
+}
+
+enum Source {
+    Once(Option<Payload>),
+    Stream(Pin<Box<dyn PayloadStream>>),
+}
+
+/// Payloads, and trailing metadata after the last.
+pub(crate) trait PayloadStream: Send {
+    fn poll_payload(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>>;
+
+    /// Trailing metadata that came with the clean end, and is taken once.
+    fn take_trailers(self: Pin<&mut Self>) -> HeaderMap {
+        HeaderMap::new()
+    }
+}
+
+impl Payloads {
+    /// One payload: what a unary call has.
+    #[must_use]
+    pub fn once(payload: Payload) -> Self {
+        Self::from_source(Source::Once(Some(payload)))
+    }
+
+    /// The payloads of a stream.
+    #[must_use]
+    pub fn new(stream: impl Stream<Item = Result<Payload, Error>> + Send + 'static) -> Self {
+        Self::from_stream(Box::pin(Plain {
+            stream: Box::pin(stream),
+        }))
+    }
+
+    pub(crate) fn from_stream(stream: Pin<Box<dyn PayloadStream>>) -> Self {
+        Self::from_source(Source::Stream(stream))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            source,
+            trailers: HeaderMap::new(),
+            ended: false,
+        }
+    }
+
+    /// The next payload; `None` after the last.
+    ///
+    /// It may be cancelled at any time: a payload is not lost.
+    ///
+    /// # Errors
+    ///
+    /// What ended the stream early; after that it is over.
+    pub async fn next(&mut self) -> Result<Option<Payload>, Error> {
+        poll_fn(|cx| self.poll_payload(cx)).await.transpose()
+    }
+
+    /// The one payload of a unary call, if it is at hand, as it always is in a server's request.
+    #[must_use]
+    pub fn single_mut(&mut self) -> Option<&mut Payload> {
+        match &mut self.source {
+            Source::Once(payload) => payload.as_mut(),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// A copy, if all of it is at hand, as it is in a unary call: for an interceptor that calls twice.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        match &self.source {
+            Source::Once(payload) => Some(Self {
+                source: Source::Once(payload.clone()),
+                trailers: self.trailers.clone(),
+                ended: self.ended,
+            }),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// Passes each payload through `map`, which may change it, or end the call with an error.
+    #[must_use]
+    pub fn map(self, map: impl FnMut(Payload) -> Result<Payload, Error> + Send + 'static) -> Self {
+        Self::from_stream(Box::pin(Mapped { inner: self, map }))
+    }
+
+    /// Runs `look` when the payloads end: with the trailing metadata, which it may change, or with the error, which it
+    /// may change too. It is not run if the call is dropped before.
+    #[must_use]
+    pub fn on_end(
+        self,
+        look: impl FnOnce(Result<&mut HeaderMap, &mut Error>) + Send + 'static,
+    ) -> Self {
+        Self::from_stream(Box::pin(Watched {
+            inner: self,
+            look: Some(look),
+            trailers: HeaderMap::new(),
+        }))
+    }
+
+    /// Adds trailing metadata, beside what the end of the stream brings.
+    #[must_use]
+    pub(crate) fn with_trailers(mut self, trailers: HeaderMap) -> Self {
+        append_all(&mut self.trailers, trailers);
+        self
+    }
+
+    pub(crate) fn poll_payload(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = match &mut self.source {
+            Source::Once(payload) => payload.take().map(Ok),
+            Source::Stream(stream) => {
+                let next = ready!(stream.as_mut().poll_payload(cx));
+                if next.is_none() {
+                    append_all(&mut self.trailers, stream.as_mut().take_trailers());
+                }
+                next
+            }
+        };
+        self.ended = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next)
+    }
+
+    /// The trailing metadata, after the clean end.
+    pub(crate) fn take_trailers(&mut self) -> HeaderMap {
+        mem::take(&mut self.trailers)
+    }
+}
+
+impl Stream for Payloads {
+    type Item = Result<Payload, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_payload(cx)
+    }
+}
+
+impl fmt::Debug for Payloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payloads")
+            .field("is_single", &matches!(self.source, Source::Once(_)))
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A user's stream, boxed so that it can be polled without pinning what holds it.
+struct Plain {
+    stream: Pin<Box<dyn Stream<Item = Result<Payload, Error>> + Send>>,
+}
+
+impl PayloadStream for Plain {
+    fn poll_payload(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        self.stream.as_mut().poll_next(cx)
+    }
+}
+
+struct Mapped<F> {
+    inner: Payloads,
+    map: F,
+}
+
+/// The closure is called by `&mut` and never pinned.
+impl<F> Unpin for Mapped<F> {}
+
+impl<F> PayloadStream for Mapped<F>
+where
+    F: FnMut(Payload) -> Result<Payload, Error> + Send,
+{
+    fn poll_payload(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        let next = ready!(self.inner.poll_payload(cx));
+        Poll::Ready(next.map(|payload| payload.and_then(&mut self.map)))
+    }
+
+    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
+        self.inner.take_trailers()
+    }
+}
+
+struct Watched<F> {
+    inner: Payloads,
+    look: Option<F>,
+    trailers: HeaderMap,
+}
+
+/// The closure is moved out before it is called and never pinned.
+impl<F> Unpin for Watched<F> {}
+
+impl<F> PayloadStream for Watched<F>
+where
+    F: FnOnce(Result<&mut HeaderMap, &mut Error>) + Send,
+{
+    fn poll_payload(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        let mut next = ready!(self.inner.poll_payload(cx));
+        if matches!(next, Some(Ok(_))) {
+            return Poll::Ready(next);
+        }
+        let look = self.look.take();
+        match (&mut next, look) {
+            (Some(Err(error)), Some(look)) => look(Err(error)),
+            (None, look) => {
+                self.trailers = self.inner.take_trailers();
+                if let Some(look) = look {
+                    look(Ok(&mut self.trailers));
+                }
+            }
+            _ => {}
+        }
+        Poll::Ready(next)
+    }
+
+    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
+        mem::take(&mut self.trailers)
+    }
+}
+
+/// Adds all entries, as far as the map takes them: `HeaderMap` has an upper bound and panics in its plain methods.
+pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
+    if to.is_empty() {
+        *to = from;
+        return;
+    }
+    let mut name = None;
+    for (next, value) in from {
+        name = next.or(name);
+        if let Some(name) = &name {
+            let _ = to.try_append(name.clone(), value);
+        }
+    }
+}

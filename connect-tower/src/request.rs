@@ -1,0 +1,286 @@
+//! A message with all that travels beside it, on its way to a handler or to a server.
+
+use std::time::Duration;
+
+use connect_proto::{Error, Protocol, Spec, StreamType};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+
+use crate::{deadline::Deadline, peer::Peer};
+
+/// What a call brings: a message, or a stream of them, and what travels beside it.
+///
+/// A handler receives one: its headers are the request's, [`deadline`](Self::deadline) and [`peer`](Self::peer) are set,
+/// and extensions are those that HTTP middleware, gates and interceptors left. A client makes one with [`new`](Self::new)
+/// where a plain message is not enough: every generated method takes either.
+///
+/// ```
+/// use std::time::Duration;
+/// use connect_tower::Request;
+///
+/// # fn main() -> Result<(), connect_tower::Error> {
+/// let request = Request::new(String::from("hi"))
+///     .with_timeout(Duration::from_secs(2))
+///     .with_header("x-tenant", "blue")?;
+/// assert_eq!(request.headers()["x-tenant"], "blue");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Request<T> {
+    message: T,
+    pub(crate) head: Head,
+}
+
+/// Everything of a request but its message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
+    pub(crate) spec: Option<Spec>,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) options: Options,
+}
+
+/// What a client's request sets for its call; a server has no use for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) compress: Option<bool>,
+    pub(crate) max_message_bytes: Option<usize>,
+    pub(crate) get: Option<bool>,
+}
+
+impl<T> Request<T> {
+    /// A request with this message and nothing else.
+    #[must_use]
+    pub fn new(message: T) -> Self {
+        Self {
+            message,
+            head: Head::default(),
+        }
+    }
+
+    pub(crate) fn from_head(head: Head, message: T) -> Self {
+        Self { message, head }
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, to change it.
+    pub fn message_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+
+    /// The message alone; the rest is dropped.
+    #[must_use]
+    pub fn into_message(self) -> T {
+        self.message
+    }
+
+    /// Takes the message out and leaves all that travels beside it.
+    #[must_use]
+    pub fn into_parts(self) -> (Request<()>, T) {
+        (Request::from_head(self.head, ()), self.message)
+    }
+
+    /// The same request with another message.
+    #[must_use]
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> Request<U> {
+        Request::from_head(self.head, map(self.message))
+    }
+
+    /// The leading metadata. On a server these are the headers of the HTTP request, the protocol's own included.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The leading metadata, to change it. Names that a protocol reserves are not sent.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.head.headers
+    }
+
+    /// Typed values that travel with the request inside this process.
+    ///
+    /// On a server they come from the HTTP request and from gates and interceptors; on a client interceptors and the
+    /// transport see them.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.head.extensions
+    }
+
+    /// The extensions, to change them.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.head.extensions
+    }
+
+    /// The procedure that is called. A request that belongs to no call yet has one with an empty path.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        static NONE: Spec = Spec::new("", StreamType::Unary);
+        self.head.spec.as_ref().unwrap_or(&NONE)
+    }
+
+    /// The protocol that the call speaks; `None` for a request that belongs to no call yet.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.head.protocol
+    }
+
+    /// The other end of the connection; `None` on a client, and where the adapter does not say.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.head.extensions.get()
+    }
+
+    /// When the call ends by itself; `None` if never.
+    ///
+    /// On a server it is what the client asked for, within the [`DeadlinePolicy`](connect_proto::DeadlinePolicy).
+    #[must_use]
+    pub fn deadline(&self) -> Option<&Deadline> {
+        self.head.deadline.as_ref()
+    }
+
+    /// The timeout that the client asks for; `None` for none. A server's policy may have made the
+    /// [`deadline`](Self::deadline) another one.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.head.timeout
+    }
+
+    /// Client: how long the call may take, from its start to its end; the client's default unless told.
+    ///
+    /// The server is told. The call ends with `deadline_exceeded` if its transport has a timer.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.head.timeout = Some(timeout);
+        self
+    }
+
+    /// Client: ends the call with this deadline, usually that of the call being served; the sooner one counts if
+    /// there is a timeout too.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Deadline) -> Self {
+        self.head.deadline = Some(deadline);
+        self
+    }
+
+    /// Adds leading metadata, beside what there may be of this name.
+    ///
+    /// # Errors
+    ///
+    /// `internal` if name or value cannot stand in HTTP, or if there are too many headers. Binary values are for
+    /// [`metadata`](connect_proto::metadata)'s functions.
+    pub fn with_header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Result<Self, Error> {
+        append(&mut self.head.headers, name, value)?;
+        Ok(self)
+    }
+
+    /// Adds an extension, in place of what there may be of this type.
+    #[must_use]
+    pub fn with_extension<E: Clone + Send + Sync + 'static>(mut self, value: E) -> Self {
+        self.head.extensions.insert(value);
+        self
+    }
+
+    /// Client: whether to compress what this call sends, if the client was given a compression; it does unless told.
+    #[must_use]
+    pub fn with_compress(mut self, compress: bool) -> Self {
+        self.head.options.compress = Some(compress);
+        self
+    }
+
+    /// Client: the largest message to receive, in bytes after decompression; the client's limit (4 MiB) unless told.
+    ///
+    /// A larger one ends the call with `resource_exhausted`.
+    #[must_use]
+    pub fn with_max_message_bytes(mut self, bytes: usize) -> Self {
+        self.head.options.max_message_bytes = Some(bytes);
+        self
+    }
+
+    /// Client: whether to use HTTP GET where procedure and protocol allow it; the client's choice unless told.
+    #[must_use]
+    pub fn with_get(mut self, get: bool) -> Self {
+        self.head.options.get = Some(get);
+        self
+    }
+}
+
+/// A message, or a [`Request`] with one: what client methods take.
+pub trait IntoRequest<T> {
+    /// The request.
+    fn into_request(self) -> Request<T>;
+}
+
+impl<T> IntoRequest<T> for T {
+    fn into_request(self) -> Request<T> {
+        Request::new(self)
+    }
+}
+
+impl<T> IntoRequest<T> for Request<T> {
+    fn into_request(self) -> Self {
+        self
+    }
+}
+
+/// Adds a header that a user wrote.
+pub(crate) fn append(
+    headers: &mut HeaderMap,
+    name: impl TryInto<HeaderName>,
+    value: impl TryInto<HeaderValue>,
+) -> Result<(), Error> {
+    let Ok(name) = name.try_into() else {
+        return Err(Error::internal(
+            "a metadata name holds characters that HTTP does not allow",
+        ));
+    };
+    let Ok(value) = value.try_into() else {
+        return Err(Error::internal(format!(
+            "the value of {:?} holds characters that HTTP does not allow",
+            name.as_str()
+        )));
+    };
+    headers
+        .try_append(name, value)
+        .map(drop)
+        .map_err(|_| Error::internal("there are too many headers"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_keeps_what_travels_beside_its_message() {
+        let request = Request::new(1)
+            .with_header("x-a", "1")
+            .and_then(|request| request.with_header("x-a", "2"))
+            .map(|request| request.with_extension("left by a gate"))
+            .unwrap();
+        let (rest, message) = request.map(|n| n + 1).into_parts();
+        assert_eq!(message, 2);
+        let values: Vec<_> = rest.headers().get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", "2"]);
+        assert_eq!(rest.extensions().get::<&str>(), Some(&"left by a gate"));
+        assert_eq!(rest.spec().procedure(), "");
+    }
+
+    #[test]
+    fn bad_metadata_is_refused_with_its_name() {
+        let error = Request::new(()).with_header("no spaces", "").unwrap_err();
+        assert!(error.message().contains("metadata name"), "{error}");
+        let error = Request::new(()).with_header("x-a", "\n").unwrap_err();
+        assert!(error.message().contains("\"x-a\""), "{error}");
+    }
+}

@@ -1,0 +1,438 @@
+//! The router: procedures by path, and the settings of their calls.
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    fmt,
+    future::Future,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use connect_codec::{Codecs, Decode, Encode, Prost};
+use connect_proto::{Compressions, DeadlinePolicy, Error, Limits, ServerConfig, Spec};
+use http::{Request as HttpRequest, Response as HttpResponse};
+use http_body::Body;
+
+use crate::{
+    BoxError, BoxFuture,
+    body::CallBody,
+    gate::{DynGate, Gate},
+    incoming::IncomingBody,
+    interceptor::{DynInterceptor, Interceptor},
+    methods::{Methods, Route, Service},
+    request::Request,
+    response::{Response, ResponseStream},
+    rt::SharedTimer,
+    streaming::Streaming,
+};
+
+/// Serves calls: procedures by path, over any HTTP server that takes a [`tower_service::Service`].
+///
+/// A router speaks Connect, gRPC and gRPC-Web on every procedure. It is a service for requests with any body, so it
+/// stands alone behind an adapter, inside a stack of tower layers, inside another framework's router, or in a test
+/// without a socket. A clone is cheap.
+///
+/// Settings belong to the router, whenever they are made: a [gate](Self::gate) also guards services that are added
+/// after it. A [merged](Self::merge) router's procedures keep the settings that they had, so that some services can
+/// have limits of their own; gates and interceptors of both routers apply, the outer router's first.
+///
+/// ```
+/// use connect_tower::{Limits, Request, Response, Router, Spec, StreamType};
+///
+/// const UPPER: Spec = Spec::new("/demo.v1.Text/Upper", StreamType::Unary);
+///
+/// let router = Router::new()
+///     .unary(UPPER, |request: Request<String>| async move {
+///         Ok(Response::new(request.message().to_uppercase()))
+///     })
+///     .with_limits(Limits::default().with_recv_message_bytes(1024));
+/// assert_eq!(router.procedures().count(), 1);
+/// ```
+#[derive(Clone)]
+pub struct Router {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Inner {
+    routes: HashMap<Arc<str>, Entry>,
+    /// The paths of services, `/package.Service`.
+    services: HashSet<String>,
+    /// The first is the router's own, the others came by merging.
+    scopes: Vec<Arc<Scope>>,
+    timer: Option<SharedTimer>,
+    fallback: Option<Arc<Fallback>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    route: Arc<Route>,
+    scope: usize,
+}
+
+/// The settings of some procedures.
+#[derive(Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) config: ServerConfig,
+    pub(crate) codecs: Codecs,
+    pub(crate) gates: Vec<Arc<dyn DynGate>>,
+    pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
+    /// How many of the gates and of the interceptors came from routers further out.
+    outer_gates: usize,
+    outer_interceptors: usize,
+}
+
+pub(crate) type Fallback =
+    dyn Fn(HttpRequest<IncomingBody>) -> BoxFuture<'static, HttpResponse<CallBody>> + Send + Sync;
+
+/// Two routers serve the same procedures: see [`Router::merge`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RouteConflict {
+    procedures: Vec<String>,
+}
+
+impl RouteConflict {
+    /// The paths of the procedures, in alphabetical order.
+    #[must_use]
+    pub fn procedures(&self) -> &[String] {
+        &self.procedures
+    }
+}
+
+impl fmt::Display for RouteConflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "served already: {}", self.procedures.join(", "))
+    }
+}
+
+impl std::error::Error for RouteConflict {}
+
+impl Router {
+    /// A router that serves nothing yet, with default settings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                routes: HashMap::new(),
+                services: HashSet::new(),
+                scopes: vec![Arc::default()],
+                timer: None,
+                fallback: None,
+            }),
+        }
+    }
+
+    /// Adds a service. A procedure that is served already is served by this one from now on; where that would be a
+    /// mistake, use [`try_add_service`](Self::try_add_service).
+    #[must_use]
+    pub fn add_service<S: Service>(self, service: S) -> Self {
+        self.add_methods(|methods| service.register(methods))
+    }
+
+    /// Adds a service.
+    ///
+    /// # Errors
+    ///
+    /// If one of its procedures is served already.
+    pub fn try_add_service<S: Service>(self, service: S) -> Result<Self, RouteConflict> {
+        let mut methods = Methods::default();
+        service.register(&mut methods);
+        self.check_conflict(methods.routes.iter().map(|route| route.spec.procedure()))?;
+        Ok(self.add_routes(methods))
+    }
+
+    /// Adds procedures that are served by functions, in messages of any library. A procedure that is served already is
+    /// served by the new function from now on.
+    #[must_use]
+    pub fn add_methods(self, add: impl FnOnce(&mut Methods)) -> Self {
+        let mut methods = Methods::default();
+        add(&mut methods);
+        self.add_routes(methods)
+    }
+
+    /// Serves a procedure of one request and one response message, without generated code.
+    #[must_use]
+    pub fn unary<Req, Res, F, Fut>(self, spec: Spec, function: F) -> Self
+    where
+        Prost: Decode<Req> + Encode<Res>,
+        Req: 'static,
+        Res: Send + 'static,
+        F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<Res>, Error>> + Send + 'static,
+    {
+        self.add_methods(|methods| {
+            methods.unary::<Prost, _, _, _, _>(spec, function);
+        })
+    }
+
+    /// Serves a procedure of one request message and a stream of responses, without generated code.
+    #[must_use]
+    pub fn server_stream<Req, Res, F, Fut>(self, spec: Spec, function: F) -> Self
+    where
+        Prost: Decode<Req> + Encode<Res>,
+        Req: 'static,
+        Res: 'static,
+        F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<ResponseStream<Res>>, Error>> + Send + 'static,
+    {
+        self.add_methods(|methods| {
+            methods.server_stream::<Prost, _, _, _, _>(spec, function);
+        })
+    }
+
+    /// Serves a procedure of a stream of requests and one response message, without generated code.
+    #[must_use]
+    pub fn client_stream<Req, Res, F, Fut>(self, spec: Spec, function: F) -> Self
+    where
+        Prost: Decode<Req> + Encode<Res>,
+        Req: 'static,
+        Res: Send + 'static,
+        F: Fn(Request<Streaming<Req>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<Res>, Error>> + Send + 'static,
+    {
+        self.add_methods(|methods| {
+            methods.client_stream::<Prost, _, _, _, _>(spec, function);
+        })
+    }
+
+    /// Serves a procedure of streams both ways, without generated code.
+    #[must_use]
+    pub fn bidi_stream<Req, Res, F, Fut>(self, spec: Spec, function: F) -> Self
+    where
+        Prost: Decode<Req> + Encode<Res>,
+        Req: 'static,
+        Res: 'static,
+        F: Fn(Request<Streaming<Req>>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response<ResponseStream<Res>>, Error>> + Send + 'static,
+    {
+        self.add_methods(|methods| {
+            methods.bidi_stream::<Prost, _, _, _, _>(spec, function);
+        })
+    }
+
+    /// Adds the procedures of another router, which keep that router's limits, compressions, codecs and deadline
+    /// policy, and its gates and interceptors, inside of this router's. Its timer and its fallback are taken where this
+    /// router has none.
+    ///
+    /// # Errors
+    ///
+    /// If both serve the same procedure.
+    pub fn merge(mut self, other: Self) -> Result<Self, RouteConflict> {
+        self.check_conflict(other.procedures().map(Spec::procedure))?;
+        let inner = Arc::make_mut(&mut self.inner);
+        let other = Arc::unwrap_or_clone(other.inner);
+        let offset = inner.scopes.len();
+        let own = inner.scopes[0].clone();
+        for scope in other.scopes {
+            let mut scope = Arc::unwrap_or_clone(scope);
+            scope.gates.splice(..0, own.gates.iter().cloned());
+            scope
+                .interceptors
+                .splice(..0, own.interceptors.iter().cloned());
+            scope.outer_gates = own.gates.len();
+            scope.outer_interceptors = own.interceptors.len();
+            inner.scopes.push(Arc::new(scope));
+        }
+        for (path, mut entry) in other.routes {
+            entry.scope += offset;
+            inner.routes.insert(path, entry);
+        }
+        inner.services.extend(other.services);
+        inner.timer = inner.timer.take().or(other.timer);
+        inner.fallback = inner.fallback.take().or(other.fallback);
+        Ok(self)
+    }
+
+    /// Adds a gate, after those that are there.
+    #[must_use]
+    pub fn gate(mut self, gate: impl Gate) -> Self {
+        let gate: Arc<dyn DynGate> = Arc::new(gate);
+        for scope in self.scopes_mut() {
+            let scope = Arc::make_mut(scope);
+            scope.gates.insert(scope.outer_gates, gate.clone());
+            scope.outer_gates += 1;
+        }
+        self
+    }
+
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        let interceptor: Arc<dyn DynInterceptor> = Arc::new(interceptor);
+        for scope in self.scopes_mut() {
+            let scope = Arc::make_mut(scope);
+            let place = scope.outer_interceptors;
+            scope.interceptors.insert(place, interceptor.clone());
+            scope.outer_interceptors += 1;
+        }
+        self
+    }
+
+    /// Answers requests whose path belongs to no service of this router: pages, files, another framework's router.
+    ///
+    /// A path `/package.Service/Method` of a service that has other methods here is answered as an unknown method.
+    #[must_use]
+    pub fn fallback<S, B>(mut self, service: S) -> Self
+    where
+        S: tower_service::Service<
+                HttpRequest<IncomingBody>,
+                Response = HttpResponse<B>,
+                Error = Infallible,
+                Future: Send,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Arc::make_mut(&mut self.inner).fallback = Some(Arc::new(move |request| {
+            let mut service = service.clone();
+            Box::pin(async move {
+                match std::future::poll_fn(|cx| service.poll_ready(cx)).await {
+                    Ok(()) => {}
+                    Err(never) => match never {},
+                }
+                match service.call(request).await {
+                    Ok(response) => response.map(CallBody::foreign),
+                    Err(never) => match never {},
+                }
+            })
+        }));
+        self
+    }
+
+    /// Sets limits, compressions, deadline policy and the rest at once; see [`ServerConfig`] for the defaults. Its list
+    /// of codecs is not used: see [`with_codecs`](Self::with_codecs).
+    #[must_use]
+    pub fn with_config(self, config: ServerConfig) -> Self {
+        self.configure(|scope| scope.config = config)
+    }
+
+    /// Sets the limits of calls; see [`Limits`] for the defaults.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        self.change_config(|config| config.with_limits(limits))
+    }
+
+    /// Sets the compressions to accept and to answer with: those of the enabled features unless told.
+    #[must_use]
+    pub fn with_compressions(self, compressions: Compressions) -> Self {
+        self.change_config(|config| config.with_compressions(compressions))
+    }
+
+    /// Sets what becomes of the timeouts that clients ask for: they are taken as they are unless told.
+    #[must_use]
+    pub fn with_deadline_policy(self, policy: DeadlinePolicy) -> Self {
+        self.change_config(|config| config.with_deadline_policy(policy))
+    }
+
+    /// Sets the codecs on offer: `proto` and `json` unless told.
+    #[must_use]
+    pub fn with_codecs(self, codecs: Codecs) -> Self {
+        self.configure(|scope| scope.codecs = codecs)
+    }
+
+    /// Sets the timer that deadlines are measured with. Without one it is the one that the adapter leaves in the
+    /// extensions of each request, as a [`SharedTimer`]; without that either, deadlines are not enforced.
+    #[must_use]
+    pub fn with_timer(mut self, timer: SharedTimer) -> Self {
+        Arc::make_mut(&mut self.inner).timer = Some(timer);
+        self
+    }
+
+    /// The procedures that are served, in no order.
+    pub fn procedures(&self) -> impl Iterator<Item = &Spec> {
+        self.inner.routes.values().map(|entry| &entry.route.spec)
+    }
+
+    /// The full names of the services that have a procedure here, in alphabetical order.
+    #[must_use]
+    pub fn service_names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.procedures().map(Spec::service).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn add_routes(mut self, methods: Methods) -> Self {
+        let inner = Arc::make_mut(&mut self.inner);
+        for route in methods.routes {
+            let path: Arc<str> = Arc::from(route.spec.procedure());
+            inner.services.insert(service_path(&path).to_owned());
+            let route = Arc::new(route);
+            inner.routes.insert(path, Entry { route, scope: 0 });
+        }
+        self
+    }
+
+    fn check_conflict<'a>(
+        &self,
+        paths: impl Iterator<Item = &'a str>,
+    ) -> Result<(), RouteConflict> {
+        let known = paths.filter(|path| self.inner.routes.contains_key(*path));
+        let mut procedures: Vec<_> = known.map(String::from).collect();
+        procedures.sort_unstable();
+        if procedures.is_empty() {
+            Ok(())
+        } else {
+            Err(RouteConflict { procedures })
+        }
+    }
+
+    fn scopes_mut(&mut self) -> &mut [Arc<Scope>] {
+        &mut Arc::make_mut(&mut self.inner).scopes
+    }
+
+    fn configure(mut self, change: impl FnOnce(&mut Scope)) -> Self {
+        let scope = Arc::make_mut(&mut self.scopes_mut()[0]);
+        change(scope);
+        let names = scope.codecs.names().map(|name| name.to_owned().into());
+        scope.config = scope.config.clone().with_codecs(names.collect::<Vec<_>>());
+        self
+    }
+
+    fn change_config(self, change: impl FnOnce(ServerConfig) -> ServerConfig) -> Self {
+        self.configure(|scope| scope.config = change(scope.config.clone()))
+    }
+}
+
+impl Inner {
+    /// The procedure at a path, and its settings.
+    pub(crate) fn find(&self, path: &str) -> Option<(&Arc<Route>, &Arc<Scope>)> {
+        let entry = self.routes.get(path)?;
+        Some((&entry.route, &self.scopes[entry.scope]))
+    }
+
+    /// Who answers a path at which there is no procedure: nobody for the unknown methods of a known service.
+    pub(crate) fn fallback_for(&self, path: &str) -> Option<&Arc<Fallback>> {
+        let fallback = self.fallback.as_ref()?;
+        (!self.services.contains(service_path(path))).then_some(fallback)
+    }
+
+    pub(crate) fn timer(&self) -> Option<&SharedTimer> {
+        self.timer.as_ref()
+    }
+}
+
+/// `/package.Service` of `/package.Service/Method`.
+fn service_path(procedure: &str) -> &str {
+    procedure
+        .rsplit_once('/')
+        .map_or("", |(service, _)| service)
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router")
+            .field("services", &self.service_names())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,61 @@
+//! Time, the one thing that calls need of a runtime.
+//!
+//! Everything else in this crate is pulled: bodies, streams and futures make progress when they are
+//! polled, and nothing is spawned. Only deadlines need somebody who wakes the task later, and who
+//! that is differs from runtime to runtime. So a [`Timer`] is a trait object: it is chosen where the
+//! program is put together, by the adapter, and no handler, router or client has a type parameter for
+//! it. The two virtual calls and one box are paid by calls with a deadline only.
+
+use std::{
+    fmt,
+    future::{Future, pending},
+    pin::Pin,
+    sync::{Arc, OnceLock},
+};
+
+use connect_proto::Time;
+
+/// Tells the time and wakes tasks later: the part of a runtime that deadlines need.
+///
+/// An adapter implements it in a few lines and hands it over once, as a [`SharedTimer`].
+pub trait Timer: fmt::Debug + Send + Sync + 'static {
+    /// How much time has passed since an epoch that the timer picks and keeps. It never goes back.
+    fn now(&self) -> Time;
+
+    /// A future that is ready once [`now`](Self::now) has reached `at`. Being early is harmless: callers look again.
+    fn sleep_until(&self, at: Time) -> Sleep;
+}
+
+/// What [`Timer::sleep_until`] returns.
+///
+/// It is `Send` also where the runtime's own is not: in a browser, let the callback of `setTimeout` complete a channel.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A timer as routers, clients and deadlines hold it.
+///
+/// A server's adapter puts it into the extensions of each request under this type, where a
+/// [`Router`](crate::Router) that was given no timer of its own finds it; a client takes it from its
+/// [`Transport`](crate::Transport).
+pub type SharedTimer = Arc<dyn Timer>;
+
+/// A timer for programs without deadlines: its time stands still and its sleeps never end.
+///
+/// With it timeouts are told to the peer and enforced by nobody on this side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTimer;
+
+impl Timer for NoTimer {
+    fn now(&self) -> Time {
+        Time::ZERO
+    }
+
+    fn sleep_until(&self, _: Time) -> Sleep {
+        Box::pin(pending())
+    }
+}
+
+/// The same [`NoTimer`] for everybody.
+pub(crate) fn no_timer() -> SharedTimer {
+    static SHARED: OnceLock<SharedTimer> = OnceLock::new();
+    SHARED.get_or_init(|| Arc::new(NoTimer)).clone()
+}

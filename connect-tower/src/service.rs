@@ -1,0 +1,464 @@
+//! The router as a tower service: one call from its request's head to its response's head.
+//!
+//! ```text
+//!  head -> look up -> detect -> gates -> accept -> read and decode -> interceptors -> handler -> encode -> head
+//! ```
+//!
+//! The future is written by hand, so that a unary call without interceptors is boxed once, around its handler.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use connect_codec::Codec;
+use connect_proto::{
+    CallPolicy, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, detect,
+};
+use http::{
+    Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
+    response,
+};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    BoxError, BoxFuture,
+    body::CallBody,
+    deadline::Alarm,
+    gate::CallHead,
+    handler::Input,
+    incoming::{Incoming, IncomingBody, Source, lost, poll_event},
+    intercepted,
+    methods::Route,
+    request::{self, Request as RpcRequest},
+    router::{Inner, Router, Scope},
+    rt::{SharedTimer, no_timer},
+    sink::{BoxProducer, Sink},
+};
+
+impl<B> Service<Request<B>> for Router
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = RouterFuture<B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> RouterFuture<B> {
+        let (parts, body) = request.into_parts();
+        RouterFuture {
+            state: open(&self.inner, parts, body),
+        }
+    }
+}
+
+pin_project! {
+    /// A call up to the head of its response. Dropping it cancels the call.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RouterFuture<B> {
+        #[pin]
+        state: State<B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<B> {
+        Answered {
+            response: Option<Response<CallBody>>,
+        },
+        Gating {
+            gating: BoxFuture<'static, (Opening, Result<(), Error>)>,
+            // Not pinned: it moves on when the gates have let the call pass.
+            body: Option<B>,
+        },
+        Reading {
+            #[pin]
+            body: B,
+            recv: RecvHalf,
+            call: Option<Accepted>,
+        },
+        Running {
+            running: Option<Running>,
+        },
+        Elsewhere {
+            response: BoxFuture<'static, Response<CallBody>>,
+        },
+    }
+}
+
+impl<B> Future for RouterFuture<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<CallBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Gating { gating, body } => {
+                    let (opening, outcome) = ready!(gating.as_mut().poll(cx));
+                    match (outcome, body.take()) {
+                        (Ok(()), Some(body)) => accept(opening, body),
+                        (Err(error), _) => State::whole(opening.head.detected.reject(&error)),
+                        (Ok(()), None) => return Poll::Pending,
+                    }
+                }
+                StateProj::Reading { body, recv, call } => {
+                    let message = ready!(poll_message(body, recv, call, cx));
+                    match call.take() {
+                        Some(call) => State::running(call.start(message.map(Input::Message))),
+                        None => return Poll::Pending,
+                    }
+                }
+                StateProj::Running { running } => {
+                    if let Some(running) = running {
+                        ready!(running.poll_head(cx));
+                    }
+                    State::Answered {
+                        response: running.take().and_then(Running::into_response),
+                    }
+                }
+                StateProj::Elsewhere { response } => return response.as_mut().poll(cx).map(Ok),
+                StateProj::Answered { response } => {
+                    return response
+                        .take()
+                        .map_or(Poll::Pending, |r| Poll::Ready(Ok(r)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<B> State<B> {
+    /// The answer is known and needs no body of its own kind.
+    fn whole(response: Response<Bytes>) -> Self {
+        Self::Answered {
+            response: Some(response.map(CallBody::from)),
+        }
+    }
+
+    fn running(running: Running) -> Self {
+        Self::Running {
+            running: Some(running),
+        }
+    }
+}
+
+impl<B> From<Rejection> for State<B> {
+    fn from(rejection: Rejection) -> Self {
+        Self::whole(rejection.into_response())
+    }
+}
+
+/// A call whose head was read: everything that gates may look at and change.
+struct Opening {
+    head: CallHead,
+    policy: CallPolicy,
+    route: Arc<Route>,
+    scope: Arc<Scope>,
+    timer: SharedTimer,
+}
+
+/// A call that was let in: its answer is the sending half's business from here on.
+struct Accepted {
+    head: request::Head,
+    route: Arc<Route>,
+    scope: Arc<Scope>,
+    codec: Codec,
+    send: SendHalf,
+    alarm: Option<Alarm>,
+}
+
+/// A call in its handler, or one that ended before it came there.
+struct Running {
+    send: SendHalf,
+    head: Option<response::Parts>,
+    extensions: Extensions,
+    producer: Option<BoxProducer>,
+    alarm: Option<Alarm>,
+}
+
+/// Finds the procedure and tells the protocol, and asks the gates.
+fn open<B>(router: &Inner, parts: Parts, body: B) -> State<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Some((route, scope)) = router.find(parts.uri.path()) else {
+        return unknown(router, parts, body);
+    };
+    if parts.method != Method::POST && !(parts.method == Method::GET && route.spec.allows_get()) {
+        return State::whole(method_not_allowed(route));
+    }
+    let detected = match detect(&parts) {
+        Ok(detected) => detected,
+        Err(rejection) => return rejection.into(),
+    };
+    let timer = router.timer().or_else(|| parts.extensions.get()).cloned();
+    let opening = Opening {
+        head: CallHead {
+            parts,
+            detected,
+            spec: route.spec.clone(),
+        },
+        policy: CallPolicy::from(&scope.config),
+        route: route.clone(),
+        scope: scope.clone(),
+        timer: timer.unwrap_or_else(no_timer),
+    };
+    if scope.gates.is_empty() {
+        return accept(opening, body);
+    }
+    State::Gating {
+        gating: Box::pin(opening.pass_gates()),
+        body: Some(body),
+    }
+}
+
+/// Answers for a path at which there is no procedure.
+fn unknown<B>(router: &Inner, parts: Parts, body: B) -> State<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let path = parts.uri.path();
+    if let Some(fallback) = router.fallback_for(path) {
+        let body = IncomingBody::new(body);
+        return State::Elsewhere {
+            response: fallback(Request::from_parts(parts, body)),
+        };
+    }
+    match detect(&parts) {
+        Ok(detected) => detected.unknown_procedure(path).into(),
+        // Who asks for a page and not for a call is told that there is none.
+        Err(_) => {
+            let mut response = Response::new(Bytes::from_static(b"not found\n"));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            State::whole(response)
+        }
+    }
+}
+
+/// RFC 9110, 15.5.6: the answer must name the methods that are allowed.
+fn method_not_allowed(route: &Route) -> Response<Bytes> {
+    let allow = if route.spec.allows_get() {
+        "GET, POST"
+    } else {
+        "POST"
+    };
+    let mut response = Response::new(Bytes::from_static(b"method not allowed\n"));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let allow = HeaderValue::from_static(allow);
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
+}
+
+/// Begins the call by the rules of its protocol.
+fn accept<B>(opening: Opening, body: B) -> State<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let Opening {
+        head,
+        policy,
+        route,
+        scope,
+        timer,
+    } = opening;
+    let CallHead {
+        parts,
+        detected,
+        spec,
+    } = head;
+    let codec = scope.codecs.get(detected.codec());
+    let config = config_for(&route, &scope, codec);
+    let (recv, send) = match detected.accept(&parts, &spec, &config, &policy, timer.now()) {
+        Ok(halves) => halves,
+        Err(rejection) => return rejection.into(),
+    };
+    let Some(codec) = codec.cloned() else {
+        return State::whole(detected.reject(&Error::internal("the codec has gone missing")));
+    };
+    let alarm = Alarm::at(send.deadline(), &timer);
+    let streams = spec.stream_type().client_streams();
+    let head = request::Head {
+        timeout: detected.timeout(&parts.headers).ok().flatten(),
+        deadline: alarm.as_ref().map(|alarm| alarm.deadline().clone()),
+        protocol: Some(detected.protocol()),
+        spec: Some(spec),
+        headers: parts.headers,
+        extensions: parts.extensions,
+        ..request::Head::default()
+    };
+    let call = Accepted {
+        head,
+        route,
+        scope,
+        codec,
+        send,
+        alarm,
+    };
+    if !streams {
+        return State::Reading {
+            body,
+            recv,
+            call: Some(call),
+        };
+    }
+    let body = IncomingBody::new(body);
+    let incoming = Incoming::new(Source::Wire { body, recv }, None);
+    State::running(call.start(Ok(Input::Stream(incoming))))
+}
+
+/// The settings of a call. A codec that the messages of this procedure do not support is not on offer here.
+fn config_for<'a>(route: &Route, scope: &'a Scope, codec: Option<&Codec>) -> Cow<'a, ServerConfig> {
+    if codec.is_none_or(|codec| route.handler.supports(codec)) {
+        return Cow::Borrowed(&scope.config);
+    }
+    let supported = scope
+        .codecs
+        .iter()
+        .filter(|codec| route.handler.supports(codec));
+    let names = supported.map(|codec| Cow::Owned(codec.name().to_owned()));
+    Cow::Owned(scope.config.clone().with_codecs(names.collect::<Vec<_>>()))
+}
+
+/// Reads the one message of a call that has one, within its deadline.
+fn poll_message<B>(
+    body: Pin<&mut B>,
+    recv: &mut RecvHalf,
+    call: &mut Option<Accepted>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Bytes, Error>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let alarm = call.as_mut().and_then(|call| call.alarm.as_mut());
+    if let Some(Poll::Ready(now)) = alarm.map(|alarm| alarm.poll(cx)) {
+        recv.handle_timeout(now);
+    }
+    Poll::Ready(
+        match ready!(poll_event(body, recv, cx, lost)).transpose()? {
+            Some(RecvEvent::Message(message)) => Ok(message),
+            // The core yields the message or an error, never an end alone.
+            Some(RecvEvent::End(_)) | None => Err(Error::internal("the request has no message")),
+        },
+    )
+}
+
+impl Opening {
+    async fn pass_gates(mut self) -> (Self, Result<(), Error>) {
+        for gate in &self.scope.gates {
+            let passed = gate.gate(&mut self.head, &mut self.policy).await;
+            if passed.is_err() {
+                return (self, passed);
+            }
+        }
+        (self, Ok(()))
+    }
+}
+
+impl Accepted {
+    /// Starts the handler, inside of the interceptors, or ends the call with what went wrong.
+    fn start(self, input: Result<Input, Error>) -> Running {
+        let Self {
+            head,
+            route,
+            scope,
+            codec,
+            mut send,
+            alarm,
+        } = self;
+        let producer = input.and_then(|input| {
+            let request = RpcRequest::from_head(head, input);
+            if scope.interceptors.is_empty() {
+                route.handler.start(request, codec)
+            } else {
+                Ok(intercepted::start(request, route, scope, codec))
+            }
+        });
+        let producer = match producer {
+            Ok(producer) => Some(producer),
+            Err(error) => {
+                send.finish(Err(error));
+                None
+            }
+        };
+        Running {
+            send,
+            head: None,
+            extensions: Extensions::new(),
+            producer,
+            alarm,
+        }
+    }
+}
+
+impl Running {
+    /// Lets the handler work until the head of the response is known.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(Poll::Ready(now)) = self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
+            self.send.handle_timeout(now);
+            self.alarm = None;
+        }
+        loop {
+            self.head = self.send.poll_response_head();
+            if self.send.is_finished() {
+                self.producer = None;
+            }
+            let Some(producer) = &mut self.producer else {
+                return Poll::Ready(());
+            };
+            if self.head.is_some() {
+                return Poll::Ready(());
+            }
+            let mut sink = Sink::Wire {
+                send: &mut self.send,
+                extensions: &mut self.extensions,
+            };
+            if producer.as_mut().poll_produce(cx, &mut sink).is_pending() {
+                self.head = self.send.poll_response_head();
+                return if self.head.is_some() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                };
+            }
+        }
+    }
+
+    fn into_response(self) -> Option<Response<CallBody>> {
+        let mut head = self.head?;
+        head.extensions.extend(self.extensions);
+        let body = match self.producer {
+            Some(producer) => CallBody::produced(self.send, producer, self.alarm),
+            None => CallBody::finished(self.send),
+        };
+        Some(Response::from_parts(head, body))
+    }
+}
+
+impl<B> fmt::Debug for RouterFuture<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterFuture").finish_non_exhaustive()
+    }
+}
