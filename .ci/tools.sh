@@ -1,0 +1,79 @@
+# Pinned tools, installed outside the clone so that a fresh clone finds them again.
+# Sourced by .ci/run, .ci/tour and conformance/run; each function prints nothing when the tool is there.
+# shellcheck shell=bash disable=SC2034
+
+CONFORMANCE_VERSION=v1.0.7
+GRPCURL_VERSION=v1.9.4
+BUF_VERSION=1.75.0
+CARGO_DENY_VERSION=0.20.2
+
+# The oldest toolchain that may fail to be had; everything else here must install.
+MSRV=1.85.0
+
+TOOLS="${XDG_CACHE_HOME:-$HOME/.cache}/connect-ci"
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# need_command NAME WHAT-TO-DO: a tool that this script cannot install by itself.
+need_command() {
+    command -v "$1" >/dev/null || fail "$1 is not on PATH: $2"
+}
+
+# need_apt COMMAND PACKAGE: a tool from the distribution.
+need_apt() {
+    command -v "$1" >/dev/null && return
+    local sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -qq -y --no-install-recommends "$2" >/dev/null
+    command -v "$1" >/dev/null || fail "package $2 did not bring the command $1"
+}
+
+# need_component COMMAND COMPONENT: a part of the default Rust toolchain that adds a cargo command.
+need_component() {
+    cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2"
+}
+
+# cargo_tool NAME VERSION: prints the path of the binary, building it once.
+cargo_tool() {
+    local root="$TOOLS/$1-$2"
+    [ -x "$root/bin/$1" ] || (
+        cd / && env -u CARGO_TARGET_DIR -u RUSTFLAGS \
+            cargo install --quiet --locked "$1@$2" --root "$root" >&2
+    ) || fail "cannot install $1 $2"
+    printf '%s\n' "$root/bin/$1"
+}
+
+# go_tool MODULE-PATH VERSION: prints the path of the binary, building it once.
+go_tool() {
+    local name="${1##*/}"
+    local bin="$TOOLS/$name-$2"
+    [ -x "$bin/$name" ] || {
+        need_command go "install Go 1.24 or newer"
+        GOBIN="$bin" GOFLAGS=-mod=mod go install "$1@$2" >&2
+    } || fail "cannot install $name $2"
+    printf '%s\n' "$bin/$name"
+}
+
+# npm_tool PACKAGE VERSION COMMAND: prints the path of the command, installing the package once.
+npm_tool() {
+    local root="$TOOLS/$3-$2"
+    [ -x "$root/node_modules/.bin/$3" ] || {
+        need_command npm "install Node.js 20 or newer"
+        npm install --silent --no-audit --no-fund --prefix "$root" "$1@$2" >&2
+    } || fail "cannot install $1 $2"
+    printf '%s\n' "$root/node_modules/.bin/$3"
+}
+
+# go_module_dir MODULE VERSION: prints where the Go module's files are, downloading them once.
+go_module_dir() {
+    need_command go "install Go 1.24 or newer"
+    local json dir
+    json="$(cd / && go mod download -json "$1@$2")" || fail "cannot download the Go module $1 $2"
+    dir="$(sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p' <<<"$json")"
+    [ -d "$dir" ] || fail "no files of the Go module $1 $2"
+    printf '%s\n' "$dir"
+}
