@@ -2,23 +2,44 @@
 
 use std::{fs, path::Path};
 
-use connect_test::fuzz::TARGETS;
+use connect_proto::{Protocol, StreamType};
+use connect_test::fuzz::{Outcome, TARGETS, play_call};
 
 #[test]
 fn corpora_replay() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
     for (name, target) in TARGETS {
-        let folder = fuzz.join("corpus").join(name);
-        let entries = fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{name} has a corpus at {}: {error}", folder.display()));
-        let mut replayed = 0;
-        for entry in entries {
-            let path = entry.expect("a readable folder").path();
-            target(&fs::read(&path).expect("a readable seed"));
-            replayed += 1;
+        let seeds = corpus(name);
+        assert!(!seeds.is_empty(), "the corpus of {name} is empty");
+        for seed in seeds {
+            target(&seed);
         }
-        assert!(replayed > 0, "the corpus of {name} is empty");
     }
+}
+
+/// A fuzzer that never gets through a call proves little: the corpus has a whole one of each kind.
+#[test]
+fn calls_reach_their_end() {
+    let outcomes: Vec<Outcome> = corpus("calls").iter().map(|seed| play_call(seed)).collect();
+    for protocol in Protocol::ALL {
+        let of_protocol = || outcomes.iter().filter(|call| call.protocol == protocol);
+        assert!(of_protocol().any(|call| call.failed), "{protocol}");
+        for stream_type in StreamType::ALL {
+            let mut of_type = of_protocol().filter(|call| call.stream_type == stream_type);
+            let succeeded = of_type.any(|call| call.succeeded && call.messages > 1);
+            assert!(succeeded, "{protocol}, {stream_type:?}");
+        }
+    }
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let folder = folder.join(name);
+    let entries = fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{name} has a corpus at {}: {error}", folder.display()));
+    entries
+        .map(|entry| entry.expect("a readable folder").path())
+        .map(|path| fs::read(path).expect("a readable seed"))
+        .collect()
 }
 
 /// Every target has a binary for cargo-fuzz, and every binary is a target.

@@ -3,7 +3,9 @@
 use connect_proto::{
     CallPolicy, Idempotency, RecvEvent, ServerConfig, Spec, StreamType, Time, detect as detect_head,
 };
-use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, request::Parts};
+use http::{Method, Request, Uri, Version, request::Parts};
+
+use super::input::header_lines;
 
 /// A head in lines: the first is method and path, each further one a header. Detected, then accepted by a
 /// procedure of each stream type; what is refused must have an answer.
@@ -61,21 +63,16 @@ fn accept_everywhere(head: &Parts) {
 }
 
 fn head_from_lines(data: &[u8]) -> Option<Parts> {
-    let mut lines = data.split(|&byte| byte == b'\n');
-    let first = lines.next()?;
+    let end = data.iter().position(|&byte| byte == b'\n');
+    let (first, lines) = data.split_at(end.unwrap_or(data.len()));
     let space = first.iter().position(|&byte| byte == b' ')?;
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = Method::from_bytes(&first[..space]).ok()?;
     head.uri = Uri::try_from(&first[space + 1..]).ok()?;
-    head.version = Version::HTTP_2;
-    for line in lines {
-        let colon = line.iter().position(|&byte| byte == b':')?;
-        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
-        if name == "x-http-version" {
-            head.version = Version::HTTP_11;
-        }
-        head.headers.try_append(name, value).ok()?;
-    }
+    head.headers = header_lines(lines);
+    head.version = match head.headers.contains_key("x-http-version") {
+        true => Version::HTTP_11,
+        false => Version::HTTP_2,
+    };
     Some(head)
 }

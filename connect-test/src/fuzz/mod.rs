@@ -1,20 +1,24 @@
 //! Fuzz targets: functions of bytes that must return, whatever the bytes.
 //!
-//! Each checks the core's contract beyond "does not panic": the same events at any cut, one ending, bounded messages.
+//! Each checks the core's contract beyond "does not panic": the same events at any cut, one ending, bounded messages,
+//! and that what was sent is what arrives.
 
 mod calls;
 mod heads;
+mod input;
+mod responses;
 mod streams;
 
-pub use calls::calls;
+pub use calls::{Outcome, calls, play_call};
 pub use heads::{detect, get_query};
-pub use streams::{decompress, end_stream, envelopes, grpc_trailers, request_body};
+pub use responses::{end_stream, grpc_trailers, response};
+pub use streams::{decompress, envelopes, request_body};
 
 /// A fuzz target: its name, which is that of its corpus folder, and the function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, for runners.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("calls", calls),
     ("decompress", decompress),
     ("detect", detect),
@@ -23,4 +27,5 @@ pub const TARGETS: [Target; 8] = [
     ("get_query", get_query),
     ("grpc_trailers", grpc_trailers),
     ("request_body", request_body),
+    ("response", response),
 ];

@@ -1,14 +1,16 @@
-//! Bodies and trailers from bytes.
+//! Bodies of requests from bytes, and what is below them: envelopes and compression.
 
 use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use connect_proto::{
-    CallOptions, CallPolicy, ClientCall, ClientConfig, Compression, CompressionError, Error, Gzip,
-    Limits, Protocol, RecvEvent, RecvHalf, ServerConfig, Spec, StreamType, Time, Zstd, detect,
-    envelope::Deframer,
+    CallPolicy, Compression, CompressionError, Error, Gzip, Limits, RecvEvent, RecvHalf, Reset,
+    SendHalf, ServerConfig, Spec, StreamType, Time, Zstd, detect,
+    envelope::{Deframer, PREFIX_LEN},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use http::{HeaderMap, Request, Version};
+
+use super::input::Input;
 
 /// The first byte is the size of the chunks, the rest a stream of envelopes.
 pub fn envelopes(data: &[u8]) {
@@ -18,6 +20,9 @@ pub fn envelopes(data: &[u8]) {
     let whole = deframe(wire, usize::MAX);
     let chunked = deframe(wire, usize::from(cut) + 1);
     assert_eq!(whole, chunked, "envelopes depend on cuts");
+    let (envelopes, partial) = whole;
+    let used: usize = envelopes.iter().map(|(_, p)| PREFIX_LEN + p.len()).sum();
+    assert_eq!(partial, used < wire.len(), "bytes were lost or invented");
 }
 
 fn deframe(wire: &[u8], cut: usize) -> (Vec<(u8, Bytes)>, bool) {
@@ -32,96 +37,29 @@ fn deframe(wire: &[u8], cut: usize) -> (Vec<(u8, Bytes)>, bool) {
     (envelopes, deframer.is_partial())
 }
 
-/// The payload of a Connect EndStreamResponse, and as the body of a Connect unary error.
-pub fn end_stream(data: &[u8]) {
-    let mut wire = vec![2];
-    wire.extend_from_slice(&u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes());
-    wire.extend_from_slice(data);
-    let stream = || {
-        client_half(
-            Protocol::Connect,
-            StreamType::ServerStream,
-            200,
-            "application/connect+proto",
-        )
-    };
-    same_at_any_cut(&stream, &wire, 7);
-    let error = || {
-        client_half(
-            Protocol::Connect,
-            StreamType::Unary,
-            400,
-            "application/json",
-        )
-    };
-    let events = same_at_any_cut(&error, data, 7);
-    assert!(
-        events.last().is_some_and(Result::is_err),
-        "HTTP 400 is never a success"
-    );
-}
-
-/// Lines of `name: value`, as HTTP trailers of gRPC and as the trailer frame of gRPC-Web.
-pub fn grpc_trailers(data: &[u8]) {
-    let mut trailers = HeaderMap::new();
-    for line in data.split(|&byte| byte == b'\n') {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-            continue;
-        };
-        let name = HeaderName::from_bytes(&line[..colon]);
-        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            let _ = trailers.try_append(name, value);
-        }
-    }
-    let mut half = client_half(
-        Protocol::Grpc,
-        StreamType::ServerStream,
-        200,
-        "application/grpc",
-    );
-    half.recv_trailers(trailers);
-    assert!(half.poll_event().is_some(), "trailers are an ending");
-    assert!(half.poll_event().is_none());
-
-    let mut wire = vec![0x80];
-    wire.extend_from_slice(&u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes());
-    wire.extend_from_slice(data);
-    let web = || {
-        client_half(
-            Protocol::GrpcWeb,
-            StreamType::ServerStream,
-            200,
-            "application/grpc-web",
-        )
-    };
-    same_at_any_cut(&web, &wire, 3);
-}
-
-/// The first byte picks content type, compression and cut; the rest is the body of a request.
+/// Four bytes pick content type, stream type, compression and cut; the rest is the body of a request.
 pub fn request_body(data: &[u8]) {
-    let Some((&choice, body)) = data.split_first() else {
-        return;
-    };
-    let (content_type, header) = [
+    let mut input = Input::new(data);
+    let (content_type, header) = input.pick(&[
         ("application/proto", "content-encoding"),
         ("application/connect+json", "connect-content-encoding"),
         ("application/grpc", "grpc-encoding"),
         ("application/grpc-web+proto", "grpc-encoding"),
         ("application/grpc-web-text", "grpc-encoding"),
-    ][usize::from(choice) % 5];
-    let stream_type = match content_type {
-        "application/proto" => StreamType::Unary,
-        _ => [StreamType::ServerStream, StreamType::BidiStream][usize::from(choice / 5) % 2],
+    ]);
+    let stream_type = match (content_type, input.byte() % 2) {
+        ("application/proto", _) => StreamType::Unary,
+        (_, 0) => StreamType::ServerStream,
+        _ => StreamType::BidiStream,
     };
-    let encoding = ["identity", "gzip", "zstd"][usize::from(choice / 10) % 3];
-    let half = || server_half(content_type, header, encoding, stream_type);
-    let events = same_at_any_cut(&half, body, usize::from(choice) % 9 + 1);
-    for event in events {
-        if let Ok(RecvEvent::Message(message)) = event {
-            assert!(message.len() <= LIMIT);
-        }
-    }
+    let encoding = input.pick(&["identity", "gzip", "zstd"]);
+    let cut = usize::from(input.byte() % 32) + 1;
+    let half = || server_half(content_type, header, encoding, stream_type).0;
+    let events = same_at_any_cut(&half, input.rest(), cut, &Ending::Eof);
+    let messages = messages(&events);
+    assert!(messages.iter().all(|message| message.len() <= LIMIT));
+    let is_one = stream_type == StreamType::BidiStream || messages.len() == 1;
+    assert!(is_one || events.last().is_some_and(Result::is_err));
 }
 
 /// The first byte picks the algorithm; the rest is its input. Never more than the limit comes out.
@@ -132,13 +70,13 @@ pub fn decompress(data: &[u8]) {
     let gzip = Gzip::default();
     let zstd = Zstd::default();
     let algorithm: &dyn Compression = if choice % 2 == 0 { &gzip } else { &zstd };
-    let mut output = BytesMut::new();
-    let outcome = algorithm.decompress(input, LIMIT, &mut output);
-    match outcome {
-        Ok(()) => assert!(output.len() <= LIMIT),
-        Err(CompressionError::TooLarge { limit }) => assert_eq!(limit, LIMIT),
-        Err(_) => {}
+    let mut output = BytesMut::from(&b"before"[..]);
+    match algorithm.decompress(input, LIMIT, &mut output) {
+        Ok(()) => assert!(output.len() <= LIMIT + 6),
+        Err(CompressionError::TooLarge { limit }) => assert_eq!((limit, output.len()), (LIMIT, 6)),
+        Err(_) => assert_eq!(output.len(), 6),
     }
+    assert!(output.starts_with(b"before"));
     let mut packed = BytesMut::new();
     if algorithm.compress(input, &mut packed).is_ok() {
         let mut plain = BytesMut::new();
@@ -148,56 +86,68 @@ pub fn decompress(data: &[u8]) {
     }
 }
 
-type Events = Vec<Result<RecvEvent, Error>>;
+/// How a body ends.
+pub(super) enum Ending {
+    Eof,
+    Reset(Reset),
+    Trailers(HeaderMap),
+}
 
-fn same_at_any_cut(half: &dyn Fn() -> RecvHalf, wire: &[u8], cut: usize) -> Events {
-    let whole = run(half(), wire, wire.len().max(1));
-    let chunked = run(half(), wire, cut);
-    assert_eq!(whole, chunked, "events depend on cuts");
+pub(super) type Events = Vec<Result<RecvEvent, Error>>;
+
+/// The events of a body, which must not depend on cuts and have one ending, at their end.
+pub(super) fn same_at_any_cut(
+    half: &dyn Fn() -> RecvHalf,
+    wire: &[u8],
+    cut: usize,
+    ending: &Ending,
+) -> Events {
+    let whole = run(half(), wire, wire.len().max(1), ending);
+    for cut in [cut, 1] {
+        let chunked = run(half(), wire, cut, ending);
+        assert_eq!(whole, chunked, "events depend on cuts");
+    }
     let is_ending = |event: &Result<RecvEvent, Error>| !matches!(event, Ok(RecvEvent::Message(_)));
     assert_eq!(whole.iter().filter(|event| is_ending(event)).count(), 1);
     assert!(whole.last().is_some_and(is_ending));
     whole
 }
 
-fn run(mut half: RecvHalf, wire: &[u8], cut: usize) -> Events {
+fn run(mut half: RecvHalf, wire: &[u8], cut: usize, ending: &Ending) -> Events {
     let mut events = Events::new();
     for chunk in wire.chunks(cut) {
         half.recv_data(Bytes::copy_from_slice(chunk));
         events.extend(std::iter::from_fn(|| half.poll_event()));
+        assert!(half.wants_data() || half.is_ended());
     }
-    half.recv_eof();
+    match ending {
+        Ending::Eof => half.recv_eof(),
+        Ending::Reset(reset) => half.recv_reset(*reset),
+        Ending::Trailers(trailers) => half.recv_trailers(trailers.clone()),
+    }
     events.extend(std::iter::from_fn(|| half.poll_event()));
+    let ending = events.last().and_then(|event| event.as_ref().err());
+    assert_eq!(half.error(), ending, "error() is not the ending");
+    half.recv_data(Bytes::from_static(b"late"));
+    half.recv_eof();
+    assert!(half.poll_event().is_none(), "an event after the ending");
     events
 }
 
-fn client_half(
-    protocol: Protocol,
-    stream_type: StreamType,
-    status: u16,
-    content_type: &'static str,
-) -> RecvHalf {
-    let config = ClientConfig::new()
-        .with_protocol(protocol)
-        .with_limits(limits());
-    let spec = Spec::new("/test.v1.Test/Call", stream_type);
-    let (_, expect) = ClientCall::start(&config, &spec, CallOptions::default(), Time::ZERO)
-        .expect("the configuration is valid");
-    let (head, ()) = Response::builder()
-        .status(status)
-        .header("content-type", content_type)
-        .body(())
-        .expect("the head is valid")
-        .into_parts();
-    expect.recv_head(head)
+pub(super) fn messages(events: &Events) -> Vec<&Bytes> {
+    let message = |event| match event {
+        &Ok(RecvEvent::Message(ref message)) => Some(message),
+        _ => None,
+    };
+    events.iter().filter_map(message).collect()
 }
 
-fn server_half(
+pub(super) fn server_half(
     content_type: &str,
     header: &str,
     encoding: &str,
     stream_type: StreamType,
-) -> RecvHalf {
+) -> (RecvHalf, SendHalf) {
     let (head, ()) = Request::post("/test.v1.Test/Call")
         .version(Version::HTTP_2)
         .header("content-type", content_type)
@@ -210,13 +160,14 @@ fn server_half(
     let policy = CallPolicy::from(&config);
     let accepted = detect(&head)
         .and_then(|detected| detected.accept(&head, &spec, &config, &policy, Time::ZERO));
-    accepted.expect("the head can be served").0
+    accepted.expect("the head can be served")
 }
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits::default()
         .with_recv_message_bytes(LIMIT)
         .with_trailer_bytes(LIMIT)
 }
 
-const LIMIT: usize = 16 * 1024;
+/// The largest message and end of a stream, in bytes.
+pub(super) const LIMIT: usize = 16 * 1024;
