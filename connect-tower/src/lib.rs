@@ -1,10 +1,84 @@
-//! Placeholder docs.
+//! ConnectRPC calls as async Rust, on [`tower_service`] and [`http_body`]: no runtime, no sockets.
+//!
+//! This crate turns the protocol core (`connect-proto`) and messages (`connect-codec`) into what programs are written
+//! with: handlers, a [`Router`], [`Client`]s, [`Gate`]s and [`Interceptor`]s. A router serves Connect, gRPC and gRPC-Web on
+//! the same paths; a client speaks the one that it is configured for.
+//!
+//! Applications use it through an adapter, such as `connect-tokio`, which re-exports all of it beside a server and a
+//! channel. A library that only has handlers or clients depends on this crate alone.
+//!
+//! # Example
+//!
+//! A service without generated code, and a client that calls it in the same process, on no runtime at all:
+//!
+//! ```
+//! use connect_tower::{
+//!     Client, Error, InProcess, Prost, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming,
+//! };
+//!
+//! const UPPER: Spec = Spec::new("/demo.v1.Text/Upper", StreamType::Unary);
+//! const CHAT: Spec = Spec::new("/demo.v1.Text/Chat", StreamType::BidiStream);
+//!
+//! fn router() -> Router {
+//!     Router::new()
+//!         .unary(UPPER, |request: Request<String>| async move {
+//!             if request.message().is_empty() {
+//!                 return Err(Error::invalid_argument("there is nothing to say"));
+//!             }
+//!             Ok(Response::new(request.into_message().to_uppercase()))
+//!         })
+//!         .bidi_stream(CHAT, |request: Request<Streaming<String>>| async move {
+//!             let mut lines = request.into_stream();
+//!             Ok(Response::new(ResponseStream::generate(|mut answers| async move {
+//!                 while let Some(line) = lines.message().await? {
+//!                     answers.send(format!("{line}?")).await;
+//!                 }
+//!                 Ok(())
+//!             })))
+//!         })
+//! }
+//!
+//! async fn talk() -> Result<(), Error> {
+//!     let client = Client::new(InProcess::new(router()));
+//!
+//!     let request = Request::new("hi".to_owned()).with_header("x-tenant", "blue")?;
+//!     let response: Response<String> = client.unary::<Prost, _, _>(&UPPER, request).await?;
+//!     assert_eq!(response.message(), "HI");
+//!
+//!     let mut chat = client.bidi_stream::<Prost, String, String>(&CHAT, Request::new(()));
+//!     chat.send("really".to_owned()).await?;
+//!     assert_eq!(chat.message().await?.as_deref(), Some("really?"));
+//!     chat.close_send();
+//!     assert_eq!(chat.message().await?, None);
+//!     Ok(())
+//! }
+//! # let mut future = std::pin::pin!(talk());
+//! # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+//! # loop {
+//! #     if let std::task::Poll::Ready(done) = future.as_mut().poll(&mut cx) {
+//! #         break done;
+//! #     }
+//! # }?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # What runs where
+//!
+//! Nothing is spawned. A call's future and its bodies are pulled by whoever awaits them, and dropping them cancels the
+//! call: on a server the handler is dropped, on a client the stream is reset. The one thing that is needed of a runtime is
+//! a [`Timer`](rt::Timer), and that only for deadlines.
+//!
+//! # Features
+//!
+//! - `gzip` (default) and `zstd`: compressions that routers and clients know unless told otherwise.
 
 mod body;
 mod client;
+pub mod cors;
 mod deadline;
 mod error_writer;
 mod gate;
+mod generate;
 mod handler;
 mod in_process;
 mod incoming;
@@ -25,7 +99,8 @@ pub mod transport;
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub use connect_codec::{
-    Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, MessageLibrary, Prost, ProstBinary,
+    Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, ErrorExt, MessageLibrary, Prost,
+    ProstBinary, json, rpc,
 };
 pub use connect_proto::{
     CallPolicy, ClientConfig, Code, Compression, CompressionError, Compressions, DeadlinePolicy,
@@ -38,6 +113,7 @@ pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
 pub use deadline::Deadline;
 pub use error_writer::error_response;
 pub use gate::{CallHead, Gate, GateFn, gate_fn};
+pub use generate::Yielder;
 pub use in_process::{InProcess, InProcessFuture};
 pub use incoming::IncomingBody;
 pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};
@@ -49,7 +125,66 @@ pub use response::{Response, ResponseStream};
 pub use router::{RouteConflict, Router};
 pub use service::RouterFuture;
 pub use streaming::Streaming;
-pub use transport::{BodyError, Sent, ServiceTransport, Transport, TransportError};
+pub use transport::{BodyError, Sent, ServiceFuture, ServiceTransport, Transport, TransportError};
+
+/// What generated code names. Not part of the public API.
+#[doc(hidden)]
+pub mod __codegen {
+    pub use connect_codec::__codegen::*;
+
+    pub use crate::{
+        BidiCall, Client, ClientConfig, ClientStreamCall, Error, Idempotency, IntoRequest, Methods,
+        Request, Response, ResponseStream, Service, Spec, StreamType, Streaming, Transport,
+    };
+}
+
+/// Includes the code that a `build.rs` has generated by connect-codegen from the `.proto` files of one package.
+///
+/// The code takes all that it needs through the crate whose macro includes it, so nothing else has to be listed as a
+/// dependency. Give each package a module of its own:
+///
+/// ```text
+/// mod eliza {
+///     connect_tower::include_proto!("connectrpc.eliza.v1");
+/// }
+/// ```
+///
+/// Packages that refer to each other are included together, by [`include_protos!`](crate::include_protos).
+#[macro_export]
+macro_rules! include_proto {
+    ($package:literal) => {
+        #[allow(unused_imports)]
+        use $crate::__codegen as connect_rs;
+        ::core::include!(::core::concat!(
+            ::core::env!("OUT_DIR"),
+            "/",
+            $package,
+            ".rs"
+        ));
+    };
+}
+
+/// Includes the code of all packages that a `build.rs` has generated by connect-codegen, as a tree of modules.
+///
+/// ```text
+/// mod proto {
+///     connect_tower::include_protos!();
+/// }
+/// use proto::connectrpc::eliza::v1::SayRequest;
+/// ```
+///
+/// The name of the file can be given, if the `build.rs` has chosen another one.
+#[macro_export]
+macro_rules! include_protos {
+    () => {
+        $crate::include_protos!("_protos.rs");
+    };
+    ($file:literal) => {
+        #[allow(unused_imports)]
+        use $crate::__codegen as connect_rs;
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $file));
+    };
+}
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
