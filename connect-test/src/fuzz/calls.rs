@@ -13,7 +13,7 @@ use connect_proto::{
 use http::{HeaderMap, Version};
 
 use self::link::{Expected, Link, assert_contains};
-use super::input::Input;
+use super::{COMPRESSIONS, input::Input};
 
 /// A configuration, then operations until the bytes run out; then both sides are brought to their end.
 ///
@@ -59,7 +59,7 @@ pub fn play_call(data: &[u8]) -> Outcome {
 }
 
 /// More work than this in one call teaches nothing.
-const MAX_SENT_BYTES: usize = 512 * 1024;
+const MAX_SENT_BYTES: usize = 128 * 1024;
 
 /// Sizes of messages that a side takes.
 const LIMITS: [usize; 4] = [4 << 20, 16 << 10, 100, 0];
@@ -88,6 +88,7 @@ struct Call {
 impl Call {
     fn start(input: &mut Input<'_>) -> Self {
         let mut client = ClientConfig::new()
+            .with_compressions(COMPRESSIONS.clone())
             .with_protocol(input.pick(&Protocol::ALL))
             .with_codec(input.pick(&["proto", "json", "x-own"]))
             .with_grpc_web_text(input.bit())
@@ -113,6 +114,7 @@ impl Call {
             .expect("the configuration is valid");
         Self {
             config: ServerConfig::new()
+                .with_compressions(COMPRESSIONS.clone())
                 .with_codecs(["proto", "json", "x-own"].map(Into::into))
                 .with_min_compress_bytes(8)
                 .with_limits(Limits::default().with_recv_message_bytes(up_limit)),

@@ -5,7 +5,7 @@ use connect_proto::{
 };
 use http::{Method, Request, Uri, Version, request::Parts};
 
-use super::input::header_lines;
+use super::{COMPRESSIONS, input::header_lines};
 
 /// A head in lines: the first is method and path, each further one a header. Detected, then accepted by a
 /// procedure of each stream type; what is refused must have an answer.
@@ -40,7 +40,7 @@ fn accept_everywhere(head: &Parts) {
             return;
         }
     };
-    let config = ServerConfig::new();
+    let config = ServerConfig::new().with_compressions(COMPRESSIONS.clone());
     for stream_type in StreamType::ALL {
         let spec = Spec::new("/test.v1.Test/Call", stream_type)
             .with_idempotency(Idempotency::NoSideEffects);

@@ -43,14 +43,14 @@ impl<'a> Input<'a> {
         taken
     }
 
-    /// A message of up to 63 KiB: two bytes pick its size, with the core's thresholds in reach, and its content,
+    /// A message of up to 39 KiB: two bytes pick its size, with the core's thresholds in reach, and its content,
     /// which compresses well or not at all.
     pub(super) fn message(&mut self) -> Bytes {
         let (size, shape) = (usize::from(self.byte()), self.byte());
         let len = match shape & 3 {
             // About the size from which payloads are not copied.
             1 => 4096 - 128 + size,
-            2 => 1024 * (size % 64),
+            2 => 1024 * (size % 40),
             _ => size,
         };
         let noisy = shape & 4 != 0;

@@ -9,6 +9,10 @@ mod input;
 mod responses;
 mod streams;
 
+use std::sync::LazyLock;
+
+use connect_proto::Compressions;
+
 pub use calls::{Outcome, calls, play_call};
 pub use heads::{detect, get_query};
 pub use responses::{end_stream, grpc_trailers, response};
@@ -29,3 +33,6 @@ pub const TARGETS: [Target; 9] = [
     ("request_body", request_body),
     ("response", response),
 ];
+
+/// One for all runs: making contexts anew would take most of the time, and pooled ones are what is to be tested.
+static COMPRESSIONS: LazyLock<Compressions> = LazyLock::new(Compressions::default);

@@ -7,6 +7,7 @@ use connect_proto::{
 use http::{HeaderMap, Response, StatusCode};
 
 use super::{
+    COMPRESSIONS,
     input::{Input, header_lines, split_at_blank_line},
     streams::{Ending, LIMIT, limits, messages, same_at_any_cut, server_half},
 };
@@ -171,6 +172,7 @@ fn client_half(
     let config = ClientConfig::new()
         .with_protocol(protocol)
         .with_grpc_web_text(text)
+        .with_compressions(COMPRESSIONS.clone())
         .with_limits(limits());
     let spec = Spec::new("/test.v1.Test/Call", stream_type);
     let (_, expect) = ClientCall::start(&config, &spec, CallOptions::default(), Time::ZERO)

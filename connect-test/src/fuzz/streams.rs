@@ -4,13 +4,13 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use connect_proto::{
-    CallPolicy, Compression, CompressionError, Error, Gzip, Limits, RecvEvent, RecvHalf, Reset,
-    SendHalf, ServerConfig, Spec, StreamType, Time, Zstd, detect,
+    CallPolicy, CompressionError, Error, Limits, RecvEvent, RecvHalf, Reset, SendHalf,
+    ServerConfig, Spec, StreamType, Time, detect,
     envelope::{Deframer, PREFIX_LEN},
 };
 use http::{HeaderMap, Request, Version};
 
-use super::input::Input;
+use super::{COMPRESSIONS, input::Input};
 
 /// The first byte is the size of the chunks, the rest a stream of envelopes.
 pub fn envelopes(data: &[u8]) {
@@ -67,9 +67,8 @@ pub fn decompress(data: &[u8]) {
     let Some((&choice, input)) = data.split_first() else {
         return;
     };
-    let gzip = Gzip::default();
-    let zstd = Zstd::default();
-    let algorithm: &dyn Compression = if choice % 2 == 0 { &gzip } else { &zstd };
+    let name = ["gzip", "zstd"][usize::from(choice) % 2];
+    let algorithm = COMPRESSIONS.get(name).expect("both features are on");
     let mut output = BytesMut::from(&b"before"[..]);
     match algorithm.decompress(input, LIMIT, &mut output) {
         Ok(()) => assert!(output.len() <= LIMIT + 6),
@@ -155,7 +154,9 @@ pub(super) fn server_half(
         .body(())
         .expect("the head is valid")
         .into_parts();
-    let config = ServerConfig::new().with_limits(limits());
+    let config = ServerConfig::new()
+        .with_compressions(COMPRESSIONS.clone())
+        .with_limits(limits());
     let spec = Spec::new("/test.v1.Test/Call", stream_type);
     let policy = CallPolicy::from(&config);
     let accepted = detect(&head)
