@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fmt, mem,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -58,7 +59,11 @@ struct Call {
     send: SendHalf,
     producer: Option<BoxProducer>,
     alarm: Option<Alarm>,
+    cause: Option<Cause>,
 }
+
+/// Why a request was given up from this side: what its call ends with, instead of what the peer makes of it.
+pub(crate) type Cause = Arc<OnceLock<Error>>;
 
 impl CallBody {
     /// A body without a byte.
@@ -109,8 +114,8 @@ impl CallBody {
         Self(Inner::Whole(whole))
     }
 
-    /// What a half has to send that the producer fills until the half is finished.
-    pub(crate) fn produced(send: SendHalf, producer: BoxProducer, alarm: Option<Alarm>) -> Self {
+    /// What a server's half has to send that the producer fills until the half is finished.
+    pub(crate) fn response(send: SendHalf, producer: BoxProducer, alarm: Option<Alarm>) -> Self {
         if send.is_finished() {
             return Self::finished(send);
         }
@@ -118,6 +123,18 @@ impl CallBody {
             send,
             producer: Some(producer),
             alarm,
+            cause: None,
+        })))
+    }
+
+    /// What a client's half has to send that the producer fills. The call's deadline is kept by who waits for the
+    /// response: the request is dropped with the call.
+    pub(crate) fn request(send: SendHalf, producer: BoxProducer, cause: Cause) -> Self {
+        Self(Inner::Call(Box::new(Call {
+            send,
+            producer: Some(producer),
+            alarm: None,
+            cause: Some(cause),
         })))
     }
 
@@ -197,6 +214,9 @@ impl Call {
             let waiting =
                 (idle || self.send.wants_message()) && self.poll_producer(cx).is_pending();
             if let Some(transmit) = self.send.poll_transmit() {
+                if let (Transmit::Reset(error), Some(cause)) = (&transmit, &self.cause) {
+                    let _ = cause.set(error.clone());
+                }
                 return Poll::Ready(Some(transmit));
             }
             if self.send.is_end_stream() {

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{BoxError, deadline::Alarm, payload::Payloads, transport::BodyError};
+use crate::{BoxError, body::Cause, deadline::Alarm, payload::Payloads, transport::BodyError};
 
 /// A request's body of whatever type, as handlers of streams and fallback services see it.
 ///
@@ -159,6 +159,8 @@ pub(crate) struct Incoming<B> {
     ahead: Option<Bytes>,
     trailers: HeaderMap,
     ended: Option<Result<(), Error>>,
+    /// Why a client has given its request up itself.
+    cause: Option<Cause>,
 }
 
 impl<B> Incoming<B> {
@@ -166,10 +168,17 @@ impl<B> Incoming<B> {
         Self {
             source,
             alarm,
+            cause: None,
             ahead: None,
             trailers: HeaderMap::new(),
             ended: None,
         }
+    }
+
+    /// Ends with this cause, once it is there, whatever the peer says to a request that was given up.
+    pub(crate) fn with_cause(mut self, cause: Option<Cause>) -> Self {
+        self.cause = cause;
+        self
     }
 
     /// How it ended, once it has.
@@ -206,6 +215,7 @@ impl<B> Incoming<B> {
             ahead: self.ahead,
             trailers: self.trailers,
             ended: self.ended,
+            cause: self.cause,
         }
     }
 }
@@ -225,7 +235,7 @@ where
         if let Some(ending) = &self.ended {
             return Poll::Ready(ending.clone().map(|()| None));
         }
-        let next = ready!(self.poll_source(cx));
+        let next = ready!(self.poll_source(cx)).map_err(|error| blame(error, self.cause.as_ref()));
         if !matches!(next, Ok(Some(_))) {
             self.ended = Some(next.clone().map(drop));
         }
@@ -284,6 +294,14 @@ impl<B> fmt::Debug for Incoming<B> {
             .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
+}
+
+/// The error that this side has given the request up with, if it has; else the one at hand.
+pub(crate) fn blame(error: Error, cause: Option<&Cause>) -> Error {
+    cause
+        .and_then(|cause| cause.get())
+        .cloned()
+        .unwrap_or(error)
 }
 
 /// What a client says when its deadline passes while nothing of the core's is there to say it.

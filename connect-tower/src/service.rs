@@ -450,7 +450,7 @@ impl Running {
         let mut head = self.head?;
         head.extensions.extend(self.extensions);
         let body = match self.producer {
-            Some(producer) => CallBody::produced(self.send, producer, self.alarm),
+            Some(producer) => CallBody::response(self.send, producer, self.alarm),
             None => CallBody::finished(self.send),
         };
         Some(Response::from_parts(head, body))

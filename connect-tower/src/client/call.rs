@@ -9,7 +9,7 @@ use http_body::Body;
 
 use super::Client;
 use crate::{
-    body::CallBody,
+    body::{CallBody, Cause},
     deadline::{Alarm, Deadline},
     incoming::{Incoming, Source},
     interceptor::Reply,
@@ -30,6 +30,7 @@ pub(crate) struct Started {
 pub(crate) struct Waiting {
     expect: ExpectHead,
     pub(crate) alarm: Option<Alarm>,
+    pub(crate) cause: Option<Cause>,
 }
 
 /// A call whose response has begun.
@@ -60,7 +61,11 @@ impl<T: Transport> Client<T> {
         let alarm = Alarm::at(expect.deadline(), &timer);
         Ok(Started {
             send,
-            waiting: Waiting { expect, alarm },
+            waiting: Waiting {
+                expect,
+                alarm,
+                cause: None,
+            },
             extensions: head.extensions,
         })
     }
@@ -91,11 +96,12 @@ impl Started {
 
     /// The request of a call whose messages the producer makes.
     pub(crate) fn produce(
-        self,
+        mut self,
         producer: BoxProducer,
     ) -> Result<(http::Request<CallBody>, Waiting), Error> {
-        // The call's deadline is kept by who waits for the response: it drops the request with the call.
-        self.into_request(|send| CallBody::produced(send, producer, None))
+        let cause = Cause::default();
+        self.waiting.cause = Some(cause.clone());
+        self.into_request(|send| CallBody::request(send, producer, cause))
     }
 
     /// The request of a call, with a body made of the half.
@@ -128,7 +134,7 @@ impl Waiting {
         Opened {
             headers,
             extensions,
-            incoming: Incoming::new(Source::Wire { body, recv }, self.alarm),
+            incoming: Incoming::new(Source::Wire { body, recv }, self.alarm).with_cause(self.cause),
         }
     }
 }

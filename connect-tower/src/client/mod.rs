@@ -32,7 +32,7 @@ use crate::{
     BoxFuture,
     body::CallBody,
     deadline::{Alarm, Deadline, race},
-    incoming::too_late,
+    incoming::{blame, too_late},
     interceptor::{Call, Interceptor, Reply},
     payload::{Payload, Payloads},
     request::Request,
@@ -359,7 +359,8 @@ impl<T: Transport> Client<T> {
             Begun::Wire(request, mut waiting) => {
                 let response = self.transport.send(request);
                 match race(response, waiting.alarm.as_mut()).await {
-                    Ok(response) => Ok(waiting.open(response?)),
+                    Ok(Ok(response)) => Ok(waiting.open(response)),
+                    Ok(Err(error)) => Err(blame(error.into(), waiting.cause.as_ref())),
                     Err(_) => Err(too_late()),
                 }
             }

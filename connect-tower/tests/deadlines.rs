@@ -1,0 +1,329 @@
+//! Deadlines, on a clock that the tests move.
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, text_router};
+use connect_tower::{
+    Client, ClientConfig, Code, Deadline, DeadlinePolicy, Error, InProcess, Prost, Protocol,
+    Request, Response, ResponseStream, Router, Spec, StreamType, Streaming, Time,
+    rt::{Sleep, Timer},
+};
+use futures_util::stream;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn configs() -> impl Iterator<Item = ClientConfig> {
+    Protocol::ALL
+        .into_iter()
+        .map(|protocol| ClientConfig::new().with_protocol(protocol))
+}
+
+/// Handlers that take ten seconds, before their answer and between any two.
+fn slow_router(time: &VirtualTime) -> Router {
+    let slow = |time: &VirtualTime| {
+        let time = time.clone();
+        move || {
+            let time = time.clone();
+            async move { time.sleep(10 * SECOND).await }
+        }
+    };
+    let (unary, split, echo) = (slow(time), slow(time), slow(time));
+    Router::new()
+        .unary(UPPER, move |request: Request<String>| {
+            let wait = unary();
+            async move {
+                wait.await;
+                Ok(Response::new(request.into_message()))
+            }
+        })
+        .server_stream(SPLIT, move |_: Request<String>| {
+            let split = split.clone();
+            async move {
+                Ok(Response::new(ResponseStream::generate(
+                    |mut words| async move {
+                        loop {
+                            words.send(String::from("word")).await;
+                            split().await;
+                        }
+                    },
+                )))
+            }
+        })
+        .bidi_stream(ECHO, move |request: Request<Streaming<String>>| {
+            let echo = echo.clone();
+            async move {
+                let mut words = request.into_stream();
+                Ok(Response::new(ResponseStream::generate(
+                    |mut answers| async move {
+                        while let Some(word) = words.message().await? {
+                            echo().await;
+                            answers.send(word).await;
+                        }
+                        Ok(())
+                    },
+                )))
+            }
+        })
+}
+
+#[test]
+fn either_side_alone_keeps_the_deadline() {
+    for config in configs() {
+        for (on_server, on_client) in [(true, false), (false, true), (true, true)] {
+            let time = VirtualTime::new();
+            let mut router = slow_router(&time);
+            if on_server {
+                router = router.with_timer(time.timer());
+            }
+            // A transport without a timer: in process, the server's would do for both.
+            let mut client = Client::new(common::Cut {
+                inner: InProcess::new(router),
+                size: usize::MAX,
+            })
+            .with_config(config.clone());
+            if on_client {
+                client = client.with_timer(time.timer());
+            }
+            let request = || Request::new(String::from("hi")).with_timeout(3 * SECOND);
+            time.block_on(async {
+                let error = client
+                    .unary::<Prost, _, String>(&UPPER, request())
+                    .await
+                    .unwrap_err();
+                assert_eq!(error.code(), Code::DeadlineExceeded, "{config:?}");
+                assert_eq!(time.elapsed(), 3 * SECOND);
+
+                let response = client
+                    .server_stream::<Prost, _, String>(&SPLIT, request())
+                    .await;
+                let mut stream = response.unwrap().into_stream();
+                assert!(stream.message().await.unwrap().is_some());
+                let error = stream.message().await.unwrap_err();
+                assert_eq!(error.code(), Code::DeadlineExceeded, "{config:?}");
+                assert_eq!(time.elapsed(), 6 * SECOND);
+
+                let request = Request::new(()).with_timeout(15 * SECOND);
+                let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, request);
+                call.send(String::from("one")).await.unwrap();
+                assert_eq!(call.message().await.unwrap().as_deref(), Some("one"));
+                call.send(String::from("two")).await.unwrap();
+                let error = call.message().await.unwrap_err();
+                assert_eq!(error.code(), Code::DeadlineExceeded, "{config:?}");
+                assert_eq!(time.elapsed(), 21 * SECOND);
+                let error = call.send(String::from("three")).await.unwrap_err();
+                assert_eq!(error.code(), Code::DeadlineExceeded, "{config:?}");
+            });
+        }
+    }
+}
+
+#[test]
+fn calls_in_time_are_not_disturbed() {
+    for config in configs() {
+        let time = VirtualTime::new();
+        let router = slow_router(&time).with_timer(time.timer());
+        let client = common::client_with(router, config.with_default_timeout(20 * SECOND));
+        time.block_on(async {
+            let request = Request::new(String::from("hi"));
+            let response: Response<String> =
+                client.unary::<Prost, _, _>(&UPPER, request).await.unwrap();
+            assert_eq!(response.message(), "hi");
+            assert_eq!(time.elapsed(), 10 * SECOND);
+        });
+    }
+}
+
+#[test]
+fn a_stream_without_a_pause_does_not_outlive_its_deadline() {
+    /// Each look at the clock takes a second.
+    #[derive(Debug, Default)]
+    struct Busy(std::sync::atomic::AtomicU64);
+
+    impl Timer for Busy {
+        fn now(&self) -> Time {
+            let now = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Time::from_epoch(Duration::from_secs(now))
+        }
+
+        fn sleep_until(&self, _: Time) -> Sleep {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
+    let router = Router::new()
+        .server_stream(SPLIT, |_: Request<String>| async {
+            let endless = stream::repeat_with(|| Ok(String::from("again")));
+            Ok(Response::stream(endless))
+        })
+        .with_timer(Arc::new(Busy::default()));
+    let client = common::client(router);
+    common::block_on(async {
+        let request = Request::new(String::new()).with_timeout(100 * SECOND);
+        let mut stream = client
+            .server_stream::<Prost, _, String>(&SPLIT, request)
+            .await
+            .unwrap()
+            .into_stream();
+        let error = loop {
+            if let Err(error) = stream.message().await {
+                break error;
+            }
+        };
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+    });
+}
+
+#[test]
+fn a_request_that_never_ends_is_given_up() {
+    for config in configs() {
+        let time = VirtualTime::new();
+        let router = text_router().with_timer(time.timer());
+        let client = Client::new(common::Cut {
+            inner: InProcess::new(router),
+            size: usize::MAX,
+        })
+        .with_config(config);
+        time.block_on(async {
+            let request = Request::new(()).with_timeout(SECOND);
+            let mut call = client.client_stream::<Prost, String, String>(&JOIN, request);
+            call.send(String::from("one")).await.unwrap();
+            let never = stream::pending::<String>();
+            let request = Request::new(never).with_timeout(SECOND);
+            let error = client
+                .client_stream_from::<Prost, _, String, _>(&JOIN, request)
+                .await
+                .unwrap_err();
+            assert_eq!(error.code(), Code::DeadlineExceeded);
+        });
+    }
+}
+
+#[test]
+fn the_policy_of_the_server_counts() {
+    let time = VirtualTime::new();
+    let policy = DeadlinePolicy::default()
+        .max(2 * SECOND)
+        .default_timeout(SECOND);
+    let router = slow_router(&time)
+        .with_timer(time.timer())
+        .with_deadline_policy(policy);
+    let client = Client::new(common::Cut {
+        inner: InProcess::new(router),
+        size: usize::MAX,
+    });
+    time.block_on(async {
+        for (timeout, elapsed) in [(None, 1), (Some(60), 3)] {
+            let mut request = Request::new(String::new());
+            if let Some(timeout) = timeout {
+                request = request.with_timeout(timeout * SECOND);
+            }
+            let result = client.unary::<Prost, _, String>(&UPPER, request).await;
+            assert_eq!(result.unwrap_err().code(), Code::DeadlineExceeded);
+            assert_eq!(time.elapsed(), elapsed * SECOND);
+        }
+    });
+}
+
+#[test]
+fn handlers_see_the_deadline_and_hand_it_on() {
+    const FRONT: Spec = Spec::new("/test.v1.Front/Ask", StreamType::Unary);
+    let time = VirtualTime::new();
+    let back = common::client(
+        Router::new()
+            .unary(UPPER, |request: Request<String>| async move {
+                let left = request.deadline().map(Deadline::remaining);
+                Ok(Response::new(format!("{left:?}")))
+            })
+            .with_timer(time.timer()),
+    );
+    let clock = time.clone();
+    let front = Router::new()
+        .unary(FRONT, move |request: Request<String>| {
+            let (back, clock) = (back.clone(), clock.clone());
+            async move {
+                assert_eq!(request.timeout(), Some(5 * SECOND));
+                clock.sleep(2 * SECOND).await;
+                let deadline = request.deadline().cloned().unwrap();
+                assert!(!deadline.has_passed());
+                let request = Request::new(String::new())
+                    .with_timeout(60 * SECOND)
+                    .with_deadline(deadline);
+                back.unary::<Prost, _, String>(&UPPER, request).await
+            }
+        })
+        .with_timer(time.timer());
+    let client = common::client(front);
+    time.block_on(async {
+        let request = Request::new(String::new()).with_timeout(5 * SECOND);
+        let response = client.unary::<Prost, _, String>(&FRONT, request).await;
+        assert_eq!(response.unwrap().message(), "Some(3s)");
+    });
+}
+
+#[test]
+fn a_deadline_that_has_passed_makes_no_call() {
+    let time = VirtualTime::new();
+    let router = Router::new().unary(UPPER, |_: Request<String>| async {
+        Err::<Response<String>, _>(Error::internal("it was called"))
+    });
+    let client = common::client(router.with_timer(time.timer()));
+    let deadline = Deadline::after(SECOND, time.timer());
+    time.block_on(async {
+        time.sleep(SECOND).await;
+        let request = Request::new(String::new()).with_deadline(deadline);
+        let error = client
+            .unary::<Prost, _, String>(&UPPER, request)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+    });
+}
+
+#[test]
+fn calls_without_a_deadline_arm_no_timer() {
+    #[derive(Debug)]
+    struct Untouched;
+
+    impl Timer for Untouched {
+        fn now(&self) -> Time {
+            Time::ZERO
+        }
+
+        fn sleep_until(&self, _: Time) -> Sleep {
+            panic!("a call without a deadline sleeps")
+        }
+    }
+
+    let client = common::client(text_router().with_timer(Arc::new(Untouched)));
+    common::block_on(async {
+        let request = Request::new(String::from("hi"));
+        client
+            .unary::<Prost, _, String>(&UPPER, request)
+            .await
+            .unwrap();
+        let request = Request::new(stream::iter([String::from("hi")]));
+        let mut stream = client
+            .bidi_stream_from::<Prost, _, String, _>(&ECHO, request)
+            .await
+            .unwrap()
+            .into_stream();
+        while stream.message().await.unwrap().is_some() {}
+    });
+}
+
+#[test]
+fn an_adapter_supplies_the_timer_by_an_extension() {
+    let time = VirtualTime::new();
+    let client = Client::new(InProcess::new(slow_router(&time)).with_timer(time.timer()));
+    time.block_on(async {
+        let request = Request::new(String::new()).with_timeout(SECOND);
+        let error = client
+            .unary::<Prost, _, String>(&UPPER, request)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        assert_eq!(time.elapsed(), SECOND);
+    });
+}

@@ -1,0 +1,232 @@
+//! Gates decide before a byte of the body is read.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use common::{ECHO, JOIN, SPLIT, UPPER, block_on, text_router};
+use connect_tower::{
+    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Error, Gate, InProcess, Interceptor,
+    Limits, Next, Peer, Prost, Protocol, Reply, Request, Response, Router, Spec, StreamType,
+    gate_fn,
+};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use tower_service::Service;
+
+/// A body that nobody may read.
+struct Untouchable;
+
+impl Body for Untouchable {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("the body of a refused call was read")
+    }
+}
+
+/// Lets a task switch happen, so that the gate's future waits once.
+async fn pause() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+struct Refuse;
+
+impl Gate for Refuse {
+    async fn gate(&self, head: &mut CallHead, _: &mut CallPolicy) -> Result<(), Error> {
+        pause().await;
+        let message = format!("{} {}", head.protocol(), head.spec().method());
+        Err(Error::unauthenticated(message))
+    }
+}
+
+#[test]
+fn a_refused_call_is_not_read() {
+    let table = [
+        ("application/json", "Upper", 401, ""),
+        ("application/connect+proto", "Echo", 200, ""),
+        ("application/grpc", "Upper", 200, "16"),
+        ("application/grpc", "Echo", 200, "16"),
+        ("application/grpc-web+proto", "Join", 200, "16"),
+    ];
+    for (content_type, method, status, grpc_status) in table {
+        let mut router = text_router().gate(Refuse);
+        let request = http::Request::post(format!("/test.v1.Text/{method}"))
+            .version(http::Version::HTTP_2)
+            .header("content-type", content_type)
+            .body(Untouchable)
+            .unwrap();
+        let response = block_on(router.call(request)).unwrap();
+        assert_eq!(response.status(), status, "{content_type}");
+        let found = response.headers().get("grpc-status");
+        assert_eq!(
+            found.map_or("", |v| v.to_str().unwrap()),
+            grpc_status,
+            "{content_type}"
+        );
+        let body = block_on(response.into_body().collect()).unwrap().to_bytes();
+        if content_type.contains("json") || content_type.contains("connect") {
+            let body = String::from_utf8_lossy(&body);
+            assert!(body.contains("unauthenticated"), "{content_type}: {body}");
+            assert!(body.contains(&format!("Connect {method}")), "{body}");
+        }
+    }
+}
+
+#[test]
+fn clients_see_the_refusal_in_all_protocols() {
+    for protocol in Protocol::ALL {
+        let config = ClientConfig::new().with_protocol(protocol);
+        let client = common::client_with(text_router().gate(Refuse), config);
+        block_on(async {
+            let request = Request::new(String::new());
+            let unary = client.unary::<Prost, _, String>(&UPPER, request).await;
+            let expected = (Code::Unauthenticated, format!("{protocol} Upper"));
+            assert_eq!(common::brief(unary), expected);
+            let request = Request::new(String::new());
+            let stream = client
+                .server_stream::<Prost, _, String>(&SPLIT, request)
+                .await;
+            let first = stream.unwrap().into_stream().message().await;
+            assert_eq!(common::brief(first).0, Code::Unauthenticated);
+            let call = client.client_stream::<Prost, String, String>(&JOIN, Request::new(()));
+            let answer = call.close_and_receive().await;
+            assert_eq!(common::brief(answer).0, Code::Unauthenticated);
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            assert_eq!(common::brief(call.message().await).0, Code::Unauthenticated);
+        });
+    }
+}
+
+/// Leaves its name in the order of its work.
+fn note(log: &Arc<Mutex<Vec<&'static str>>>, name: &'static str) -> impl Gate + use<> {
+    let log = log.clone();
+    gate_fn(move |_, _| {
+        log.lock().unwrap().push(name);
+        Ok(())
+    })
+}
+
+#[test]
+fn gates_run_in_order_and_guard_what_is_added_later() {
+    const OTHER: Spec = Spec::new("/test.v1.Other/Ask", StreamType::Unary);
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let other = Router::new()
+        .unary(OTHER, |request: Request<String>| async move {
+            Ok(Response::new(request.into_message()))
+        })
+        .gate(note(&log, "inner"));
+    let router = Router::new()
+        .gate(note(&log, "outer 1"))
+        .merge(other)
+        .unwrap()
+        .gate(note(&log, "outer 2"))
+        .merge(text_router())
+        .unwrap();
+    let client = common::client(router);
+    let call = |spec: Spec| {
+        let client = client.clone();
+        let log = log.clone();
+        block_on(async move {
+            let request = Request::new(String::new());
+            client
+                .unary::<Prost, _, String>(&spec, request)
+                .await
+                .unwrap();
+            std::mem::take(&mut *log.lock().unwrap())
+        })
+    };
+    assert_eq!(call(OTHER), ["outer 1", "outer 2", "inner"]);
+    assert_eq!(call(UPPER), ["outer 1", "outer 2"]);
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct User(&'static str);
+
+#[test]
+fn a_gate_sees_the_head_and_leaves_extensions() {
+    let router = Router::new()
+        .unary(UPPER, |request: Request<String>| async move {
+            let user = request.extensions().get::<User>().cloned();
+            Ok(Response::new(
+                user.map_or("nobody", |user| user.0).to_owned(),
+            ))
+        })
+        .gate(gate_fn(|head, policy| {
+            assert_eq!(*head.spec(), UPPER);
+            assert_eq!(head.codec(), "json");
+            assert_eq!(head.headers()["x-key"], "7");
+            assert_eq!(head.timeout(), Some(std::time::Duration::from_secs(9)));
+            assert_eq!(head.peer(), Some(&Peer::without_addr()));
+            assert_eq!(head.uri().path(), "/test.v1.Text/Upper");
+            assert!(policy.compress);
+            head.extensions_mut().insert(User("ada"));
+            Ok(())
+        }));
+    let config = ClientConfig::new().with_codec("json");
+    let client = common::client_with(router, config);
+    let request = Request::new(String::new())
+        .with_timeout(std::time::Duration::from_secs(9))
+        .with_header("x-key", "7")
+        .unwrap();
+    let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+    assert_eq!(response.unwrap().message(), "ada");
+}
+
+#[test]
+fn a_gate_sets_the_limits_of_a_call() {
+    let router = text_router().gate(gate_fn(|head, policy| {
+        if !head.headers().contains_key("x-trusted") {
+            policy.limits = Limits::default().with_recv_message_bytes(16);
+        }
+        Ok(())
+    }));
+    let client = common::client(router);
+    block_on(async {
+        let long = "x".repeat(100);
+        let request = Request::new(long.clone());
+        let result = client.unary::<Prost, _, String>(&UPPER, request).await;
+        assert_eq!(common::brief(result).0, Code::ResourceExhausted);
+        let request = Request::new(long).with_header("x-trusted", "1").unwrap();
+        client
+            .unary::<Prost, _, String>(&UPPER, request)
+            .await
+            .unwrap();
+    });
+}
+
+/// Never asked when a gate has refused.
+struct Unreachable;
+
+impl Interceptor for Unreachable {
+    async fn intercept(&self, _: Call, _: Next<'_>) -> Result<Reply, Error> {
+        panic!("an interceptor saw a refused call")
+    }
+}
+
+#[test]
+fn gates_come_before_interceptors() {
+    let router = text_router().interceptor(Unreachable).gate(Refuse);
+    let client = Client::new(InProcess::new(router));
+    let request = Request::new(String::new());
+    let result = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+    assert_eq!(common::brief(result).0, Code::Unauthenticated);
+}

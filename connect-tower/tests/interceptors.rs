@@ -1,0 +1,356 @@
+//! Interceptors: one trait, both sides, all stream types.
+
+mod common;
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use common::{ECHO, JOIN, SPLIT, UPPER, block_on, client, text_router};
+use connect_tower::{
+    Call, Client, ClientConfig, Code, Error, InProcess, Interceptor, Next, Payload, Prost,
+    Protocol, Reply, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming,
+    before,
+};
+use futures_util::stream;
+use http::HeaderValue;
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// Logs the way in, and the end of the way out.
+struct Trace(Log, &'static str);
+
+impl Interceptor for Trace {
+    async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        self.0.lock().unwrap().push(format!("> {}", self.1));
+        let reply = next.run(call).await?;
+        let (log, name) = (self.0.clone(), self.1);
+        Ok(reply.on_end(move |end| {
+            let end = if end.is_ok() { "" } else { " failed" };
+            log.lock().unwrap().push(format!("< {name}{end}"));
+        }))
+    }
+}
+
+#[test]
+fn the_first_registered_is_outermost() {
+    let log = Log::default();
+    let trace = |name| Trace(log.clone(), name);
+    let router = Router::new()
+        .interceptor(trace("server 1"))
+        .merge(text_router().interceptor(trace("merged")))
+        .unwrap()
+        .interceptor(trace("server 2"));
+    let client = client(router)
+        .with_interceptor(trace("client 1"))
+        .with_interceptor(trace("client 2"));
+    block_on(async {
+        let request = Request::new(String::new());
+        client
+            .unary::<Prost, _, String>(&UPPER, request)
+            .await
+            .unwrap();
+    });
+    let log = std::mem::take(&mut *log.lock().unwrap());
+    assert_eq!(
+        log,
+        [
+            "> client 1",
+            "> client 2",
+            "> server 1",
+            "> server 2",
+            "> merged",
+            "< merged",
+            "< server 2",
+            "< server 1",
+            "< client 2",
+            "< client 1",
+        ]
+    );
+}
+
+/// Shouts every message, in and out, and leaves marks in all metadata.
+struct Mark;
+
+impl Interceptor for Mark {
+    async fn intercept(&self, mut call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        call.headers_mut()
+            .insert("x-in", HeaderValue::from_static("1"));
+        let call = call.map(|payloads| payloads.map(|payload| suffix(payload, "-in")));
+        let mut reply = next.run(call).await?;
+        reply
+            .headers_mut()
+            .insert("x-out", HeaderValue::from_static("2"));
+        Ok(reply
+            .map(|payloads| payloads.map(|payload| suffix(payload, "-out")))
+            .on_end(|end| {
+                if let Ok(trailers) = end {
+                    trailers.insert("x-end", HeaderValue::from_static("3"));
+                }
+            }))
+    }
+}
+
+fn suffix(mut payload: Payload, suffix: &str) -> Result<Payload, Error> {
+    let message: String = payload.decode()?;
+    payload.replace(&(message + suffix))?;
+    Ok(payload)
+}
+
+/// Answers with what arrived, and whether the mark in the headers arrived too.
+fn marked_router() -> Router {
+    Router::new()
+        .unary(UPPER, |request: Request<String>| async move {
+            assert_eq!(request.headers()["x-in"], "1");
+            Response::new(request.into_message()).with_trailer("x-own", "4")
+        })
+        .server_stream(SPLIT, |request: Request<String>| async move {
+            assert_eq!(request.headers()["x-in"], "1");
+            let stream = ResponseStream::from([request.into_message()]);
+            Response::new(stream).with_trailer("x-own", "4")
+        })
+        .client_stream(JOIN, |request: Request<Streaming<String>>| async move {
+            assert_eq!(request.headers()["x-in"], "1");
+            let word = request.into_stream().message().await?;
+            Response::new(word.unwrap_or_default()).with_trailer("x-own", "4")
+        })
+        .bidi_stream(ECHO, |request: Request<Streaming<String>>| async move {
+            assert_eq!(request.headers()["x-in"], "1");
+            let stream = ResponseStream::new(request.into_stream());
+            Response::new(stream).with_trailer("x-own", "4")
+        })
+}
+
+#[test]
+fn headers_messages_and_trailers_are_rewritten_on_either_side() {
+    for protocol in Protocol::ALL {
+        for codec in ["proto", "json"] {
+            let config = ClientConfig::new()
+                .with_protocol(protocol)
+                .with_codec(codec);
+            let on_server = common::client_with(marked_router().interceptor(Mark), config.clone());
+            let on_client = common::client_with(marked_router(), config).with_interceptor(Mark);
+            block_on(check_marks(&on_server));
+            block_on(check_marks(&on_client));
+        }
+    }
+}
+
+async fn check_marks(client: &Client<InProcess>) {
+    let word = || String::from("word");
+    let request = Request::new(word());
+    let response: Response<String> = client.unary::<Prost, _, _>(&UPPER, request).await.unwrap();
+    assert_eq!(response.message(), "word-in-out");
+    assert_eq!(response.headers()["x-out"], "2");
+    assert_eq!(response.trailers()["x-end"], "3");
+    assert_eq!(response.trailers()["x-own"], "4");
+
+    let response = client
+        .server_stream::<Prost, _, String>(&SPLIT, Request::new(word()))
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["x-out"], "2");
+    let mut stream = response.into_stream();
+    let received = stream.message().await.unwrap();
+    assert_eq!(received.as_deref(), Some("word-in-out"));
+    assert_eq!(stream.message().await.unwrap(), None);
+    assert_eq!(stream.trailers()["x-end"], "3");
+    assert_eq!(stream.trailers()["x-own"], "4");
+
+    let request = Request::new(stream::iter([word()]));
+    let response: Response<String> = client
+        .client_stream_from::<Prost, _, _, _>(&JOIN, request)
+        .await
+        .unwrap();
+    assert_eq!(response.message(), "word-in-out");
+    assert_eq!(response.trailers()["x-end"], "3");
+
+    let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+    for _ in 0..3 {
+        call.send(word()).await.unwrap();
+        let received = call.message().await.unwrap();
+        assert_eq!(received.as_deref(), Some("word-in-out"));
+    }
+    call.close_send();
+    assert_eq!(call.message().await.unwrap(), None);
+    assert_eq!(call.headers().await.unwrap()["x-out"], "2");
+    assert_eq!(call.trailers()["x-end"], "3");
+    assert_eq!(call.trailers()["x-own"], "4");
+}
+
+/// Answers by itself.
+struct Cache;
+
+impl Interceptor for Cache {
+    async fn intercept(&self, mut call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        let Some(payload) = call.payloads_mut().single_mut() else {
+            return next.run(call).await;
+        };
+        match payload.decode::<String>()?.as_str() {
+            "known" => {
+                let codec = payload.codec().clone();
+                let payload = Payload::encode(&String::from("from the cache"), codec)?;
+                Ok(Reply::once(payload))
+            }
+            "forbidden" => Err(Error::permission_denied("not that one")),
+            _ => next.run(call).await,
+        }
+    }
+}
+
+#[test]
+fn an_interceptor_may_answer_by_itself() {
+    for protocol in Protocol::ALL {
+        let config = ClientConfig::new().with_protocol(protocol);
+        let on_server = common::client_with(text_router().interceptor(Cache), config.clone());
+        let on_client = common::client_with(text_router(), config).with_interceptor(Cache);
+        for client in [on_server, on_client] {
+            block_on(async {
+                let ask = |word: &str| {
+                    let client = client.clone();
+                    let request = Request::new(word.to_owned());
+                    async move { client.unary::<Prost, _, String>(&UPPER, request).await }
+                };
+                let known = ask("known").await.unwrap();
+                assert_eq!(known.message(), "from the cache");
+                assert_eq!(
+                    common::brief(ask("forbidden").await),
+                    (Code::PermissionDenied, String::from("not that one"))
+                );
+                assert_eq!(ask("other").await.unwrap().message(), "OTHER");
+            });
+        }
+    }
+}
+
+/// Calls again while the server says that it is unavailable.
+struct Retry;
+
+impl Interceptor for Retry {
+    async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        for _ in 0..3 {
+            let Some(again) = call.try_clone() else { break };
+            match next.run(again).await {
+                Err(error) if error.code() == Code::Unavailable => {}
+                outcome => return outcome,
+            }
+        }
+        next.run(call).await
+    }
+}
+
+#[test]
+fn an_interceptor_may_call_again() {
+    for protocol in Protocol::ALL {
+        let attempts = Arc::new(AtomicUsize::new(0));
+        let count = attempts.clone();
+        let router = Router::new().unary(UPPER, move |request: Request<String>| {
+            let attempt = count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if attempt < 2 {
+                    return Err(Error::unavailable("later"));
+                }
+                Ok(Response::new(request.into_message()))
+            }
+        });
+        let config = ClientConfig::new().with_protocol(protocol);
+        let client = common::client_with(router, config).with_interceptor(Retry);
+        let request = Request::new(String::from("at last"));
+        let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+        assert_eq!(response.unwrap().message(), "at last");
+        assert_eq!(attempts.load(Ordering::SeqCst), 3);
+    }
+}
+
+#[test]
+fn the_end_of_a_call_is_seen_whatever_it_is() {
+    const BREAK: Spec = Spec::new("/test.v1.Text/Break", StreamType::ServerStream);
+    let router = || {
+        text_router().server_stream(BREAK, |_: Request<String>| async {
+            let items = [Ok(String::from("one")), Err(Error::data_loss("gone"))];
+            Ok(Response::stream(stream::iter(items)))
+        })
+    };
+    let log = Log::default();
+    let on_server = client(router().interceptor(Trace(log.clone(), "s")));
+    let on_client = client(router()).with_interceptor(Trace(log.clone(), "c"));
+    for (client, name) in [(on_server, "s"), (on_client, "c")] {
+        block_on(async {
+            let request = Request::new(String::new());
+            let mut stream = client
+                .server_stream::<Prost, _, String>(&BREAK, request)
+                .await
+                .unwrap()
+                .into_stream();
+            assert!(stream.message().await.unwrap().is_some());
+            let error = stream.message().await.unwrap_err();
+            assert_eq!(error.code(), Code::DataLoss);
+        });
+        let log = std::mem::take(&mut *log.lock().unwrap());
+        assert_eq!(log, [format!("> {name}"), format!("< {name} failed")]);
+    }
+}
+
+/// An error that an interceptor makes of a message in the middle of a stream ends the call with it.
+#[test]
+fn a_message_may_be_refused_in_the_middle_of_a_stream() {
+    struct NoSwearing;
+
+    impl Interceptor for NoSwearing {
+        async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+            next.run(call.map(|payloads| {
+                payloads.map(|payload| match payload.decode::<String>()?.as_str() {
+                    "damn" => Err(Error::invalid_argument("language")),
+                    _ => Ok(payload),
+                })
+            }))
+            .await
+        }
+    }
+
+    for protocol in Protocol::ALL {
+        let config = ClientConfig::new().with_protocol(protocol);
+        let on_server = common::client_with(text_router().interceptor(NoSwearing), config.clone());
+        let on_client = common::client_with(text_router(), config).with_interceptor(NoSwearing);
+        for client in [on_server, on_client] {
+            block_on(async {
+                let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+                call.send(String::from("hello")).await.unwrap();
+                let received = call.message().await.unwrap();
+                assert_eq!(received.as_deref(), Some("hello"));
+                call.send(String::from("damn")).await.unwrap();
+                let error = call.message().await.unwrap_err();
+                assert_eq!(error.code(), Code::InvalidArgument, "{protocol}");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_simple_hook_sees_each_call() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let client = client(text_router()).with_interceptor(before(move |call| {
+        assert_eq!(call.protocol(), Some(Protocol::Connect));
+        assert_eq!(call.spec(), &UPPER);
+        count.fetch_add(1, Ordering::SeqCst);
+        if call.headers().contains_key("x-stop") {
+            return Err(Error::aborted("stopped"));
+        }
+        Ok(())
+    }));
+    block_on(async {
+        let request = Request::new(String::new());
+        client
+            .unary::<Prost, _, String>(&UPPER, request)
+            .await
+            .unwrap();
+        let request = Request::new(String::new()).with_header("x-stop", "1");
+        let result = client
+            .unary::<Prost, _, String>(&UPPER, request.unwrap())
+            .await;
+        assert_eq!(common::brief(result).0, Code::Aborted);
+    });
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
