@@ -56,19 +56,19 @@ impl ErrorExt for Error {
         }
     }
 
-    fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<Result<M, Error>> {
+    fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<Result<M, Self>> {
         self.message_details().next()
     }
 
     fn message_details<M: prost::Message + JsonMessage>(
         &self,
-    ) -> impl Iterator<Item = Result<M, Error>> {
+    ) -> impl Iterator<Item = Result<M, Self>> {
         let details = self.details().iter();
         let of_type = details.filter(|detail| detail.type_name() == M::FULL_NAME);
         of_type.map(|detail| {
             M::decode(detail.value().clone()).map_err(|error| {
                 let name = M::FULL_NAME;
-                Error::internal(format!("error detail {name}: {error}"))
+                Self::internal(format!("error detail {name}: {error}"))
             })
         })
     }
@@ -108,7 +108,10 @@ mod tests {
         let error = Error::aborted("").with_message_detail(&bad_request("a"));
         let detail = &error.details()[0];
         assert_eq!(detail.type_name(), "google.rpc.BadRequest");
-        assert_eq!(detail.debug_json(), Some(r#"{"fieldViolations":[{"field":"a"}]}"#));
+        assert_eq!(
+            detail.debug_json(),
+            Some(r#"{"fieldViolations":[{"field":"a"}]}"#)
+        );
     }
 
     #[test]
@@ -119,7 +122,10 @@ mod tests {
         };
         let error = Error::aborted("").with_message_detail(&any);
         assert_eq!(error.details()[0].debug_json(), None);
-        assert_eq!(error.message_detail::<prost_types::Any>().unwrap().unwrap(), any);
+        assert_eq!(
+            error.message_detail::<prost_types::Any>().unwrap().unwrap(),
+            any
+        );
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) fn attributes(comments: &prost_build::Comments, fallback: &str) -> Ve
     } else {
         sanitize(lines)
     };
-    lines.into_iter().map(attribute).collect()
+    lines.iter().map(|line| attribute(line)).collect()
 }
 
 fn document_field(field: &mut Field, tag: Option<i32>, message: &DescriptorProto) {
@@ -104,7 +104,7 @@ fn document_value(variant: &mut Variant, descriptor: &EnumDescriptorProto) {
 fn document(attrs: &mut Vec<Attribute>, fallback: impl FnOnce() -> String) {
     tidy(attrs);
     if !attrs.iter().any(|attr| attr.path().is_ident("doc")) {
-        attrs.insert(0, attribute(format!(" {}", fallback())));
+        attrs.insert(0, attribute(&format!(" {}", fallback())));
     }
 }
 
@@ -112,7 +112,7 @@ fn tidy(attrs: &mut Vec<Attribute>) {
     let (docs, others): (Vec<_>, Vec<_>) = attrs.drain(..).partition(is_doc);
     let lines: Vec<_> = docs.iter().filter_map(text_of).collect();
     if !lines.iter().all(|line| line.trim().is_empty()) {
-        attrs.extend(sanitize(lines).into_iter().map(attribute));
+        attrs.extend(sanitize(lines).iter().map(|line| attribute(line)));
     }
     attrs.extend(others);
 }
@@ -134,7 +134,7 @@ fn text_of(attr: &Attribute) -> Option<String> {
     }
 }
 
-fn attribute(line: String) -> Attribute {
+fn attribute(line: &str) -> Attribute {
     syn::parse_quote!(#[doc = #line])
 }
 

@@ -9,7 +9,13 @@ use prost_build::Module;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use syn::Item;
 
-use crate::{Config, Error, layout, model::Model, names, service, transform::Transform};
+use crate::{
+    Config, Error, layout,
+    model::Model,
+    names,
+    service::{self, Services},
+    transform::Transform,
+};
 
 /// A file of generated code.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,11 +42,20 @@ pub fn generate(
 ) -> Result<Vec<GeneratedFile>, Error> {
     let wanted = wanted(set, to_generate)?;
     let model = Model::new(&set.file);
-    let sources = sources(set, &wanted);
+    let prost = prost_output(set, &wanted, config)?;
     let mut files = BTreeMap::new();
-    for (package, text) in prost_output(set, &wanted, config)? {
-        let content = package_file(&package, &text, &sources, config, &model)?;
-        files.insert(layout::file_name(&package), (package, content));
+    for (package, text) in &prost.packages {
+        let of_package =
+            |file: &&FileDescriptorProto| file.package() == package && wanted.contains(file.name());
+        let sources: Vec<_> = set.file.iter().filter(of_package).collect();
+        let file = PackageFile {
+            package,
+            sources,
+            config,
+            model: &model,
+        };
+        let content = file.content(text, &prost.services.take(package))?;
+        files.insert(layout::file_name(package), (package, content));
     }
     let packages = files.values().map(|(package, _)| package.as_str());
     let mut out = vec![GeneratedFile {
@@ -79,25 +94,23 @@ fn wanted<'a>(
     }
 }
 
-/// The files of each package that are generated.
-fn sources<'a>(
-    set: &'a FileDescriptorSet,
-    wanted: &BTreeSet<&str>,
-) -> BTreeMap<&'a str, Vec<&'a str>> {
-    let mut sources: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for file in set.file.iter().filter(|file| wanted.contains(file.name())) {
-        sources.entry(file.package()).or_default().push(file.name());
-    }
-    sources
+/// What prost-build makes of the files.
+struct ProstOutput {
+    /// The code of messages and enums, by package.
+    packages: BTreeMap<String, String>,
+    services: Services,
 }
 
-/// prost's code, by package.
 fn prost_output(
     set: &FileDescriptorSet,
     wanted: &BTreeSet<&str>,
     config: &Config,
-) -> Result<BTreeMap<String, String>, Error> {
+) -> Result<ProstOutput, Error> {
+    let services = Services::default();
     let mut prost = prost_config(config)?;
+    if config.server || config.client {
+        prost.service_generator(Box::new(services.clone()));
+    }
     let requests = set
         .file
         .iter()
@@ -111,7 +124,10 @@ fn prost_output(
         let mut parts = module.parts();
         (parts.next() == Some(WANTED)).then(|| (parts.next().unwrap_or_default().to_owned(), text))
     });
-    Ok(output.collect())
+    Ok(ProstOutput {
+        packages: output.collect(),
+        services,
+    })
 }
 
 /// The "module" is only a key of prost's output: paths in the code come from the package. Files that
@@ -148,45 +164,66 @@ fn prost_config(config: &Config) -> Result<prost_build::Config, Error> {
         }
         prost.extern_path(proto, rust);
     }
-    if config.server || config.client {
-        prost.service_generator(Box::new(service::Generator::new(config)));
-    }
     Ok(prost)
 }
 
-fn package_file(
-    package: &str,
-    text: &str,
-    sources: &BTreeMap<&str, Vec<&str>>,
-    config: &Config,
-    model: &Model<'_>,
-) -> Result<String, Error> {
-    let file = syn::parse_file(text).map_err(|error| {
-        Error::new(format!(
-            "package {package}: the code does not parse, check the attributes: {error}"
+/// The file of one package.
+struct PackageFile<'a> {
+    package: &'a str,
+    sources: Vec<&'a FileDescriptorProto>,
+    config: &'a Config,
+    model: &'a Model<'a>,
+}
+
+impl PackageFile<'_> {
+    fn content(&self, prost: &str, services: &[prost_build::Service]) -> Result<String, Error> {
+        let file = syn::parse_file(prost).map_err(|error| {
+            let package = self.package;
+            Error::new(format!(
+                "package {package}: the code does not parse, check the attributes: {error}"
+            ))
+        })?;
+        let mut parsed = file.items;
+        parsed.retain(|item| !service::is_placeholder(item));
+        let mut transform = Transform::new(self.config, self.model);
+        let mut items = transform.package(parsed, self.package)?;
+        if self.config.json && !transform.messages().is_empty() {
+            items.push(register_types(transform.messages()));
+        }
+        self.add_services(services, &mut items)?;
+        for item in &mut items {
+            names::allow_lints(item);
+        }
+        if let Some(import) = names::import_from_crate(self.config)? {
+            items.insert(0, import);
+        }
+        let file = syn::File {
+            items,
+            ..syn::parse_quote!()
+        };
+        let sources: Vec<_> = self.sources.iter().map(|file| file.name()).collect();
+        let sources = sources.join(", ");
+        let body = prettyplease::unparse(&file);
+        Ok(format!(
+            "// @generated by connect-codegen from {sources}. Do not edit.\n\n{body}"
         ))
-    })?;
-    let mut transform = Transform::new(config, model);
-    let mut items: Vec<Item> = names::import_from_crate(config)?.into_iter().collect();
-    items.extend(transform.package(file.items, package)?);
-    if config.json && !transform.messages().is_empty() {
-        items.push(register_types(transform.messages()));
     }
-    for item in &mut items {
-        names::allow_lints(item);
+
+    fn add_services(
+        &self,
+        services: &[prost_build::Service],
+        items: &mut Vec<Item>,
+    ) -> Result<(), Error> {
+        let mut taken = names::Taken::of_items(items);
+        for service in services {
+            let name = &service.proto_name;
+            let mut wanted = self.sources.iter().flat_map(|file| &file.service);
+            if wanted.any(|wanted| wanted.name() == name) {
+                items.extend(service::items(service, self.config, &mut taken)?);
+            }
+        }
+        Ok(())
     }
-    let file = syn::File {
-        items,
-        ..syn::parse_quote!()
-    };
-    let sources = sources
-        .get(package)
-        .map_or(&[][..], Vec::as_slice)
-        .join(", ");
-    let body = prettyplease::unparse(&file);
-    Ok(format!(
-        "// @generated by connect-codegen from {sources}. Do not edit.\n\n{body}"
-    ))
 }
 
 fn register_types(messages: &[syn::Path]) -> Item {

@@ -36,7 +36,7 @@ struct Node {
     package: Option<String>,
     /// What a package of this module is called, for its documentation.
     name: String,
-    children: BTreeMap<String, Node>,
+    children: BTreeMap<String, Self>,
 }
 
 impl Node {

@@ -57,7 +57,17 @@ pub(crate) fn allow_lints(item: &mut Item) {
     let after_docs = attrs.iter().take_while(|attr| is_doc(attr)).count();
     attrs.insert(
         after_docs,
-        syn::parse_quote!(#[allow(unused_qualifications, clippy::all, clippy::pedantic)]),
+        syn::parse_quote! {
+            #[allow(
+                dead_code,
+                unnameable_types,
+                unreachable_pub,
+                unused_qualifications,
+                clippy::all,
+                clippy::nursery,
+                clippy::pedantic
+            )]
+        },
     );
 }
 
@@ -70,8 +80,16 @@ impl Taken {
         Self(names.into_iter().map(str::to_owned).collect())
     }
 
-    pub(crate) fn add(&mut self, name: impl Into<String>) {
-        self.0.insert(name.into());
+    /// The types and modules among these items.
+    pub(crate) fn of_items(items: &[Item]) -> Self {
+        let names = items.iter().filter_map(|item| match item {
+            Item::Enum(item) => Some(&item.ident),
+            Item::Mod(item) => Some(&item.ident),
+            Item::Struct(item) => Some(&item.ident),
+            _ => None,
+        });
+        let root = String::from(ROOT);
+        Self(names.map(ToString::to_string).chain([root]).collect())
     }
 
     /// The name as an identifier, with as many underscores behind it as make it free.

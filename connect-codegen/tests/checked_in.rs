@@ -19,3 +19,18 @@ fn google_rpc_in_connect_codec() {
         .unwrap();
     assert_fresh("connect-codec/src/generated/google.rpc.rs", &file.content);
 }
+
+#[test]
+fn messages_for_the_json_tests_of_connect_codec() {
+    let files = [
+        "connect-codec/tests/proto/json_proto2.proto",
+        "connect-codec/tests/proto/json_proto3.proto",
+    ];
+    let config = Config::new().crate_path("::connect_codec");
+    for file in generate_all(&files, "connect-codec/tests/proto", &config) {
+        if file.name.starts_with("test.") {
+            let path = format!("connect-codec/tests/generated/{}", file.name);
+            assert_fresh(&path, &file.content);
+        }
+    }
+}

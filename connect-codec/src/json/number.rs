@@ -53,7 +53,10 @@ pub(super) fn special_name(value: f64) -> Option<&'static str> {
 
 /// The double whose shortest decimal form is that of the float: `0.1`, not `0.10000000149011612`.
 pub(super) fn shortest(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
+    // The writer of text decides which form that is: there are ties.
+    let text = serde_json::to_string(&value).ok();
+    text.and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| f64::from(value))
 }
 
 /// The integer that a parsed number stands for, if it surely is one: past 2⁵³ the parser has rounded.

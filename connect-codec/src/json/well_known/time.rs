@@ -124,7 +124,10 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
 fn format_duration(duration: &Duration) -> Option<String> {
     let Duration { seconds, nanos } = *duration;
     let same_sign = (seconds >= 0 && nanos >= 0) || (seconds <= 0 && nanos <= 0);
-    if !same_sign || seconds.abs() > MAX_DURATION || nanos.unsigned_abs() >= SECOND {
+    if !same_sign
+        || seconds.unsigned_abs() > MAX_DURATION.unsigned_abs()
+        || nanos.unsigned_abs() >= SECOND
+    {
         return None;
     }
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };

@@ -1,0 +1,138 @@
+//! The client of a service.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Item;
+
+use super::{Method, Service, StreamType, server::debug_impl};
+use crate::names;
+
+/// Methods of clients that no procedure may have the name of.
+pub(super) const OWN_METHODS: [&str; 3] = ["new", "from_client", "with_config"];
+
+pub(super) fn items(service: &Service) -> Vec<Item> {
+    let Service {
+        full_name,
+        client_name,
+        ..
+    } = service;
+    let root = names::root();
+    let methods = service
+        .methods
+        .iter()
+        .map(|method| client_method(method, service));
+    let about = format!(" Calls `{full_name}` over a transport.");
+    vec![
+        syn::parse_quote! {
+            #[doc = #about]
+            #[derive(Clone)]
+            pub struct #client_name<T> {
+                client: #root::Client<T>,
+            }
+        },
+        debug_impl(client_name),
+        syn::parse_quote! {
+            impl<T: #root::Transport> #client_name<T> {
+                /// A client with default settings: the Connect protocol and the codec `proto`.
+                #[must_use]
+                pub fn new(transport: T) -> Self {
+                    Self::from_client(#root::Client::new(transport))
+                }
+
+                /// A client with the settings, codecs and interceptors of another, which any number
+                /// of services can share.
+                #[must_use]
+                pub fn from_client(client: #root::Client<T>) -> Self {
+                    Self { client }
+                }
+
+                /// Sets protocol, codec, compression, limits and the rest.
+                #[must_use]
+                pub fn with_config(self, config: #root::ClientConfig) -> Self {
+                    Self::from_client(self.client.with_config(config))
+                }
+
+                #(#methods)*
+            }
+        },
+    ]
+}
+
+fn client_method(method: &Method, service: &Service) -> TokenStream {
+    let Method {
+        client_fn,
+        input,
+        output,
+        constant,
+        stream_type,
+        ..
+    } = method;
+    let Service {
+        library, module, ..
+    } = service;
+    let root = names::root();
+    let attributes = method.attributes();
+    let function = stream_type.function();
+    let output = match stream_type {
+        StreamType::Unary => quote!(#output),
+        StreamType::ServerStream => quote!(#root::Streaming<#output>),
+        StreamType::ClientStream | StreamType::BidiStream => return call_object(method, service),
+    };
+    quote! {
+        #attributes
+        ///
+        /// # Errors
+        ///
+        /// The server's error, or what went wrong on the way.
+        pub async fn #client_fn(
+            &self,
+            request: impl #root::IntoRequest<#input>,
+        ) -> ::core::result::Result<#root::Response<#output>, #root::Error> {
+            let request = #root::IntoRequest::into_request(request);
+            self.client.#function::<#library, _, _>(&#module::#constant, request).await
+        }
+    }
+}
+
+/// A method whose requests are a stream returns at once, with an object to send them by.
+fn call_object(method: &Method, service: &Service) -> TokenStream {
+    let Method {
+        client_fn,
+        client_fn_with,
+        input,
+        output,
+        constant,
+        stream_type,
+        ..
+    } = method;
+    let Service {
+        library, module, ..
+    } = service;
+    let root = names::root();
+    let attributes = method.attributes();
+    let function = stream_type.function();
+    let call = match stream_type {
+        StreamType::ClientStream => quote!(#root::ClientStreamCall<#input, #output, T>),
+        _ => quote!(#root::BidiCall<#input, #output, T>),
+    };
+    let about =
+        format!(" The same as [`{client_fn}`](Self::{client_fn}), with headers and options.");
+    let deprecated = method.deprecated.then(|| quote!(#[deprecated]));
+    quote! {
+        #attributes
+        ///
+        /// Returns at once; the call begins with the first message, or when the first is waited for.
+        #[must_use]
+        pub fn #client_fn(&self) -> #call {
+            let request = #root::Request::new(());
+            self.client.#function::<#library, _, _>(&#module::#constant, request)
+        }
+
+        #[doc = #about]
+        #deprecated
+        #[must_use]
+        pub fn #client_fn_with(&self, request: #root::Request<()>) -> #call {
+            self.client.#function::<#library, _, _>(&#module::#constant, request)
+        }
+    }
+}

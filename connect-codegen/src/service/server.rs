@@ -1,0 +1,161 @@
+//! The trait of a service, and the server that turns an implementation into procedures.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Item;
+
+use super::{Method, Service, StreamType};
+use crate::{Config, names};
+
+pub(super) fn items(service: &Service, config: &Config) -> Vec<Item> {
+    let mut items = vec![service_trait(service, config)];
+    items.extend(server(service));
+    items
+}
+
+fn service_trait(service: &Service, config: &Config) -> Item {
+    let Service {
+        docs, trait_name, ..
+    } = service;
+    let methods = service
+        .methods
+        .iter()
+        .map(|method| trait_method(method, config));
+    syn::parse_quote! {
+        #(#docs)*
+        pub trait #trait_name: ::core::marker::Send + ::core::marker::Sync + 'static {
+            #(#methods)*
+        }
+    }
+}
+
+fn trait_method(method: &Method, config: &Config) -> TokenStream {
+    let Method {
+        trait_fn,
+        input,
+        output,
+        stream_type,
+        ..
+    } = method;
+    let root = names::root();
+    let attributes = method.attributes();
+    let input = match stream_type {
+        StreamType::Unary | StreamType::ServerStream => quote!(#input),
+        StreamType::ClientStream | StreamType::BidiStream => quote!(#root::Streaming<#input>),
+    };
+    let output = match stream_type {
+        StreamType::Unary | StreamType::ClientStream => quote!(#output),
+        StreamType::ServerStream | StreamType::BidiStream => quote!(#root::ResponseStream<#output>),
+    };
+    let body = if config.default_methods {
+        let message = format!("{} is not implemented", method.procedure);
+        quote! {
+            {
+                let _ = request;
+                ::core::future::ready(::core::result::Result::Err(
+                    #root::Error::unimplemented(#message),
+                ))
+            }
+        }
+    } else {
+        quote!(;)
+    };
+    quote! {
+        #attributes
+        fn #trait_fn(
+            &self,
+            request: #root::Request<#input>,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<#root::Response<#output>, #root::Error>,
+        > + ::core::marker::Send
+        #body
+    }
+}
+
+fn server(service: &Service) -> Vec<Item> {
+    let Service {
+        full_name,
+        trait_name,
+        server_name,
+        module,
+        ..
+    } = service;
+    let root = names::root();
+    let routes = service.methods.iter().map(|method| route(method, service));
+    let deprecated = service.methods.iter().any(|method| method.deprecated);
+    let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
+    let about = format!(" Serves `{full_name}` by an implementation of [`{trait_name}`].");
+    let routes: Vec<_> = routes.collect();
+    let unused = routes.is_empty().then(|| quote!(let _ = methods;));
+    vec![
+        syn::parse_quote! {
+            #[doc = #about]
+            pub struct #server_name<T> {
+                inner: ::std::sync::Arc<T>,
+            }
+        },
+        syn::parse_quote! {
+            impl<T> #server_name<T> {
+                /// Serves the calls with this implementation.
+                #[must_use]
+                pub fn new(service: T) -> Self {
+                    Self::from_arc(::std::sync::Arc::new(service))
+                }
+
+                /// Serves the calls with an implementation that is shared with others.
+                #[must_use]
+                pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+                    Self { inner: service }
+                }
+            }
+        },
+        syn::parse_quote! {
+            impl<T> ::core::clone::Clone for #server_name<T> {
+                fn clone(&self) -> Self {
+                    Self::from_arc(::std::sync::Arc::clone(&self.inner))
+                }
+            }
+        },
+        debug_impl(server_name),
+        syn::parse_quote! {
+            #allow
+            impl<T: #trait_name> #root::Service for #server_name<T> {
+                const NAME: &'static str = #module::NAME;
+
+                fn register(self, methods: &mut #root::Methods) {
+                    #unused
+                    #(#routes)*
+                }
+            }
+        },
+    ]
+}
+
+fn route(method: &Method, service: &Service) -> TokenStream {
+    let Method {
+        constant, trait_fn, ..
+    } = method;
+    let Service {
+        library, module, ..
+    } = service;
+    let function = method.stream_type.function();
+    quote! {
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods.#function::<#library, _, _, _, _>(#module::#constant, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::#trait_fn(&inner, request).await }
+        });
+    }
+}
+
+/// Shows the name only: what is inside need not have a `Debug`.
+pub(super) fn debug_impl(name: &syn::Ident) -> Item {
+    let text = name.to_string();
+    syn::parse_quote! {
+        impl<T> ::core::fmt::Debug for #name<T> {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(#text).finish_non_exhaustive()
+            }
+        }
+    }
+}
