@@ -1,1 +1,35 @@
-//! Placeholder.
+//! ConnectRPC over HTTP/1.1 and HTTP/2 by hyper, for any async runtime.
+//!
+//! A program does not depend on this crate but on the adapter for its runtime (`connect-tokio`,
+//! `connect-smol`), which names the types here with that runtime. What is here, written once:
+//!
+//! - [`server`]: connections of either HTTP version, TLS by ALPN, limits in time, graceful shutdown with a
+//!   bound; it serves any `tower_service::Service` of HTTP, such as connect-tower's router.
+//! - [`client`]: the [`Channel`], which connects, pools, shares and replaces connections, and is a
+//!   [`Transport`](connect_tower::Transport) for generated clients.
+//! - [`tls`]: the seam for TLS, and its configuration by rustls (feature `tls`).
+//! - [`runtime`]: the traits that an adapter implements. That is all there is to a new runtime.
+//!
+//! # Which tokio crates are linked, and why that is no runtime
+//!
+//! hyper and h2 use tokio's IO traits, its codec helpers and its channels (features `io-util` and `sync`).
+//! These are data structures: without `rt`, `net` and `time` there is no reactor, no timer and no executor in
+//! the program, and none is asked for.
+
+mod calls;
+pub mod client;
+mod drain;
+mod reset;
+pub mod runtime;
+pub mod server;
+#[cfg(test)]
+mod test_runtime;
+pub mod tls;
+
+#[cfg(feature = "tls")]
+pub use self::tls::{ClientTls, ServerTls};
+pub use self::{
+    client::{Channel, ChannelBuilder, ChannelState, HttpVersion},
+    runtime::Runtime,
+    server::{CallTasks, HttpService, Server, ServerEvent},
+};

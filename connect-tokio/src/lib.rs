@@ -1,1 +1,92 @@
-//! Placeholder.
+//! ConnectRPC on tokio: one service answers Connect, gRPC and gRPC-Web, over HTTP/1.1 and HTTP/2, on one port.
+//!
+//! This crate is what a program depends on: it brings all of [`connect_tower`] (handlers, routers, clients,
+//! errors), and adds a [`Server`] and a [`Channel`] that run on tokio. A library that only has handlers or
+//! clients depends on `connect-tower` and stays free of a runtime.
+//!
+//! ```
+//! use connect_tokio::{Channel, Router, Server};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:0").await?;
+//! let uri = format!("http://{}", server.local_addr()?);
+//! tokio::spawn(server.serve(Router::new())); // Router::new().add_service(…)
+//!
+//! let channel = Channel::new(uri)?; // connects when the first call needs it
+//! # drop(channel);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new()?.block_on(run())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # TLS
+//!
+//! A server takes a certificate and key, and if asked demands certificates of its clients; a channel takes the
+//! authorities to trust. rustls does the work, with ring; no process-wide provider is needed. No root
+//! certificates come with the crate: for the web's or the operating system's, make a rustls configuration
+//! and give it to [`ClientTls::from_rustls`].
+//!
+//! ```no_run
+//! use connect_tokio::{Channel, ClientTls, Server, ServerTls};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let tls = ServerTls::from_pem(std::fs::read("server.pem")?, std::fs::read("server.key")?)?;
+//! let server = Server::bind("0.0.0.0:443").await?.tls(tls);
+//!
+//! let tls = ClientTls::new().ca(std::fs::read("ca.pem")?)?;
+//! let channel = Channel::builder("https://example.com").tls(tls).build()?;
+//! # drop((server, channel));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Shutting down
+//!
+//! ```no_run
+//! use connect_tokio::{Router, Server};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:8080").await?;
+//! let stop = async {
+//!     let _ = tokio::signal::ctrl_c().await;
+//! };
+//! // Returns when all calls have ended, or after 30 seconds: see `Server::drain_timeout`.
+//! server.serve_with_shutdown(Router::new(), stop).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Another runtime
+//!
+//! All but sockets, timers and TLS handshakes lives in [`connect_hyper`], written once for every runtime.
+//! `connect-smol` has the same names: to move a program, change the crate's name.
+//!
+//! # Features
+//!
+//! - `tls` (default): [`ServerTls`] and [`ClientTls`].
+//! - `gzip`, `zstd` (default): compressions that routers and clients know unless told otherwise.
+
+mod runtime;
+#[cfg(feature = "tls")]
+mod tls;
+
+// What users write handlers, routers and clients with, and the macros for generated code.
+pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
+#[cfg(feature = "tls")]
+pub use connect_hyper::{ClientTls, ServerTls};
+#[doc(no_inline)]
+pub use connect_tower::*;
+
+pub use self::runtime::Tokio;
+
+/// A server on tokio; see [`connect_hyper::Server`] for what it can do.
+///
+/// `L` is the listener: a `tokio::net::TcpListener`, or any [`connect_hyper::runtime::Listener`].
+pub type Server<L = tokio::net::TcpListener> = connect_hyper::Server<Tokio, L>;
+
+/// A client's way to one server, on tokio; see [`connect_hyper::Channel`] for what it can do.
+pub type Channel = connect_hyper::Channel<Tokio>;
+
+/// Makes a [`Channel`]; see [`connect_hyper::ChannelBuilder`] for what can be chosen.
+pub type ChannelBuilder = connect_hyper::ChannelBuilder<Tokio>;

@@ -1,0 +1,304 @@
+//! The tasks that hyper asks for, polled by their connection's own task.
+//!
+//! hyper hands a future to an executor for every HTTP/2 call. Spawned, each would be a task that wakes the
+//! connection, and a small answer would cost a flush of its own. Here the connection's task polls them
+//! between two polls of the connection: all answers of one turn leave in one write, and no wake-up crosses
+//! the scheduler. The price is that calls of one connection do not run in parallel, and that a handler
+//! which computes for long without an await holds up its neighbours; a server can choose.
+//!
+//! Not `FuturesUnordered`: it wakes its task after every round, which here would repeat every turn.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use atomic_waker::AtomicWaker;
+
+use crate::runtime::Runtime;
+
+type BoxCall = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The executor of one connection, for hyper.
+#[derive(Clone, Debug)]
+pub(crate) enum CallExecutor<R> {
+    /// Calls join the connection's task. Weak, because a queued call holds an executor itself.
+    Connection(Weak<Turn>),
+    /// Calls become tasks of the runtime.
+    Runtime(R),
+}
+
+impl<R, F> hyper::rt::Executor<F> for CallExecutor<R>
+where
+    R: Runtime,
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        match self {
+            Self::Connection(turn) => {
+                // Without a connection there is nothing to carry the call: it is dropped, and so cancelled.
+                if let Some(turn) = turn.upgrade() {
+                    turn.inbox().new.push(Box::pin(call));
+                    // While the connection is polled, its calls are polled next anyway.
+                    if !turn.in_connection.load(Ordering::Relaxed) {
+                        turn.wake_by_ref();
+                    }
+                }
+            }
+            Self::Runtime(runtime) => runtime.spawn(call),
+        }
+    }
+}
+
+/// The calls of one connection.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// The batch in hand; kept to reuse its memory.
+    batch: Inbox,
+    turn: Arc<Turn>,
+    waker: Waker,
+}
+
+/// Polls of the connection before the task lets others run.
+const MAX_TURNS: usize = 16;
+
+impl Calls {
+    pub(crate) fn new() -> Self {
+        let turn = Arc::new(Turn {
+            state: AtomicU8::new(IDLE),
+            in_connection: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+            inbox: Mutex::default(),
+        });
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            batch: Inbox::default(),
+            waker: Waker::from(Arc::clone(&turn)),
+            turn,
+        }
+    }
+
+    /// An executor that feeds these calls.
+    pub(crate) fn executor<R>(&self) -> CallExecutor<R> {
+        CallExecutor::Connection(Arc::downgrade(&self.turn))
+    }
+
+    /// Polls the connection and its calls in turn until both wait for something else than each other.
+    ///
+    /// `connection` is the connection's poll; it is not called again once it was ready.
+    pub(crate) fn poll_with<T>(
+        &mut self,
+        cx: &Context<'_>,
+        mut connection: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.turn.task.register(cx.waker());
+        // The waker leaves `self` for the turn, so that the calls can be borrowed.
+        let waker = self.waker.clone();
+        for _ in 0..MAX_TURNS {
+            self.turn.begin();
+            self.turn.in_connection.store(true, Ordering::Relaxed);
+            let polled = connection(&mut Context::from_waker(&waker));
+            self.turn.in_connection.store(false, Ordering::Relaxed);
+            if polled.is_ready() {
+                return polled;
+            }
+            self.run();
+            if self.turn.end() {
+                return Poll::Pending;
+            }
+        }
+        self.turn.yield_to(cx.waker());
+        Poll::Pending
+    }
+
+    /// Polls the calls that outlive the connection's own future; ready when none is left.
+    pub(crate) fn poll_rest(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let polled = self.poll_with(cx, |_| Poll::<()>::Pending);
+        if self.free.len() == self.slots.len() && self.turn.inbox().new.is_empty() {
+            return Poll::Ready(());
+        }
+        polled
+    }
+
+    /// Drops all calls, and so cancels them.
+    pub(crate) fn clear(&mut self) {
+        let queued = std::mem::take(&mut *self.turn.inbox());
+        self.slots.clear();
+        self.free.clear();
+        drop(queued);
+    }
+
+    /// Polls new calls and those that were woken, once each.
+    fn run(&mut self) {
+        std::mem::swap(&mut self.batch, &mut *self.turn.inbox());
+        let mut batch = std::mem::take(&mut self.batch);
+        for call in batch.new.drain(..) {
+            let index = self.insert(call);
+            self.poll_call(index);
+        }
+        for index in batch.woken.drain(..) {
+            self.poll_call(index);
+        }
+        self.batch = batch;
+    }
+
+    fn insert(&mut self, call: BoxCall) -> usize {
+        if let Some(index) = self.free.pop() {
+            self.slots[index].call = Some(call);
+            return index;
+        }
+        let index = self.slots.len();
+        let wake = Arc::new(CallWake {
+            index,
+            queued: AtomicBool::new(false),
+            turn: Arc::clone(&self.turn),
+        });
+        self.slots.push(Slot {
+            call: Some(call),
+            waker: Waker::from(Arc::clone(&wake)),
+            wake,
+        });
+        index
+    }
+
+    fn poll_call(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        // Before the poll, so that a wake-up during it counts.
+        slot.wake.queued.store(false, Ordering::SeqCst);
+        // A slot's waker outlives its call: a late wake-up finds no call, or wakes the next in vain.
+        let Some(call) = &mut slot.call else { return };
+        if call
+            .as_mut()
+            .poll(&mut Context::from_waker(&slot.waker))
+            .is_ready()
+        {
+            slot.call = None;
+            self.free.push(index);
+        }
+    }
+}
+
+struct Slot {
+    call: Option<BoxCall>,
+    wake: Arc<CallWake>,
+    waker: Waker,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("running", &self.call.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wakes one call.
+struct CallWake {
+    index: usize,
+    queued: AtomicBool,
+    turn: Arc<Turn>,
+}
+
+impl Wake for CallWake {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::SeqCst) {
+            self.turn.inbox().woken.push(self.index);
+            self.turn.wake_by_ref();
+        }
+    }
+}
+
+/// Collects the wake-ups of one turn, so that the connection and its calls can wake each other without a
+/// trip through the scheduler.
+///
+/// ```text
+///   IDLE --wake: wakes the task--> WOKEN --begin--> POLLING --end--> IDLE
+///                                    ^                 |
+///                                    +------wake-------+   (the turn is repeated)
+/// ```
+pub(crate) struct Turn {
+    state: AtomicU8,
+    in_connection: AtomicBool,
+    task: AtomicWaker,
+    inbox: Mutex<Inbox>,
+}
+
+/// What came since the last turn: new calls, and the slots of those that were woken.
+#[derive(Default)]
+struct Inbox {
+    new: Vec<BoxCall>,
+    woken: Vec<usize>,
+}
+
+const IDLE: u8 = 0;
+const POLLING: u8 = 1;
+const WOKEN: u8 = 2;
+
+impl Turn {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        // Nothing that can panic runs under the lock.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) {
+        self.state.store(POLLING, Ordering::SeqCst);
+    }
+
+    /// True if nothing was woken during the turn.
+    fn end(&self) -> bool {
+        self.state
+            .compare_exchange(POLLING, IDLE, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+    }
+
+    /// Lets other tasks run before the next turn.
+    fn yield_to(&self, task: &Waker) {
+        self.state.store(WOKEN, Ordering::SeqCst);
+        task.wake_by_ref();
+    }
+}
+
+impl Wake for Turn {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.swap(WOKEN, Ordering::SeqCst) == IDLE {
+            self.task.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("new", &self.new.len())
+            .field("woken", &self.woken)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,306 @@
+//! The client: a channel to one server, over HTTP/1.1 and HTTP/2.
+//!
+//! A channel connects when the first call needs it, keeps connections, and replaces those that are lost.
+//! What it may not do is guess: a request is sent a second time only if the server surely did not process
+//! the first, and every error says whether it could have.
+
+mod body;
+mod connect;
+mod origin;
+mod pool;
+mod send;
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use connect_proto::Error;
+use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportError};
+use http::{Request, Response};
+
+pub use self::body::ChannelBody;
+use self::{connect::Want, origin::Origin, pool::Pool};
+use crate::{
+    runtime::{Runtime, call_timer},
+    tls::TlsConnector,
+};
+
+/// A client's way to one server: an origin, `http://host:port` or `https://host:port`, and the connections
+/// to it.
+///
+/// A clone is cheap and shares them. Adapters name the type with their runtime: `connect_tokio::Channel`.
+/// It is a [`Transport`] for generated clients, and a [`tower_service::Service`] for stacks of layers.
+///
+/// # Which HTTP
+///
+/// A request whose version is `HTTP_2` goes over HTTP/2: gRPC demands that. For all others the channel's
+/// [`http_version`](ChannelBuilder::http_version) says.
+///
+/// # Errors
+///
+/// A failure before the response's head is a [`TransportError`] whose message names the phase (`resolve`,
+/// `connect`, `TLS handshake`, `request`), the peer's address and what may help, and which says whether the
+/// request was sent. Without a connection, also when it took too long, the code is `unavailable`; a reset
+/// stream has the code that gRPC's table gives it.
+pub struct Channel<R: Runtime> {
+    inner: Arc<Inner<R>>,
+}
+
+struct Inner<R: Runtime> {
+    runtime: R,
+    timer: SharedTimer,
+    origin: Origin,
+    tls: Option<Arc<dyn TlsConnector<R, R::Io>>>,
+    settings: Settings,
+    pool: Pool<R>,
+}
+
+/// How a channel behaves; made by [`Channel::builder`].
+#[must_use = "a builder does nothing until it builds"]
+pub struct ChannelBuilder<R: Runtime> {
+    uri: String,
+    tls: Option<Arc<dyn TlsConnector<R, R::Io>>>,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    version: HttpVersion,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_idle: usize,
+    keep_alive: Option<(Duration, Duration)>,
+}
+
+/// Which HTTP a channel speaks when a call does not demand HTTP/2.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HttpVersion {
+    /// Over TLS what the server prefers (ALPN), in the clear HTTP/1.1. The default.
+    #[default]
+    Auto,
+    /// HTTP/1.1: one call at a time on each of several connections.
+    Http1,
+    /// HTTP/2: all calls on one connection; in the clear "with prior knowledge" (RFC 9113, section 3.3).
+    Http2,
+}
+
+/// Whether a channel has a connection, for balancers and health pages.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ChannelState {
+    /// No connection: none was needed yet, or the last was closed.
+    Idle,
+    /// A connection is being opened.
+    Connecting,
+    /// A connection is open.
+    Ready,
+    /// The latest attempt to connect failed. The next call tries again.
+    Failed,
+}
+
+impl<R: Runtime> Channel<R> {
+    /// A channel to this URI: `http://host:port`, with a path if the server's services lie below one. It
+    /// connects when first used.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_argument` when the URI is not one to call. `https` needs [`builder`](Self::builder), because
+    /// no authority is trusted unless named.
+    pub fn new(uri: impl Into<String>) -> Result<Self, Error> {
+        Self::builder(uri).build()
+    }
+
+    /// A channel to this URI, to be configured.
+    pub fn builder(uri: impl Into<String>) -> ChannelBuilder<R> {
+        ChannelBuilder {
+            uri: uri.into(),
+            tls: None,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Whether there is a connection now.
+    #[must_use]
+    pub fn state(&self) -> ChannelState {
+        self.inner.pool.state()
+    }
+
+    /// Opens a connection, unless one is open: for programs that want to fail early, and for balancers.
+    ///
+    /// # Errors
+    ///
+    /// As a call without a connection.
+    pub async fn connect(&self) -> Result<(), TransportError> {
+        let want = self.inner.want(http::Version::HTTP_11);
+        match self.inner.acquire(want).await? {
+            pool::Acquired::Http2(_) => {}
+            pool::Acquired::Http1(connection) => pool::Lease::give_back(connection),
+        }
+        Ok(())
+    }
+}
+
+impl<R: Runtime> ChannelBuilder<R> {
+    /// Speaks TLS, which `https` URIs need.
+    pub fn tls(mut self, tls: impl TlsConnector<R, R::Io>) -> Self {
+        self.tls = Some(Arc::new(tls));
+        self
+    }
+
+    /// Which HTTP to speak when a call does not demand HTTP/2. Default: [`HttpVersion::Auto`].
+    pub fn http_version(mut self, version: HttpVersion) -> Self {
+        self.settings.version = version;
+        self
+    }
+
+    /// How long opening a connection may take, from the name's look-up to the end of the TLS handshake.
+    /// Default: 20 seconds. A call that waits for it ends `unavailable`, or earlier at its own deadline.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an HTTP/1.1 connection is kept without a call. Default: 90 seconds.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.idle_timeout = timeout;
+        self
+    }
+
+    /// How many HTTP/1.1 connections are kept without a call; the oldest is closed for one more. Default:
+    /// 128. 0 keeps none.
+    pub fn max_idle_connections(mut self, max: usize) -> Self {
+        self.settings.max_idle = max;
+        self
+    }
+
+    /// Pings the server of an HTTP/2 connection that was silent for `interval` while calls are open, and
+    /// gives the connection up when no answer comes within `timeout`. Default: off.
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.settings.keep_alive = Some((interval, timeout));
+        self
+    }
+
+    /// The channel. It has no connection yet.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_argument` when the URI is not one to call, or is `https` without [`tls`](Self::tls).
+    pub fn build(self) -> Result<Channel<R>, Error> {
+        let origin = Origin::parse(&self.uri)?;
+        if origin.is_tls() && self.tls.is_none() {
+            return Err(Error::invalid_argument(format!(
+                "{origin} needs TLS: say whom to trust with Channel::builder(uri).tls(ClientTls::new().ca(pem)?)"
+            )));
+        }
+        let runtime = R::default();
+        Ok(Channel {
+            inner: Arc::new(Inner {
+                timer: call_timer(&runtime),
+                runtime,
+                origin,
+                tls: self.tls,
+                settings: self.settings,
+                pool: Pool::default(),
+            }),
+        })
+    }
+}
+
+impl<R: Runtime> Inner<R> {
+    /// Which HTTP a request of this version is to go over.
+    fn want(&self, version: http::Version) -> Want {
+        if version == http::Version::HTTP_2 {
+            return Want::Http2;
+        }
+        match self.settings.version {
+            HttpVersion::Http1 => Want::Http1,
+            HttpVersion::Http2 => Want::Http2,
+            HttpVersion::Auto if self.origin.is_tls() => Want::Either,
+            HttpVersion::Auto => Want::Http1,
+        }
+    }
+}
+
+/// A call on a channel, up to the response's head. Dropping it cancels the call: HTTP/2 resets the stream
+/// with `CANCEL`, HTTP/1.1 closes the connection.
+pub type CallFuture =
+    Pin<Box<dyn Future<Output = Result<Response<ChannelBody>, TransportError>> + Send>>;
+
+impl<R: Runtime> Transport for Channel<R> {
+    type Body = ChannelBody;
+    type Future = CallFuture;
+
+    fn send(&self, request: Request<CallBody>) -> CallFuture {
+        Box::pin(send::send(Arc::clone(&self.inner), request))
+    }
+
+    fn timer(&self) -> Option<SharedTimer> {
+        Some(SharedTimer::clone(&self.inner.timer))
+    }
+}
+
+/// Always ready: a call itself waits for a connection, so that calls which come at once open one together.
+/// [`Channel::state`] tells balancers the truth.
+impl<R: Runtime> tower_service::Service<Request<CallBody>> for Channel<R> {
+    type Response = Response<ChannelBody>;
+    type Error = TransportError;
+    type Future = CallFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<CallBody>) -> CallFuture {
+        self.send(request)
+    }
+}
+
+impl<R: Runtime> Clone for Channel<R> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            version: HttpVersion::default(),
+            connect_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(90),
+            max_idle: 128,
+            keep_alive: None,
+        }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Channel<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Inner<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("origin", &format_args!("{}", self.origin))
+            .field("settings", &self.settings)
+            .field("state", &self.pool.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> fmt::Debug for ChannelBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder")
+            .field("uri", &self.uri)
+            .field("tls", &self.tls.is_some())
+            .field("settings", &self.settings)
+            .finish()
+    }
+}

@@ -1,0 +1,163 @@
+//! One call: a connection, the request in that connection's form, and another try if surely nothing was sent.
+
+use std::sync::Arc;
+
+use connect_proto::Error;
+use connect_tower::{
+    CallBody,
+    transport::{Sent, TransportError},
+};
+use http::{Request, Response, Uri, Version, header::HOST, request, uri::PathAndQuery};
+use hyper::{body::Incoming, client::conn::TrySendError};
+
+use super::{
+    Inner,
+    body::{CallLink, ChannelBody, RequestBody},
+    pool::{Acquired, Lease},
+};
+use crate::{reset, runtime::Runtime};
+
+/// How often one request is sent at most. Every try but the first follows one that surely was not processed.
+const MAX_TRIES: u32 = 3;
+
+/// A request that can be sent.
+struct Outgoing {
+    head: request::Parts,
+    body: CallBody,
+    target: PathAndQuery,
+}
+
+/// What became of one try.
+enum Tried {
+    Answered(Response<ChannelBody>),
+    /// Surely not processed, and here it is again.
+    Unsent(Box<Outgoing>, TransportError),
+    Failed(TransportError),
+}
+
+pub(super) async fn send<R: Runtime>(
+    channel: Arc<Inner<R>>,
+    request: Request<CallBody>,
+) -> Result<Response<ChannelBody>, TransportError> {
+    let (head, body) = request.into_parts();
+    let want = channel.want(head.version);
+    let target = channel.origin.target(&head.uri).map_err(unsent)?;
+    let mut outgoing = Outgoing { head, body, target };
+    let mut tries = 1;
+    loop {
+        let tried = match channel.acquire(want).await? {
+            Acquired::Http1(connection) => over_http1(&channel, connection, outgoing).await,
+            Acquired::Http2(connection) => over_http2(&channel, connection, outgoing).await,
+        };
+        match tried {
+            Tried::Answered(response) => return Ok(response),
+            Tried::Failed(error) => return Err(error),
+            Tried::Unsent(_, error) if tries == MAX_TRIES => return Err(error),
+            Tried::Unsent(again, _) => outgoing = *again,
+        }
+        tries += 1;
+    }
+}
+
+async fn over_http1<R: Runtime>(
+    channel: &Inner<R>,
+    mut connection: Box<super::pool::Http1<R>>,
+    outgoing: Outgoing,
+) -> Tried {
+    let Outgoing {
+        mut head,
+        body,
+        target,
+    } = outgoing;
+    head.version = Version::HTTP_11;
+    head.uri = Uri::from(target.clone());
+    if !head.headers.contains_key(HOST) {
+        // A map that is full, beyond what any server takes, is sent without.
+        let _ = head
+            .headers
+            .try_insert(HOST, channel.origin.host_header().clone());
+    }
+    let link = Arc::new(CallLink::default());
+    let body = RequestBody::new(body, Arc::clone(&link));
+    let sending = connection
+        .sender
+        .try_send_request(Request::from_parts(head, body));
+    match sending.await {
+        Ok(response) => {
+            let lease: Box<dyn Lease> = connection;
+            Tried::Answered(answered(response, link, Some(lease)))
+        }
+        Err(mut error) => match recover(&mut error, target) {
+            Some(again) => {
+                Tried::Unsent(again, reset::request(error.into_error(), &connection.peer))
+            }
+            None => Tried::Failed(reset::request(error.into_error(), &connection.peer)),
+        },
+    }
+}
+
+async fn over_http2<R: Runtime>(
+    channel: &Inner<R>,
+    mut connection: super::pool::Http2,
+    outgoing: Outgoing,
+) -> Tried {
+    let Outgoing {
+        mut head,
+        body,
+        target,
+    } = outgoing;
+    head.version = Version::HTTP_2;
+    head.uri = channel.origin.absolute(target.clone());
+    // hyper gives a request back only if it never came to a stream. One whose stream the server then
+    // refused, or closed unprocessed by a GOAWAY, is sent again from this copy.
+    let copy = body.try_clone().map(|body| (head.clone(), body));
+    let link = Arc::new(CallLink::default());
+    let body = RequestBody::new(body, Arc::clone(&link));
+    let sending = connection
+        .sender
+        .try_send_request(Request::from_parts(head, body));
+    let mut error = match sending.await {
+        Ok(response) => return Tried::Answered(answered(response, link, None)),
+        Err(error) => error,
+    };
+    let recovered = recover(&mut error, target.clone());
+    let failure = reset::request(error.into_error(), &connection.peer);
+    if failure.sent() != Sent::No {
+        return Tried::Failed(failure);
+    }
+    // Most likely the server is closing the connection: the next try is to find another.
+    channel.pool.discard(&connection);
+    let again = recovered.or_else(|| {
+        let (head, body) = copy?;
+        Some(Box::new(Outgoing { head, body, target }))
+    });
+    match again {
+        Some(again) => Tried::Unsent(again, failure),
+        None => Tried::Failed(failure),
+    }
+}
+
+fn answered(
+    response: Response<Incoming>,
+    link: Arc<CallLink>,
+    lease: Option<Box<dyn Lease>>,
+) -> Response<ChannelBody> {
+    response.map(|incoming| ChannelBody::new(incoming, link, lease))
+}
+
+/// The request, if hyper did not start to send it.
+fn recover(
+    error: &mut TrySendError<Request<RequestBody>>,
+    target: PathAndQuery,
+) -> Option<Box<Outgoing>> {
+    let (head, body) = error.take_message()?.into_parts();
+    Some(Box::new(Outgoing {
+        head,
+        body: body.into_inner(),
+        target,
+    }))
+}
+
+fn unsent(error: Error) -> TransportError {
+    TransportError::new(Sent::No, error)
+}

@@ -1,0 +1,238 @@
+//! Graceful shutdown: one server tells its connections to finish, waits for them, and ends the rest.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+/// What a connection is to do.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Serve.
+    Serving = 0,
+    /// Finish the calls it has and take no more.
+    Draining = 1,
+    /// End now.
+    Ended = 2,
+}
+
+/// The server's side. Dropping it ends all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    shared: Arc<Shared>,
+}
+
+/// A connection's side. Dropping it says that the connection has ended.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+    slot: usize,
+    waker: Option<Waker>,
+}
+
+/// Tells the phase, and is no connection.
+#[derive(Debug)]
+pub(crate) struct PhaseReader(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    phase: AtomicU8,
+    watches: Mutex<Watches>,
+}
+
+#[derive(Debug, Default)]
+struct Watches {
+    wakers: Vec<Option<Waker>>,
+    free: Vec<usize>,
+    drainer: Option<Waker>,
+}
+
+impl Drain {
+    pub(crate) fn watch(&self) -> Watch {
+        let mut watches = self.shared.lock();
+        let slot = watches.free.pop().unwrap_or_else(|| {
+            watches.wakers.push(None);
+            watches.wakers.len() - 1
+        });
+        Watch {
+            shared: Arc::clone(&self.shared),
+            slot,
+            waker: None,
+        }
+    }
+
+    /// Moves all connections on to this phase.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.shared.phase.fetch_max(phase as u8, Ordering::SeqCst);
+        let wakers: Vec<Waker> = {
+            let watches = self.shared.lock();
+            watches.wakers.iter().flatten().cloned().collect()
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+
+    /// The number of connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.lock().open()
+    }
+
+    /// Waits until no connection is left.
+    pub(crate) async fn empty(&self) {
+        poll_fn(|cx| {
+            let mut watches = self.shared.lock();
+            if watches.open() == 0 {
+                return Poll::Ready(());
+            }
+            watches.drainer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        self.enter(Phase::Ended);
+    }
+}
+
+impl Watch {
+    /// The phase now; the task is woken when it changes.
+    pub(crate) fn poll_phase(&mut self, cx: &Context<'_>) -> Phase {
+        // A connection asks in each of its polls: the lock is taken only when its waker is new.
+        let known = self
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !known {
+            let waker = cx.waker().clone();
+            self.shared.lock().wakers[self.slot] = Some(waker.clone());
+            self.waker = Some(waker);
+        }
+        self.phase()
+    }
+
+    /// The phase now.
+    pub(crate) fn phase(&self) -> Phase {
+        self.shared.phase()
+    }
+
+    /// A view of the phase for parts of the connection that do not wait for it.
+    pub(crate) fn reader(&self) -> PhaseReader {
+        PhaseReader(Arc::clone(&self.shared))
+    }
+
+    /// Waits until the server no longer serves.
+    pub(crate) async fn not_serving(&mut self) {
+        poll_fn(|cx| match self.poll_phase(cx) {
+            Phase::Serving => Poll::Pending,
+            Phase::Draining | Phase::Ended => Poll::Ready(()),
+        })
+        .await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let drainer = {
+            let mut watches = self.shared.lock();
+            watches.wakers[self.slot] = None;
+            watches.free.push(self.slot);
+            if watches.open() == 0 {
+                watches.drainer.take()
+            } else {
+                None
+            }
+        };
+        if let Some(drainer) = drainer {
+            drainer.wake();
+        }
+    }
+}
+
+impl PhaseReader {
+    /// The phase now.
+    pub(crate) fn phase(&self) -> Phase {
+        self.0.phase()
+    }
+}
+
+impl Shared {
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Ended,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watches> {
+        // Nothing that can panic runs under the lock.
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watches {
+    fn open(&self) -> usize {
+        self.wakers.len() - self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[test]
+    fn phases_only_go_forward() {
+        let drain = Drain::default();
+        let watch = drain.watch();
+        assert_eq!(watch.phase(), Phase::Serving);
+        drain.enter(Phase::Ended);
+        drain.enter(Phase::Draining);
+        assert_eq!(watch.phase(), Phase::Ended);
+    }
+
+    #[test]
+    fn the_drain_is_empty_when_the_last_connection_has_gone() {
+        let drain = Drain::default();
+        let (one, two) = (drain.watch(), drain.watch());
+        let mut empty = pin!(drain.empty());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(empty.as_mut().poll(&mut cx).is_pending());
+        drop(one);
+        assert!(empty.as_mut().poll(&mut cx).is_pending());
+        drop(two);
+        assert!(empty.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let drain = Drain::default();
+        for _ in 0..3 {
+            drop(drain.watch());
+        }
+        assert_eq!(drain.shared.lock().wakers.len(), 1);
+        assert_eq!(drain.connections(), 0);
+    }
+
+    #[test]
+    fn dropping_the_server_ends_its_connections() {
+        let drain = Drain::default();
+        let mut watch = drain.watch();
+        assert_eq!(
+            watch.poll_phase(&Context::from_waker(Waker::noop())),
+            Phase::Serving
+        );
+        drop(drain);
+        assert_eq!(watch.phase(), Phase::Ended);
+    }
+}

@@ -1,0 +1,202 @@
+//! How streams and connections break off, told in the terms of the layers above.
+//!
+//! This is the one place that looks into the sources of hyper's errors. hyper keeps the `h2::Error` there,
+//! and takes the code of a reset that it is to send from the same place.
+
+use std::error::Error as StdError;
+
+use connect_proto::{Code, Error};
+use connect_tower::transport::{BodyError, Sent, TransportError};
+use h2::Reason;
+
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The error of an outgoing body, made so that hyper resets the HTTP/2 stream with the right code.
+///
+/// That is the code which the error names, `CANCEL` for a call that was given up, and for anything else
+/// `INTERNAL_ERROR`. HTTP/1.1 has no codes: there the connection is closed before the body's end.
+pub(crate) fn outgoing(error: BoxError) -> BoxError {
+    match reason_of(&*error) {
+        Some(reason) => reset(reason),
+        None => error,
+    }
+}
+
+/// An error that resets the stream with this code.
+pub(crate) fn reset(reason: Reason) -> BoxError {
+    Box::new(h2::Error::from(reason))
+}
+
+/// A response's body that failed.
+pub(crate) fn incoming_body(error: hyper::Error) -> BodyError {
+    let failure = match find::<h2::Error>(&error) {
+        Some(h2) if h2.is_reset() => h2
+            .reason()
+            .map_or_else(BodyError::connection_lost, |reason| {
+                BodyError::http2(reason.into())
+            }),
+        _ => BodyError::connection_lost(),
+    };
+    failure.with_source(error)
+}
+
+/// A request that failed before the response's head; `peer` is whom it was sent to, for people.
+pub(crate) fn request(error: hyper::Error, peer: &str) -> TransportError {
+    let (sent, code, what) = classify(&error);
+    let cause = find::<h2::Error>(&error).map_or_else(|| chain(&error), ToString::to_string);
+    TransportError::new(
+        sent,
+        Error::new(code, format!("request to {peer}: {what} ({cause})")).with_source(error),
+    )
+}
+
+/// The RPC code for a stream that was reset with this HTTP/2 error code.
+///
+/// gRPC, PROTOCOL-HTTP2 "Errors".
+pub(crate) fn code_of(reason: Reason) -> Code {
+    match reason {
+        Reason::REFUSED_STREAM => Code::Unavailable,
+        Reason::CANCEL => Code::Canceled,
+        Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+        Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
+        _ => Code::Internal,
+    }
+}
+
+fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
+    if let Some(h2) = find::<h2::Error>(error) {
+        return classify_h2(h2);
+    }
+    if error.is_canceled() || error.is_closed() {
+        let what = "the connection was closed before the request left; try again";
+        return (Sent::No, Code::Unavailable, what);
+    }
+    if error.is_user() {
+        let what = "the request's body failed";
+        return (Sent::Maybe, Code::Canceled, what);
+    }
+    if error.is_parse() {
+        let what = "the answer is not HTTP/1.1; check that the port speaks it";
+        return (Sent::Maybe, Code::Internal, what);
+    }
+    if error.is_timeout() {
+        let what = "the server answers no pings";
+        return (Sent::Maybe, Code::Unavailable, what);
+    }
+    let what = "the connection was lost before the response";
+    (Sent::Maybe, Code::Unavailable, what)
+}
+
+fn classify_h2(error: &h2::Error) -> (Sent, Code, &'static str) {
+    match error.reason() {
+        // RFC 9113, section 8.7: REFUSED_STREAM says that nothing was processed, and so does a GOAWAY
+        // for streams above its last stream id, which alone end with it.
+        Some(Reason::REFUSED_STREAM) if error.is_remote() => {
+            let what = "the server refused the stream; try again";
+            (Sent::No, Code::Unavailable, what)
+        }
+        Some(_) if error.is_go_away() && error.is_remote() => {
+            let what = "the server is closing the connection; try again";
+            (Sent::No, Code::Unavailable, what)
+        }
+        Some(_) if error.is_go_away() => {
+            let what = "the connection broke the HTTP/2 protocol";
+            (Sent::Maybe, Code::Unavailable, what)
+        }
+        Some(reason) if error.is_remote() => {
+            let what = "the server reset the stream";
+            (Sent::Yes, code_of(reason), what)
+        }
+        Some(reason) => (Sent::Maybe, code_of(reason), "the stream was reset"),
+        None => {
+            let what = "the connection was lost before the response";
+            (Sent::Maybe, Code::Unavailable, what)
+        }
+    }
+}
+
+/// The reset code that an outgoing body's error asks for, if it does not carry an `h2::Error` already.
+fn reason_of(error: &(dyn StdError + 'static)) -> Option<Reason> {
+    if find::<h2::Error>(error).is_some() {
+        return None;
+    }
+    if let Some(code) = find::<BodyError>(error).and_then(BodyError::http2_code) {
+        return Some(code.into());
+    }
+    // gRPC, PROTOCOL-HTTP2 "Errors": a call that is given up while its bytes are incomplete.
+    find::<Error>(error).map(|_| Reason::CANCEL)
+}
+
+/// The first error of this type in the chain of sources.
+fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An error and its sources in one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let more = error.to_string();
+        // Some errors print their source themselves.
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        next = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// gRPC, PROTOCOL-HTTP2 "Errors".
+    #[test]
+    fn reset_codes_map_as_the_table_says() {
+        for (reason, code) in [
+            (Reason::NO_ERROR, Code::Internal),
+            (Reason::PROTOCOL_ERROR, Code::Internal),
+            (Reason::INTERNAL_ERROR, Code::Internal),
+            (Reason::FLOW_CONTROL_ERROR, Code::Internal),
+            (Reason::SETTINGS_TIMEOUT, Code::Internal),
+            (Reason::FRAME_SIZE_ERROR, Code::Internal),
+            (Reason::REFUSED_STREAM, Code::Unavailable),
+            (Reason::CANCEL, Code::Canceled),
+            (Reason::COMPRESSION_ERROR, Code::Internal),
+            (Reason::CONNECT_ERROR, Code::Internal),
+            (Reason::ENHANCE_YOUR_CALM, Code::ResourceExhausted),
+            (Reason::INADEQUATE_SECURITY, Code::PermissionDenied),
+        ] {
+            assert_eq!(code_of(reason), code, "{reason}");
+        }
+    }
+
+    #[test]
+    fn an_outgoing_error_names_the_reset_code() {
+        let code_of = |error: BoxError| {
+            find::<h2::Error>(&*outgoing(error))
+                .and_then(h2::Error::reason)
+                .map(u32::from)
+        };
+        assert_eq!(code_of(Box::new(BodyError::http2(11))), Some(11));
+        assert_eq!(code_of(Box::new(Error::canceled("gone"))), Some(8));
+        assert_eq!(code_of(reset(Reason::REFUSED_STREAM)), Some(7));
+        // None of ours: hyper takes INTERNAL_ERROR.
+        assert_eq!(code_of("anything".into()), None);
+    }
+
+    #[test]
+    fn a_chain_names_every_source_once() {
+        let error = Error::internal("outer").with_source(std::io::Error::other("inner"));
+        assert_eq!(chain(&error), "internal: outer: inner");
+    }
+}

@@ -1,0 +1,118 @@
+//! The accept loop, its patience with a failing listener, and the shutdown.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io::{self, ErrorKind},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Server, ServerEvent, connection, service::HttpService};
+use crate::{
+    drain::{Drain, Phase},
+    runtime::{Either, Listener, Runtime, call_timer, race, timeout},
+};
+
+/// The first pause after a failed accept; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// What ended connections have to notice that they are. Only a handler that blocks its thread takes longer.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves until the signal, then drains.
+pub(super) async fn run<R, L, S>(
+    server: Server<R, L>,
+    service: S,
+    signal: impl Future<Output = ()> + Send,
+) where
+    R: Runtime,
+    L: Listener<R>,
+    S: HttpService,
+{
+    let Server {
+        runtime,
+        mut listener,
+        tls,
+        config,
+        observer,
+    } = server;
+    let drain_timeout = config.drain_timeout;
+    let context = Arc::new(connection::Context {
+        runtime: runtime.clone(),
+        timer: call_timer(&runtime),
+        tls,
+        config,
+        observer,
+    });
+    let drain = Drain::default();
+    {
+        let accepting = accept(&mut listener, &context, &drain, &service);
+        match race(accepting, pin!(signal)).await {
+            Either::Left(never) => match never {},
+            Either::Right(()) => {}
+        }
+    }
+    // The socket is closed first: new clients are to go elsewhere while this server drains.
+    drop((listener, service));
+    drain.enter(Phase::Draining);
+    if timeout(&runtime, drain_timeout, drain.empty())
+        .await
+        .is_none()
+    {
+        context.tell(&ServerEvent::DrainExpired {
+            connections: drain.connections(),
+        });
+        drain.enter(Phase::Ended);
+        let _ = timeout(&runtime, END_TIMEOUT, drain.empty()).await;
+    }
+}
+
+async fn accept<R, L, S>(
+    listener: &mut L,
+    context: &Arc<connection::Context<R, L::Io>>,
+    drain: &Drain,
+    service: &S,
+) -> Infallible
+where
+    R: Runtime,
+    L: Listener<R>,
+    S: HttpService,
+{
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listener.accept().await {
+            Ok((io, address)) => {
+                pause = FIRST_PAUSE;
+                context.runtime.spawn(connection::serve(
+                    Arc::clone(context),
+                    io,
+                    address,
+                    service.clone(),
+                    drain.watch(),
+                ));
+            }
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                context.tell(&ServerEvent::AcceptFailed {
+                    error: &error,
+                    pause,
+                });
+                context.runtime.sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// The connection was gone before it was accepted; the listener is fine.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,232 @@
+//! One connection of a server, from its handshake to its end.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
+
+use connect_tower::{Peer, rt::SharedTimer};
+use hyper::server::conn::{http1, http2};
+
+use super::{
+    CallTasks, Config, Observer, ServerEvent,
+    io::{ServerIo, Transport},
+    service::{ConnectionService, HttpService},
+};
+use crate::{
+    calls::{CallExecutor, Calls},
+    drain::{Phase, Watch},
+    runtime::{Either, Io, Runtime, race, timeout},
+    tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
+};
+
+/// What the connections of a server share.
+pub(super) struct Context<R, I> {
+    pub(super) runtime: R,
+    pub(super) tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
+    pub(super) config: Config,
+    pub(super) observer: Option<Observer>,
+    pub(super) timer: SharedTimer,
+}
+
+impl<R, I> Context<R, I> {
+    pub(super) fn tell(&self, event: &ServerEvent<'_>) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<R, I, S>(
+    context: Arc<Context<R, I>>,
+    io: I,
+    address: Option<SocketAddr>,
+    service: S,
+    mut watch: Watch,
+) where
+    R: Runtime,
+    I: Io,
+    S: HttpService,
+{
+    let mut peer = address.map_or_else(Peer::without_addr, Peer::new);
+    let phase = watch.reader();
+    let wrap = |io| {
+        let runtime = context.runtime.clone();
+        ServerIo::new(io, runtime, context.config.linger_timeout, phase)
+    };
+    let establishing = establish(&context, io, &mut peer, wrap);
+    // A client that has not said anything yet loses nothing when the server shuts down.
+    let (io, version) = match race(establishing, watch.not_serving()).await {
+        Either::Left(Some(established)) => established,
+        Either::Left(None) | Either::Right(()) => return,
+    };
+    let service = ConnectionService {
+        service,
+        peer: peer.clone(),
+        timer: SharedTimer::clone(&context.timer),
+    };
+    let ended = match version {
+        Version::Http1 => {
+            let connection = http1_builder(&context).serve_connection(io, service);
+            drive(
+                connection,
+                http1::Connection::graceful_shutdown,
+                None,
+                watch,
+            )
+            .await
+        }
+        Version::Http2 => {
+            let calls = match context.config.call_tasks {
+                CallTasks::OnConnection => Some(Calls::new()),
+                CallTasks::Spawned => None,
+            };
+            let executor = calls.as_ref().map_or_else(
+                || CallExecutor::Runtime(context.runtime.clone()),
+                Calls::executor,
+            );
+            let connection = http2_builder(&context, executor).serve_connection(io, service);
+            drive(
+                connection,
+                http2::Connection::graceful_shutdown,
+                calls,
+                watch,
+            )
+            .await
+        }
+    };
+    if let Err(error) = ended {
+        context.tell(&ServerEvent::ConnectionFailed {
+            peer: &peer,
+            error: &error,
+        });
+    }
+}
+
+/// Shakes hands and finds the HTTP version. None if the client went away or took too long.
+async fn establish<R: Runtime, I: Io>(
+    context: &Context<R, I>,
+    io: I,
+    peer: &mut Peer,
+    wrap: impl FnOnce(Transport<I>) -> ServerIo<R, I>,
+) -> Option<(ServerIo<R, I>, Version)> {
+    let (transport, agreed) = match &context.tls {
+        None => (Transport::Plain(io), None),
+        Some(tls) => {
+            let session = match handshake(context, tls.accept(io)).await {
+                Ok(session) => session,
+                Err(error) => {
+                    context.tell(&ServerEvent::HandshakeFailed {
+                        peer,
+                        error: &error,
+                    });
+                    return None;
+                }
+            };
+            let agreed = match () {
+                () if session.speaks(ALPN_HTTP2) => Some(Version::Http2),
+                () if session.speaks(ALPN_HTTP1) => Some(Version::Http1),
+                () => None,
+            };
+            let (io, certificates) = session.into_parts();
+            if !certificates.is_empty() {
+                *peer = peer.clone().with_certificates(certificates);
+            }
+            (Transport::Tls(io), agreed)
+        }
+    };
+    let mut io = wrap(transport);
+    if let Some(version) = agreed {
+        return Some((io, version));
+    }
+    let limit = context.config.header_read_timeout;
+    let http2 = timeout(&context.runtime, limit, io.starts_with_http2()).await?;
+    match http2.ok()? {
+        true => Some((io, Version::Http2)),
+        false => Some((io, Version::Http1)),
+    }
+}
+
+async fn handshake<R: Runtime, I>(
+    context: &Context<R, I>,
+    handshake: impl Future<Output = io::Result<TlsSession>>,
+) -> io::Result<TlsSession> {
+    let limit = context.config.tls_handshake_timeout;
+    timeout(&context.runtime, limit, handshake)
+        .await
+        .unwrap_or_else(|| {
+            let text = format!("took longer than {limit:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
+}
+
+/// Polls a connection and its calls until it ends or the server ends it.
+async fn drive<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    shut_down: impl Fn(Pin<&mut C>),
+    mut calls: Option<Calls>,
+    mut watch: Watch,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    let mut draining = false;
+    poll_fn(|cx| {
+        match watch.poll_phase(cx) {
+            Phase::Serving => {}
+            Phase::Draining if draining => {}
+            Phase::Draining => {
+                draining = true;
+                shut_down(connection.as_mut());
+            }
+            Phase::Ended => {
+                // Dropped calls reset their streams; one poll writes the resets, as far as the socket takes.
+                if let Some(calls) = &mut calls {
+                    calls.clear();
+                    let _ = connection.as_mut().poll(cx);
+                }
+                return Poll::Ready(Ok(()));
+            }
+        }
+        match &mut calls {
+            Some(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
+            None => connection.as_mut().poll(cx),
+        }
+    })
+    .await
+}
+
+fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(context.runtime.clone())
+        .header_read_timeout(context.config.header_read_timeout)
+        // Answers to pipelined requests leave together.
+        .pipeline_flush(true);
+    builder
+}
+
+fn http2_builder<R: Runtime, I>(
+    context: &Context<R, I>,
+    executor: CallExecutor<R>,
+) -> http2::Builder<CallExecutor<R>> {
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .timer(context.runtime.clone())
+        .max_concurrent_streams(context.config.max_concurrent_streams);
+    if let Some((interval, timeout)) = context.config.keep_alive {
+        builder
+            .keep_alive_interval(interval)
+            .keep_alive_timeout(timeout);
+    }
+    builder
+}

@@ -1,0 +1,243 @@
+//! A server connection's bytes: the first ones looked at and given back, the last ones read to the end.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Sleep, Write};
+
+use crate::{
+    drain::{Phase, PhaseReader},
+    runtime::{BoxIo, Io, Runtime},
+};
+
+/// What every HTTP/2 connection starts with (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Reads in one poll before other tasks run.
+const READS_PER_POLL: usize = 16;
+
+/// A socket, in the clear or behind TLS.
+pub(super) enum Transport<I> {
+    Plain(I),
+    Tls(BoxIo),
+}
+
+/// A connection for hyper.
+///
+/// - Bytes that were read to tell the HTTP version are read again.
+/// - A shutdown lingers: after the write half is closed, what the client still sends is read and thrown away
+///   until it closes too, for a bounded time. Else the kernel answers unread bytes with a reset, which can
+///   overtake the response: a client that is refused in the middle of an upload would not learn why.
+pub(super) struct ServerIo<R, I> {
+    io: Transport<I>,
+    prefix: [u8; PREFACE.len()],
+    prefix_start: usize,
+    prefix_end: usize,
+    linger: Linger,
+    linger_timeout: Duration,
+    phase: PhaseReader,
+    runtime: R,
+}
+
+enum Linger {
+    NotYet,
+    Reading {
+        until: Pin<Box<dyn Sleep>>,
+        /// Whether the client said anything since.
+        heard: bool,
+    },
+    Done,
+}
+
+impl<R: Runtime, I: Io> ServerIo<R, I> {
+    pub(super) fn new(
+        io: Transport<I>,
+        runtime: R,
+        linger_timeout: Duration,
+        phase: PhaseReader,
+    ) -> Self {
+        Self {
+            io,
+            prefix: [0; PREFACE.len()],
+            prefix_start: 0,
+            prefix_end: 0,
+            linger: Linger::NotYet,
+            linger_timeout,
+            phase,
+            runtime,
+        }
+    }
+
+    /// Whether the client speaks HTTP/2, by its first bytes. They stay to be read.
+    ///
+    /// # Errors
+    ///
+    /// As reading; also when the client leaves before it said anything.
+    pub(super) async fn starts_with_http2(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| {
+            while self.prefix_end < PREFACE.len() {
+                let mut buf = ReadBuf::new(&mut self.prefix[self.prefix_end..]);
+                ready!(Pin::new(&mut self.io).poll_read(cx, buf.unfilled()))?;
+                let read = buf.filled().len();
+                let start = self.prefix_end;
+                self.prefix_end += read;
+                if self.prefix[start..self.prefix_end] != PREFACE[start..self.prefix_end] {
+                    return Poll::Ready(Ok(false));
+                }
+                if read == 0 {
+                    return Poll::Ready(match start {
+                        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                        _ => Ok(false),
+                    });
+                }
+            }
+            Poll::Ready(Ok(true))
+        })
+        .await
+    }
+
+    /// Reads and forgets until the client closes or the time is over.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Linger::Reading { until, heard } = &mut self.linger else {
+            return Poll::Ready(());
+        };
+        if until.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut scratch = [0; 4096];
+        for _ in 0..READS_PER_POLL {
+            let mut buf = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.io).poll_read(cx, buf.unfilled()) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => *heard = true,
+                Poll::Ready(_) => return Poll::Ready(()),
+                // A client that has nothing to say at a shutdown is idle: it loses nothing, and the drain
+                // is quick.
+                Poll::Pending if !*heard && self.phase.phase() != Phase::Serving => {
+                    return Poll::Ready(());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix_start < self.prefix_end {
+            let len = buf.remaining().min(self.prefix_end - self.prefix_start);
+            let end = self.prefix_start + len;
+            buf.put_slice(&self.prefix[self.prefix_start..end]);
+            self.prefix_start = end;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Linger::NotYet = self.linger {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.linger = Linger::Reading {
+                until: self.runtime.sleep(self.linger_timeout),
+                heard: false,
+            };
+        }
+        ready!(self.poll_linger(cx));
+        self.linger = Linger::Done;
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+impl<I: Io> Read for Transport<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl<I: Io> Write for Transport<I> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Tls(io) => Pin::new(io).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Tls(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(io) => io.is_write_vectored(),
+            Self::Tls(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The server: one listener for HTTP/1.1 and HTTP/2, with or without TLS.
+//!
+//! A connection is one task. Over TLS, ALPN says which HTTP it speaks; without, its first bytes do. A service
+//! sees plain `http` requests, of either version, with the [`Peer`] and the runtime's
+//! [`SharedTimer`](connect_tower::rt::SharedTimer) in their extensions.
+
+mod accept;
+mod connection;
+mod io;
+mod service;
+
+use std::{fmt, future::Future, net::ToSocketAddrs, sync::Arc, time::Duration};
+
+use connect_tower::Peer;
+
+pub use self::service::{HttpService, ResponseBody};
+use crate::{
+    runtime::{Listener, Runtime},
+    tls::TlsAcceptor,
+};
+
+/// A server on a listener of type `L`.
+///
+/// Adapters name it with their runtime: `connect_tokio::Server`. Each limit has a default, given at its setter.
+///
+/// Accept errors, such as too many open files, never end the server: it waits, up to a second, and goes on.
+#[must_use = "a server does nothing until it serves"]
+pub struct Server<R: Runtime, L: Listener<R> = <R as Runtime>::Listener> {
+    runtime: R,
+    listener: L,
+    tls: Option<Arc<dyn TlsAcceptor<R, L::Io>>>,
+    config: Config,
+    observer: Option<Observer>,
+}
+
+type Observer = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
+
+/// What every connection of a server goes by.
+#[derive(Clone, Debug)]
+struct Config {
+    header_read_timeout: Duration,
+    tls_handshake_timeout: Duration,
+    drain_timeout: Duration,
+    linger_timeout: Duration,
+    max_concurrent_streams: u32,
+    keep_alive: Option<(Duration, Duration)>,
+    call_tasks: CallTasks,
+}
+
+/// Where the calls of an HTTP/2 connection run.
+///
+/// Calls of HTTP/1.1 always run on the connection's task: there is one at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CallTasks {
+    /// On the connection's task, the default: least overhead for short calls, and the answers that are ready
+    /// at once leave in one write. Calls of one connection do not run in parallel; a handler that computes
+    /// long between two awaits holds up the others of its connection.
+    #[default]
+    OnConnection,
+    /// Each in a task of its own: for few connections with many calls that compute.
+    Spawned,
+}
+
+/// Something that went wrong on a connection and that no call can report.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerEvent<'a> {
+    /// The listener failed to accept a connection; the server tries again after the pause.
+    AcceptFailed {
+        /// What the listener said.
+        error: &'a std::io::Error,
+        /// How long the server waits.
+        pause: Duration,
+    },
+    /// A TLS handshake failed or took too long.
+    HandshakeFailed {
+        /// Who connected.
+        peer: &'a Peer,
+        /// Why it failed.
+        error: &'a std::io::Error,
+    },
+    /// A connection ended with an error of HTTP or of its socket.
+    ConnectionFailed {
+        /// Who connected.
+        peer: &'a Peer,
+        /// Why it failed.
+        error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
+    /// The time for a graceful shutdown is over: these connections are ended with calls in flight.
+    DrainExpired {
+        /// The number of connections.
+        connections: usize,
+    },
+}
+
+impl<R: Runtime> Server<R> {
+    /// Binds a TCP socket and listens on it: `"127.0.0.1:8080"`, `"[::]:0"`, a `SocketAddr`. Port 0 takes a
+    /// free port; [`local_addr`](Self::local_addr) tells it.
+    ///
+    /// A name in place of an address is looked up here, once, and blocks while it is.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no address, or none of the addresses can be bound.
+    pub async fn bind(address: impl ToSocketAddrs) -> std::io::Result<Self> {
+        let runtime = R::default();
+        let mut failure = None;
+        for address in address.to_socket_addrs()?.collect::<Vec<_>>() {
+            match runtime.listen(address).await {
+                Ok(listener) => return Ok(Self::from_listener(listener)),
+                Err(error) => {
+                    let text = format!("cannot listen on {address}: {error}");
+                    failure = Some(std::io::Error::new(error.kind(), text));
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| {
+            std::io::Error::new(std::io::ErrorKind::InvalidInput, "no address to listen on")
+        }))
+    }
+}
+
+impl<R: Runtime, L: Listener<R>> Server<R, L> {
+    /// Serves on a listener that is bound already.
+    pub fn from_listener(listener: L) -> Self {
+        Self {
+            runtime: R::default(),
+            listener,
+            tls: None,
+            config: Config::default(),
+            observer: None,
+        }
+    }
+
+    /// The address that the server listens on.
+    ///
+    /// # Errors
+    ///
+    /// When the listener has none.
+    pub fn local_addr(&self) -> std::io::Result<std::net::SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Speaks TLS on every connection. Default: cleartext.
+    pub fn tls(mut self, tls: impl TlsAcceptor<R, L::Io>) -> Self {
+        self.tls = Some(Arc::new(tls));
+        self
+    }
+
+    /// How long a client may take to show its HTTP version and, on HTTP/1.1, to send a request's head. The
+    /// wait for the next request on an open HTTP/1.1 connection counts too. Default: 30 seconds.
+    pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
+        self.config.header_read_timeout = timeout;
+        self
+    }
+
+    /// How long a TLS handshake may take. Default: 10 seconds.
+    pub fn tls_handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.config.tls_handshake_timeout = timeout;
+        self
+    }
+
+    /// How long calls may go on after a shutdown began; then their connections are ended. Default: 30 seconds.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.config.drain_timeout = timeout;
+        self
+    }
+
+    /// How long a connection that the server closes is read on, so that a client which is still sending can
+    /// receive the answer: a socket closed with unread bytes resets the connection. Default: 2 seconds.
+    pub fn linger_timeout(mut self, timeout: Duration) -> Self {
+        self.config.linger_timeout = timeout;
+        self
+    }
+
+    /// How many calls one HTTP/2 connection may have open at once; more are refused. Default: 200.
+    pub fn max_concurrent_streams(mut self, max: u32) -> Self {
+        self.config.max_concurrent_streams = max;
+        self
+    }
+
+    /// Pings HTTP/2 clients that were silent for `interval`, and closes the connection when no answer comes
+    /// within `timeout`. Default: off; 20 seconds suit both.
+    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.config.keep_alive = Some((interval, timeout));
+        self
+    }
+
+    /// Where the calls of an HTTP/2 connection run. Default: [`CallTasks::OnConnection`].
+    pub fn call_tasks(mut self, tasks: CallTasks) -> Self {
+        self.config.call_tasks = tasks;
+        self
+    }
+
+    /// Tells of what goes wrong on connections, for logs and counters. It is called on the tasks of
+    /// connections and must not block. Default: nobody is told.
+    pub fn on_event(mut self, observer: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Serves until the future is dropped, which ends all connections at once.
+    ///
+    /// # Errors
+    ///
+    /// None now: accept errors are waited out.
+    pub async fn serve<S: HttpService>(self, service: S) -> std::io::Result<()> {
+        self.serve_with_shutdown(service, std::future::pending())
+            .await
+    }
+
+    /// Serves until the signal comes, and then shuts down gracefully: the listener is closed, HTTP/2 clients
+    /// get GOAWAY, HTTP/1.1 connections close after their call, and calls in flight have
+    /// [`drain_timeout`](Self::drain_timeout) to end. Returns when all connections have ended.
+    ///
+    /// # Errors
+    ///
+    /// None now: accept errors are waited out.
+    pub async fn serve_with_shutdown<S: HttpService>(
+        self,
+        service: S,
+        signal: impl Future<Output = ()> + Send,
+    ) -> std::io::Result<()> {
+        accept::run(self, service, signal).await;
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            header_read_timeout: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(30),
+            linger_timeout: Duration::from_secs(2),
+            max_concurrent_streams: 200,
+            keep_alive: None,
+            call_tasks: CallTasks::default(),
+        }
+    }
+}
+
+impl<R: Runtime, L: Listener<R>> fmt::Debug for Server<R, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("local_addr", &self.listener.local_addr().ok())
+            .field("tls", &self.tls.is_some())
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ServerEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AcceptFailed { error, pause } => {
+                write!(f, "accept failed, waiting {pause:?}: {error}")
+            }
+            Self::HandshakeFailed { peer, error } => {
+                write!(f, "TLS handshake with {} failed: {error}", Name(peer))
+            }
+            Self::ConnectionFailed { peer, error } => {
+                let error = crate::reset::chain(*error);
+                write!(f, "connection from {} failed: {error}", Name(peer))
+            }
+            Self::DrainExpired { connections } => {
+                write!(
+                    f,
+                    "the drain's time is over: ending {connections} connections"
+                )
+            }
+        }
+    }
+}
+
+/// A peer's address, or that there is none.
+struct Name<'a>(&'a Peer);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.addr() {
+            Some(address) => address.fmt(f),
+            None => f.write_str("an unnamed peer"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Certificates of both sides: who is trusted, who is refused, and what handlers see.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use connect_hyper::ServerEvent;
+use connect_proto::Code;
+use connect_tokio::{Channel, ClientTls, Server, ServerTls};
+use connect_tower::{
+    CallBody, Peer,
+    transport::{Sent, TransportError},
+};
+use http::Request;
+use hyper::body::Incoming;
+use support::{Running, ServiceFn, bind, call, certs::Authority, echo, post, start, text};
+use tokio::sync::mpsc;
+
+fn uri(server: &Running) -> String {
+    format!("https://localhost:{}", server.address.port())
+}
+
+async fn call_with(server: &Running, tls: ClientTls) -> Result<String, TransportError> {
+    let channel = Channel::builder(uri(server)).tls(tls).build().unwrap();
+    let response = call(&channel, post(CallBody::empty())).await?;
+    Ok(String::from_utf8(response.into_body().to_vec()).unwrap())
+}
+
+/// A server that demands client certificates and answers with the caller's, in hex.
+async fn mutual(
+    servers: &Authority,
+    clients: &Authority,
+) -> (Running, mpsc::UnboundedReceiver<String>) {
+    let identity = servers.issue("localhost");
+    let tls = ServerTls::from_pem(&identity.chain, &identity.key)
+        .unwrap()
+        .client_ca(clients.pem())
+        .unwrap();
+    let (failed, failures) = mpsc::unbounded_channel();
+    let server: Server = bind().await.tls(tls).on_event(move |event| {
+        if let ServerEvent::HandshakeFailed { .. } = event {
+            let _ = failed.send(event.to_string());
+        }
+    });
+    let service = ServiceFn(|request: Request<Incoming>| async move {
+        let peer = request.extensions().get::<Peer>().unwrap();
+        assert!(peer.addr().unwrap().ip().is_loopback());
+        text(format!("{:x?}", peer.certificates()[0]))
+    });
+    (start(server, service), failures)
+}
+
+#[tokio::test]
+async fn a_client_with_the_right_certificate_is_known_to_the_handler() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let (server, _) = mutual(&servers, &clients).await;
+    let me = clients.issue("me");
+    let tls = ClientTls::new()
+        .ca(servers.pem())
+        .unwrap()
+        .identity(&me.chain, &me.key)
+        .unwrap();
+    let seen = call_with(&server, tls).await.unwrap();
+    assert_eq!(seen, format!("{:x?}", bytes::Bytes::from(me.der)));
+}
+
+#[tokio::test]
+async fn clients_without_the_right_certificate_are_refused() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let (server, mut failures) = mutual(&servers, &clients).await;
+    let stranger = Authority::new().issue("stranger");
+    let none = ClientTls::new().ca(servers.pem()).unwrap();
+    let wrong = none
+        .clone()
+        .identity(&stranger.chain, &stranger.key)
+        .unwrap();
+    for tls in [none, wrong] {
+        let error = call_with(&server, tls).await.unwrap_err();
+        assert_eq!(error.error().code(), Code::Unavailable, "{error}");
+        let failure = failures.recv().await.unwrap();
+        assert!(
+            failure.starts_with("TLS handshake with 127.0.0.1:"),
+            "{failure}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_trusted_is_never_sent_the_request() {
+    let authority = Authority::new();
+    let identity = authority.issue("localhost");
+    let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
+    let server = start(bind().await.tls(tls), echo());
+    let other = Authority::new();
+    for (tls, why) in [
+        (ClientTls::new(), "UnknownIssuer"),
+        (ClientTls::new().ca(other.pem()).unwrap(), "UnknownIssuer"),
+        (
+            ClientTls::new()
+                .ca(authority.pem())
+                .unwrap()
+                .server_name("example.com")
+                .unwrap(),
+            "not valid for name",
+        ),
+    ] {
+        let error = call_with(&server, tls).await.unwrap_err();
+        assert_eq!(error.sent(), Sent::No);
+        assert_eq!(error.error().code(), Code::Unavailable);
+        let message = error.error().message();
+        assert!(
+            message.starts_with("TLS handshake with 127.0.0.1:"),
+            "{message}"
+        );
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
+    let authority = Authority::new();
+    let identity = authority.issue("localhost");
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&events);
+    let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
+    let server = bind()
+        .await
+        .tls(tls)
+        .on_event(move |event| seen.lock().unwrap().push(event.to_string()));
+    let server = start(server, echo());
+    let channel = Channel::new(server.uri()).unwrap();
+    let error = call(&channel, post(CallBody::empty())).await.unwrap_err();
+    assert!(error.error().message().starts_with("request to"), "{error}");
+    server.stop().await.unwrap().unwrap();
+    assert_eq!(events.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn bad_pem_is_told_apart() {
+    let good = Authority::new().issue("localhost");
+    let other = Authority::new().issue("localhost");
+    let explain = |chain: &str, key: &str| ServerTls::from_pem(chain, key).unwrap_err().to_string();
+    for (error, part) in [
+        (explain("", &good.key), "holds no certificate"),
+        (explain(&good.key, &good.key), "holds no certificate"),
+        (explain(&good.chain, ""), "private key"),
+        (explain(&good.chain, &good.chain), "private key"),
+        (explain(&good.chain, &other.key), "cannot be used"),
+        (
+            ClientTls::new().ca("x").unwrap_err().to_string(),
+            "holds no certificate",
+        ),
+        (
+            ClientTls::new()
+                .identity(&good.chain, &other.key)
+                .unwrap_err()
+                .to_string(),
+            "cannot be used",
+        ),
+        (
+            ClientTls::new()
+                .server_name("no name")
+                .unwrap_err()
+                .to_string(),
+            "neither a DNS name",
+        ),
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -1,0 +1,148 @@
+//! A call without a connection: the message says which phase failed, with whom, and what may help.
+
+mod support;
+
+use std::time::Duration;
+
+use connect_hyper::HttpVersion;
+use connect_proto::Code;
+use connect_tokio::{Channel, ClientTls};
+use connect_tower::{
+    CallBody,
+    transport::{Sent, TransportError},
+};
+use support::{call, certs::Authority, post};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+async fn fail(channel: &Channel) -> TransportError {
+    call(channel, post(CallBody::full("x"))).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_refused_connection_names_the_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let channel = Channel::builder(format!("http://{address}"))
+            .http_version(version)
+            .build()
+            .unwrap();
+        let error = fail(&channel).await;
+        assert_eq!(
+            (error.sent(), error.error().code()),
+            (Sent::No, Code::Unavailable)
+        );
+        let message = error.error().message();
+        assert!(
+            message.starts_with(&format!("connect to {address}: ")),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("is the server running, and the port right?"),
+            "{message}"
+        );
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_named() {
+    let channel = Channel::new("http://does-not-exist.invalid").unwrap();
+    let error = fail(&channel).await;
+    assert_eq!(
+        (error.sent(), error.error().code()),
+        (Sent::No, Code::Unavailable)
+    );
+    let message = error.error().message();
+    assert!(
+        message.starts_with("resolve does-not-exist.invalid: "),
+        "{message}"
+    );
+}
+
+/// A listener that takes the connection and says nothing.
+#[tokio::test]
+async fn connecting_has_its_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("https://{}", listener.local_addr().unwrap());
+    for version in [HttpVersion::Http1, HttpVersion::Auto] {
+        let channel = Channel::builder(&uri)
+            .tls(ClientTls::new().ca(Authority::new().pem()).unwrap())
+            .http_version(version)
+            .connect_timeout(Duration::from_millis(20))
+            .build()
+            .unwrap();
+        let error = fail(&channel).await;
+        assert_eq!(
+            (error.sent(), error.error().code()),
+            (Sent::No, Code::Unavailable)
+        );
+        assert!(
+            error.error().message().contains("not done within 20ms"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn https_needs_tls_and_says_how() {
+    let error = Channel::new("https://localhost").unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.message().contains("ClientTls"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_an_error() {
+    for (said, code) in [
+        ("220 mail.example.com ESMTP\r\n\r\n", Code::Internal),
+        ("", Code::Unavailable),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.read(&mut [0; 1024]).await;
+            let _ = socket.write_all(said.as_bytes()).await;
+        });
+        let error = fail(&channel).await;
+        assert_eq!(error.error().code(), code, "{error}");
+        assert_eq!(error.sent(), Sent::Maybe);
+        assert!(
+            error.error().message().starts_with("request to 127.0.0.1:"),
+            "{error}"
+        );
+    }
+}
+
+/// A response that is cut off is never a clean end.
+#[tokio::test]
+async fn a_truncated_response_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move {
+        for answer in [
+            "content-length: 9\r\n\r\npart",
+            "transfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
+        ] {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = socket.read(&mut request).await;
+            let _ = socket
+                .write_all(format!("HTTP/1.1 200 OK\r\n{answer}").as_bytes())
+                .await;
+        }
+    });
+    for _ in 0..2 {
+        let response = connect_tower::Transport::send(&channel, post(CallBody::empty()))
+            .await
+            .unwrap();
+        let error = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap_err();
+        assert_eq!(error.http2_code(), None);
+    }
+}

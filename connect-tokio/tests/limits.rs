@@ -1,0 +1,169 @@
+//! The server's limits: what a slow, silent or stubborn client can make it hold.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use connect_hyper::ServerEvent;
+use connect_tokio::{Channel, Server, ServerTls};
+use connect_tower::CallBody;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use support::{ServiceFn, bind, call, certs::Authority, echo, full, post_http2, start, text};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Notify, mpsc},
+};
+
+const SHORT: Duration = Duration::from_millis(20);
+
+async fn read_all(socket: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset ends it as well as a close.
+    let _ = socket.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_head_is_closed() {
+    let server = start(bind().await.header_read_timeout(SHORT), echo());
+    for said in ["", "PRI * HT", "POST / HTTP/1.1\r\nhost:"] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(said.as_bytes()).await.unwrap();
+        let answer = read_all(&mut socket).await;
+        assert!(!answer.contains("200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_http1_connection_is_closed() {
+    let server = start(bind().await.header_read_timeout(SHORT), echo());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
+    socket.write_all(request).await.unwrap();
+    let answer = read_all(&mut socket).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_tls_handshake_has_its_time() {
+    let identity = Authority::new().issue("localhost");
+    let (events, mut told) = mpsc::unbounded_channel();
+    let server = bind()
+        .await
+        .tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
+        .tls_handshake_timeout(SHORT)
+        .on_event(move |event| {
+            if let ServerEvent::HandshakeFailed { error, .. } = event {
+                let _ = events.send(error.kind());
+            }
+        });
+    let server = start(server, echo());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(read_all(&mut socket).await, "");
+    assert_eq!(told.recv().await, Some(std::io::ErrorKind::TimedOut));
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_wait_for_their_turn() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let service = ServiceFn(move |_: Request<Incoming>| {
+        let (begin, wait) = (Arc::clone(&begin), Arc::clone(&wait));
+        let running = Arc::clone(&running);
+        async move {
+            use std::sync::atomic::Ordering::SeqCst;
+            let now = running.fetch_add(1, SeqCst) + 1;
+            begin.notify_one();
+            wait.notified().await;
+            running.fetch_sub(1, SeqCst);
+            text(now.to_string())
+        }
+    });
+    let server = start(bind().await.max_concurrent_streams(1), service);
+    let channel = Channel::new(server.uri()).unwrap();
+    // The client learns the limit with the first answer.
+    go_on.notify_one();
+    call(&channel, post_http2(CallBody::empty())).await.unwrap();
+    begun.notified().await;
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let channel = channel.clone();
+            tokio::spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
+        })
+        .collect();
+    for _ in 0..3 {
+        begun.notified().await;
+        go_on.notify_one();
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().body(), "1");
+    }
+}
+
+/// Refuses a call without a look at its body.
+fn refuse() -> impl connect_hyper::HttpService + Sync {
+    ServiceFn(|_: Request<Incoming>| async move {
+        let mut response = Response::new(full("no"));
+        *response.status_mut() = StatusCode::FORBIDDEN;
+        response
+    })
+}
+
+/// A client that only sends, and looks at the answer when it is done.
+#[tokio::test]
+async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
+    let server = start(bind().await, refuse());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n";
+    socket.write_all(head).await.unwrap();
+    for _ in 0..64 {
+        socket.write_all(&[b'x'; 65536]).await.unwrap();
+    }
+    socket.shutdown().await.unwrap();
+    let answer = read_all(&mut socket).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 403") && answer.ends_with("no"),
+        "{answer}"
+    );
+}
+
+/// The connection of a client that goes on sending for ever ends too.
+#[tokio::test]
+async fn a_client_that_never_stops_sending_is_cut_off() {
+    let server = start(bind().await.linger_timeout(SHORT), refuse());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000000\r\n\r\n";
+    socket.write_all(head).await.unwrap();
+    while socket.write_all(&[b'x'; 65536]).await.is_ok() {}
+}
+
+/// Reads of a body that never comes end with the connection, not never.
+#[tokio::test]
+async fn a_small_unread_body_does_not_cost_the_connection() {
+    let server = start(bind().await, refuse());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello";
+    for _ in 0..3 {
+        socket.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"no") {
+            answer.push(socket.read_u8().await.unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_that_names_it() {
+    let server = bind().await;
+    let address = server.local_addr().unwrap();
+    let error = Server::bind(address).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(Server::bind("nonsense").await.is_err());
+}

@@ -1,0 +1,201 @@
+//! A channel outlives its connections: it replaces them, and resends only what was surely not processed.
+
+mod support;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use connect_hyper::ChannelState;
+use connect_proto::Code;
+use connect_tokio::{Channel, Server};
+use connect_tower::{CallBody, Transport, transport::Sent};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use support::{ServiceFn, bind, body_channel, call, echo, post, post_http2, start};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+#[tokio::test]
+async fn a_restarted_server_is_found_again() {
+    for request in [post, post_http2] {
+        let server = start(bind().await, echo());
+        let (address, uri) = (server.address, server.uri());
+        let channel = Channel::new(uri).unwrap();
+        assert_eq!(channel.state(), ChannelState::Idle);
+        call(&channel, request(CallBody::full("1"))).await.unwrap();
+        assert_eq!(channel.state(), ChannelState::Ready);
+        server.stop().await.unwrap().unwrap();
+
+        let error = call(&channel, request(CallBody::full("2")))
+            .await
+            .unwrap_err();
+        assert_eq!(error.error().code(), Code::Unavailable);
+        assert_eq!(error.sent(), Sent::No, "{error}");
+        assert_eq!(channel.state(), ChannelState::Failed);
+
+        let _server = start(Server::bind(address).await.unwrap(), echo());
+        let response = call(&channel, request(CallBody::full("3"))).await.unwrap();
+        assert_eq!(response.body(), "3");
+        assert_eq!(channel.state(), ChannelState::Ready);
+    }
+}
+
+/// A connection that is closing gracefully carries its open stream to the end, while the next call finds
+/// the server's successor.
+#[tokio::test]
+async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives() {
+    let (chunks, body) = body_channel();
+    let body = Arc::new(std::sync::Mutex::new(Some(body)));
+    let service = ServiceFn(move |_: Request<Incoming>| {
+        let body = body.lock().unwrap().take().unwrap();
+        async move { Response::new(body.boxed_unsync()) }
+    });
+    let old = start(bind().await, service);
+    let address = old.address;
+    let channel = Channel::new(old.uri()).unwrap();
+    let mut stream = channel
+        .send(post_http2(CallBody::empty()))
+        .await
+        .unwrap()
+        .into_body();
+    let old = old.stop();
+    let new = loop {
+        match Server::bind(address).await {
+            Ok(server) => break start(server, echo()),
+            Err(_still_bound) => tokio::task::yield_now().await,
+        }
+    };
+    // Whether the GOAWAY has arrived by now or not: no call may fail.
+    for _ in 0..10 {
+        let response = call(&channel, post_http2(CallBody::full("next"))).await;
+        match response {
+            Ok(response) => assert_eq!(response.body(), "next"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    chunks.send(Ok("last".into())).unwrap();
+    drop(chunks);
+    assert_eq!(
+        stream.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "last"
+    );
+    assert!(stream.collect().await.unwrap().to_bytes().is_empty());
+    old.await.unwrap().unwrap();
+    new.stop().await.unwrap().unwrap();
+}
+
+/// HTTP/2 by hand: what a server says to the first HEADERS of a connection.
+async fn http2_answering(
+    answer: &'static [u8],
+    connections: usize,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let streams = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&streams);
+    tokio::spawn(async move {
+        for _ in 0..connections {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            answer_first_stream(&mut socket, answer).await;
+            seen.fetch_add(1, Ordering::SeqCst);
+            // The client closes the connection, or goes on without an answer.
+            tokio::spawn(async move {
+                let _ = socket.read_to_end(&mut Vec::new()).await;
+            });
+        }
+        Server::from_listener(listener).serve(echo()).await
+    });
+    (address, streams)
+}
+
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// GOAWAY: no stream was processed, NO_ERROR.
+const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// RST_STREAM of stream 1: REFUSED_STREAM.
+const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
+
+async fn answer_first_stream(socket: &mut TcpStream, answer: &[u8]) {
+    let mut preface = [0; 24];
+    socket.read_exact(&mut preface).await.unwrap();
+    socket.write_all(SETTINGS).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).await.unwrap();
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        socket.read_exact(&mut vec![0; len]).await.unwrap();
+        if head[3] == 1 {
+            break;
+        }
+    }
+    socket.write_all(answer).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_server_did_not_process_is_sent_again() {
+    for answer in [GOAWAY, REFUSED] {
+        let (address, streams) = http2_answering(answer, 2).await;
+        let channel = Channel::new(format!("http://{address}")).unwrap();
+        let response = call(&channel, post_http2(CallBody::full("again")))
+            .await
+            .unwrap();
+        assert_eq!(response.body(), "again");
+        assert_eq!(streams.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn it_is_sent_three_times_at_most() {
+    let (address, streams) = http2_answering(REFUSED, usize::MAX).await;
+    let channel = Channel::new(format!("http://{address}")).unwrap();
+    let error = call(&channel, post_http2(CallBody::full("x")))
+        .await
+        .unwrap_err();
+    assert_eq!(error.sent(), Sent::No);
+    assert_eq!(error.error().code(), Code::Unavailable);
+    assert_eq!(streams.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_repeated_is_not_sent_again() {
+    let (address, _) = http2_answering(GOAWAY, 1).await;
+    let channel = Channel::new(format!("http://{address}")).unwrap();
+    let (_chunks, body) = body_channel();
+    let error = channel
+        .send(post_http2(CallBody::foreign(body)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.sent(), Sent::No, "the caller may repeat it");
+    assert!(
+        error.error().message().contains("closing the connection"),
+        "{error}"
+    );
+}
+
+/// A request that was on its way when the connection broke may have been processed.
+#[tokio::test]
+async fn what_may_have_been_processed_is_not_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            seen.fetch_add(1, Ordering::SeqCst);
+            let mut byte = [0];
+            socket.read_exact(&mut byte).await.unwrap();
+        }
+    });
+    let error = call(&channel, post(CallBody::full("x"))).await.unwrap_err();
+    assert_eq!(error.sent(), Sent::Maybe);
+    assert_eq!(error.error().code(), Code::Unavailable);
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+}

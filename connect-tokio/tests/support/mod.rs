@@ -1,0 +1,206 @@
+//! What the tests share: a service made of a closure, a running server, calls on a channel, certificates.
+
+// Each test file uses a part of this.
+#![allow(dead_code, reason = "every test file compiles its own copy")]
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use connect_tokio::{Channel, Server};
+use connect_tower::{CallBody, Transport, transport::TransportError};
+use http::{Request, Response, Version};
+use http_body::Body;
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+type Answer = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
+/// A service made of a function.
+#[derive(Clone)]
+pub(crate) struct ServiceFn<F>(pub(crate) F);
+
+impl<F, A> tower_service::Service<Request<Incoming>> for ServiceFn<F>
+where
+    F: FnMut(Request<Incoming>) -> A,
+    A: Future<Output = Response<ResponseBody>> + Send + 'static,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let answer = (self.0)(request);
+        Box::pin(async move { Ok(answer.await) })
+    }
+}
+
+/// Answers with the request's body, and its HTTP version in a header.
+pub(crate) fn echo() -> ServiceFn<impl FnMut(Request<Incoming>) -> Answer + Clone> {
+    ServiceFn(|request: Request<Incoming>| -> Answer {
+        Box::pin(async move {
+            let version = format!("{:?}", request.version());
+            let body = request.into_body().map_err(BoxError::from).boxed_unsync();
+            Response::builder()
+                .header("x-version", version)
+                .body(body)
+                .unwrap()
+        })
+    })
+}
+
+pub(crate) fn full(bytes: impl Into<Bytes>) -> ResponseBody {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+pub(crate) fn text(text: impl Into<String>) -> Response<ResponseBody> {
+    Response::new(full(text.into()))
+}
+
+/// A server that runs until it is told to stop.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Begins the graceful shutdown.
+    pub(crate) fn stop(self) -> JoinHandle<std::io::Result<()>> {
+        let _ = self.stop.send(());
+        self.task
+    }
+
+    pub(crate) fn uri(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+pub(crate) async fn bind() -> Server {
+    Server::bind("127.0.0.1:0").await.unwrap()
+}
+
+pub(crate) fn start<S>(server: Server, service: S) -> Running
+where
+    S: connect_hyper::HttpService + Sync,
+{
+    let address = server.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(server.serve_with_shutdown(service, async {
+        let _ = stopped.await;
+    }));
+    Running {
+        address,
+        stop,
+        task,
+    }
+}
+
+/// A request that leaves the HTTP version to the channel.
+pub(crate) fn post(body: CallBody) -> Request<CallBody> {
+    Request::post("/service/Method").body(body).unwrap()
+}
+
+/// A request that demands HTTP/2.
+pub(crate) fn post_http2(body: CallBody) -> Request<CallBody> {
+    let mut request = post(body);
+    *request.version_mut() = Version::HTTP_2;
+    request
+}
+
+/// A whole answer: its head and body.
+pub(crate) async fn call(
+    channel: &Channel,
+    request: Request<CallBody>,
+) -> Result<Response<Bytes>, TransportError> {
+    let (head, body) = channel.send(request).await?.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Ok(Response::from_parts(head, body))
+}
+
+/// A body whose chunks a test sends one by one. Dropping the sender ends it cleanly.
+pub(crate) fn body_channel() -> (
+    tokio::sync::mpsc::UnboundedSender<Result<Bytes, BoxError>>,
+    Chunks,
+) {
+    let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+    (sender, Chunks { receiver })
+}
+
+pub(crate) struct Chunks {
+    receiver: tokio::sync::mpsc::UnboundedReceiver<Result<Bytes, BoxError>>,
+}
+
+impl Body for Chunks {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        self.receiver
+            .poll_recv(cx)
+            .map(|chunk| chunk.map(|chunk| chunk.map(http_body::Frame::data)))
+    }
+}
+
+/// Certificates, made for one test.
+pub(crate) mod certs {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+    pub(crate) struct Authority {
+        issuer: CertifiedIssuer<'static, KeyPair>,
+    }
+
+    pub(crate) struct Identity {
+        pub(crate) chain: String,
+        pub(crate) key: String,
+        pub(crate) der: Vec<u8>,
+    }
+
+    impl Authority {
+        pub(crate) fn new() -> Self {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            // Two authorities of one name would be mistaken for each other.
+            let name = format!("authority {:x?}", &key.public_key_raw()[..8]);
+            params.distinguished_name.push(DnType::CommonName, name);
+            Self {
+                issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
+            }
+        }
+
+        pub(crate) fn pem(&self) -> String {
+            self.issuer.pem()
+        }
+
+        pub(crate) fn issue(&self, name: &str) -> Identity {
+            let key = KeyPair::generate().unwrap();
+            let certificate = CertificateParams::new([name.to_owned()])
+                .unwrap()
+                .signed_by(&key, &self.issuer)
+                .unwrap();
+            Identity {
+                chain: certificate.pem(),
+                key: key.serialize_pem(),
+                der: certificate.der().to_vec(),
+            }
+        }
+    }
+}
