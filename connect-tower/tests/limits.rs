@@ -18,9 +18,11 @@ fn large_word() -> String {
 
 fn configs() -> Vec<ClientConfig> {
     let plain = Protocol::ALL.map(|protocol| ClientConfig::new().with_protocol(protocol));
-    let compressed = plain
-        .clone()
-        .map(|config| config.with_send_compression("gzip").with_min_compress_bytes(0));
+    let compressed = plain.clone().map(|config| {
+        config
+            .with_send_compression("gzip")
+            .with_min_compress_bytes(0)
+    });
     plain.into_iter().chain(compressed).collect()
 }
 
@@ -38,7 +40,11 @@ fn a_server_refuses_large_messages() {
             let result = client
                 .client_stream_from::<Prost, _, String, _>(&JOIN, request)
                 .await;
-            assert_eq!(common::brief(result).0, Code::ResourceExhausted, "{config:?}");
+            assert_eq!(
+                common::brief(result).0,
+                Code::ResourceExhausted,
+                "{config:?}"
+            );
 
             let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
             call.send(String::from("small")).await.unwrap();

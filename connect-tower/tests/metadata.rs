@@ -51,9 +51,8 @@ fn answering_router() -> Router {
 }
 
 fn check(headers: &HeaderMap, trailers: &HeaderMap, context: &str) {
-    let values = |map: &HeaderMap, name: &str| -> Vec<_> {
-        map.get_all(name).iter().cloned().collect()
-    };
+    let values =
+        |map: &HeaderMap, name: &str| -> Vec<_> { map.get_all(name).iter().cloned().collect() };
     assert_eq!(values(headers, "x-leading"), ["1", "2"], "{context}");
     assert_eq!(values(trailers, "x-trailing"), ["1", "2"], "{context}");
     let binary = metadata::decode_binary(&trailers["x-binary-bin"]).unwrap();

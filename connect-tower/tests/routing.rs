@@ -11,8 +11,8 @@ use std::{
 use bytes::Bytes;
 use common::{ECHO, UPPER, block_on, text_router};
 use connect_tower::{
-    ClientConfig, Code, IncomingBody, Limits, Methods, Prost, ProstBinary, Protocol,
-    Request, Response, Router, Service, Spec, StreamType,
+    ClientConfig, Code, IncomingBody, Limits, Methods, Prost, ProstBinary, Protocol, Request,
+    Response, Router, Service, Spec, StreamType,
 };
 use http::{Method, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
@@ -205,15 +205,9 @@ fn a_merged_router_keeps_its_settings() {
         block_on(async move { client.unary::<Prost, _, String>(&spec, request).await })
     };
     assert!(call(SMALL, 8).is_ok());
-    assert_eq!(
-        common::brief(call(SMALL, 50)).0,
-        Code::ResourceExhausted
-    );
+    assert_eq!(common::brief(call(SMALL, 50)).0, Code::ResourceExhausted);
     assert!(call(UPPER, 50).is_ok());
-    assert_eq!(
-        common::brief(call(UPPER, 200)).0,
-        Code::ResourceExhausted
-    );
+    assert_eq!(common::brief(call(UPPER, 200)).0, Code::ResourceExhausted);
 }
 
 /// Pages, as another framework would serve them.

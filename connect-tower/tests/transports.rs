@@ -1,0 +1,329 @@
+//! Transports of other kinds: services, half-duplex ones, ones that fail.
+
+mod common;
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use common::{ECHO, JOIN, SPLIT, UPPER, block_on, poll_until_stalled, text_router};
+use connect_tower::{
+    BodyError, CallBody, Client, ClientConfig, Code, Error, InProcess, Prost, Protocol, Request,
+    Sent, ServiceTransport, Transport, TransportError,
+};
+use futures_util::future::BoxFuture;
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Full};
+use tower_service::Service;
+
+fn configs() -> impl Iterator<Item = ClientConfig> {
+    Protocol::ALL
+        .into_iter()
+        .map(|protocol| ClientConfig::new().with_protocol(protocol))
+}
+
+#[test]
+fn any_service_is_a_transport() {
+    // gRPC needs HTTP/2, which a transport makes of it; the router alone takes the version as it is.
+    let client = Client::new(ServiceTransport::new(text_router()));
+    let request = Request::new(String::from("hi"));
+    let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+    assert_eq!(response.unwrap().message(), "HI");
+}
+
+/// Ready only when its gate opens, and broken if called before.
+#[derive(Clone)]
+struct Slow {
+    is_open: Arc<AtomicBool>,
+    ready: bool,
+}
+
+impl Service<http::Request<CallBody>> for Slow {
+    type Response = http::Response<CallBody>;
+    type Error = TransportError;
+    type Future = BoxFuture<'static, Result<Self::Response, TransportError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.ready = self.is_open.load(Ordering::SeqCst);
+        if self.ready {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        self.is_open.store(true, Ordering::SeqCst);
+        Poll::Pending
+    }
+
+    fn call(&mut self, request: http::Request<CallBody>) -> Self::Future {
+        assert!(self.ready, "the service was called before it was ready");
+        let mut router = text_router();
+        Box::pin(async move {
+            let Ok(response) = router.call(request).await;
+            Ok(response)
+        })
+    }
+}
+
+#[test]
+fn a_service_is_called_when_it_is_ready() {
+    let client = Client::new(ServiceTransport::new(Slow {
+        is_open: Arc::default(),
+        ready: false,
+    }));
+    let request = Request::new(String::from("hi"));
+    let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+    assert_eq!(response.unwrap().message(), "HI");
+}
+
+/// Answers every request alike.
+#[derive(Clone)]
+struct Always<F>(F);
+
+impl<F, B> Transport for Always<F>
+where
+    F: Fn() -> Result<http::Response<B>, TransportError> + Clone,
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    type Body = B;
+    type Future = std::future::Ready<Result<http::Response<B>, TransportError>>;
+
+    fn send(&self, _: http::Request<CallBody>) -> Self::Future {
+        std::future::ready((self.0)())
+    }
+}
+
+#[test]
+fn a_transport_error_is_the_calls_error() {
+    let error = Error::unavailable("connect to 192.0.2.1:80: connection refused");
+    let sent = TransportError::new(Sent::No, error.clone());
+    let client = Client::new(Always(move || {
+        Err::<http::Response<CallBody>, _>(sent.clone())
+    }));
+    for config in configs() {
+        let client = client.clone().with_config(config);
+        block_on(async {
+            let request = || Request::new(String::new());
+            let unary = client.unary::<Prost, _, String>(&UPPER, request()).await;
+            assert_eq!(unary.unwrap_err(), error);
+            let stream = client
+                .server_stream::<Prost, _, String>(&SPLIT, request())
+                .await;
+            assert_eq!(stream.unwrap_err(), error);
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            let sent = loop {
+                if let Err(error) = call.send(String::new()).await {
+                    break error;
+                }
+            };
+            assert_eq!(sent, error);
+            assert_eq!(call.message().await.unwrap_err(), error);
+            assert_eq!(call.headers().await.unwrap_err(), error);
+        });
+    }
+}
+
+/// A body that breaks off after some bytes.
+struct Broken(Option<Bytes>, BodyError);
+
+impl Body for Broken {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(Some(match self.0.take() {
+            Some(data) => Ok(Frame::data(data)),
+            None => Err(self.1.clone()),
+        }))
+    }
+}
+
+/// gRPC, "Errors": the codes of resets. What was lost is also told by its source.
+#[test]
+fn cut_off_responses_are_errors_with_a_cause() {
+    let table = [
+        (BodyError::connection_lost(), Code::Unavailable),
+        (BodyError::http2(0x7), Code::Unavailable),
+        (BodyError::http2(0x8), Code::Canceled),
+        (BodyError::http2(0xb), Code::ResourceExhausted),
+        (BodyError::http2(0x2), Code::Internal),
+    ];
+    for (cut, code) in table {
+        let client = Client::new(Always(move || {
+            let message = Bytes::from_static(b"\0\0\0\0\x03\x0a\x01x\0\0\0");
+            let body = Broken(Some(message), cut.clone().with_source("the cable"));
+            let response = http::Response::builder().header("content-type", "application/grpc");
+            Ok(response.body(body).unwrap())
+        }));
+        let client = client.with_config(ClientConfig::new().with_protocol(Protocol::Grpc));
+        block_on(async {
+            let request = Request::new(String::new());
+            let mut stream = client
+                .server_stream::<Prost, _, String>(&SPLIT, request)
+                .await
+                .unwrap()
+                .into_stream();
+            // Whole messages come before the error.
+            assert_eq!(stream.message().await.unwrap().as_deref(), Some("x"));
+            let error = stream.message().await.unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            let source = std::error::Error::source(&error).unwrap();
+            assert_eq!(source.source().unwrap().to_string(), "the cable");
+        });
+    }
+}
+
+/// Reads a request to its end before it answers, as HTTP/1.1 does for many.
+#[derive(Clone)]
+struct HalfDuplex(InProcess);
+
+impl Transport for HalfDuplex {
+    type Body = CallBody;
+    type Future = BoxFuture<'static, Result<http::Response<CallBody>, TransportError>>;
+
+    fn send(&self, request: http::Request<CallBody>) -> Self::Future {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await;
+            let body = body.map_err(|error| TransportError::new(Sent::Maybe, error))?;
+            let body = CallBody::foreign(Full::new(body.to_bytes()));
+            inner.send(http::Request::from_parts(parts, body)).await
+        })
+    }
+}
+
+#[test]
+fn half_duplex_transports_carry_streams() {
+    for config in configs() {
+        let client =
+            Client::new(HalfDuplex(InProcess::new(text_router()))).with_config(config.clone());
+        block_on(async {
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            let word = "x".repeat(5000);
+            // Sending does not wait for the response to begin, however much is sent.
+            for _ in 0..50 {
+                call.send(word.clone()).await.unwrap();
+            }
+            call.close_send();
+            for _ in 0..50 {
+                assert_eq!(call.message().await.unwrap().as_ref(), Some(&word));
+            }
+            assert_eq!(call.message().await.unwrap(), None);
+
+            let mut call = client.client_stream::<Prost, String, String>(&JOIN, Request::new(()));
+            call.send(String::from("a")).await.unwrap();
+            call.send(String::from("b")).await.unwrap();
+            let response = call.close_and_receive().await.unwrap();
+            assert_eq!(response.message(), "a b");
+        });
+    }
+}
+
+/// The two halves of a call, each on a thread of its own.
+#[test]
+fn halves_work_on_different_threads() {
+    for config in configs() {
+        let client = common::client_with(text_router(), config);
+        let (mut sender, mut receiver) = client
+            .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))
+            .split();
+        let sending = std::thread::spawn(move || {
+            park_on(async move {
+                for number in 0..2000 {
+                    sender.send(number.to_string()).await.unwrap();
+                }
+                sender.close();
+            });
+        });
+        park_on(async move {
+            for number in 0..2000 {
+                let received = receiver.message().await.unwrap();
+                assert_eq!(received, Some(number.to_string()));
+            }
+            assert_eq!(receiver.message().await.unwrap(), None);
+        });
+        sending.join().unwrap();
+    }
+}
+
+/// Runs a future on this thread, which sleeps while it waits.
+fn park_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+/// A half that waits is woken by what the other half's poll has set going.
+#[test]
+fn a_waiting_half_is_woken_whoever_polled_last() {
+    let (open, opened) = futures_channel::oneshot::channel::<()>();
+    let opened = Mutex::new(Some(opened));
+    let client = Client::new(Opening(InProcess::new(text_router()), Arc::new(opened)));
+    let (mut sender, mut receiver) = client
+        .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))
+        .split();
+    let woken = Arc::new(AtomicBool::new(false));
+    let waker = Arc::new(Woken(woken.clone())).into();
+    let mut message = Box::pin(receiver.message());
+    let mut cx = Context::from_waker(&waker);
+    assert!(message.as_mut().poll(&mut cx).is_pending());
+    // The sender polls the transport last.
+    block_on(sender.send(String::from("x"))).unwrap();
+    woken.store(false, Ordering::SeqCst);
+    open.send(()).unwrap();
+    assert!(woken.load(Ordering::SeqCst));
+    let received = poll_until_stalled(message.as_mut()).unwrap();
+    assert_eq!(received.unwrap().as_deref(), Some("x"));
+}
+
+struct Woken(Arc<AtomicBool>);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Sends nothing before it is opened.
+#[derive(Clone)]
+struct Opening(
+    InProcess,
+    Arc<Mutex<Option<futures_channel::oneshot::Receiver<()>>>>,
+);
+
+impl Transport for Opening {
+    type Body = CallBody;
+    type Future = BoxFuture<'static, Result<http::Response<CallBody>, TransportError>>;
+
+    fn send(&self, request: http::Request<CallBody>) -> Self::Future {
+        let inner = self.0.clone();
+        let mut opened = self.1.lock().unwrap().take().unwrap();
+        Box::pin(async move {
+            let _ = poll_fn(|cx| Pin::new(&mut opened).poll(cx)).await;
+            inner.send(request).await
+        })
+    }
+}
