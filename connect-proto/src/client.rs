@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, StatusCode, Uri,
     header::{CONTENT_TYPE, TE, USER_AGENT},
     response,
+    uri::PathAndQuery,
 };
 
 use crate::{
@@ -38,8 +39,8 @@ impl ClientCall {
     ///
     /// # Errors
     ///
-    /// `internal` for a configuration that no call can be made with: a codec's name that cannot stand in a content
-    /// type, or a compression that is not among the configured ones.
+    /// `internal` for what no call can be made with: a codec's name that cannot stand in a content type, a compression
+    /// that is not among the configured ones, a procedure whose path is no plain path.
     pub fn start(
         config: &ClientConfig,
         spec: &Spec,
@@ -68,6 +69,7 @@ impl ClientCall {
                 ))
             })?),
         };
+        let uri = procedure_uri(spec)?;
         let use_get = wire == Wire::ConnectUnary && spec.allows_get();
         let get = match options.get {
             Some(true) => Some(config.get.unwrap_or_default()),
@@ -93,7 +95,7 @@ impl ClientCall {
             side: Side::Client,
             dialect: dialect.clone(),
             start: Start::Request {
-                path: spec.procedure().to_owned(),
+                uri,
                 get: get.filter(|_| use_get),
             },
             headers,
@@ -142,7 +144,7 @@ impl ExpectHead {
             Wire::ConnectUnary | Wire::ConnectGet => self.unary_response(headers, found),
             Wire::ConnectStream if status != StatusCode::OK => self.http_error(status, headers),
             Wire::ConnectStream => self.stream(status, headers, found),
-            // "If grpc-status was provided, it must be used", whatever the HTTP status.
+            // gRPC, "HTTP to gRPC Status Code Mapping": a status in the head of a gRPC response wins over HTTP's.
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText
                 if status != StatusCode::OK && !headers.contains_key(grpc::GRPC_STATUS) =>
             {
@@ -152,7 +154,14 @@ impl ExpectHead {
         }
     }
 
-    /// Connect, "Unary-Response": an error is JSON with a status of its own.
+    /// Ends the call before its response has begun, with this error: a stream that was lost
+    /// ([`Reset::to_error`](crate::Reset::to_error)), a deadline that has come.
+    #[must_use]
+    pub fn fail(self, error: Error) -> RecvHalf {
+        self.failed(HeaderMap::new(), error)
+    }
+
+    /// Connect, "Unary-Response": an error is JSON with a status of its own, and its trailers are prefixed too.
     fn unary_error(
         self,
         status: StatusCode,
@@ -161,13 +170,12 @@ impl ExpectHead {
     ) -> RecvHalf {
         let is_json = found.is_some_and(|d| d.wire == Wire::ConnectUnary && d.codec == "json");
         let encoding = self.encoding(&headers);
-        let (params, unknown) = self.params(headers, encoding);
-        if is_json && unknown.is_none() {
-            RecvHalf::unary_error(params, status)
-        } else {
-            let error = http_status_error(status).with_metadata(params.headers.clone());
-            RecvHalf::failed(params, error)
+        if !is_json || encoding.is_err() {
+            return self.http_error(status, headers);
         }
+        let (leading, trailers) = metadata::split_prefixed(headers);
+        let (params, _) = self.params(leading, encoding);
+        RecvHalf::unary_error(params, status, trailers)
     }
 
     fn unary_response(self, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
@@ -196,7 +204,7 @@ impl ExpectHead {
     }
 
     fn http_error(self, status: StatusCode, headers: HeaderMap) -> RecvHalf {
-        let error = http_status_error(status).with_metadata(headers.clone());
+        let error = http_status_error(status).with_received(headers.clone());
         self.failed(headers, error)
     }
 
@@ -234,7 +242,7 @@ impl ExpectHead {
                 let message = format!(
                     "the server answered with {shown}, which is not {protocol}'s: does it speak {protocol}?"
                 );
-                Some(Error::new(code, message).with_metadata(headers.clone()))
+                Some(Error::new(code, message).with_received(headers.clone()))
             }
         }
     }
@@ -246,7 +254,7 @@ impl ExpectHead {
             return Ok(None);
         };
         let name = String::from_utf8_lossy(value.as_bytes());
-        if name.is_empty() || name == "identity" {
+        if name.is_empty() || name.eq_ignore_ascii_case("identity") {
             return Ok(None);
         }
         match self.compressions.get(&name) {
@@ -304,7 +312,13 @@ fn request_headers(config: &ClientConfig, dialect: &Dialect) -> Result<HeaderMap
         }
     }
     headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(match dialect.protocol() {
+            Protocol::Connect => AGENT,
+            Protocol::Grpc | Protocol::GrpcWeb => GRPC_AGENT,
+        }),
+    );
     Ok(headers)
 }
 
@@ -317,8 +331,27 @@ fn append_metadata(headers: &mut HeaderMap, mut defaults: HeaderMap, own: Header
     if defaults.contains_key(USER_AGENT) {
         headers.remove(USER_AGENT);
     }
+    // What the protocol has set is not for users to set again.
+    for name in headers.keys() {
+        defaults.remove(name);
+    }
     metadata::append_custom(headers, defaults);
 }
 
+/// The procedure's path as a URI. A proxy's may come from anywhere: nothing but a plain path can be called.
+fn procedure_uri(spec: &Spec) -> Result<Uri, Error> {
+    let path = spec.procedure();
+    let plain = path.starts_with('/') && !path.contains(['?', '#']);
+    let path_and_query = plain.then(|| path.parse::<PathAndQuery>().ok()).flatten();
+    path_and_query.map(Uri::from).ok_or_else(|| {
+        Error::internal(format!(
+            "procedure {path:?} is no path of the form /package.Service/Method"
+        ))
+    })
+}
+
+/// For Connect calls; gRPC has a form of its own.
+const AGENT: &str = concat!("connect-rs/", env!("CARGO_PKG_VERSION"));
+
 /// gRPC, "User-Agent": "grpc-" Language "-" Variant "/" Version.
-const AGENT: &str = concat!("grpc-rust-connect/", env!("CARGO_PKG_VERSION"));
+const GRPC_AGENT: &str = concat!("grpc-rust-connect-rs/", env!("CARGO_PKG_VERSION"));

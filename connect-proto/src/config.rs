@@ -27,7 +27,8 @@ impl Default for Limits {
 impl Limits {
     /// The largest message to receive, after decompression: 4 MiB unless told.
     ///
-    /// A larger one ends the call with `resource_exhausted`. Up to this many bytes are held for a call.
+    /// A larger one ends the call with `resource_exhausted`. Up to this many bytes are held for a call, twice with
+    /// compression: as they came and decompressed.
     #[must_use]
     pub const fn with_recv_message_bytes(mut self, bytes: usize) -> Self {
         self.recv_message = bytes;
@@ -50,7 +51,8 @@ impl Limits {
 
     /// The largest end of a stream to receive, after decompression: 1 MiB unless told.
     ///
-    /// That is Connect's EndStreamResponse and error body, and gRPC-Web's trailer frame.
+    /// That is Connect's EndStreamResponse and error body, and gRPC-Web's trailer frame. Whatever their size, they hold at
+    /// most 8,192 values of metadata.
     #[must_use]
     pub const fn with_trailer_bytes(mut self, bytes: usize) -> Self {
         self.trailers = bytes;
@@ -252,10 +254,12 @@ impl Default for GetPolicy {
 }
 
 impl GetPolicy {
-    /// The longest path and query to send: 8 KiB unless told. A longer one is sent as a POST instead.
+    /// The longest path and query to send: 8 KiB unless told, and never more than 60 KiB. A longer one is sent as a
+    /// POST instead.
     #[must_use]
     pub const fn with_max_url_bytes(mut self, bytes: usize) -> Self {
-        self.max_url_bytes = bytes;
+        // `http` has no URIs beyond 64 KiB.
+        self.max_url_bytes = if bytes > 60 * 1024 { 60 * 1024 } else { bytes };
         self
     }
 

@@ -5,15 +5,17 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::gather::Gather;
+
 /// Bytes in front of each payload.
 pub const PREFIX_LEN: usize = 5;
 
-/// The payload is compressed.
-pub(crate) const FLAG_COMPRESSED: u8 = 0b0000_0001;
-/// Connect: the payload is an EndStreamResponse.
-pub(crate) const FLAG_END_STREAM: u8 = 0b0000_0010;
-/// gRPC-Web: the payload is a block of trailers.
-pub(crate) const FLAG_TRAILERS: u8 = 0b1000_0000;
+/// The flag of a compressed payload, in all three protocols.
+pub const FLAG_COMPRESSED: u8 = 0b0000_0001;
+/// Connect's flag of an EndStreamResponse.
+pub const FLAG_END_STREAM: u8 = 0b0000_0010;
+/// gRPC-Web's flag of a block of trailers.
+pub const FLAG_TRAILERS: u8 = 0b1000_0000;
 
 /// What an envelope's prefix says, before any byte of its payload is there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,7 +34,9 @@ impl Prefix {
         [self.flags, a, b, c, d]
     }
 
-    const fn from_bytes(bytes: [u8; PREFIX_LEN]) -> Self {
+    /// Reads a prefix as it stands on the wire.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; PREFIX_LEN]) -> Self {
         let [flags, a, b, c, d] = bytes;
         Self {
             flags,
@@ -53,7 +57,7 @@ pub struct Envelope {
 /// Cuts a stream of bytes into envelopes, however it arrives in chunks.
 ///
 /// A payload that lies inside one chunk is a slice of it; one that spans chunks is gathered in a buffer that
-/// grows with the bytes that arrive, never with the length that a prefix claims.
+/// grows with the bytes that arrive, never with the length that a prefix claims, and never past that length.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -82,7 +86,7 @@ enum Step {
     },
     Payload {
         prefix: Prefix,
-        gathered: BytesMut,
+        gathered: Gather,
     },
 }
 
@@ -139,29 +143,19 @@ impl Deframer {
             admit(prefix)?;
             self.step = Step::Payload {
                 prefix,
-                gathered: BytesMut::new(),
+                gathered: Gather::default(),
             };
         }
         let Step::Payload { prefix, gathered } = &mut self.step else {
             return Ok(None);
         };
-        let flags = prefix.flags;
-        let missing = prefix.len as usize - gathered.len();
-        let payload = if gathered.is_empty() && self.chunk.len() >= missing {
-            self.chunk.split_to(missing)
-        } else {
-            let take = self.chunk.len().min(missing);
-            if take == missing {
-                // The end is here: grow once, to the exact size.
-                gathered.reserve(take);
-            }
-            gathered.put_slice(&self.chunk[..take]);
-            self.chunk.advance(take);
-            if take < missing {
-                return Ok(None);
-            }
-            std::mem::take(gathered).freeze()
-        };
+        let len = prefix.len as usize;
+        let take = self.chunk.len().min(len - gathered.len());
+        gathered.push(self.chunk.split_to(take), len);
+        if gathered.len() < len {
+            return Ok(None);
+        }
+        let (flags, payload) = (prefix.flags, gathered.take());
         self.step = Step::default();
         Ok(Some(Envelope { flags, payload }))
     }
@@ -234,7 +228,7 @@ mod tests {
         let Step::Payload { gathered, .. } = &deframer.step else {
             panic!("the prefix is complete");
         };
-        assert!(gathered.capacity() < 1024);
+        assert_eq!(gathered.len(), 2);
         assert_eq!(
             deframer.describe_partial(),
             "2 of 4294967295 bytes of a message"

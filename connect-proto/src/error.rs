@@ -29,6 +29,8 @@ struct Inner {
     message: Cow<'static, str>,
     details: Vec<ErrorDetail>,
     metadata: HeaderMap,
+    /// The metadata came from a peer: it is for reading, and is not sent on.
+    received: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -51,6 +53,7 @@ impl Error {
             message: message.into(),
             details: Vec::new(),
             metadata: HeaderMap::new(),
+            received: false,
             source: None,
         }))
     }
@@ -76,7 +79,10 @@ impl Error {
     /// Metadata that travels with the error.
     ///
     /// A server's error carries it as trailing metadata; in Connect unary responses as plain headers.
-    /// A client's error holds all metadata of the response, leading and trailing.
+    ///
+    /// A client's error holds all headers and trailers of the response. They are for reading: a handler that returns
+    /// such an error to its own caller does not send them on, whatever they hold. To send some of them, set them by
+    /// [`with_metadata`](Self::with_metadata).
     #[must_use]
     pub fn metadata(&self) -> &HeaderMap {
         &self.0.metadata
@@ -98,7 +104,25 @@ impl Error {
     #[must_use]
     pub fn with_metadata(mut self, metadata: HeaderMap) -> Self {
         self.0.metadata = metadata;
+        self.0.received = false;
         self
+    }
+
+    /// Sets what the peer sent beside the error.
+    pub(crate) fn with_received(mut self, metadata: HeaderMap) -> Self {
+        self.0.metadata = metadata;
+        self.0.received = true;
+        self
+    }
+
+    /// Takes out the metadata that is to be sent.
+    pub(crate) fn take_metadata_to_send(&mut self) -> HeaderMap {
+        let metadata = std::mem::take(&mut self.0.metadata);
+        if self.0.received {
+            HeaderMap::new()
+        } else {
+            metadata
+        }
     }
 
     /// Keeps the cause, for logs on this side. It never goes to the peer.

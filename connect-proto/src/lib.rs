@@ -141,6 +141,7 @@ mod compression;
 mod config;
 pub mod envelope;
 mod error;
+mod gather;
 pub mod metadata;
 mod percent;
 mod protocol;

@@ -160,10 +160,27 @@ pub fn is_reserved(name: &HeaderName) -> bool {
 /// It leaves room in the map: the protocol's own headers can be inserted afterwards without a panic.
 pub(crate) fn append_custom(to: &mut HeaderMap, from: HeaderMap) {
     for_each(from, |name, value| {
-        if !is_reserved(name) && to.keys_len() < MAX_NAMES {
+        if !is_reserved(name) && to.keys_len() < MAX_FIELDS {
             let _ = to.try_append(name, value);
         }
     });
+}
+
+/// Adds leading metadata to the head of a Connect unary response, where a name with the prefix of trailers would
+/// arrive as one.
+pub(crate) fn append_unary_leading(to: &mut HeaderMap, mut leading: HeaderMap) {
+    let prefixed = |name: &HeaderName| name.as_str().starts_with(PREFIX);
+    if leading.keys().any(prefixed) {
+        let names: Vec<_> = leading
+            .keys()
+            .filter(|name| prefixed(name))
+            .cloned()
+            .collect();
+        for name in names {
+            leading.remove(name);
+        }
+    }
+    append_custom(to, leading);
 }
 
 /// Adds trailing metadata to a head, as Connect's unary responses carry it.
@@ -172,7 +189,7 @@ pub(crate) fn append_custom(to: &mut HeaderMap, from: HeaderMap) {
 /// "trailer-" when writing data to the wire and strip the prefix when reading".
 pub(crate) fn append_trailers_prefixed(to: &mut HeaderMap, trailers: HeaderMap) {
     for_each(trailers, |name, value| {
-        if is_reserved(name) || to.keys_len() >= MAX_NAMES {
+        if is_reserved(name) || to.keys_len() >= MAX_FIELDS {
             return;
         }
         // Prefixed, a name can pass the length that http allows.
@@ -208,7 +225,7 @@ pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
 
 /// Names in a head or in trailers up to which user metadata is added: a third of what `http` takes, so that
 /// trailers fit a head, too.
-const MAX_NAMES: usize = 8_192;
+pub(crate) const MAX_FIELDS: usize = 8_192;
 
 const PREFIX: &str = "trailer-";
 

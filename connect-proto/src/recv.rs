@@ -1,17 +1,18 @@
 //! The receiving half of a call: bytes in, messages and one ending out.
 
-mod bare;
+mod ending;
 
 use std::{fmt, mem, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 
-use self::bare::Gather;
+pub(crate) use self::ending::http_status_error;
 use crate::{
     Code, Compression, CompressionError, Error, Limits, Time, base64_text,
     envelope::{Deframer, Envelope, FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS, Prefix},
-    protocol::{Protocol, Wire, connect, grpc, grpc_web},
+    gather::Gather,
+    protocol::{Protocol, Wire, connect, grpc_web},
 };
 
 /// Which end of a call a half belongs to.
@@ -60,7 +61,9 @@ pub enum RecvEvent {
 /// 1. Events do not depend on how the bytes were cut into chunks.
 /// 2. It ends once, with [`RecvEvent::End`] or one error; then it yields `None` for ever and ignores its input.
 ///    Truncation is never a clean end. Whole messages come before the error of a reset.
-/// 3. It holds no more than its [`Limits`], whatever the peer sends.
+/// 3. Memory is bounded by its [`Limits`], whatever the peer sends: it holds one message as it came, while that is
+///    incomplete, and one decompressed; what is held never grows past the limit, and growing copies from one buffer to
+///    the next. A message that is a slice keeps its chunk alive.
 /// 4. A message that lies inside one chunk is a slice of it.
 /// 5. It never panics on input and never recurses on it.
 /// 6. Where the procedure allows one message, it is yielded only once the clean end is known.
@@ -93,10 +96,11 @@ enum Body {
         gather: Gather,
         trailers: HeaderMap,
     },
-    /// The body of a Connect unary error.
+    /// The body of a Connect unary error. The trailers came with the head.
     Error {
         gather: Gather,
         status: StatusCode,
+        trailers: HeaderMap,
     },
 }
 
@@ -116,8 +120,8 @@ enum State {
     Receiving,
     /// The terminal envelope was read: nothing may follow but the end of the body.
     Closing(Result<HeaderMap, Error>),
-    /// All messages are out; this is the next event.
-    Ending(Result<HeaderMap, Error>),
+    /// What is left to yield: the one message of a call that ended well and has one, then the ending.
+    Ending(Option<Bytes>, Result<HeaderMap, Error>),
     Ended(Option<Error>),
 }
 
@@ -157,21 +161,21 @@ impl RecvHalf {
     }
 
     /// A client's half of a Connect unary call that failed: the body is the error.
-    pub(crate) fn unary_error(params: RecvParams, status: StatusCode) -> Self {
-        let gather = Gather::default();
-        Self::with_body(params, Body::Error { gather, status })
+    pub(crate) fn unary_error(params: RecvParams, status: StatusCode, trailers: HeaderMap) -> Self {
+        let body = Body::Error {
+            gather: Gather::default(),
+            status,
+            trailers,
+        };
+        Self::with_body(params, body)
     }
 
     /// A server's half of a Connect GET: the message was in the head, there is no body.
     pub(crate) fn from_query(params: RecvParams, message: Bytes) -> Self {
         let mut half = Self::new(params);
-        let message = half.decompress_bare(message);
-        half.state = match message {
-            Ok(message) => {
-                half.held = Some(message);
-                State::Ending(Ok(HeaderMap::new()))
-            }
-            Err(error) => State::Ending(Err(error)),
+        half.state = match half.decompress_bare(message) {
+            Ok(message) => State::Ending(Some(message), Ok(HeaderMap::new())),
+            Err(error) => State::Ending(None, Err(error)),
         };
         half
     }
@@ -179,7 +183,7 @@ impl RecvHalf {
     /// A half that has failed before any byte of the body: its error is the next event.
     pub(crate) fn failed(params: RecvParams, error: Error) -> Self {
         let mut half = Self::new(params);
-        half.state = State::Ending(Err(error));
+        half.fail(error);
         half
     }
 
@@ -213,10 +217,11 @@ impl RecvHalf {
         self.wire.protocol()
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline.
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline, and once the
+    /// ending is known.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        self.deadline
+        self.deadline.filter(|_| self.is_open())
     }
 
     /// Whether the half can use more input. Feed it when this holds and [`poll_event`](Self::poll_event) returned
@@ -272,13 +277,18 @@ impl RecvHalf {
             }
             Body::Message { gather, .. } => {
                 if !gather.push(data, limit) {
-                    self.state = State::Ending(Err(self.too_large()));
+                    self.fail(self.too_large());
                 }
             }
-            Body::Error { gather, status } => {
+            Body::Error {
+                gather,
+                status,
+                trailers,
+            } => {
                 if !gather.push(data, self.limits.trailer_bytes()) {
-                    let status = *status;
-                    self.state = State::Ending(Err(self.http_error(status)));
+                    let (status, trailers) = (*status, mem::take(trailers));
+                    let error = http_status_error(status);
+                    self.fail(self.with_peer_metadata(error, trailers));
                 }
             }
         }
@@ -317,13 +327,13 @@ impl RecvHalf {
                     Side::Client => "the response",
                     Side::Server => "the request",
                 };
-                self.state = State::Ending(Err(Error::deadline_exceeded(format!(
+                self.fail(Error::deadline_exceeded(format!(
                     "the deadline passed before {peer} was complete"
-                ))));
+                )));
             }
             // The peer has said how the call ended; the end of the body adds nothing.
             State::Closing(_) => self.input = Input::Eof,
-            State::Ending(_) | State::Ended(_) => {}
+            State::Ending(..) | State::Ended(_) => {}
         }
     }
 
@@ -350,6 +360,16 @@ impl RecvHalf {
 
     fn end(&mut self, error: Option<Error>) {
         self.state = State::Ended(error);
+        self.release();
+    }
+
+    /// Makes the error the next event; what was held for the call is let go.
+    fn fail(&mut self, error: Error) {
+        self.state = State::Ending(None, Err(error));
+        self.release();
+    }
+
+    fn release(&mut self) {
         self.held = None;
         self.body = Body::Envelopes {
             deframer: Deframer::new(),
@@ -363,11 +383,11 @@ impl RecvHalf {
     }
 
     fn step(&mut self) -> Result<Option<RecvEvent>, Error> {
-        if matches!(self.state, State::Ending(_)) {
-            if let Some(message) = self.held.take() {
+        if let State::Ending(message, _) = &mut self.state {
+            if let Some(message) = message.take() {
                 return Ok(Some(RecvEvent::Message(message)));
             }
-            let State::Ending(ending) = mem::replace(&mut self.state, State::Ended(None)) else {
+            let State::Ending(_, ending) = mem::replace(&mut self.state, State::Ended(None)) else {
                 return Ok(None);
             };
             return ending.map(|trailers| Some(RecvEvent::End(trailers)));
@@ -393,10 +413,7 @@ impl RecvHalf {
                 return Err(self.wrong_count("more than one"));
             }
         }
-        let Body::Envelopes { deframer, .. } = &self.body else {
-            return Ok(None);
-        };
-        if matches!(self.state, State::Closing(_)) && deframer.is_partial() {
+        if matches!(self.state, State::Closing(_)) && self.has_partial_input() {
             return Err(self.malformed("there are bytes after the end of the stream".into()));
         }
         let input = match &self.input {
@@ -404,9 +421,12 @@ impl RecvHalf {
             _ => mem::replace(&mut self.input, Input::Eof),
         };
         let ending = match (mem::replace(&mut self.state, State::Ended(None)), input) {
-            (State::Closing(ending), _) => ending,
-            (_, Input::Reset(reset)) => Err(self.reset_error(reset)),
             (_, Input::Malformed(error)) => Err(error),
+            (State::Closing(_), Input::Eof | Input::Trailers(_)) if self.has_partial_text() => {
+                Err(self.malformed("there are bytes after the end of the stream".into()))
+            }
+            (State::Closing(ending), _) => ending,
+            (_, Input::Reset(reset)) => Err(reset.to_error(self.side)),
             (_, Input::Trailers(trailers)) => self.end_of_body(Some(trailers)),
             (_, Input::Open | Input::Eof) => self.end_of_body(None),
         };
@@ -416,14 +436,14 @@ impl RecvHalf {
     /// Yields the message that was held back, if the ending allows it, then the ending.
     fn conclude(&mut self, ending: Result<HeaderMap, Error>) -> Result<Option<RecvEvent>, Error> {
         let trailers = ending?;
-        if self.single {
-            let Some(message) = self.held.take() else {
-                return Err(self.wrong_count("no"));
-            };
-            self.state = State::Ending(Ok(trailers));
-            return Ok(Some(RecvEvent::Message(message)));
+        if !self.single {
+            return Ok(Some(RecvEvent::End(trailers)));
         }
-        Ok(Some(RecvEvent::End(trailers)))
+        let Some(message) = self.held.take() else {
+            return Err(self.wrong_count("no"));
+        };
+        self.state = State::Ending(None, Ok(trailers));
+        Ok(Some(RecvEvent::Message(message)))
     }
 
     fn step_bare(&mut self) -> Result<Option<RecvEvent>, Error> {
@@ -434,84 +454,49 @@ impl RecvHalf {
         match &mut self.body {
             Body::Message { gather, trailers } => {
                 if let Input::Reset(reset) = input {
-                    return Err(self.reset_error(reset));
+                    return Err(reset.to_error(self.side));
                 }
                 let payload = gather.take();
                 let trailers = mem::take(trailers);
                 self.held = Some(self.decompress_bare(payload)?);
                 self.conclude(Ok(trailers))
             }
-            Body::Error { gather, status } => {
-                let status = *status;
-                let payload = gather.take();
+            Body::Error {
+                gather,
+                status,
+                trailers,
+            } => {
+                let (status, trailers, payload) = (*status, mem::take(trailers), gather.take());
                 // A truncated error body is a malformed one: the HTTP status still tells the code.
                 let payload = match input {
                     Input::Reset(_) => Bytes::new(),
                     _ => self.decompress_error(payload),
                 };
-                let error = connect::decode_error(&payload, Code::from_http_status(status));
-                Err(match error {
-                    Some(error) => error.with_metadata(self.headers.clone()),
-                    None => self.http_error(status),
-                })
+                let error = connect::decode_error(&payload, Code::from_http_status(status))
+                    .unwrap_or_else(|| http_status_error(status));
+                Err(self.with_peer_metadata(error, trailers))
             }
             Body::Envelopes { .. } => Ok(None),
         }
     }
 
     fn next_envelope(&mut self) -> Result<Option<Envelope>, Error> {
-        let Body::Envelopes { deframer, .. } = &mut self.body else {
-            return Ok(None);
-        };
-        let mut deframer = mem::take(deframer);
-        let envelope = deframer.next(|prefix| self.admit(prefix));
-        if let Body::Envelopes {
-            deframer: place, ..
-        } = &mut self.body
-        {
-            *place = deframer;
-        }
-        envelope
-    }
-
-    /// Judges an envelope by its prefix, before a byte of its payload is kept.
-    fn admit(&self, prefix: Prefix) -> Result<(), Error> {
         let terminal = match (self.wire, self.side) {
             (Wire::ConnectStream, Side::Client) => FLAG_END_STREAM,
             (Wire::GrpcWeb | Wire::GrpcWebText, Side::Client) => FLAG_TRAILERS,
             _ => 0,
         };
-        if prefix.flags & !(FLAG_COMPRESSED | terminal) != 0 {
-            return Err(self.malformed(format!(
-                "a message prefix has the flags {:#010b}, of which this protocol knows no such combination here",
-                prefix.flags
-            )));
-        }
-        if prefix.flags & FLAG_COMPRESSED != 0 && self.encoding.is_none() {
-            // gRPC, "Compression", test case 6, and the same in Connect, "Streaming-Request".
-            return Err(Error::internal(format!(
-                "a message is flagged as compressed, but the header {:?} names no compression",
-                self.wire.encoding_header().as_str()
-            )));
-        }
-        let is_end = prefix.flags & terminal != 0;
-        let len = prefix.len as usize;
-        if is_end && len > self.limits.trailer_bytes() {
-            return Err(Error::resource_exhausted(format!(
-                "the end of the stream has {len} bytes, the limit is {} bytes",
-                self.limits.trailer_bytes()
-            )));
-        }
-        let compressed = prefix.flags & FLAG_COMPRESSED != 0;
-        let limit = if compressed {
-            self.wire_limit()
-        } else {
-            self.limits.recv_message_bytes()
+        let refuse = Admission {
+            side: self.side,
+            wire: self.wire,
+            terminal,
+            compressed: self.encoding.is_some(),
+            limits: self.limits,
         };
-        if !is_end && len > limit {
-            return Err(self.too_large_by(len));
+        match &mut self.body {
+            Body::Envelopes { deframer, .. } => deframer.next(|prefix| refuse.admit(prefix)),
+            Body::Message { .. } | Body::Error { .. } => Ok(None),
         }
-        Ok(())
     }
 
     /// A message, or `None` if the envelope was the terminal one.
@@ -547,66 +532,19 @@ impl RecvHalf {
         Ok(None)
     }
 
-    /// The ending of an enveloped body that has come to its end without a terminal envelope.
-    fn end_of_body(&self, trailers: Option<HeaderMap>) -> Result<HeaderMap, Error> {
-        let Body::Envelopes { deframer, started } = &self.body else {
-            return Ok(HeaderMap::new());
-        };
-        let partial_text = self
-            .text
+    /// Whether there is input that makes no whole envelope.
+    fn has_partial_input(&self) -> bool {
+        match &self.body {
+            Body::Envelopes { deframer, .. } => deframer.is_partial(),
+            Body::Message { .. } | Body::Error { .. } => false,
+        }
+    }
+
+    /// Whether base64 text ended inside a group.
+    fn has_partial_text(&self) -> bool {
+        self.text
             .as_ref()
-            .is_some_and(|text| text.finish().is_err());
-        if deframer.is_partial() || partial_text {
-            return Err(self.malformed(format!(
-                "the body ended early, with {}",
-                deframer.describe_partial()
-            )));
-        }
-        match (self.side, self.wire, trailers) {
-            (Side::Server, ..) => Ok(HeaderMap::new()),
-            (Side::Client, Wire::Grpc, Some(trailers)) => self.grpc_ending(trailers),
-            (Side::Client, Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText, _)
-                if !started && self.headers.contains_key(grpc::GRPC_STATUS) =>
-            {
-                self.trailers_only()
-            }
-            (Side::Client, Wire::Grpc, None) => Err(Error::internal(
-                "the response ended without trailers: it is truncated, or a proxy removed them",
-            )),
-            (Side::Client, Wire::GrpcWeb | Wire::GrpcWebText, _) => Err(Error::internal(
-                "the response ended without a trailer frame: it is truncated",
-            )),
-            (Side::Client, ..) => Err(Error::internal(
-                "the response ended without an EndStreamResponse: it is truncated",
-            )),
-        }
-    }
-
-    /// gRPC, "Responses": the status is in the trailers.
-    fn grpc_ending(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Error> {
-        match grpc::take_status(&mut trailers) {
-            Some(Ok(())) => Ok(trailers),
-            Some(Err(error)) => Err(self.with_peer_metadata(error, trailers)),
-            None => Err(self.with_peer_metadata(
-                Error::unknown("the trailers of the response have no grpc-status"),
-                trailers,
-            )),
-        }
-    }
-
-    /// gRPC, "Trailers-Only": the head of the response holds the status, and all metadata is trailing.
-    fn trailers_only(&self) -> Result<HeaderMap, Error> {
-        let mut trailers = self.headers.clone();
-        match grpc::take_status(&mut trailers) {
-            Some(Err(error)) => Err(error.with_metadata(trailers)),
-            _ => Ok(trailers),
-        }
-    }
-
-    fn with_peer_metadata(&self, error: Error, trailers: HeaderMap) -> Error {
-        let mut metadata = self.headers.clone();
-        crate::metadata::append_all(&mut metadata, trailers);
-        error.with_metadata(metadata)
+            .is_some_and(|text| text.finish().is_err())
     }
 
     fn decompress(&self, payload: Bytes, limit: usize) -> Result<Bytes, Error> {
@@ -630,7 +568,7 @@ impl RecvHalf {
     fn decompress_bare(&self, payload: Bytes) -> Result<Bytes, Error> {
         let limit = self.limits.recv_message_bytes();
         if self.encoding.is_none() && payload.len() > limit {
-            return Err(self.too_large_by(payload.len()));
+            return Err(self.too_large());
         }
         self.decompress(payload, limit)
     }
@@ -640,13 +578,8 @@ impl RecvHalf {
             .unwrap_or_default()
     }
 
-    /// The most bytes that a message may have on the wire: compression may enlarge what cannot be compressed.
     fn wire_limit(&self) -> usize {
-        let limit = self.limits.recv_message_bytes();
-        match self.encoding {
-            None => limit,
-            Some(_) => limit.saturating_add(limit / 4).saturating_add(1024),
-        }
+        wire_limit(self.limits, self.encoding.is_some())
     }
 
     fn too_large(&self) -> Error {
@@ -656,71 +589,76 @@ impl RecvHalf {
         ))
     }
 
-    fn too_large_by(&self, len: usize) -> Error {
-        Error::resource_exhausted(format!(
-            "a message of {len} bytes is larger than the limit of {} bytes",
-            self.limits.recv_message_bytes()
-        ))
-    }
-
-    /// The peer broke the protocol: a client's request is invalid, a server's response is an internal error.
     fn malformed(&self, message: String) -> Error {
-        match self.side {
-            Side::Server => Error::invalid_argument(message),
-            Side::Client => Error::internal(message),
-        }
-    }
-
-    /// The conformance suite and gRPC's libraries agree on `unimplemented`: the peer has another stream type in mind.
-    fn wrong_count(&self, count: &str) -> Error {
-        let body = match self.side {
-            Side::Server => "request",
-            Side::Client => "response",
-        };
-        Error::unimplemented(format!(
-            "the {body} has {count} message, where the procedure takes exactly one"
-        ))
-    }
-
-    fn http_error(&self, status: StatusCode) -> Error {
-        http_status_error(status).with_metadata(self.headers.clone())
-    }
-
-    /// gRPC, "Errors": the map from RST_STREAM codes; a server sees any reset as the client's cancellation.
-    fn reset_error(&self, reset: Reset) -> Error {
-        match (self.side, reset) {
-            (Side::Server, Reset::Http2(code)) => Error::canceled(format!(
-                "the client reset the stream with HTTP/2 error code {code}"
-            )),
-            (Side::Server, Reset::ConnectionLost) => Error::canceled(
-                "the connection to the client was lost before the request was complete",
-            ),
-            (Side::Client, Reset::ConnectionLost) => Error::unavailable(
-                "the connection to the server was lost before the response was complete",
-            ),
-            (Side::Client, Reset::Http2(code)) => {
-                let rpc_code = match code {
-                    0x7 => Code::Unavailable,
-                    0x8 => Code::Canceled,
-                    0xb => Code::ResourceExhausted,
-                    0xc => Code::PermissionDenied,
-                    _ => Code::Internal,
-                };
-                Error::new(
-                    rpc_code,
-                    format!("the server reset the stream with HTTP/2 error code {code}"),
-                )
-            }
-        }
+        malformed(self.side, message)
     }
 }
 
-/// The error of a response that says nothing but its HTTP status.
-pub(crate) fn http_status_error(status: StatusCode) -> Error {
-    Error::new(
-        Code::from_http_status(status),
-        format!("the server answered with HTTP status {status} and no RPC error"),
-    )
+/// Judges envelopes by their prefixes, before a byte of the payload is kept.
+#[derive(Clone, Copy)]
+struct Admission {
+    side: Side,
+    wire: Wire,
+    /// The flag of the envelope that ends the stream; 0 where there is none.
+    terminal: u8,
+    /// Whether the head named a compression.
+    compressed: bool,
+    limits: Limits,
+}
+
+impl Admission {
+    fn admit(self, prefix: Prefix) -> Result<(), Error> {
+        if prefix.flags & !(FLAG_COMPRESSED | self.terminal) != 0 {
+            return Err(malformed(
+                self.side,
+                format!(
+                    "a message prefix has the flags {:#010b}, which mean nothing here",
+                    prefix.flags
+                ),
+            ));
+        }
+        let compressed = prefix.flags & FLAG_COMPRESSED != 0;
+        if compressed && !self.compressed {
+            // gRPC, "Compression", test case 6, and the same in Connect, "Streaming-Request".
+            return Err(Error::internal(format!(
+                "a message is flagged as compressed, but the header {:?} names no compression",
+                self.wire.encoding_header().as_str()
+            )));
+        }
+        let len = prefix.len as usize;
+        if prefix.flags & self.terminal != 0 {
+            let limit = self.limits.trailer_bytes();
+            if len > limit {
+                return Err(Error::resource_exhausted(format!(
+                    "the end of the stream has {len} bytes, the limit is {limit} bytes"
+                )));
+            }
+        } else if len > wire_limit(self.limits, compressed) {
+            return Err(Error::resource_exhausted(format!(
+                "a message of {len} bytes is larger than the limit of {} bytes",
+                self.limits.recv_message_bytes()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The most bytes that a message may have on the wire: compression may enlarge what cannot be compressed.
+fn wire_limit(limits: Limits, compressed: bool) -> usize {
+    let limit = limits.recv_message_bytes();
+    if compressed {
+        limit.saturating_add(limit / 4).saturating_add(1024)
+    } else {
+        limit
+    }
+}
+
+/// The peer broke the protocol: a client's request is invalid, a server's response is an internal error.
+fn malformed(side: Side, message: String) -> Error {
+    match side {
+        Side::Server => Error::invalid_argument(message),
+        Side::Client => Error::internal(message),
+    }
 }
 
 impl fmt::Debug for RecvHalf {

@@ -14,7 +14,7 @@ use http::{
 use self::out::Out;
 use crate::{
     Compression, Error, GetPolicy, Limits, Side, Time, base64_text,
-    envelope::{FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS},
+    envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
     metadata,
     protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Protocol, Wire, connect, get, grpc, grpc_web},
 };
@@ -41,12 +41,15 @@ pub enum Transmit {
 /// ```text
 ///   head:  Held --(send_head, first message; Connect unary: finish)--> Ready --(poll_*_head)--> Taken
 ///   body:  Open --(finish)--> Finished --(the last poll_transmit)--> is_end_stream
-///            \--(finish with an error, on a client; timeout)--> Reset
+///            \                    |
+///             +--------------------+--(given up before all is out)--> Reset
 /// ```
 ///
 /// Messages that are sent before the next [`poll_transmit`](Self::poll_transmit) leave as one piece of data. A
 /// [`finish`](Self::finish) with an error before the head was sent becomes a response without a body where the
 /// protocol has one (gRPC, "Trailers-Only").
+///
+/// Dropped before its end it means cancellation: the driver resets the stream.
 pub struct SendHalf {
     side: Side,
     dialect: Dialect,
@@ -58,6 +61,8 @@ pub struct SendHalf {
     encoder: Encoder,
     out: Out,
     state: State,
+    /// Why messages are no longer taken, where that was not the caller's own `finish`.
+    failure: Option<Error>,
     deadline: Option<Time>,
 }
 
@@ -72,7 +77,7 @@ enum Head {
 #[derive(Debug)]
 pub(crate) enum Start {
     Request {
-        path: String,
+        uri: Uri,
         /// Send as a GET if the query fits.
         get: Option<GetPolicy>,
     },
@@ -85,7 +90,9 @@ enum State {
     /// No more messages; trailers are sent when all data is out.
     Finished(Option<HeaderMap>),
     /// Given up; the error is transmitted once.
-    Reset(Option<Error>),
+    Reset {
+        told: bool,
+    },
 }
 
 /// How outgoing messages are compressed.
@@ -124,6 +131,7 @@ impl SendHalf {
             encoder: params.encoder,
             out: Out::new(params.limits.send_message_bytes()),
             state: State::Open,
+            failure: None,
             deadline: params.deadline,
         };
         // A client's head waits for nothing, unless the message decides about it.
@@ -145,10 +153,11 @@ impl SendHalf {
         &self.dialect.codec
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline.
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline, once it has come, and
+    /// once everything was transmitted.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        self.deadline
+        self.deadline.filter(|_| !self.is_closed())
     }
 
     /// Sends the leading metadata of a response. Streams send it at once; a Connect unary response keeps it until
@@ -163,9 +172,11 @@ impl SendHalf {
         {
             return;
         }
-        metadata::append_custom(&mut self.headers, leading);
         if self.dialect.wire.is_enveloped() {
+            metadata::append_custom(&mut self.headers, leading);
             self.release_head();
+        } else {
+            metadata::append_unary_leading(&mut self.headers, leading);
         }
     }
 
@@ -193,12 +204,9 @@ impl SendHalf {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.check_open()?;
-        let flag = if self.dialect.wire.is_enveloped() {
-            self.out.push_envelope(&self.encoder, encode)
-        } else {
-            self.out.push_bare(&self.encoder, encode)
-        }?;
-        self.after_message(flag)
+        let enveloped = self.dialect.wire.is_enveloped();
+        let compressed = self.out.push(&self.encoder, enveloped, encode)?;
+        self.after_message(compressed)
     }
 
     /// Sends one message that is already encoded: a proxy's, or one kept from before.
@@ -210,17 +218,15 @@ impl SendHalf {
     /// As for [`send_message`](Self::send_message).
     pub fn send_bytes(&mut self, payload: Bytes) -> Result<(), Error> {
         self.check_open()?;
-        let flag = if self.encoder.applies_to(payload.len()) {
+        if self.encoder.applies_to(payload.len()) {
             return self.send_message(|buffer| {
                 buffer.extend_from_slice(&payload);
                 Ok(())
             });
-        } else if self.dialect.wire.is_enveloped() {
-            self.out.push_envelope_bytes(payload)
-        } else {
-            self.out.push_bare_bytes(payload)
-        }?;
-        self.after_message(flag)
+        }
+        self.out
+            .push_bytes(payload, self.dialect.wire.is_enveloped())?;
+        self.after_message(false)
     }
 
     /// Whether the messages that follow are compressed, as far as the peer accepts it and they are large enough.
@@ -232,9 +238,13 @@ impl SendHalf {
     ///
     /// On a server: `Ok` with the trailing metadata, or the call's error, in the protocol's own way. A missing
     /// message of a procedure that must have one becomes `internal`. On a client: `Ok` ends the request (requests
-    /// have no trailing metadata); `Err` gives the call up and resets the stream.
+    /// have no trailing metadata); `Err` gives the call up and resets the stream, also after an `Ok` as long as not
+    /// everything was transmitted.
     pub fn finish(&mut self, outcome: Result<HeaderMap, Error>) {
         if !matches!(self.state, State::Open) {
+            if let (Side::Client, Err(error)) = (self.side, outcome) {
+                self.give_up(error);
+            }
             return;
         }
         let outcome = match outcome {
@@ -245,18 +255,25 @@ impl SendHalf {
         };
         match (self.side, outcome) {
             (Side::Client, Ok(_)) => self.finish_request(),
-            (Side::Client, Err(error)) => self.reset(error),
+            (Side::Client, Err(error)) => self.give_up(error),
             (Side::Server, outcome) => self.finish_response(outcome),
         }
     }
 
-    /// Ends the half with `deadline_exceeded` if its deadline has come and it is not finished: a server answers
-    /// so in its protocol, a client resets the stream.
+    /// Ends the half with `deadline_exceeded` if its deadline has come: a server that has not finished answers so in its
+    /// protocol; a client resets the stream, and so does a server that has finished and cannot get rid of its data.
     pub fn handle_timeout(&mut self, now: Time) {
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
-            self.finish(Err(Error::deadline_exceeded(
-                "the deadline passed before the call was complete",
-            )));
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        self.deadline = None;
+        let error = Error::deadline_exceeded("the deadline passed before the call was complete");
+        match (self.side, &self.state) {
+            (Side::Server, State::Open) => {
+                self.failure = Some(error.clone());
+                self.finish_response(Err(error));
+            }
+            _ => self.give_up(error),
         }
     }
 
@@ -281,24 +298,20 @@ impl SendHalf {
     /// demands it (gRPC); HTTP/1.1 leaves the choice to the transport.
     #[must_use = "the head is taken out of the half"]
     pub fn poll_request_head(&mut self) -> Option<request::Parts> {
-        let Head::Ready(Start::Request { path, get }) = &mut self.head else {
+        if !matches!(self.head, Head::Ready(Start::Request { .. })) {
+            return None;
+        }
+        let Head::Ready(Start::Request { uri, get }) = mem::replace(&mut self.head, Head::Taken)
+        else {
             return None;
         };
-        let uri = mem::take(path).parse::<Uri>();
-        let is_get = get.is_some();
-        self.head = Head::Taken;
         let (mut parts, ()) = http::Request::new(()).into_parts();
-        match uri {
-            Ok(uri) => parts.uri = uri,
-            Err(error) => {
-                self.state = State::Open;
-                self.reset(Error::internal(format!(
-                    "the procedure's path cannot stand in a URI: {error}"
-                )));
-                return None;
-            }
-        }
-        parts.method = if is_get { Method::GET } else { Method::POST };
+        parts.uri = uri;
+        parts.method = if get.is_some() {
+            Method::GET
+        } else {
+            Method::POST
+        };
         parts.version = match self.dialect.protocol() {
             Protocol::Grpc => Version::HTTP_2,
             Protocol::Connect | Protocol::GrpcWeb => Version::HTTP_11,
@@ -310,22 +323,26 @@ impl SendHalf {
     /// The next piece of the body. `None` until the head was taken, and while there is nothing to send.
     #[must_use = "the data is taken out of the half"]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if let State::Reset(error) = &mut self.state {
-            return error.take().map(Transmit::Reset);
+        if let State::Reset { told } = &mut self.state {
+            if mem::replace(told, true) {
+                return None;
+            }
+            return self.failure.clone().map(Transmit::Reset);
         }
         if !matches!(self.head, Head::Taken) {
             return None;
         }
-        if let Some(data) = self.out.pop() {
+        if self.out.len() > 0 {
             let data = match self.dialect.wire {
-                Wire::GrpcWebText => base64_text::encode(&data),
-                _ => data,
+                // Padding between the pieces of one message would be refused by servers that read requests whole.
+                Wire::GrpcWebText => self.out.pop_all().map(|data| base64_text::encode(&data)),
+                _ => self.out.pop(),
             };
-            return Some(Transmit::Data(data));
+            return data.map(Transmit::Data);
         }
         match &mut self.state {
             State::Finished(trailers) => trailers.take().map(Transmit::Trailers),
-            State::Open | State::Reset(_) => None,
+            State::Open | State::Reset { .. } => None,
         }
     }
 
@@ -341,36 +358,44 @@ impl SendHalf {
         !matches!(self.state, State::Open)
     }
 
-    /// Whether nothing is left to transmit, now and ever: the last frame can carry END_STREAM.
+    /// Whether the body has come to its clean end: nothing is left to transmit, and the last frame can carry END_STREAM.
+    /// Never after a reset.
     #[must_use]
     pub fn is_end_stream(&self) -> bool {
-        self.out.len() == 0 && matches!(self.state, State::Finished(None) | State::Reset(None))
+        self.out.len() == 0 && matches!(self.state, State::Finished(None))
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has nothing left, now and ever: after the clean end, and after a
+    /// reset was taken out.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_end_stream() || matches!(self.state, State::Reset { told: true })
     }
 
     /// How many bytes of body are left, if that is known and no trailers follow: a `content-length`.
     #[must_use]
     pub fn exact_len(&self) -> Option<u64> {
-        match self.state {
-            // Base64 adds padding at each piece of data, whose number is not known yet.
-            State::Finished(None) if self.dialect.wire != Wire::GrpcWebText => {
-                Some(self.out.len() as u64)
-            }
-            _ if self.is_end_stream() => Some(0),
-            _ => None,
+        let len = self.out.len() as u64;
+        match (&self.state, self.dialect.wire) {
+            // All that waits leaves as one padded text, if it leaves at once.
+            (State::Finished(None), Wire::GrpcWebText) => Some(len.div_ceil(3) * 4),
+            (State::Finished(None), _) => Some(len),
+            (State::Finished(Some(_)) | State::Open | State::Reset { .. }, _) => None,
         }
     }
 
     fn check_open(&self) -> Result<(), Error> {
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
         match &self.state {
             State::Open if self.single && self.has_message => Err(Error::internal(
                 "the procedure takes exactly one message, and it was sent already",
             )),
             State::Open => Ok(()),
-            State::Finished(_) => Err(Error::internal(
+            State::Finished(_) | State::Reset { .. } => Err(Error::internal(
                 "a message was sent after the end of the stream",
             )),
-            State::Reset(Some(error)) => Err(error.clone()),
-            State::Reset(None) => Err(Error::canceled("the call was given up")),
         }
     }
 
@@ -405,32 +430,38 @@ impl SendHalf {
         }
     }
 
-    fn reset(&mut self, error: Error) {
+    /// Resets the stream, unless everything was transmitted.
+    fn give_up(&mut self, error: Error) {
+        if self.is_closed() || matches!(self.state, State::Reset { .. }) {
+            return;
+        }
         self.out.clear();
-        self.state = State::Reset(Some(error));
+        self.failure = Some(error);
+        self.state = State::Reset { told: false };
     }
 
     fn finish_request(&mut self) {
         self.state = State::Finished(None);
-        if let Head::Held(Start::Request { path, get }) = &mut self.head {
-            let query = get.map(|policy| (policy, self.out.peek()));
-            let compression = self.headers.get(CONTENT_ENCODING);
-            *get = query.and_then(|(policy, message)| {
-                let compression = compression.and_then(|value| value.to_str().ok());
-                let query = get::build_query(&self.dialect.codec, compression, message);
-                // "Servers may respond with an error if the query parameter is too long": send a POST then.
-                if path.len() + 1 + query.len() > policy.max_url_bytes() {
-                    return None;
-                }
-                path.push('?');
-                path.push_str(&query);
-                Some(policy)
+        let compression = self.headers.get(CONTENT_ENCODING);
+        let compression = compression.and_then(|value| value.to_str().ok());
+        if let Head::Held(Start::Request { uri, get }) = &mut self.head {
+            let with_query = get.and_then(|policy| {
+                get_uri(
+                    uri,
+                    policy,
+                    &self.dialect.codec,
+                    compression,
+                    self.out.peek(),
+                )
             });
-            if get.is_some() {
+            if let Some(with_query) = with_query {
+                *uri = with_query;
                 self.out.clear();
                 self.headers.remove(CONTENT_ENCODING);
                 self.headers.remove(CONTENT_TYPE);
                 self.headers.remove(CONNECT_PROTOCOL_VERSION);
+            } else {
+                *get = None;
             }
         }
         self.release_head();
@@ -483,8 +514,8 @@ impl SendHalf {
                 self.headers.remove(CONTENT_ENCODING);
                 self.headers
                     .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                let metadata = mem::take(error.metadata_mut());
-                metadata::append_custom(&mut self.headers, metadata);
+                let metadata = error.take_metadata_to_send();
+                metadata::append_unary_leading(&mut self.headers, metadata);
                 self.out.push_error_body(connect::encode_error(&error));
             }
         }
@@ -502,7 +533,7 @@ fn split_outcome(outcome: Result<HeaderMap, Error>) -> (Option<Error>, HeaderMap
     let (error, custom) = match outcome {
         Ok(trailers) => (None, trailers),
         Err(mut error) => {
-            let custom = mem::take(error.metadata_mut());
+            let custom = error.take_metadata_to_send();
             (Some(error), custom)
         }
     };
@@ -524,8 +555,27 @@ impl fmt::Debug for SendHalf {
     }
 }
 
+/// The URI of a GET with this message, or `None` if it would be longer than the policy allows.
+///
+/// Connect, "Unary-Get-Request": "Servers may respond with an error if the query parameter is too long".
+fn get_uri(
+    uri: &Uri,
+    policy: GetPolicy,
+    codec: &str,
+    compression: Option<&str>,
+    message: &[u8],
+) -> Option<Uri> {
+    // Percent-encoding and base64 only add to a message.
+    if uri.path().len() + message.len() > policy.max_url_bytes() {
+        return None;
+    }
+    let query = get::build_query(codec, compression, message);
+    let path_and_query = format!("{}?{query}", uri.path());
+    if path_and_query.len() > policy.max_url_bytes() {
+        return None;
+    }
+    path_and_query.parse().ok()
+}
+
 /// Below this many waiting bytes, more messages are welcome.
 const LOW_WATER: usize = 32 * 1024;
-
-// The flags that a sender sets are those that a receiver knows.
-const _: () = assert!(FLAG_COMPRESSED & (FLAG_END_STREAM | FLAG_TRAILERS) == 0);

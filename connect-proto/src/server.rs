@@ -1,17 +1,17 @@
 //! The server's way into a call: what the head of a request asks for, and whether it can be had.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
-    header::{ALLOW, CONTENT_TYPE},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, VARY},
     request,
 };
 
 use crate::{
-    CallPolicy, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec, StreamType, Time,
-    Transmit,
+    CallPolicy, Compression, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec,
+    StreamType, Time, Transmit,
     config::header_value,
     protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, get::Query},
     recv::RecvParams,
@@ -36,6 +36,14 @@ use crate::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Detected {
     dialect: Dialect,
+}
+
+/// What the head of a call said beside its dialect.
+struct Opened {
+    timeout: Option<Duration>,
+    encoding: Option<Arc<dyn Compression>>,
+    /// The message of a Connect GET.
+    message: Option<Bytes>,
 }
 
 /// A request that was turned down: the whole answer is known, and why.
@@ -171,32 +179,17 @@ impl Detected {
         let query = self
             .is_get()
             .then(|| Query::parse(parts.uri.query().unwrap_or("")));
-        let in_dialect = |error| self.rejection(error, config);
-        self.check_version(&parts.headers, query.as_ref(), config)
-            .map_err(in_dialect)?;
-        let timeout = self.timeout(&parts.headers).map_err(in_dialect)?;
-        let deadline = policy
-            .deadline
-            .apply(timeout)
-            .map(|t| now.saturating_add(t));
-        let encoding_name = self
-            .encoding_name(&parts.headers, query.as_ref())
-            .map_err(in_dialect)?;
-        let encoding = match encoding_name {
-            None => None,
-            Some(name) => match config.compressions.get(&name) {
-                Some(found) => Some(found.clone()),
-                None => return Err(in_dialect(unknown_compression(&name, config))),
-            },
-        };
-        let accept_header = self.dialect.wire.accept_encoding_header();
-        let compression = if parts.headers.contains_key(&accept_header) {
-            let accepted = parts.headers.get_all(&accept_header);
-            config.compressions.negotiate(accepted.iter()).cloned()
-        } else {
-            // "If the client omits Accept-Encoding, servers must assume that the client accepts the
-            // Content-Encoding used for the request if present."
-            encoding.clone()
+        let opened = self.open(&parts.headers, query, config, policy);
+        let Opened {
+            timeout,
+            encoding,
+            message,
+        } = opened.map_err(|error| self.rejection(error, config))?;
+        let deadline = timeout.map(|timeout| now.saturating_add(timeout));
+        let encoder = Encoder {
+            compression: self.negotiate(&parts.headers, encoding.as_ref(), config),
+            enabled: policy.compress,
+            min_bytes: config.min_compress_bytes,
         };
         let recv = RecvParams {
             side: Side::Server,
@@ -207,27 +200,18 @@ impl Detected {
             headers: HeaderMap::new(),
             deadline,
         };
-        let recv = match query {
+        let recv = match message {
             None => RecvHalf::new(recv),
-            Some(query) => match query.message {
-                Some(Ok(message)) => RecvHalf::from_query(recv, message),
-                Some(Err(error)) => return Err(in_dialect(error)),
-                None => {
-                    let error = "a GET request needs the query parameter \"message\"";
-                    return Err(in_dialect(Error::invalid_argument(error)));
-                }
-            },
+            Some(message) => RecvHalf::from_query(recv, message),
         };
-        let encoder = Encoder {
-            compression,
-            enabled: policy.compress,
-            min_bytes: config.min_compress_bytes,
-        };
-        let mut params =
-            self.send_params(Some(config), !spec.stream_type().server_streams(), encoder);
-        params.limits = policy.limits;
-        params.deadline = deadline;
-        Ok((recv, SendHalf::new(params)))
+        let mut send = self.answering(&parts.headers).send_params(
+            Some(config),
+            !spec.stream_type().server_streams(),
+            encoder,
+        );
+        send.limits = policy.limits;
+        send.deadline = deadline;
+        Ok((recv, SendHalf::new(send)))
     }
 
     /// The whole answer with this error, in the caller's protocol: for refused calls, and for plain HTTP middleware.
@@ -249,6 +233,71 @@ impl Detected {
                 Rejection { error, response }
             }
         }
+    }
+
+    /// What head and query say beside the dialect, checked.
+    fn open(
+        &self,
+        headers: &HeaderMap,
+        query: Option<Query<'_>>,
+        config: &ServerConfig,
+        policy: &CallPolicy,
+    ) -> Result<Opened, Error> {
+        self.check_version(headers, query.as_ref(), config)?;
+        let timeout = policy.deadline.apply(self.timeout(headers)?);
+        let encoding = match self.encoding_name(headers, query.as_ref()) {
+            None => None,
+            Some(name) => match config.compressions.get(&name) {
+                Some(found) => Some(found.clone()),
+                None => return Err(unknown_compression(&name, config)),
+            },
+        };
+        let message = match query.map(|query| query.message) {
+            None => None,
+            Some(Some(message)) => Some(message?),
+            Some(None) => {
+                let error = "a GET request needs the query parameter \"message\"";
+                return Err(Error::invalid_argument(error));
+            }
+        };
+        Ok(Opened {
+            timeout,
+            encoding,
+            message,
+        })
+    }
+
+    /// The compression of the response, as far as the client accepts one.
+    fn negotiate(
+        &self,
+        headers: &HeaderMap,
+        request_encoding: Option<&Arc<dyn Compression>>,
+        config: &ServerConfig,
+    ) -> Option<Arc<dyn Compression>> {
+        let accept_header = self.dialect.wire.accept_encoding_header();
+        if headers.contains_key(&accept_header) {
+            let accepted = headers.get_all(&accept_header);
+            return config.compressions.negotiate(accepted.iter()).cloned();
+        }
+        // Connect, "Unary-Request": "If the client omits Accept-Encoding, servers must assume that the client accepts
+        // the Content-Encoding used for the request if present."
+        request_encoding.cloned()
+    }
+
+    /// gRPC-Web, "Text-encoded (response) streams": the client may ask for text by its Accept header.
+    fn answering(&self, headers: &HeaderMap) -> Cow<'_, Self> {
+        let wants_text = || {
+            let accept = headers.get_all(ACCEPT).into_iter();
+            accept
+                .filter_map(Dialect::from_content_type)
+                .any(|dialect| dialect.wire == Wire::GrpcWebText)
+        };
+        if self.dialect.wire == Wire::GrpcWeb && wants_text() {
+            let mut detected = self.clone();
+            detected.dialect.wire = Wire::GrpcWebText;
+            return Cow::Owned(detected);
+        }
+        Cow::Borrowed(self)
     }
 
     fn check_method(&self, parts: &request::Parts, spec: &Spec) -> Result<(), Rejection> {
@@ -343,14 +392,14 @@ impl Detected {
         &self,
         headers: &'a HeaderMap,
         query: Option<&'a Query<'_>>,
-    ) -> Result<Option<Cow<'a, str>>, Error> {
+    ) -> Option<Cow<'a, str>> {
         let name = match query {
             Some(query) => query.compression.as_deref().map(Cow::Borrowed),
             None => headers
                 .get(self.dialect.wire.encoding_header())
                 .map(|value| String::from_utf8_lossy(value.as_bytes())),
         };
-        Ok(name.filter(|name| !name.is_empty() && name != "identity"))
+        name.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }
 
     fn rejection(&self, error: Error, config: &ServerConfig) -> Rejection {
@@ -385,6 +434,10 @@ impl Detected {
         encoder: Encoder,
     ) -> SendParams {
         let mut headers = HeaderMap::with_capacity(8);
+        if self.is_get() {
+            // GET is for shared caches, and whether the body is compressed depends on what the client accepts.
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
         if let Ok(content_type) = self.dialect.content_type() {
             headers.insert(CONTENT_TYPE, content_type);
         }

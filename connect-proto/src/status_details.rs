@@ -51,6 +51,9 @@ pub(crate) fn decode(bytes: Bytes) -> Result<DecodedStatus, Malformed> {
         match field {
             (1, Value::Varint(code)) => status.code = code as u32,
             (2, Value::Bytes(message)) => status.message = text(&message)?.to_owned(),
+            (3, Value::Bytes(_)) if status.details.len() == MAX_DETAILS => {
+                return Err(Malformed("too many details"));
+            }
             (3, Value::Bytes(detail)) => status.details.push(decode_detail(detail)?),
             _ => {}
         }
@@ -67,6 +70,9 @@ const FIXED32: u64 = 5;
 
 /// Groups inside groups that are skipped, as deep as Protobuf parsers go.
 const MAX_GROUP_DEPTH: usize = 100;
+
+/// An empty detail has two bytes on the wire and many more in memory.
+const MAX_DETAILS: usize = 1_024;
 
 const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 

@@ -318,8 +318,246 @@ fn a_client_that_gives_up_resets() {
             [Frame::Reset(Error::canceled("changed my mind"))],
             "{name}"
         );
-        assert!(send.is_end_stream());
+        assert!(send.is_closed() && !send.is_end_stream(), "{name}");
+        assert_eq!(send.exact_len(), None);
+        let error = send_message(&mut send, &message("late")).unwrap_err();
+        assert_eq!(
+            error,
+            Error::canceled("changed my mind"),
+            "the reason stays"
+        );
     }
+}
+
+/// Also after its last message: what has not left yet never makes a whole request.
+#[test]
+fn a_client_that_gives_up_late_resets_too() {
+    let late = Time::from_epoch(Duration::from_secs(1));
+    for (name, client) in clients() {
+        for by_timeout in [false, true] {
+            let client = client.clone().with_default_timeout(Duration::from_secs(1));
+            let spec = spec(StreamType::ClientStream);
+            let (mut send, _) =
+                ClientCall::start(&client, &spec, CallOptions::default(), Time::ZERO).unwrap();
+            let _ = send.poll_request_head();
+            send_message(&mut send, &message("first")).unwrap();
+            assert!(matches!(send.poll_transmit(), Some(Transmit::Data(_))));
+            send_message(&mut send, &message("second")).unwrap();
+            send.finish(Ok(HeaderMap::new()));
+            if by_timeout {
+                send.handle_timeout(late);
+            } else {
+                send.finish(Err(Error::deadline_exceeded("")));
+            }
+            let frames = common::drain(&mut send);
+            let [Frame::Reset(error)] = &frames[..] else {
+                panic!("{name}: {frames:?}");
+            };
+            assert_eq!(error.code(), Code::DeadlineExceeded);
+        }
+    }
+}
+
+/// A server that cannot get rid of its finished response by the deadline resets the stream.
+#[test]
+fn a_stalled_response_is_reset_at_its_deadline() {
+    let mut head = common::post("application/grpc");
+    head.headers
+        .insert("grpc-timeout", http::HeaderValue::from_static("1S"));
+    let config = ServerConfig::new();
+    let (_, mut send) = accept(&head, StreamType::ServerStream, &config);
+    send_message(&mut send, &message("stalled")).unwrap();
+    send.finish(Ok(HeaderMap::new()));
+    let _ = send.poll_response_head();
+    send.handle_timeout(Time::from_epoch(Duration::from_secs(1)));
+    assert!(matches!(send.poll_transmit(), Some(Transmit::Reset(_))));
+    assert_eq!((send.poll_transmit(), send.deadline()), (None, None));
+}
+
+/// A message that must be the only one never comes before the error of its call.
+#[test]
+fn a_timeout_does_not_release_the_message_that_was_held_back() {
+    for rest in [&b""[..], &b"\0\0\0\0\x05sec"[..]] {
+        let mut head = common::post("application/grpc");
+        head.headers
+            .insert("grpc-timeout", http::HeaderValue::from_static("1S"));
+        let (mut recv, _) = accept(&head, StreamType::Unary, &ServerConfig::new());
+        recv.recv_data(Bytes::from_static(b"\0\0\0\0\x04half"));
+        recv.recv_data(Bytes::copy_from_slice(rest));
+        assert_eq!(recv.poll_event(), None);
+        assert!(recv.deadline().is_some());
+        recv.handle_timeout(Time::MAX);
+        let error = recv.poll_event().unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        assert_eq!((recv.poll_event(), recv.deadline()), (None, None));
+    }
+}
+
+/// Connect, "Unary-Response": "strip the prefix when reading", on errors too.
+#[test]
+fn trailers_of_connect_errors_lose_their_prefix() {
+    let (recorded, expect) = request(
+        &ClientConfig::new(),
+        StreamType::Unary,
+        CallOptions::default(),
+        &[message("")],
+    );
+    assert_eq!(
+        recorded.head.headers["user-agent"]
+            .to_str()
+            .unwrap()
+            .split('/')
+            .next(),
+        Some("connect-rs")
+    );
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = http::StatusCode::NOT_FOUND;
+    head.headers = headers(&[
+        ("content-type", "application/json"),
+        ("trailer-cost", "7"),
+        ("set-cookie", "a=b"),
+    ]);
+    let mut recv = expect.recv_head(head);
+    let body = Bytes::from_static(br#"{"code":"not_found"}"#);
+    let mut events = feed(&mut recv, &[Frame::Data(body), Frame::Eof], 1);
+    let error = events.remove(0).unwrap_err();
+    assert_eq!(error.metadata()["cost"], "7");
+    assert!(!error.metadata().contains_key("trailer-cost"));
+
+    // What one server said beside an error is not another server's to say.
+    let detected = detect(&common::post("application/proto")).unwrap();
+    assert!(!detected.reject(&error).headers().contains_key("set-cookie"));
+    let chosen = error
+        .clone()
+        .with_metadata(headers(&[("cost", "8"), ("trailer-x", "9")]));
+    let answer = detected.reject(&chosen);
+    assert_eq!(answer.headers()["cost"], "8");
+    assert!(
+        !answer.headers().contains_key("trailer-x"),
+        "no leading name looks trailing"
+    );
+}
+
+/// Connect, "Unary-Get-Request": caches must tell answers in different encodings apart.
+#[test]
+fn answers_to_get_vary() {
+    let client = ClientConfig::new().with_get(GetPolicy::default());
+    let (recorded, _) = request(
+        &client,
+        StreamType::Unary,
+        CallOptions::default(),
+        &[message("")],
+    );
+    let (_, mut send) = accept(&recorded.head, StreamType::Unary, &ServerConfig::new());
+    let response = respond(
+        &mut send,
+        HeaderMap::new(),
+        &[message("")],
+        Ok(HeaderMap::new()),
+    );
+    assert_eq!(response.head.headers["vary"], "accept-encoding");
+}
+
+/// A proxy's procedure may come from anywhere: it never becomes another host, a query or a fragment.
+#[test]
+fn procedures_are_plain_paths() {
+    use connect_proto::Spec;
+    for path in [
+        "http://evil.example/a.B/C",
+        "a.B/C",
+        "/a#b",
+        "/a?x",
+        "",
+        "/a b",
+    ] {
+        let spec = Spec::from_path(path, StreamType::Unary);
+        let config = ClientConfig::new();
+        let started = ClientCall::start(&config, &spec, CallOptions::default(), Time::ZERO);
+        assert_eq!(started.unwrap_err().code(), Code::Internal, "{path:?}");
+    }
+}
+
+/// A codec that clears the buffer, or panics, cannot reach what was sent before.
+#[test]
+fn encoders_see_nothing_of_earlier_messages() {
+    let config = ServerConfig::new();
+    let (_, mut send) = accept(
+        &common::post("application/grpc"),
+        StreamType::ServerStream,
+        &config,
+    );
+    send_message(&mut send, &message("earlier")).unwrap();
+    let cleared = send.send_message(|buffer| {
+        buffer.clear();
+        buffer.extend_from_slice(b"hi");
+        Ok(())
+    });
+    assert_eq!(cleared.unwrap_err().code(), Code::Internal);
+    let _ = send.poll_response_head();
+    assert_eq!(
+        send.poll_transmit(),
+        Some(Transmit::Data(message("\0\0\0\0\x07earlier")))
+    );
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        send.send_message(|buffer| {
+            buffer.extend_from_slice(b"half");
+            panic!("a codec's own bug")
+        })
+    }));
+    assert!(panicked.is_err());
+    send.finish(Err(Error::internal("")));
+    let frames = common::drain(&mut send);
+    assert!(matches!(&frames[..], [Frame::Trailers(_)]), "{frames:?}");
+}
+
+/// gRPC-Web, "Text-encoded (response) streams": text is asked for by the content type or by Accept.
+#[test]
+fn text_answers_can_be_asked_for() {
+    let mut head = common::post("application/grpc-web");
+    head.headers.insert(
+        "accept",
+        http::HeaderValue::from_static("application/grpc-web-text"),
+    );
+    let (_, mut send) = accept(&head, StreamType::Unary, &ServerConfig::new());
+    let response = respond(
+        &mut send,
+        HeaderMap::new(),
+        &[message("hi")],
+        Ok(HeaderMap::new()),
+    );
+    assert_eq!(
+        response.head.headers["content-type"],
+        "application/grpc-web-text+proto"
+    );
+    let [Frame::Data(text), Frame::Eof] = &response.frames[..] else {
+        panic!("{:?}", response.frames);
+    };
+    assert!(text.is_ascii());
+
+    // Prefix and payload of a large message are one text: some servers read requests whole.
+    let client = ClientConfig::new()
+        .with_protocol(Protocol::GrpcWeb)
+        .with_grpc_web_text(true);
+    let (mut send, _) = ClientCall::start(
+        &client,
+        &spec(StreamType::Unary),
+        CallOptions::default(),
+        Time::ZERO,
+    )
+    .unwrap();
+    send.send_bytes(Bytes::from(vec![1; 20_000])).unwrap();
+    send.finish(Ok(HeaderMap::new()));
+    let _ = send.poll_request_head();
+    let len = send.exact_len();
+    let Some(Transmit::Data(text)) = send.poll_transmit() else {
+        panic!("a body");
+    };
+    assert_eq!(Some(text.len() as u64), len);
+    let padding = text
+        .iter()
+        .position(|&byte| byte == b'=')
+        .unwrap_or(text.len());
+    assert!(padding >= text.len() - 2);
 }
 
 /// An answer without a call: plain middleware, gates and unknown procedures, in the caller's dialect.

@@ -17,6 +17,7 @@ struct Call {
     messages: Vec<Vec<u8>>,
     fails: bool,
     cut: usize,
+    timeout: bool,
 }
 
 fn calls() -> impl Strategy<Value = Call> {
@@ -28,9 +29,10 @@ fn calls() -> impl Strategy<Value = Call> {
         prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..4),
         any::<bool>(),
         1usize..40,
+        any::<bool>(),
     )
         .prop_map(
-            |(client, stream_type, json, compressed, messages, fails, cut)| Call {
+            |(client, stream_type, json, compressed, messages, fails, cut, timeout)| Call {
                 client,
                 stream_type,
                 json,
@@ -38,6 +40,7 @@ fn calls() -> impl Strategy<Value = Call> {
                 messages,
                 fails,
                 cut,
+                timeout,
             },
         )
 }
@@ -51,6 +54,9 @@ impl Call {
             .with_codec(if self.json { "json" } else { "proto" });
         if self.compressed {
             config = config.with_send_compression("gzip");
+        }
+        if self.timeout {
+            config = config.with_default_timeout(std::time::Duration::from_secs(1));
         }
         config
     }
@@ -148,6 +154,14 @@ fn data_len(frames: &[Frame]) -> usize {
         .sum()
 }
 
+/// Point 6: a half that allows one message yields it only before a clean end.
+fn one_message_only_with_a_clean_end(events: &Events, single: bool) -> Result<(), TestCaseError> {
+    if single && events.last().is_some_and(Result::is_err) {
+        prop_assert_eq!(messages_of(events).len(), 0);
+    }
+    Ok(())
+}
+
 fn one_ending(events: &Events) -> Result<(), TestCaseError> {
     let is_ending = |e: &Result<RecvEvent, Error>| !matches!(e, Ok(RecvEvent::Message(_)));
     prop_assert_eq!(events.iter().filter(|e| is_ending(e)).count(), 1);
@@ -194,6 +208,7 @@ proptest! {
             prop_assert!(events.last().unwrap().is_err());
         }
         prop_assert!(recording.sent.starts_with(&messages_of(&events)));
+        one_message_only_with_a_clean_end(&events, !call.stream_type.client_streams())?;
 
         let len = data_len(&recording.response);
         let at = at.index(len + 1);
@@ -203,6 +218,7 @@ proptest! {
             prop_assert_eq!(at, len, "the end was said in the body");
         }
         prop_assert!(recording.answered.starts_with(&messages_of(&events)));
+        one_message_only_with_a_clean_end(&events, !call.stream_type.server_streams())?;
     }
 
     /// 3 and 5: garbled bytes never panic, never yield more than the limit, and end once, the same at any cut.
@@ -240,21 +256,33 @@ proptest! {
     #[test]
     fn any_order_of_inputs_is_survived(call in calls(), inputs in prop::collection::vec((0u8..6, prop::collection::vec(any::<u8>(), 0..20)), 0..12)) {
         let recording = call.record();
-        for mut half in [recording.server, recording.client] {
-            let mut endings = 0;
+        let sides = [
+            (recording.server, recording.request, !call.stream_type.client_streams()),
+            (recording.client, recording.response, !call.stream_type.server_streams()),
+        ];
+        for (mut half, frames, single) in sides {
+            let mut events = Events::new();
+            let mut frames = frames.iter();
             for (kind, data) in &inputs {
                 match kind {
-                    0 | 1 => half.recv_data(Bytes::from(data.clone())),
+                    0 => half.recv_data(Bytes::from(data.clone())),
+                    1 => if let Some(Frame::Data(data)) = frames.next() {
+                        half.recv_data(data.clone());
+                    },
                     2 => half.recv_eof(),
                     3 => half.recv_trailers(HeaderMap::new()),
                     4 => half.recv_reset(Reset::ConnectionLost),
                     _ => half.handle_timeout(connect_proto::Time::MAX),
                 }
                 while let Some(event) = half.poll_event() {
-                    prop_assert_eq!(endings, 0, "nothing after the ending");
-                    endings += usize::from(!matches!(event, Ok(RecvEvent::Message(_))));
+                    prop_assert!(!half.is_ended() || !matches!(event, Ok(RecvEvent::Message(_))));
+                    events.push(event);
                 }
-                prop_assert_eq!(half.is_ended(), endings == 1);
+                prop_assert_eq!(half.is_ended(), !events.is_empty() && !matches!(events.last(), Some(Ok(RecvEvent::Message(_)))));
+            }
+            if half.is_ended() {
+                one_ending(&events)?;
+                one_message_only_with_a_clean_end(&events, single)?;
             }
         }
     }

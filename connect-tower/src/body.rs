@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_proto::{Error, SendHalf, Transmit};
+use connect_proto::{Error, SendHalf, Time, Transmit};
 use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
@@ -207,8 +207,10 @@ impl Whole {
 
 impl Call {
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
-        // Not only when there is nothing to send: a stream without a pause must not outlive its deadline.
-        self.poll_alarm(cx);
+        // A stream that never waits must not outlive its deadline.
+        if let Some(now) = self.alarm.as_ref().and_then(Alarm::check) {
+            self.time_out(now);
+        }
         let mut idle = false;
         loop {
             let waiting =
@@ -219,11 +221,14 @@ impl Call {
                 }
                 return Poll::Ready(Some(transmit));
             }
-            if self.send.is_end_stream() {
+            if self.send.is_closed() {
                 return Poll::Ready(None);
             }
             if waiting {
-                return Poll::Pending;
+                match self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
+                    Some(Poll::Ready(now)) => self.time_out(now),
+                    Some(Poll::Pending) | None => return Poll::Pending,
+                }
             }
             // Nothing left to send, and the producer was not asked for more.
             idle = true;
@@ -249,15 +254,10 @@ impl Call {
         produced
     }
 
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) {
-        let Some(alarm) = &mut self.alarm else {
-            return;
-        };
-        if let Poll::Ready(now) = alarm.poll(cx) {
-            self.send.handle_timeout(now);
-            self.producer = None;
-            self.alarm = None;
-        }
+    fn time_out(&mut self, now: Time) {
+        self.send.handle_timeout(now);
+        self.producer = None;
+        self.alarm = None;
     }
 }
 

@@ -229,10 +229,10 @@ fn full_maps_take_no_more() {
 fn user_metadata_leaves_room_for_the_protocol() {
     let mut head = map(&[("content-type", "application/proto")]);
     append_custom(&mut head, endless());
-    assert_eq!(head.keys_len(), MAX_NAMES);
+    assert_eq!(head.keys_len(), MAX_FIELDS);
     let mut trailers = HeaderMap::new();
     append_custom(&mut trailers, endless());
-    assert_eq!(trailers.keys_len(), MAX_NAMES);
+    assert_eq!(trailers.keys_len(), MAX_FIELDS);
 
     // As trailers-only does: these would panic, or be lost, in a full map.
     trailers.insert("grpc-status", HeaderValue::from_static("5"));
@@ -242,9 +242,9 @@ fn user_metadata_leaves_room_for_the_protocol() {
 
     let mut head = map(&[("a", "1")]);
     append_trailers_prefixed(&mut head, endless());
-    assert_eq!(head.keys_len(), MAX_NAMES);
+    assert_eq!(head.keys_len(), MAX_FIELDS);
     let (leading, trailing) = split_prefixed(head);
-    assert_eq!((leading.len(), trailing.len()), (1, MAX_NAMES - 1));
+    assert_eq!((leading.len(), trailing.len()), (1, MAX_FIELDS - 1));
 }
 
 #[test]

@@ -2,17 +2,22 @@
 //!
 //! Connect, ["Error and EndStreamResponse"](https://connectrpc.com/docs/protocol#error-end-stream).
 
+use std::fmt;
+
 use base64::Engine;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
     ser::SerializeMap,
 };
 use serde_json::value::RawValue;
 
-use crate::{Code, Error, ErrorDetail, metadata::BASE64};
+use crate::{
+    Code, Error, ErrorDetail,
+    metadata::{self, BASE64},
+};
 
 /// The body of a Connect unary error response.
 pub(crate) fn encode_error(error: &Error) -> Bytes {
@@ -62,8 +67,9 @@ struct ErrorJson<'a> {
 
 #[derive(Deserialize, Serialize)]
 struct DetailJson<'a> {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     type_name: String,
+    #[serde(default)]
     value: String,
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     debug: Option<&'a RawValue>,
@@ -101,7 +107,9 @@ impl ErrorJson<'_> {
         for detail in self.details.unwrap_or_default() {
             // A detail whose value is not base64 cannot be read by anybody; code and message still stand.
             if let Ok(value) = BASE64.decode(&detail.value) {
-                let mut parsed = ErrorDetail::new(detail.type_name, value);
+                // Some senders write a type URL, as gRPC does.
+                let type_name = detail.type_name.rsplit('/').next().unwrap_or_default();
+                let mut parsed = ErrorDetail::new(type_name.to_owned(), value);
                 if let Some(debug) = detail.debug {
                     parsed = parsed.with_debug_json(debug.get());
                 }
@@ -118,16 +126,51 @@ fn code<S: Serializer>(code: &Option<Code>, serializer: S) -> Result<S::Ok, S::E
 
 /// A code that is missing, null, of another type or unknown is no code: the caller has a fallback.
 fn code_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Lenient {
-        Name(String),
-        Other(serde::de::IgnoredAny),
+    struct Lenient;
+
+    impl<'de> Visitor<'de> for Lenient {
+        type Value = Option<Code>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of an error code")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<Option<Code>, E> {
+            Ok(name.parse().ok())
+        }
+
+        fn visit_unit<E>(self) -> Result<Option<Code>, E> {
+            Ok(None)
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<Option<Code>, E> {
+            Ok(None)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Option<Code>, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Option<Code>, E> {
+            Ok(None)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Option<Code>, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<Code>, A::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Code>, A::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok(None)
+        }
     }
-    Ok(match Lenient::deserialize(deserializer)? {
-        Lenient::Name(name) => name.parse().ok(),
-        Lenient::Other(_) => None,
-    })
+
+    deserializer.deserialize_any(Lenient)
 }
 
 #[derive(Serialize)]
@@ -180,22 +223,18 @@ impl<'de> Deserialize<'de> for MetadataParsed {
         impl<'de> Visitor<'de> for Entries {
             type Value = HeaderMap;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of arrays of strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderMap, A::Error> {
                 let mut metadata = HeaderMap::new();
-                while let Some((name, values)) = map.next_entry::<String, Vec<String>>()? {
-                    let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-                        continue;
-                    };
-                    for value in values {
-                        // What cannot stand in a header is no metadata; a full map takes no more.
-                        if let Ok(value) = HeaderValue::from_str(&value) {
-                            let _ = metadata.try_append(name.clone(), value);
-                        }
-                    }
+                while let Some(name) = map.next_key::<String>()? {
+                    let name = HeaderName::from_bytes(name.as_bytes()).ok();
+                    map.next_value_seed(Values {
+                        name,
+                        metadata: &mut metadata,
+                    })?;
                 }
                 Ok(metadata)
             }
@@ -205,9 +244,45 @@ impl<'de> Deserialize<'de> for MetadataParsed {
     }
 }
 
+/// The values of one name, put into the map as they come: an array of many short strings costs no more than it has to.
+struct Values<'a> {
+    /// None for a name that cannot stand in a header: its values are no metadata.
+    name: Option<HeaderName>,
+    metadata: &'a mut HeaderMap,
+}
+
+impl<'de> DeserializeSeed<'de> for Values<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Values<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of strings")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(value) = seq.next_element::<String>()? {
+            if self.metadata.len() >= metadata::MAX_FIELDS {
+                return Err(serde::de::Error::custom("there is too much metadata"));
+            }
+            if let (Some(name), Ok(value)) = (&self.name, HeaderValue::from_str(&value)) {
+                let _ = self.metadata.try_append(name.clone(), value);
+            }
+        }
+        Ok(())
+    }
+}
+
 fn to_json(value: &impl Serialize) -> Bytes {
-    // Strings, arrays and objects with string keys always serialise.
-    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
+    // Strings, arrays and objects with string keys always serialise; if not, an error is right in both places.
+    const FAILED: &[u8] = br#"{"code":"internal","error":{"code":"internal"}}"#;
+    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(FAILED), Bytes::from)
 }
 
 #[cfg(test)]
@@ -256,6 +331,12 @@ mod tests {
             ),
             (r#"{"code":"nonsense"}"#, Some((fallback, ""))),
             (r#"{"code":7}"#, Some((fallback, ""))),
+            (r#"{"code":[0,{"a":[]}]}"#, Some((fallback, ""))),
+            (r#"{"code":{"a":1.5}}"#, Some((fallback, ""))),
+            (
+                r#"{"code":"aborted","details":[{}]}"#,
+                Some((Code::Aborted, "")),
+            ),
             (
                 r#"{"code":"aborted","message":null,"details":null,"x":[[]]}"#,
                 Some((Code::Aborted, "")),
@@ -307,8 +388,12 @@ mod tests {
 
         let many: Vec<String> = (0..40_000).map(|i| format!("\"k{i}\":[\"v\"]")).collect();
         let json = format!("{{\"metadata\":{{{}}}}}", many.join(","));
-        let (metadata, _) = decode_end_stream(json.as_bytes()).unwrap();
-        assert!(metadata.len() <= 32_768);
+        assert!(decode_end_stream(json.as_bytes()).is_err());
+        let json = format!(
+            "{{\"metadata\":{{\"k\":[{}]}}}}",
+            vec!["\"\""; 40_000].join(",")
+        );
+        assert!(decode_end_stream(json.as_bytes()).is_err());
 
         assert!(decode_end_stream(b"null").is_err());
         assert!(decode_end_stream(br#"{"metadata":{"k":"v"}}"#).is_err());

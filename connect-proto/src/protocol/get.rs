@@ -46,29 +46,43 @@ impl<'a> Query<'a> {
     /// Reads a query. "Servers must accept query parameters in any order and allow unknown query parameters";
     /// of a parameter given twice the first counts.
     pub(crate) fn parse(query: &'a str) -> Self {
-        let find = |name: &str| {
-            query.split('&').find_map(|pair| {
-                let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                (key == name).then_some(value)
-            })
-        };
-        let text = |name| find(name).map(|value| percent_decode_str(value).decode_utf8_lossy());
         // "Other values for the base64 parameter will simply be ignored."
-        let base64 = find("base64") == Some("1");
+        let base64 = find(query, "base64").is_some_and(|value| decode(value) == "1");
         Self {
-            codec: text("encoding"),
-            message: find("message").map(|value| decode_message(value, base64)),
-            compression: text("compression"),
-            version: text("connect"),
+            codec: find(query, "encoding").map(decode),
+            message: find(query, "message").map(|value| decode_message(value, base64)),
+            compression: find(query, "compression").map(decode),
+            version: find(query, "connect").map(decode),
         }
     }
 
     /// Only the codec: all that detection needs.
     pub(crate) fn codec_of(query: &'a str) -> Option<Cow<'a, str>> {
-        query.split('&').find_map(|pair| {
-            let value = pair.strip_prefix("encoding=")?;
-            Some(percent_decode_str(value).decode_utf8_lossy())
-        })
+        find(query, "encoding").map(decode)
+    }
+}
+
+/// The value of the first parameter of this name, still encoded.
+fn find<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name || decode(key) == name).then_some(value)
+    })
+}
+
+/// Form encoders write a space as "+".
+fn plus_to_space(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        Cow::Owned(text.replace('+', " "))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+fn decode(text: &str) -> Cow<'_, str> {
+    match plus_to_space(text) {
+        Cow::Borrowed(text) => percent_decode_str(text).decode_utf8_lossy(),
+        Cow::Owned(text) => Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned()),
     }
 }
 
@@ -102,12 +116,7 @@ pub(crate) fn build_query(codec: &str, compression: Option<&str>, message: &[u8]
 }
 
 fn decode_message(value: &str, base64: bool) -> Result<Bytes, Error> {
-    // Form encoders write a space as "+".
-    let value = if value.contains('+') {
-        Cow::Owned(value.replace('+', " "))
-    } else {
-        Cow::Borrowed(value)
-    };
+    let value = plus_to_space(value);
     if !has_valid_escapes(&value) {
         return Err(Error::invalid_argument(
             "query parameter \"message\" has an invalid percent-encoding",
@@ -181,7 +190,7 @@ mod tests {
         assert_eq!(query.version.as_deref(), Some("v1"));
         assert_eq!(query.compression, None);
         assert_eq!(
-            Query::codec_of("message=x&encoding=json"),
+            Query::codec_of("message=x&%65ncoding=js%6Fn"),
             Some("json".into())
         );
 

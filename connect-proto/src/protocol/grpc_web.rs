@@ -5,6 +5,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::metadata::MAX_FIELDS;
+
 /// The payload of a trailer frame: `name: value\r\n` for each, names in lower case.
 pub(crate) fn encode_trailers(trailers: &HeaderMap) -> Bytes {
     let mut block = BytesMut::with_capacity(trailers.len() * 32);
@@ -38,7 +40,7 @@ pub(crate) fn decode_trailers(block: &[u8]) -> Result<HeaderMap, String> {
             let shown = String::from_utf8_lossy(&line[..line.len().min(40)]);
             return Err(format!("{shown:?} is not a header line"));
         };
-        if trailers.try_append(name, value).is_err() {
+        if trailers.len() >= MAX_FIELDS || trailers.try_append(name, value).is_err() {
             return Err(String::from("there are too many trailers"));
         }
     }

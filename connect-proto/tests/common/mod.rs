@@ -191,3 +191,15 @@ pub(crate) fn clients() -> Vec<(&'static str, ClientConfig)> {
         ),
     ]
 }
+
+/// One envelope as it stands on the wire.
+pub(crate) fn frame(flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![flags];
+    out.extend_from_slice(
+        &u32::try_from(payload.len())
+            .expect("a short payload")
+            .to_be_bytes(),
+    );
+    out.extend_from_slice(payload);
+    out
+}

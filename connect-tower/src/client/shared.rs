@@ -33,7 +33,7 @@ struct State {
 
 /// Where messages wait.
 enum Outlet {
-    Wire(Box<SendHalf>),
+    Wire(SendHalf),
     Payloads(Outbox),
 }
 
@@ -52,7 +52,7 @@ impl Outlet {
 impl Shared {
     /// Two ends of a request that goes over the wire as it is.
     pub(crate) fn wire(send: SendHalf) -> (Arc<Self>, Consumer) {
-        Self::new(Outlet::Wire(Box::new(send)))
+        Self::new(Outlet::Wire(send))
     }
 
     /// Two ends of a request that goes through interceptors first.
@@ -113,7 +113,7 @@ impl Shared {
         self.lock().outlet.with_sink(|sink| sink.is_finished())
     }
 
-    /// A panic elsewhere leaves the state whole: every change of it is one call into a machine that does not panic.
+    /// A panic in a codec leaves the state whole: what the machines hold is changed after a message is encoded.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,7 +134,7 @@ impl Consumer {
             wake(caller);
             return Poll::Ready(Some(transmit));
         }
-        if send.is_end_stream() {
+        if send.is_closed() {
             return Poll::Ready(None);
         }
         store(&mut state.consumer, cx);
