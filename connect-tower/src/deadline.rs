@@ -96,6 +96,13 @@ impl Alarm {
         &self.deadline
     }
 
+    /// The present time if the deadline has come, without waiting for it: for a stream that never waits for anything
+    /// else.
+    pub(crate) fn check(&self) -> Option<Time> {
+        let now = self.deadline.timer.now();
+        (now >= self.deadline.at).then_some(now)
+    }
+
     /// Ready with the present time once the deadline has come; may be polled again.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Time> {
         let Deadline { at, timer } = &self.deadline;

@@ -30,7 +30,7 @@ use crate::{
 /// What arrives for a handler: its one message, or where its messages will come from.
 pub(crate) enum Input {
     Message(Bytes),
-    Stream(Incoming<IncomingBody>),
+    Stream(Box<Incoming<IncomingBody>>),
 }
 
 /// A handler whatever its shape and its messages: the one place where a call is boxed.
@@ -94,7 +94,7 @@ impl<L: Decode<M>, M> Takes<L> for Many<M> {
     fn take(input: Input, codec: &Codec) -> Result<Streaming<M>, Error> {
         match input {
             Input::Stream(incoming) => Ok(Streaming::new(
-                incoming,
+                *incoming,
                 Decoder::server::<L>(codec.clone()),
             )),
             Input::Message(_) => Err(Error::internal("a stream's handler was given one message")),

@@ -145,6 +145,10 @@ fn with_cause(error: Error, cause: Option<BodyError>) -> Error {
 }
 
 /// Where messages come from.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "almost every call has the large one, and a box would cost it"
+)]
 #[derive(Debug)]
 pub(crate) enum Source<B> {
     Wire { body: B, recv: RecvHalf },
@@ -267,14 +271,18 @@ where
                 })
             }
             Source::Wire { body, recv } => {
-                // Not only when nothing comes: a stream without a pause must not outlive its deadline.
-                if let Some(alarm) = &mut self.alarm {
-                    if let Poll::Ready(now) = alarm.poll(cx) {
-                        self.alarm = None;
-                        recv.handle_timeout(now);
-                    }
+                // A stream that never waits must not outlive its deadline.
+                if let Some(now) = self.alarm.as_ref().and_then(Alarm::check) {
+                    self.alarm = None;
+                    recv.handle_timeout(now);
                 }
-                let event = poll_event(Pin::new(body), recv, cx, Into::into);
+                let mut event = poll_event(Pin::new(&mut *body), recv, cx, Into::into);
+                if let (Poll::Pending, Some(alarm)) = (&event, &mut self.alarm) {
+                    let now = ready!(alarm.poll(cx));
+                    self.alarm = None;
+                    recv.handle_timeout(now);
+                    event = poll_event(Pin::new(body), recv, cx, Into::into);
+                }
                 match ready!(event).transpose()? {
                     Some(RecvEvent::Message(message)) => Poll::Ready(Ok(Some(message))),
                     Some(RecvEvent::End(trailers)) => {

@@ -37,7 +37,7 @@ pub(crate) fn start(
     let single = !route.spec.stream_type().server_streams();
     let call = request.map(|input| match input {
         Input::Message(bytes) => Payloads::once(Payload::new(bytes, codec.clone())),
-        Input::Stream(incoming) => from_incoming(incoming, codec.clone()),
+        Input::Stream(incoming) => from_incoming(*incoming, codec.clone()),
     });
     let terminal = ToHandler { route, codec };
     Box::pin(Intercepted::Waiting {
@@ -82,7 +82,7 @@ enum Intercepted {
         reply: BoxFuture<'static, Result<Reply, Error>>,
         single: bool,
     },
-    Replying(Forward),
+    Replying(Box<Forward>),
 }
 
 impl Producer for Intercepted {
@@ -103,14 +103,14 @@ impl Producer for Intercepted {
             let (mut head, payloads) = reply.split();
             let trailers = std::mem::take(&mut head.trailers);
             sink.begin(head);
-            *self = Self::Replying(Forward {
+            *self = Self::Replying(Box::new(Forward {
                 payloads,
                 trailers,
                 single,
-            });
+            }));
         }
         match &mut *self {
-            Self::Replying(forward) => Pin::new(forward).poll_produce(cx, sink),
+            Self::Replying(forward) => Pin::new(&mut **forward).poll_produce(cx, sink),
             Self::Waiting { .. } => Poll::Pending,
         }
     }
@@ -129,7 +129,7 @@ impl Terminal for ToHandler {
         Box::pin(async move {
             let (head, payloads) = call.into_parts();
             let input = if route.spec.stream_type().client_streams() {
-                Input::Stream(Incoming::new(Source::Payloads(payloads), None))
+                Input::Stream(Box::new(Incoming::new(Source::Payloads(payloads), None)))
             } else {
                 let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
                 Input::Message(payload.into_bytes())

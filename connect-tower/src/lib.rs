@@ -134,7 +134,8 @@ pub mod __codegen {
 
     pub use crate::{
         BidiCall, Client, ClientConfig, ClientStreamCall, Error, Idempotency, IntoRequest, Methods,
-        Request, Response, ResponseStream, Service, Spec, StreamType, Streaming, Transport,
+        Prost, ProstBinary, Request, Response, ResponseStream, Service, Spec, StreamType,
+        Streaming, Transport,
     };
 }
 

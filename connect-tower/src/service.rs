@@ -325,7 +325,7 @@ where
     }
     let body = IncomingBody::new(body);
     let incoming = Incoming::new(Source::Wire { body, recv }, None);
-    State::running(call.start(Ok(Input::Stream(incoming))))
+    State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
 }
 
 /// The settings of a call. A codec that the messages of this procedure do not support is not on offer here.
@@ -343,7 +343,7 @@ fn config_for<'a>(route: &Route, scope: &'a Scope, codec: Option<&Codec>) -> Cow
 
 /// Reads the one message of a call that has one, within its deadline.
 fn poll_message<B>(
-    body: Pin<&mut B>,
+    mut body: Pin<&mut B>,
     recv: &mut RecvHalf,
     call: &mut Option<Accepted>,
     cx: &mut Context<'_>,
@@ -352,17 +352,17 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    let mut event = poll_event(body.as_mut(), recv, cx, lost);
     let alarm = call.as_mut().and_then(|call| call.alarm.as_mut());
-    if let Some(Poll::Ready(now)) = alarm.map(|alarm| alarm.poll(cx)) {
-        recv.handle_timeout(now);
+    if let (Poll::Pending, Some(alarm)) = (&event, alarm) {
+        recv.handle_timeout(ready!(alarm.poll(cx)));
+        event = poll_event(body, recv, cx, lost);
     }
-    Poll::Ready(
-        match ready!(poll_event(body, recv, cx, lost)).transpose()? {
-            Some(RecvEvent::Message(message)) => Ok(message),
-            // The core yields the message or an error, never an end alone.
-            Some(RecvEvent::End(_)) | None => Err(Error::internal("the request has no message")),
-        },
-    )
+    Poll::Ready(match ready!(event).transpose()? {
+        Some(RecvEvent::Message(message)) => Ok(message),
+        // The core yields the message or an error, never an end alone.
+        Some(RecvEvent::End(_)) | None => Err(Error::internal("the request has no message")),
+    })
 }
 
 impl Opening {
@@ -416,10 +416,6 @@ impl Accepted {
 impl Running {
     /// Lets the handler work until the head of the response is known.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(Poll::Ready(now)) = self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
-            self.send.handle_timeout(now);
-            self.alarm = None;
-        }
         loop {
             self.head = self.send.poll_response_head();
             if self.send.is_finished() {
@@ -435,13 +431,12 @@ impl Running {
                 send: &mut self.send,
                 extensions: &mut self.extensions,
             };
-            if producer.as_mut().poll_produce(cx, &mut sink).is_pending() {
-                self.head = self.send.poll_response_head();
-                return if self.head.is_some() {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
+            let worked = producer.as_mut().poll_produce(cx, &mut sink);
+            if worked.is_pending() && !self.send.is_head_ready() {
+                let Some(alarm) = &mut self.alarm else {
+                    return Poll::Pending;
                 };
+                self.send.handle_timeout(ready!(alarm.poll(cx)));
             }
         }
     }

@@ -112,7 +112,7 @@ fn all_calls_through_interceptors_on_both_sides() {
         let router = text_router().interceptor(Transparent);
         let client = Client::new(InProcess::new(router))
             .with_config(config.clone())
-            .with_interceptor(Transparent);
+            .interceptor(Transparent);
         block_on(all_stream_types(&client)).unwrap_or_else(|error| panic!("{config:?}: {error:?}"));
     }
 }

@@ -113,7 +113,7 @@ fn a_call_dropped_while_sending_is_a_cancellation() {
             let leaked = Arc::new(Mutex::new(None));
             let mut client = client_with(leaking_router(&leaked), config.clone());
             if intercepted {
-                client = client.with_interceptor(Transparent);
+                client = client.interceptor(Transparent);
             }
             let mut call = client.bidi_stream::<Prost, String, String>(&JOIN, Request::new(()));
             block_on(call.send(String::from("one"))).unwrap();

@@ -43,8 +43,8 @@ fn the_first_registered_is_outermost() {
         .unwrap()
         .interceptor(trace("server 2"));
     let client = client(router)
-        .with_interceptor(trace("client 1"))
-        .with_interceptor(trace("client 2"));
+        .interceptor(trace("client 1"))
+        .interceptor(trace("client 2"));
     block_on(async {
         let request = Request::new(String::new());
         client
@@ -130,7 +130,7 @@ fn headers_messages_and_trailers_are_rewritten_on_either_side() {
                 .with_protocol(protocol)
                 .with_codec(codec);
             let on_server = common::client_with(marked_router().interceptor(Mark), config.clone());
-            let on_client = common::client_with(marked_router(), config).with_interceptor(Mark);
+            let on_client = common::client_with(marked_router(), config).interceptor(Mark);
             block_on(check_marks(&on_server));
             block_on(check_marks(&on_client));
         }
@@ -204,7 +204,7 @@ fn an_interceptor_may_answer_by_itself() {
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
         let on_server = common::client_with(text_router().interceptor(Cache), config.clone());
-        let on_client = common::client_with(text_router(), config).with_interceptor(Cache);
+        let on_client = common::client_with(text_router(), config).interceptor(Cache);
         for client in [on_server, on_client] {
             block_on(async {
                 let ask = |word: &str| {
@@ -255,7 +255,7 @@ fn an_interceptor_may_call_again() {
             }
         });
         let config = ClientConfig::new().with_protocol(protocol);
-        let client = common::client_with(router, config).with_interceptor(Retry);
+        let client = common::client_with(router, config).interceptor(Retry);
         let request = Request::new(String::from("at last"));
         let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
         assert_eq!(response.unwrap().message(), "at last");
@@ -274,7 +274,7 @@ fn the_end_of_a_call_is_seen_whatever_it_is() {
     };
     let log = Log::default();
     let on_server = client(router().interceptor(Trace(log.clone(), "s")));
-    let on_client = client(router()).with_interceptor(Trace(log.clone(), "c"));
+    let on_client = client(router()).interceptor(Trace(log.clone(), "c"));
     for (client, name) in [(on_server, "s"), (on_client, "c")] {
         block_on(async {
             let request = Request::new(String::new());
@@ -312,7 +312,7 @@ fn a_message_may_be_refused_in_the_middle_of_a_stream() {
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
         let on_server = common::client_with(text_router().interceptor(NoSwearing), config.clone());
-        let on_client = common::client_with(text_router(), config).with_interceptor(NoSwearing);
+        let on_client = common::client_with(text_router(), config).interceptor(NoSwearing);
         for client in [on_server, on_client] {
             block_on(async {
                 let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
@@ -331,7 +331,7 @@ fn a_message_may_be_refused_in_the_middle_of_a_stream() {
 fn a_simple_hook_sees_each_call() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
-    let client = client(text_router()).with_interceptor(before(move |call| {
+    let client = client(text_router()).interceptor(before(move |call| {
         assert_eq!(call.protocol(), Some(Protocol::Connect));
         assert_eq!(call.spec(), &UPPER);
         count.fetch_add(1, Ordering::SeqCst);

@@ -44,7 +44,7 @@ enum State<T: Transport> {
         reply: BoxFuture<'static, Result<Reply, Error>>,
         alarm: Option<Alarm>,
     },
-    Open(Opened<T::Body>),
+    Open(Box<Opened<T::Body>>),
     Failed(Error),
 }
 
@@ -180,7 +180,7 @@ impl<T: Transport> State<T> {
                 else {
                     return Poll::Pending;
                 };
-                *self = Self::Open(waiting.open(response));
+                *self = Self::Open(Box::new(waiting.open(response)));
             }
             Self::Intercepted { reply, alarm } => {
                 let polled = reply.as_mut().poll(cx);
@@ -189,7 +189,7 @@ impl<T: Transport> State<T> {
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let alarm = alarm.take();
-                *self = Self::Open(Opened::from_reply(reply, alarm));
+                *self = Self::Open(Box::new(Opened::from_reply(reply, alarm)));
             }
         }
         Poll::Ready(Ok(()))

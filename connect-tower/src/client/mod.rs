@@ -114,7 +114,7 @@ impl<T: Transport> Client<T> {
 
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn with_interceptor(self, interceptor: impl Interceptor) -> Self
+    pub fn interceptor(self, interceptor: impl Interceptor) -> Self
     where
         T: Transport<Body: Send + 'static, Future: Send> + Send + Sync + 'static,
     {
@@ -391,6 +391,10 @@ impl<T: Transport> Client<T> {
 }
 
 /// A call that is ready to be driven.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once, and a box would cost every call"
+)]
 pub(crate) enum Begun {
     Wire(http::Request<CallBody>, Waiting),
     Chain(BoxFuture<'static, Result<Reply, Error>>, Option<Alarm>),
