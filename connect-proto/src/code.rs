@@ -114,11 +114,12 @@ impl Code {
 
     /// The code that a client infers from an HTTP status when the response carries no code of its own.
     ///
-    /// Connect, "HTTP to Error Code"; gRPC, "HTTP to gRPC Status Code Mapping", which has the same table.
+    /// Connect, "HTTP to Error Code"; gRPC, "HTTP to gRPC Status Code Mapping". The tables differ in 431 only, which
+    /// gRPC takes for `internal`; like Connect's table, and the conformance suite in all protocols, this says `unknown`.
     #[must_use]
     pub const fn from_http_status(status: StatusCode) -> Self {
         match status.as_u16() {
-            400 | 431 => Self::Internal,
+            400 => Self::Internal,
             401 => Self::Unauthenticated,
             403 => Self::PermissionDenied,
             404 => Self::Unimplemented,
@@ -191,7 +192,7 @@ mod tests {
             (404, Code::Unimplemented),
             (409, Code::Unknown),
             (429, Code::Unavailable),
-            (431, Code::Internal),
+            (431, Code::Unknown),
             (500, Code::Unknown),
             (502, Code::Unavailable),
             (503, Code::Unavailable),
