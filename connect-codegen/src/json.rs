@@ -121,6 +121,7 @@ pub(crate) struct ProstAttr {
     required: bool,
     repeated: bool,
     map: bool,
+    pub(crate) btree_map: bool,
     enumeration: Option<String>,
 }
 
@@ -149,6 +150,7 @@ impl ProstAttr {
             ("enumeration", Some(value)) => self.enumeration = Some(value),
             ("map" | "btree_map" | "hash_map", Some(value)) => {
                 self.map = true;
+                self.btree_map = name == "btree_map";
                 self.enumeration = value
                     .split_once("enumeration(")
                     .and_then(|(_, path)| Some(path.strip_suffix(')')?.to_owned()));

@@ -66,14 +66,13 @@ impl Node {
         }
         for (module, child) in &self.children {
             push_line(text, &indent, &format!("/// Package `{}`.", child.name));
+            if depth == 0 {
+                // A module that only holds others has no use of the import.
+                push_line(text, &indent, "#[allow(unreachable_pub, unused_imports)]");
+            }
             push_line(text, &indent, &format!("pub mod {module} {{"));
             if config.crate_path.is_none() {
-                // A module that only holds others has no other use of it.
-                let import = format!(
-                    "    #[allow(unused_imports)]\n{indent}    use super::{};",
-                    names::ROOT
-                );
-                push_line(text, &indent, &import);
+                push_line(text, &indent, &format!("    use super::{};", names::ROOT));
             }
             child.write(text, config, depth + 1);
             push_line(text, &indent, "}");

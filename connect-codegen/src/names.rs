@@ -55,20 +55,11 @@ pub(crate) fn allow_lints(item: &mut Item) {
     };
     let is_doc = |attr: &syn::Attribute| attr.path().is_ident("doc");
     let after_docs = attrs.iter().take_while(|attr| is_doc(attr)).count();
-    attrs.insert(
-        after_docs,
-        syn::parse_quote! {
-            #[allow(
-                dead_code,
-                unnameable_types,
-                unreachable_pub,
-                unused_qualifications,
-                clippy::all,
-                clippy::nursery,
-                clippy::pedantic
-            )]
-        },
-    );
+    let allow: [syn::Attribute; 2] = [
+        syn::parse_quote!(#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]),
+        syn::parse_quote!(#[allow(clippy::all, clippy::nursery, clippy::pedantic)]),
+    ];
+    attrs.splice(after_docs..after_docs, allow);
 }
 
 /// Names in use, to find free ones.

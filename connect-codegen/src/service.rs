@@ -115,7 +115,7 @@ impl Service {
             .collect();
         Ok(Self {
             docs: docs::attributes(&service.comments, &format!("The service `{full_name}`.")),
-            library: quote!(#root::codec::#library),
+            library: quote!(#root::#library),
             module: taken.claim(&snake(&service.name)),
             trait_name: taken.claim(&service.name),
             server_name: taken.claim(&format!("{}Server", service.name)),
@@ -130,7 +130,7 @@ impl Service {
         let Self {
             full_name, module, ..
         } = self;
-        let import = names::import_from_parent();
+        let import = (!self.methods.is_empty()).then(names::import_from_parent);
         let constants = self.methods.iter().map(Method::constant);
         let about = format!(" The name and the procedures of the service `{full_name}`.");
         syn::parse_quote! {
@@ -222,11 +222,9 @@ impl Method {
         }
     }
 
-    /// Documentation and deprecation, for trait and client alike.
-    fn attributes(&self) -> TokenStream {
-        let docs = &self.docs;
-        let deprecated = self.deprecated.then(|| quote!(#[deprecated]));
-        quote!(#(#docs)* #deprecated)
+    /// `#[deprecated]` if the `.proto` file says so.
+    fn deprecated(&self) -> Option<TokenStream> {
+        self.deprecated.then(|| quote!(#[deprecated]))
     }
 }
 

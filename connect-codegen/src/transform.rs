@@ -7,7 +7,7 @@ use syn::{Block, Expr, ExprLit, Ident, ImplItem, Item, ItemImpl, ItemMod, Lit, S
 
 use crate::{
     Config, Error, docs,
-    json::{self, Oneofs},
+    json::{self, Oneofs, ProstAttr},
     model::Model,
     names,
 };
@@ -72,6 +72,7 @@ impl<'a> Transform<'a> {
         let descriptor = self.model.message(full_name);
         let descriptor = descriptor.ok_or_else(|| Error::new(format!("unknown {full_name}")))?;
         docs::document_message(item, full_name, descriptor);
+        derive_own_debug(item);
         let ident = &item.ident;
         self.messages.push(syn::parse_quote!(#(#path::)*#ident));
         if !self.config.json {
@@ -116,6 +117,17 @@ impl<'a> Transform<'a> {
         content.extend(self.items(items, &inner, &path)?);
         item.content = Some((brace, content));
         Ok(())
+    }
+}
+
+/// prost's `Debug` of a `BTreeMap` names the crate `prost` as if the user had it, whatever
+/// `prost_path` says (prost-derive 0.14.6). Rust's own does without.
+fn derive_own_debug(item: &mut syn::ItemStruct) {
+    let has_btree_map = |field: &syn::Field| ProstAttr::of(&field.attrs).btree_map;
+    if item.fields.iter().any(has_btree_map) {
+        item.attrs
+            .push(syn::parse_quote!(#[derive(::core::fmt::Debug)]));
+        item.attrs.push(syn::parse_quote!(#[prost(skip_debug)]));
     }
 }
 

@@ -34,3 +34,22 @@ fn messages_for_the_json_tests_of_connect_codec() {
         }
     }
 }
+
+/// What the check crate compiles, and calls.
+#[test]
+fn golden_files() {
+    let files = [
+        "connect-codegen/check/proto/names.proto",
+        "connect-codegen/check/proto/shapes/v1/legacy.proto",
+        "connect-codegen/check/proto/shapes/v1/shapes.proto",
+        "connect-codegen/check/proto/shapes/v1/tour.proto",
+        "connect-codegen/check/proto/unnamed.proto",
+    ];
+    let config = Config::new()
+        .crate_path("::connect_tower")
+        .out_dir("relative includes");
+    for file in generate_all(&files, "connect-codegen/check/proto", &config) {
+        let path = format!("connect-codegen/tests/golden/{}", file.name);
+        assert_fresh(&path, &file.content);
+    }
+}

@@ -2,15 +2,8 @@
 
 use crate::__codegen as connect_rs;
 /// Why a call failed, for programs: a reason within a domain.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct ErrorInfo {
@@ -27,15 +20,8 @@ pub struct ErrorInfo {
         connect_rs::prost::alloc::string::String,
     >,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for ErrorInfo {
     const FULL_NAME: &'static str = "google.rpc.ErrorInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -79,15 +65,8 @@ impl connect_rs::codec::json::JsonMessage for ErrorInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for ErrorInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -96,15 +75,8 @@ impl connect_rs::serde::Serialize for ErrorInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for ErrorInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -112,15 +84,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ErrorInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for ErrorInfo {
     const NAME: &'static str = "ErrorInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -132,15 +97,8 @@ impl connect_rs::prost::Name for ErrorInfo {
     }
 }
 /// When the caller may try again.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct RetryInfo {
@@ -148,15 +106,8 @@ pub struct RetryInfo {
     #[prost(message, optional, tag = "1")]
     pub retry_delay: ::core::option::Option<connect_rs::prost_types::Duration>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for RetryInfo {
     const FULL_NAME: &'static str = "google.rpc.RetryInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -192,15 +143,8 @@ impl connect_rs::codec::json::JsonMessage for RetryInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for RetryInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -209,15 +153,8 @@ impl connect_rs::serde::Serialize for RetryInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for RetryInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -225,15 +162,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for RetryInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for RetryInfo {
     const NAME: &'static str = "RetryInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -245,15 +175,8 @@ impl connect_rs::prost::Name for RetryInfo {
     }
 }
 /// What a developer needs to find the fault.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct DebugInfo {
@@ -266,15 +189,8 @@ pub struct DebugInfo {
     #[prost(string, tag = "2")]
     pub detail: connect_rs::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for DebugInfo {
     const FULL_NAME: &'static str = "google.rpc.DebugInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -314,15 +230,8 @@ impl connect_rs::codec::json::JsonMessage for DebugInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for DebugInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -331,15 +240,8 @@ impl connect_rs::serde::Serialize for DebugInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for DebugInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -347,15 +249,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for DebugInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for DebugInfo {
     const NAME: &'static str = "DebugInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -367,15 +262,8 @@ impl connect_rs::prost::Name for DebugInfo {
     }
 }
 /// Which quotas were exceeded.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct QuotaFailure {
@@ -383,15 +271,8 @@ pub struct QuotaFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<quota_failure::Violation>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for QuotaFailure {
     const FULL_NAME: &'static str = "google.rpc.QuotaFailure";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -427,15 +308,8 @@ impl connect_rs::codec::json::JsonMessage for QuotaFailure {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for QuotaFailure {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -444,15 +318,8 @@ impl connect_rs::serde::Serialize for QuotaFailure {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for QuotaFailure {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -461,15 +328,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for QuotaFailure {
     }
 }
 /// Nested message and enum types in `QuotaFailure`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod quota_failure {
     use super::connect_rs;
     /// One exceeded quota.
@@ -604,15 +464,8 @@ pub mod quota_failure {
         }
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for QuotaFailure {
     const NAME: &'static str = "QuotaFailure";
     const PACKAGE: &'static str = "google.rpc";
@@ -624,15 +477,8 @@ impl connect_rs::prost::Name for QuotaFailure {
     }
 }
 /// What must be so before the call can succeed, and is not.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct PreconditionFailure {
@@ -640,15 +486,8 @@ pub struct PreconditionFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<precondition_failure::Violation>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
     const FULL_NAME: &'static str = "google.rpc.PreconditionFailure";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -684,15 +523,8 @@ impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for PreconditionFailure {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -701,15 +533,8 @@ impl connect_rs::serde::Serialize for PreconditionFailure {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for PreconditionFailure {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -718,15 +543,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for PreconditionFailure {
     }
 }
 /// Nested message and enum types in `PreconditionFailure`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod precondition_failure {
     use super::connect_rs;
     /// One unmet precondition.
@@ -812,15 +630,8 @@ pub mod precondition_failure {
         }
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for PreconditionFailure {
     const NAME: &'static str = "PreconditionFailure";
     const PACKAGE: &'static str = "google.rpc";
@@ -832,15 +643,8 @@ impl connect_rs::prost::Name for PreconditionFailure {
     }
 }
 /// What is wrong with the fields of the request.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct BadRequest {
@@ -850,15 +654,8 @@ pub struct BadRequest {
         bad_request::FieldViolation,
     >,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for BadRequest {
     const FULL_NAME: &'static str = "google.rpc.BadRequest";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -899,15 +696,8 @@ impl connect_rs::codec::json::JsonMessage for BadRequest {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for BadRequest {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -916,15 +706,8 @@ impl connect_rs::serde::Serialize for BadRequest {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for BadRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -933,15 +716,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for BadRequest {
     }
 }
 /// Nested message and enum types in `BadRequest`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod bad_request {
     use super::connect_rs;
     /// One bad field.
@@ -1042,15 +818,8 @@ pub mod bad_request {
         }
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for BadRequest {
     const NAME: &'static str = "BadRequest";
     const PACKAGE: &'static str = "google.rpc";
@@ -1062,15 +831,8 @@ impl connect_rs::prost::Name for BadRequest {
     }
 }
 /// What identifies the call in the logs of the service.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct RequestInfo {
@@ -1081,15 +843,8 @@ pub struct RequestInfo {
     #[prost(string, tag = "2")]
     pub serving_data: connect_rs::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for RequestInfo {
     const FULL_NAME: &'static str = "google.rpc.RequestInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1129,15 +884,8 @@ impl connect_rs::codec::json::JsonMessage for RequestInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for RequestInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1146,15 +894,8 @@ impl connect_rs::serde::Serialize for RequestInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for RequestInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1162,15 +903,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for RequestInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for RequestInfo {
     const NAME: &'static str = "RequestInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -1182,15 +916,8 @@ impl connect_rs::prost::Name for RequestInfo {
     }
 }
 /// Which resource the call failed on.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct ResourceInfo {
@@ -1207,15 +934,8 @@ pub struct ResourceInfo {
     #[prost(string, tag = "4")]
     pub description: connect_rs::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for ResourceInfo {
     const FULL_NAME: &'static str = "google.rpc.ResourceInfo";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1263,15 +983,8 @@ impl connect_rs::codec::json::JsonMessage for ResourceInfo {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for ResourceInfo {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1280,15 +993,8 @@ impl connect_rs::serde::Serialize for ResourceInfo {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for ResourceInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1296,15 +1002,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ResourceInfo {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for ResourceInfo {
     const NAME: &'static str = "ResourceInfo";
     const PACKAGE: &'static str = "google.rpc";
@@ -1316,15 +1015,8 @@ impl connect_rs::prost::Name for ResourceInfo {
     }
 }
 /// Where to read on.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Help {
@@ -1332,15 +1024,8 @@ pub struct Help {
     #[prost(message, repeated, tag = "1")]
     pub links: connect_rs::prost::alloc::vec::Vec<help::Link>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Help {
     const FULL_NAME: &'static str = "google.rpc.Help";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1376,15 +1061,8 @@ impl connect_rs::codec::json::JsonMessage for Help {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Help {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1393,15 +1071,8 @@ impl connect_rs::serde::Serialize for Help {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Help {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1410,15 +1081,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Help {
     }
 }
 /// Nested message and enum types in `Help`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod help {
     use super::connect_rs;
     /// One page.
@@ -1497,15 +1161,8 @@ pub mod help {
         }
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Help {
     const NAME: &'static str = "Help";
     const PACKAGE: &'static str = "google.rpc";
@@ -1517,15 +1174,8 @@ impl connect_rs::prost::Name for Help {
     }
 }
 /// A message that may be shown to the user.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct LocalizedMessage {
@@ -1536,15 +1186,8 @@ pub struct LocalizedMessage {
     #[prost(string, tag = "2")]
     pub message: connect_rs::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
     const FULL_NAME: &'static str = "google.rpc.LocalizedMessage";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1584,15 +1227,8 @@ impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for LocalizedMessage {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1601,15 +1237,8 @@ impl connect_rs::serde::Serialize for LocalizedMessage {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for LocalizedMessage {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1617,15 +1246,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for LocalizedMessage {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for LocalizedMessage {
     const NAME: &'static str = "LocalizedMessage";
     const PACKAGE: &'static str = "google.rpc";
@@ -1637,15 +1259,8 @@ impl connect_rs::prost::Name for LocalizedMessage {
     }
 }
 /// An error as gRPC sends it in `grpc-status-details-bin`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Status {
@@ -1659,15 +1274,8 @@ pub struct Status {
     #[prost(message, repeated, tag = "3")]
     pub details: connect_rs::prost::alloc::vec::Vec<connect_rs::prost_types::Any>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Status {
     const FULL_NAME: &'static str = "google.rpc.Status";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1711,15 +1319,8 @@ impl connect_rs::codec::json::JsonMessage for Status {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Status {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1728,15 +1329,8 @@ impl connect_rs::serde::Serialize for Status {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Status {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1744,15 +1338,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Status {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Status {
     const NAME: &'static str = "Status";
     const PACKAGE: &'static str = "google.rpc";
@@ -1765,15 +1352,8 @@ impl connect_rs::prost::Name for Status {
 }
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
     types.register::<ErrorInfo>();
     types.register::<RetryInfo>();

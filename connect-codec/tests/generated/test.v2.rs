@@ -2,15 +2,8 @@
 
 use ::connect_codec::__codegen as connect_rs;
 /// `test.v2.Legacy`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Legacy {
@@ -42,15 +35,8 @@ pub struct Legacy {
     #[prost(message, required, tag = "11")]
     pub part: legacy::Part,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Legacy {
     const FULL_NAME: &'static str = "test.v2.Legacy";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -122,15 +108,8 @@ impl connect_rs::codec::json::JsonMessage for Legacy {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Legacy {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -139,15 +118,8 @@ impl connect_rs::serde::Serialize for Legacy {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Legacy {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -156,15 +128,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Legacy {
     }
 }
 /// Nested message and enum types in `Legacy`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod legacy {
     use super::connect_rs;
     /// `test.v2.Legacy.Data`.
@@ -433,15 +398,8 @@ pub mod legacy {
         }
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Legacy {
     const NAME: &'static str = "Legacy";
     const PACKAGE: &'static str = "test.v2";
@@ -454,15 +412,8 @@ impl connect_rs::prost::Name for Legacy {
 }
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
     types.register::<Legacy>();
     types.register::<legacy::Data>();

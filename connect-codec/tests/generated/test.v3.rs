@@ -2,15 +2,8 @@
 
 use ::connect_codec::__codegen as connect_rs;
 /// One field of each scalar type, without presence.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Scalars {
@@ -66,15 +59,8 @@ pub struct Scalars {
     #[prost(enumeration = "connect_rs::prost_types::NullValue", tag = "17")]
     pub null_value: i32,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Scalars {
     const FULL_NAME: &'static str = "test.v3.Scalars";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -179,15 +165,8 @@ impl connect_rs::codec::json::JsonMessage for Scalars {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Scalars {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -196,15 +175,8 @@ impl connect_rs::serde::Serialize for Scalars {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Scalars {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -212,15 +184,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Scalars {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Scalars {
     const NAME: &'static str = "Scalars";
     const PACKAGE: &'static str = "test.v3";
@@ -232,15 +197,8 @@ impl connect_rs::prost::Name for Scalars {
     }
 }
 /// The same with presence.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Optionals {
@@ -269,15 +227,8 @@ pub struct Optionals {
     #[prost(enumeration = "connect_rs::prost_types::NullValue", optional, tag = "17")]
     pub null_value: ::core::option::Option<i32>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Optionals {
     const FULL_NAME: &'static str = "test.v3.Optionals";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -341,15 +292,8 @@ impl connect_rs::codec::json::JsonMessage for Optionals {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Optionals {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -358,15 +302,8 @@ impl connect_rs::serde::Serialize for Optionals {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Optionals {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -374,15 +311,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Optionals {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Optionals {
     const NAME: &'static str = "Optionals";
     const PACKAGE: &'static str = "test.v3";
@@ -394,15 +324,8 @@ impl connect_rs::prost::Name for Optionals {
     }
 }
 /// `test.v3.Lists`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Lists {
@@ -442,15 +365,8 @@ pub struct Lists {
     #[prost(message, repeated, tag = "20")]
     pub wrapped: connect_rs::prost::alloc::vec::Vec<i64>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Lists {
     const FULL_NAME: &'static str = "test.v3.Lists";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -526,15 +442,8 @@ impl connect_rs::codec::json::JsonMessage for Lists {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Lists {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -543,15 +452,8 @@ impl connect_rs::serde::Serialize for Lists {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Lists {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -559,15 +461,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Lists {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Lists {
     const NAME: &'static str = "Lists";
     const PACKAGE: &'static str = "test.v3";
@@ -579,15 +474,8 @@ impl connect_rs::prost::Name for Lists {
     }
 }
 /// `test.v3.Maps`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Maps {
@@ -619,15 +507,8 @@ pub struct Maps {
         connect_rs::prost_types::Value,
     >,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Maps {
     const FULL_NAME: &'static str = "test.v3.Maps";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -687,15 +568,8 @@ impl connect_rs::codec::json::JsonMessage for Maps {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Maps {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -704,15 +578,8 @@ impl connect_rs::serde::Serialize for Maps {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Maps {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -720,15 +587,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Maps {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Maps {
     const NAME: &'static str = "Maps";
     const PACKAGE: &'static str = "test.v3";
@@ -740,15 +600,8 @@ impl connect_rs::prost::Name for Maps {
     }
 }
 /// `test.v3.Choice`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Choice {
@@ -762,15 +615,8 @@ pub struct Choice {
     #[prost(oneof = "choice::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 10, 11")]
     pub kind: ::core::option::Option<choice::Kind>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Choice {
     const FULL_NAME: &'static str = "test.v3.Choice";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -895,15 +741,8 @@ impl connect_rs::codec::json::JsonMessage for Choice {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Choice {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -912,15 +751,8 @@ impl connect_rs::serde::Serialize for Choice {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Choice {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -929,15 +761,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Choice {
     }
 }
 /// Nested message and enum types in `Choice`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod choice {
     use super::connect_rs;
     /// `test.v3.Choice.Inner`.
@@ -1106,15 +931,8 @@ pub mod choice {
         Empty(()),
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Choice {
     const NAME: &'static str = "Choice";
     const PACKAGE: &'static str = "test.v3";
@@ -1126,15 +944,8 @@ impl connect_rs::prost::Name for Choice {
     }
 }
 /// Names that JSON spells differently.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Names {
@@ -1163,15 +974,8 @@ pub struct Names {
     #[prost(string, tag = "8")]
     pub quoted: connect_rs::prost::alloc::string::String,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Names {
     const FULL_NAME: &'static str = "test.v3.Names";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1235,15 +1039,8 @@ impl connect_rs::codec::json::JsonMessage for Names {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Names {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1252,15 +1049,8 @@ impl connect_rs::serde::Serialize for Names {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Names {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1268,15 +1058,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Names {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Names {
     const NAME: &'static str = "Names";
     const PACKAGE: &'static str = "test.v3";
@@ -1288,15 +1071,8 @@ impl connect_rs::prost::Name for Names {
     }
 }
 /// `test.v3.Node`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Node {
@@ -1313,15 +1089,8 @@ pub struct Node {
         Node,
     >,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Node {
     const FULL_NAME: &'static str = "test.v3.Node";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1365,15 +1134,8 @@ impl connect_rs::codec::json::JsonMessage for Node {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Node {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1382,15 +1144,8 @@ impl connect_rs::serde::Serialize for Node {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Node {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1398,15 +1153,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Node {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Node {
     const NAME: &'static str = "Node";
     const PACKAGE: &'static str = "test.v3";
@@ -1418,15 +1166,8 @@ impl connect_rs::prost::Name for Node {
     }
 }
 /// `test.v3.WellKnown`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct WellKnown {
@@ -1482,15 +1223,8 @@ pub struct WellKnown {
     #[prost(message, optional, tag = "17")]
     pub uint64_value: ::core::option::Option<u64>,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for WellKnown {
     const FULL_NAME: &'static str = "test.v3.WellKnown";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -1590,15 +1324,8 @@ impl connect_rs::codec::json::JsonMessage for WellKnown {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for WellKnown {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1607,15 +1334,8 @@ impl connect_rs::serde::Serialize for WellKnown {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for WellKnown {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1623,15 +1343,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for WellKnown {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for WellKnown {
     const NAME: &'static str = "WellKnown";
     const PACKAGE: &'static str = "test.v3";
@@ -1643,39 +1356,18 @@ impl connect_rs::prost::Name for WellKnown {
     }
 }
 /// `test.v3.Nothing`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Nothing {}
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Nothing {
     const FULL_NAME: &'static str = "test.v3.Nothing";
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Nothing {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -1684,15 +1376,8 @@ impl connect_rs::serde::Serialize for Nothing {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Nothing {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -1700,15 +1385,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Nothing {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Nothing {
     const NAME: &'static str = "Nothing";
     const PACKAGE: &'static str = "test.v3";
@@ -1720,15 +1398,8 @@ impl connect_rs::prost::Name for Nothing {
     }
 }
 /// More fields than bits in a word.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Wide {
@@ -1934,15 +1605,8 @@ pub struct Wide {
     #[prost(int32, tag = "67")]
     pub f67: i32,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonMessage for Wide {
     const FULL_NAME: &'static str = "test.v3.Wide";
     const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
@@ -2242,15 +1906,8 @@ impl connect_rs::codec::json::JsonMessage for Wide {
         ::core::result::Result::Ok(())
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::serde::Serialize for Wide {
     fn serialize<S: connect_rs::serde::Serializer>(
         &self,
@@ -2259,15 +1916,8 @@ impl connect_rs::serde::Serialize for Wide {
         connect_rs::codec::json::serialize(self, serializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<'de> connect_rs::serde::Deserialize<'de> for Wide {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
@@ -2275,15 +1925,8 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Wide {
         connect_rs::codec::json::deserialize(deserializer)
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::prost::Name for Wide {
     const NAME: &'static str = "Wide";
     const PACKAGE: &'static str = "test.v3";
@@ -2295,15 +1938,8 @@ impl connect_rs::prost::Name for Wide {
     }
 }
 /// `test.v3.Color`.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(
     Clone,
     Copy,
@@ -2327,15 +1963,8 @@ pub enum Color {
     /// `COLOR_NEGATIVE`, value -1.
     Negative = -1,
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl connect_rs::codec::json::JsonEnum for Color {
     const FULL_NAME: &'static str = "test.v3.Color";
     fn name_of(number: i32) -> ::core::option::Option<&'static str> {
@@ -2362,15 +1991,8 @@ impl connect_rs::codec::json::JsonEnum for Color {
         )
     }
 }
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl Color {
     /// String value of the enum field names used in the ProtoBuf definition.
     ///
@@ -2397,15 +2019,8 @@ impl Color {
 }
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
-#[allow(
-    dead_code,
-    unnameable_types,
-    unreachable_pub,
-    unused_qualifications,
-    clippy::all,
-    clippy::nursery,
-    clippy::pedantic
-)]
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
     types.register::<Scalars>();
     types.register::<Optionals>();

@@ -60,6 +60,7 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
 
 fn client_method(method: &Method, service: &Service) -> TokenStream {
     let Method {
+        docs,
         client_fn,
         input,
         output,
@@ -71,19 +72,20 @@ fn client_method(method: &Method, service: &Service) -> TokenStream {
         library, module, ..
     } = service;
     let root = names::root();
-    let attributes = method.attributes();
+    let deprecated = method.deprecated();
     let function = stream_type.function();
     let output = match stream_type {
         StreamType::Unary => quote!(#output),
-        StreamType::ServerStream => quote!(#root::Streaming<#output>),
+        StreamType::ServerStream => quote!(#root::Streaming<#output, T::Body>),
         StreamType::ClientStream | StreamType::BidiStream => return call_object(method, service),
     };
     quote! {
-        #attributes
+        #(#docs)*
         ///
         /// # Errors
         ///
         /// The server's error, or what went wrong on the way.
+        #deprecated
         pub async fn #client_fn(
             &self,
             request: impl #root::IntoRequest<#input>,
@@ -97,6 +99,7 @@ fn client_method(method: &Method, service: &Service) -> TokenStream {
 /// A method whose requests are a stream returns at once, with an object to send them by.
 fn call_object(method: &Method, service: &Service) -> TokenStream {
     let Method {
+        docs,
         client_fn,
         client_fn_with,
         input,
@@ -109,19 +112,20 @@ fn call_object(method: &Method, service: &Service) -> TokenStream {
         library, module, ..
     } = service;
     let root = names::root();
-    let attributes = method.attributes();
+    let deprecated = method.deprecated();
     let function = stream_type.function();
     let call = match stream_type {
         StreamType::ClientStream => quote!(#root::ClientStreamCall<#input, #output, T>),
         _ => quote!(#root::BidiCall<#input, #output, T>),
     };
-    let about =
-        format!(" The same as [`{client_fn}`](Self::{client_fn}), with headers and options.");
-    let deprecated = method.deprecated.then(|| quote!(#[deprecated]));
+    let plain = client_fn.to_string();
+    let plain = plain.trim_start_matches("r#");
+    let about = format!(" The same as [`{plain}`](Self::{plain}), with headers and options.");
     quote! {
-        #attributes
+        #(#docs)*
         ///
         /// Returns at once; the call begins with the first message, or when the first is waited for.
+        #deprecated
         #[must_use]
         pub fn #client_fn(&self) -> #call {
             let request = #root::Request::new(());

@@ -31,6 +31,7 @@ fn service_trait(service: &Service, config: &Config) -> Item {
 
 fn trait_method(method: &Method, config: &Config) -> TokenStream {
     let Method {
+        docs,
         trait_fn,
         input,
         output,
@@ -38,7 +39,7 @@ fn trait_method(method: &Method, config: &Config) -> TokenStream {
         ..
     } = method;
     let root = names::root();
-    let attributes = method.attributes();
+    let deprecated = method.deprecated();
     let input = match stream_type {
         StreamType::Unary | StreamType::ServerStream => quote!(#input),
         StreamType::ClientStream | StreamType::BidiStream => quote!(#root::Streaming<#input>),
@@ -61,7 +62,8 @@ fn trait_method(method: &Method, config: &Config) -> TokenStream {
         quote!(;)
     };
     quote! {
-        #attributes
+        #(#docs)*
+        #deprecated
         fn #trait_fn(
             &self,
             request: #root::Request<#input>,

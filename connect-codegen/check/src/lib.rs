@@ -1,0 +1,36 @@
+//! What a user's crate with generated code looks like, under lints that a user may have on.
+
+/// Included from the build script's output.
+pub mod built {
+    connect_tower::include_protos!();
+}
+
+/// Included from files that are checked in.
+pub mod checked_in {
+    include!("../../tests/golden/_protos.rs");
+}
+
+/// Included with options that are not the defaults.
+pub mod other {
+    include!(concat!(env!("OUT_DIR"), "/other/_protos.rs"));
+}
+
+/// Services over the messages of another module.
+pub mod stubs {
+    include!(concat!(env!("OUT_DIR"), "/stubs/_protos.rs"));
+}
+
+/// Without servers.
+pub mod client {
+    include!(concat!(env!("OUT_DIR"), "/client/_protos.rs"));
+}
+
+/// Without clients.
+pub mod server {
+    include!(concat!(env!("OUT_DIR"), "/server/_protos.rs"));
+}
+
+/// Nobody uses what is in here.
+mod private {
+    connect_tower::include_protos!();
+}
