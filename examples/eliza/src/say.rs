@@ -1,0 +1,28 @@
+//! One sentence to a running server.
+
+use std::error::Error;
+
+use connect_tokio::{Channel, ClientConfig, ClientTls, GetPolicy};
+
+use crate::{
+    eliza::{ElizaServiceClient, SayRequest},
+    options::Say,
+};
+
+pub(crate) async fn run(options: Say) -> Result<(), Box<dyn Error>> {
+    let mut channel = Channel::builder(&options.to);
+    if let Some(path) = options.ca {
+        channel = channel.tls(ClientTls::new().ca(&std::fs::read(path)?)?);
+    }
+    let mut config = ClientConfig::new()
+        .with_protocol(options.protocol)
+        .with_codec(options.codec);
+    if options.get {
+        config = config.with_get(GetPolicy::default());
+    }
+    let client = ElizaServiceClient::new(channel.build()?).with_config(config);
+    let sentence = options.sentence;
+    let response = client.say(SayRequest { sentence }).await?;
+    println!("{}", response.message().sentence);
+    Ok(())
+}
