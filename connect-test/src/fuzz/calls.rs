@@ -195,7 +195,8 @@ impl Call {
     }
 
     fn client_cancel(&mut self) {
-        if !self.client_send.is_finished() {
+        // Also after the end of the messages, while some wait.
+        if !self.client_send.is_closed() {
             self.up.expected = Some(Expected::Canceled);
         }
         self.client_send.finish(Err(Error::canceled("on a whim")));
