@@ -159,8 +159,6 @@ pub(crate) enum Source<B> {
 pub(crate) struct Incoming<B> {
     source: Source<B>,
     alarm: Option<Alarm>,
-    /// A message that was received while nobody asked for one.
-    ahead: Option<Bytes>,
     trailers: HeaderMap,
     ended: Option<Result<(), Error>>,
     /// Why a client has given its request up itself.
@@ -173,7 +171,6 @@ impl<B> Incoming<B> {
             source,
             alarm,
             cause: None,
-            ahead: None,
             trailers: HeaderMap::new(),
             ended: None,
         }
@@ -201,7 +198,6 @@ impl<B> Incoming<B> {
 
     /// Ends it with an error that was found in a message.
     pub(crate) fn fail(&mut self, error: Error) {
-        self.ahead = None;
         self.ended = Some(Err(error));
     }
 
@@ -216,7 +212,6 @@ impl<B> Incoming<B> {
                 Source::Payloads(payloads) => Source::Payloads(payloads),
             },
             alarm: self.alarm,
-            ahead: self.ahead,
             trailers: self.trailers,
             ended: self.ended,
             cause: self.cause,
@@ -233,9 +228,6 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Error>> {
-        if let Some(message) = self.ahead.take() {
-            return Poll::Ready(Ok(Some(message)));
-        }
         if let Some(ending) = &self.ended {
             return Poll::Ready(ending.clone().map(|()| None));
         }
@@ -244,15 +236,6 @@ where
             self.ended = Some(next.clone().map(drop));
         }
         Poll::Ready(next)
-    }
-
-    /// Receives one message ahead: for somebody who waits for the peer to do something else.
-    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) {
-        if self.ahead.is_none() && self.ended.is_none() {
-            if let Poll::Ready(Ok(message)) = self.poll_message(cx) {
-                self.ahead = message;
-            }
-        }
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {

@@ -10,10 +10,12 @@ use std::{
     },
 };
 
-use common::{ECHO, JOIN, SPLIT, UPPER, block_on, client, client_with, poll_until_stalled};
+use common::{
+    ECHO, JOIN, SPLIT, Transparent, UPPER, block_on, client, client_with, poll_until_stalled,
+};
 use connect_tower::{
-    Call, ClientConfig, Code, Error, Interceptor, Next, Prost, Protocol, Reply, Request, Response,
-    ResponseStream, Router, Streaming,
+    ClientConfig, Code, Error, Prost, Protocol, Request, Response, ResponseStream, Router,
+    Streaming,
 };
 use futures_util::{FutureExt, StreamExt, stream};
 
@@ -23,14 +25,6 @@ struct Guard(Arc<AtomicBool>);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-struct Transparent;
-
-impl Interceptor for Transparent {
-    async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
-        next.run(call).await
     }
 }
 

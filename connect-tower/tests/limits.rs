@@ -115,6 +115,7 @@ fn messages_over_the_sending_limit_are_not_sent() {
 }
 
 #[test]
+#[cfg(feature = "gzip")]
 fn unknown_compressions_are_refused_by_name() {
     let router = text_router().with_compressions(Compressions::none());
     for protocol in Protocol::ALL {
@@ -132,6 +133,7 @@ fn unknown_compressions_are_refused_by_name() {
 }
 
 #[test]
+#[cfg(feature = "gzip")]
 fn a_call_can_be_left_uncompressed() {
     let router = Router::new()
         .unary(UPPER, |request: Request<String>| async move {

@@ -16,9 +16,9 @@ use bytes::Bytes;
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, poll_until_stalled, text_router};
 use connect_tower::{
     BodyError, CallBody, Client, ClientConfig, Code, Error, InProcess, Prost, Protocol, Request,
-    Sent, ServiceTransport, Transport, TransportError,
+    Response, ResponseStream, Router, Sent, ServiceTransport, Streaming, Transport, TransportError,
 };
-use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower_service::Service;
@@ -273,6 +273,75 @@ fn park_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         std::thread::park();
+    }
+}
+
+/// In process nobody but the halves drives the server, so each must be woken when it is its turn. Each has a waker of
+/// its own here.
+#[test]
+fn halves_drive_the_server_in_turns() {
+    let router = Router::new().bidi_stream(ECHO, |request: Request<Streaming<String>>| async {
+        let mut words = request.into_stream();
+        Ok(Response::new(ResponseStream::generate(
+            |mut answers| async move {
+                // More than is received while only the sender polls.
+                for _ in 0..3 {
+                    answers.send("greeting ".repeat(5000)).await;
+                }
+                let mut count = 0;
+                while words.message().await?.is_some() {
+                    count += 1;
+                }
+                answers.send(count.to_string()).await;
+                Ok(())
+            },
+        )))
+    });
+    for config in configs() {
+        let client = common::client_with(router.clone(), config);
+        let (mut sender, mut receiver) = client
+            .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))
+            .split();
+        let (done, all_sent) = futures_channel::oneshot::channel::<()>();
+        let sending: BoxFuture<'_, ()> = Box::pin(async move {
+            for _ in 0..100 {
+                sender.send("x".repeat(1000)).await.unwrap();
+            }
+            sender.close();
+            done.send(()).unwrap();
+        });
+        let receiving: BoxFuture<'_, ()> = Box::pin(async move {
+            for _ in 0..3 {
+                assert!(receiver.message().await.unwrap().is_some());
+            }
+            // Now only the sender is there to drive the server.
+            all_sent.await.unwrap();
+            let counted = receiver.message().await.unwrap();
+            assert_eq!(counted.as_deref(), Some("100"));
+            assert_eq!(receiver.next().await.transpose().unwrap(), None);
+        });
+        let mut halves = FuturesUnordered::from_iter([sending, receiving]);
+        block_on(async { while halves.next().await.is_some() {} });
+    }
+}
+
+/// As over a connection, a server may answer a while before anybody reads.
+#[test]
+fn all_may_be_sent_before_any_answer_is_read() {
+    for config in configs() {
+        let client = common::client_with(text_router(), config);
+        let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+        block_on(async {
+            for number in 0..500 {
+                call.send(format!("{number:100}")).await.unwrap();
+            }
+            call.close_send();
+            for number in 0..500 {
+                let received = call.message().await.unwrap();
+                assert_eq!(received, Some(format!("{number:100}")));
+            }
+            assert_eq!(call.message().await.unwrap(), None);
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -10,6 +11,7 @@ use std::{
 use bytes::BytesMut;
 use connect_codec::{Codec, Encode};
 use connect_proto::Error;
+use futures_core::Stream;
 use http::HeaderMap;
 
 use super::{
@@ -141,7 +143,9 @@ impl<Req, T: Transport> BidiSender<Req, T> {
     /// `internal` after [`close`](Self::close); `resource_exhausted` for a message over the limit, and what encoding
     /// returns, after both of which the call goes on.
     pub async fn send(&mut self, message: Req) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_send(cx, &message)).await
+        let sent = poll_fn(|cx| self.poll_send(cx, &message)).await;
+        self.exchange.rest(Half::Sender);
+        sent
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &Req) -> Poll<Result<(), Error>> {
@@ -179,7 +183,8 @@ impl<Res, T: Transport> BidiReceiver<Res, T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Res>, Error>> {
-        let next = ready!(self.exchange.poll_message(Half::Receiver, cx));
+        let next = ready!(self.exchange.poll_message(cx));
+        self.exchange.rest(Half::Receiver);
         let message = match next {
             Ok(Some(bytes)) => self.decoder.decode(bytes).map(Some),
             Ok(None) => Ok(None),
@@ -214,12 +219,24 @@ impl<Res, T: Transport> BidiReceiver<Res, T> {
 
     /// What the response has besides messages.
     pub(crate) async fn head(&mut self) -> Result<Response<()>, Error> {
-        let head = poll_fn(|cx| self.exchange.poll_head(Half::Receiver, cx)).await;
+        let head = poll_fn(|cx| self.exchange.poll_head(cx)).await;
         let (headers, extensions) = head?;
         let mut response = Response::new(());
         *response.headers_mut() = headers;
         *response.extensions_mut() = extensions;
         Ok(response)
+    }
+}
+
+impl<Res, T: Transport> Stream for BidiReceiver<Res, T> {
+    type Item = Result<Res, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // A stream yields its error once.
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.poll_message(cx).map(Result::transpose)
     }
 }
 

@@ -4,6 +4,7 @@
 //! in the same process makes progress only so, and any call before its transport is connected.
 
 use std::{
+    collections::VecDeque,
     mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,13 +14,18 @@ use std::{
 use bytes::Bytes;
 use connect_proto::Error;
 use http::{Extensions, HeaderMap};
+use http_body::Body;
 
 use super::{
     Begun,
     call::{Opened, Waiting},
 };
 use crate::{
-    BoxFuture, deadline::Alarm, incoming::too_late, interceptor::Reply, transport::Transport,
+    BoxFuture,
+    deadline::Alarm,
+    incoming::too_late,
+    interceptor::Reply,
+    transport::{BodyError, Transport},
 };
 
 /// A call that both of its halves drive.
@@ -44,8 +50,15 @@ enum State<T: Transport> {
         reply: BoxFuture<'static, Result<Reply, Error>>,
         alarm: Option<Alarm>,
     },
-    Open(Box<Opened<T::Body>>),
+    Open(Box<Open<T::Body>>),
     Failed(Error),
+}
+
+struct Open<B> {
+    opened: Opened<B>,
+    /// What came while only the sender was there to receive it.
+    ahead: VecDeque<Bytes>,
+    ahead_bytes: usize,
 }
 
 impl<T: Transport> Exchange<T> {
@@ -74,46 +87,66 @@ impl<T: Transport> Exchange<T> {
     /// The response's leading metadata and extensions, once it has begun.
     pub(crate) fn poll_head(
         &self,
-        half: Half,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(HeaderMap, Extensions), Error>> {
-        self.poll_with(half, cx, |state, cx| {
-            let opened = ready!(state.poll_open(cx))?;
-            Poll::Ready(Ok((opened.headers.clone(), opened.extensions.clone())))
+        self.poll_with(Half::Receiver, cx, |state, cx| {
+            let Opened {
+                headers,
+                extensions,
+                ..
+            } = &ready!(state.poll_open(cx))?.opened;
+            Poll::Ready(Ok((headers.clone(), extensions.clone())))
         })
     }
 
     /// The next message; `None` after a clean end.
-    pub(crate) fn poll_message(
-        &self,
-        half: Half,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Bytes>, Error>> {
-        self.poll_with(half, cx, |state, cx| {
-            ready!(state.poll_open(cx))?.incoming.poll_message(cx)
-        })
+    pub(crate) fn poll_message(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let mut had_stopped = false;
+        let message = self.poll_with(Half::Receiver, cx, |state, cx| {
+            let open = ready!(state.poll_open(cx))?;
+            had_stopped = !open.ahead.is_empty();
+            open.poll_message(cx)
+        });
+        // A sender that had stopped receiving, or that sends to a call that is over now, looks again.
+        if had_stopped || matches!(message, Poll::Ready(Ok(None) | Err(_))) {
+            self.fan.wake_half(Half::Sender);
+        }
+        message
     }
 
     /// Makes progress for a sender. Says how the call ended, if it has.
     pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>) -> Option<Result<(), Error>> {
+        let mut has_news = false;
         let ended = self.poll_with(Half::Sender, cx, |state, cx| {
-            let opened = match ready!(state.poll_open(cx)) {
-                Ok(opened) => opened,
-                Err(error) => return Poll::Ready(Some(Err(error))),
+            let open = match ready!(state.poll_open(cx)) {
+                Ok(open) => open,
+                Err(error) => return Poll::Ready(Err(error)),
             };
-            opened.incoming.poll_ahead(cx);
-            Poll::Ready(opened.incoming.ended().cloned())
+            open.poll_ahead(cx);
+            has_news = !open.ahead.is_empty();
+            match open.opened.incoming.ended() {
+                Some(ended) => Poll::Ready(ended.clone()),
+                None => Poll::Pending,
+            }
         });
+        if has_news || ended.is_ready() {
+            self.fan.wake_half(Half::Receiver);
+        }
         match ended {
-            Poll::Ready(ended) => ended,
+            Poll::Ready(ended) => Some(ended),
             Poll::Pending => None,
         }
+    }
+
+    /// Says that a half waits no longer.
+    pub(crate) fn rest(&self, half: Half) {
+        self.fan.forget(half);
     }
 
     /// The trailing metadata; empty before the end.
     pub(crate) fn trailers(&self) -> HeaderMap {
         match &*self.lock() {
-            State::Open(opened) => opened.incoming.trailers().clone(),
+            State::Open(open) => open.opened.incoming.trailers().clone(),
             _ => HeaderMap::new(),
         }
     }
@@ -122,7 +155,7 @@ impl<T: Transport> Exchange<T> {
     pub(crate) fn fail(&self, error: Error) {
         let state = &mut *self.lock();
         let ended = match state {
-            State::Open(opened) => opened.incoming.ended().is_some(),
+            State::Open(open) => open.opened.incoming.ended().is_some(),
             State::Failed(_) => true,
             State::Waiting { .. } | State::Intercepted { .. } => false,
         };
@@ -154,13 +187,21 @@ impl<T: Transport> Exchange<T> {
 }
 
 impl<T: Transport> State<T> {
+    fn open(opened: Opened<T::Body>) -> Self {
+        Self::Open(Box::new(Open {
+            opened,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+        }))
+    }
+
     /// The response, once it has begun. A failure stays.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<&mut Opened<T::Body>, Error>> {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<&mut Open<T::Body>, Error>> {
         if let Err(error) = ready!(self.poll_begin(cx)) {
             *self = Self::Failed(error);
         }
         match self {
-            Self::Open(opened) => Poll::Ready(Ok(opened)),
+            Self::Open(open) => Poll::Ready(Ok(open)),
             Self::Failed(error) => Poll::Ready(Err(error.clone())),
             Self::Waiting { .. } | Self::Intercepted { .. } => Poll::Pending,
         }
@@ -180,7 +221,7 @@ impl<T: Transport> State<T> {
                 else {
                     return Poll::Pending;
                 };
-                *self = Self::Open(Box::new(waiting.open(response)));
+                *self = Self::open(waiting.open(response));
             }
             Self::Intercepted { reply, alarm } => {
                 let polled = reply.as_mut().poll(cx);
@@ -189,10 +230,37 @@ impl<T: Transport> State<T> {
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let alarm = alarm.take();
-                *self = Self::Open(Box::new(Opened::from_reply(reply, alarm)));
+                *self = Self::open(Opened::from_reply(reply, alarm));
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<B> Open<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
+{
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        if let Some(message) = self.ahead.pop_front() {
+            self.ahead_bytes -= message.len();
+            return Poll::Ready(Ok(Some(message)));
+        }
+        self.opened.incoming.poll_message(cx)
+    }
+
+    /// Receives for a sender, who waits for the server to read. A server that answers while it reads would else stop
+    /// here, where a connection lets it go on for a while.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) {
+        while self.ahead_bytes < AHEAD_BYTES && self.ahead.len() < AHEAD_MESSAGES {
+            match self.opened.incoming.poll_message(cx) {
+                Poll::Ready(Ok(Some(message))) => {
+                    self.ahead_bytes += message.len();
+                    self.ahead.push_back(message);
+                }
+                Poll::Ready(Ok(None) | Err(_)) | Poll::Pending => return,
+            }
+        }
     }
 }
 
@@ -217,15 +285,30 @@ struct Fan {
 }
 
 impl Fan {
-    fn register(&self, half: Half, waker: &Waker) {
+    fn place(&self, half: Half) -> MutexGuard<'_, Option<Waker>> {
         let place = match half {
             Half::Sender => &self.sender,
             Half::Receiver => &self.receiver,
         };
-        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *place {
+        place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register(&self, half: Half, waker: &Waker) {
+        match &mut *self.place(half) {
             Some(known) => known.clone_from(waker),
-            None => *place = Some(waker.clone()),
+            place @ None => *place = Some(waker.clone()),
+        }
+    }
+
+    fn forget(&self, half: Half) {
+        self.place(half).take();
+    }
+
+    fn wake_half(&self, half: Half) {
+        // The lock is free again when the waker runs, which may do anything.
+        let waker = self.place(half).take();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
@@ -236,11 +319,13 @@ impl Wake for Fan {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        for place in [&self.sender, &self.receiver] {
-            let waker = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        self.wake_half(Half::Sender);
+        self.wake_half(Half::Receiver);
     }
 }
+
+/// How much is received while only the sender polls: as much as a stream's window in HTTP/2 (RFC 9113, 6.9.2).
+const AHEAD_BYTES: usize = 65_535;
+
+/// How many messages are received so, if they are small.
+const AHEAD_MESSAGES: usize = 1024;

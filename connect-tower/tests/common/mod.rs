@@ -18,8 +18,8 @@ use std::{
 
 use bytes::Bytes;
 use connect_tower::{
-    CallBody, Client, ClientConfig, Error, InProcess, Request, Response, ResponseStream, Router,
-    Spec, StreamType, Streaming, Time, Transport, TransportError,
+    Call, CallBody, Client, ClientConfig, Error, InProcess, Interceptor, Next, Reply, Request,
+    Response, ResponseStream, Router, Spec, StreamType, Streaming, Time, Transport, TransportError,
     rt::{SharedTimer, Sleep, Timer},
 };
 use futures_util::{FutureExt, future::Map};
@@ -244,6 +244,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Pieces<B> {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
+    }
+}
+
+/// Passes everything on, which takes the interceptors' path through routers and clients.
+pub struct Transparent;
+
+impl Interceptor for Transparent {
+    async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        next.run(call).await
     }
 }
 
