@@ -1,4 +1,4 @@
-//! A runtime without sockets, tasks or a clock that moves, for unit tests.
+//! A runtime without sockets and tasks, whose time stands still or is over at once, for unit tests.
 
 use std::{
     future::{Future, pending},
@@ -14,7 +14,23 @@ use hyper::rt::{ReadBufCursor, Sleep, Timer};
 use crate::runtime::{Listener, Runtime};
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct NoRuntime;
+pub(crate) struct NoRuntime {
+    time_is_over: bool,
+}
+
+impl NoRuntime {
+    /// The port where connections are refused.
+    pub(crate) const REFUSES: u16 = 1;
+    /// The port where nobody answers.
+    pub(crate) const SILENT: u16 = 2;
+    /// The port that takes connections.
+    pub(crate) const TAKES: u16 = 3;
+
+    /// Every sleep is over when it begins.
+    pub(crate) fn with_time_over() -> Self {
+        Self { time_is_over: true }
+    }
+}
 
 impl Runtime for NoRuntime {
     type Io = NoIo;
@@ -28,8 +44,12 @@ impl Runtime for NoRuntime {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn connect(&self, _: SocketAddr) -> io::Result<NoIo> {
-        Err(io::ErrorKind::Unsupported.into())
+    async fn connect(&self, address: SocketAddr) -> io::Result<NoIo> {
+        match address.port() {
+            Self::TAKES => Ok(NoIo),
+            Self::SILENT => pending().await,
+            _ => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
     }
 
     async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
@@ -39,23 +59,31 @@ impl Runtime for NoRuntime {
 
 impl Timer for NoRuntime {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Never)
+        Box::pin(NoSleep {
+            is_over: self.time_is_over,
+        })
     }
 
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Never)
+        self.sleep(Duration::ZERO)
     }
 }
 
-struct Never;
+struct NoSleep {
+    is_over: bool,
+}
 
-impl Sleep for Never {}
+impl Sleep for NoSleep {}
 
-impl Future for Never {
+impl Future for NoSleep {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
+        if self.is_over {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 

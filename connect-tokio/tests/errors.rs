@@ -146,3 +146,25 @@ async fn a_truncated_response_is_an_error() {
         assert_eq!(error.http2_code(), None);
     }
 }
+
+#[tokio::test]
+async fn a_server_that_answers_no_pings_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
+        .http_version(HttpVersion::Http2)
+        .keep_alive(Duration::from_millis(20), Duration::from_millis(20))
+        .build()
+        .unwrap();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        // SETTINGS, which the client waits for, and no more.
+        let _ = socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    });
+    let error = fail(&channel).await;
+    assert_eq!(
+        (error.sent(), error.error().code()),
+        (Sent::Maybe, Code::Unavailable)
+    );
+    assert!(error.error().message().contains("pings"), "{error}");
+}

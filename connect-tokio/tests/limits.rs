@@ -167,3 +167,17 @@ async fn an_address_in_use_is_an_error_that_names_it() {
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert!(Server::bind("nonsense").await.is_err());
 }
+
+/// What HTTP/2 connections start with, then silence: no ping is answered.
+#[tokio::test]
+async fn a_client_that_answers_no_pings_is_closed() {
+    let server = start(bind().await.keep_alive(SHORT, SHORT), echo());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    socket
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    let frames = read_all(&mut socket).await;
+    // A frame of type PING, 8 bytes long, was among what came before the end.
+    assert!(frames.contains("\0\0\x08\x06\0"), "{frames:?}");
+}

@@ -3,27 +3,22 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
     net::SocketAddr,
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::Duration,
 };
 
 use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
 use hyper::client::conn::{http1, http2};
 
-use super::{Inner, body::RequestBody};
+use super::{Inner, body::RequestBody, dial::dial};
 use crate::{
     calls::{CallExecutor, Calls},
     runtime::{BoxIo, Runtime, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2},
 };
-
-/// What one of several addresses may take of the time; the last one gets all that is left.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which HTTP a connection is to speak.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,7 +58,7 @@ pub(super) async fn connect<R: Runtime>(
 }
 
 async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, TransportError> {
-    let (io, address) = dial(channel).await?;
+    let (io, address) = reach(channel).await?;
     let peer: Arc<str> = address.to_string().into();
     if !channel.origin.is_tls() {
         let io: BoxIo = Box::new(io);
@@ -98,8 +93,8 @@ async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, T
     speak(channel, session.into_parts().0, http2, peer).await
 }
 
-/// A socket to the first of the host's addresses that takes one.
-async fn dial<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), TransportError> {
+/// A socket to the first of the host's addresses that answers.
+async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), TransportError> {
     let (host, port) = (channel.origin.host(), channel.origin.port());
     let resolved = channel.runtime.resolve(host, port).await;
     let addresses = resolved.map_err(|error| {
@@ -108,34 +103,15 @@ async fn dial<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Tra
             error,
         )
     })?;
-    let mut failures = String::new();
-    let mut cause = None;
-    for (index, &address) in addresses.iter().enumerate() {
-        let limit = match index + 1 == addresses.len() {
-            true => Duration::MAX,
-            false => ADDRESS_TIMEOUT,
-        };
-        let dialled = timeout(&channel.runtime, limit, channel.runtime.connect(address))
-            .await
-            .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
-        match dialled {
-            Ok(io) => return Ok((io, address)),
-            Err(error) => {
-                if !failures.is_empty() {
-                    failures.push_str(", ");
-                }
-                failures.push_str(&format!("{address}: {error}"));
-                cause = Some(error);
-            }
-        }
-    }
-    Err(match cause {
-        None => unsent(format!("resolve {host}: the name has no address")),
-        Some(error) => unsent_by(
-            format!("connect to {failures}; is the server running, and the port right?"),
-            error,
-        ),
-    })
+    dial(&channel.runtime, addresses)
+        .await
+        .map_err(|(failures, cause)| match cause {
+            None => unsent(format!("resolve {host}: the name has no address")),
+            Some(error) => unsent_by(
+                format!("connect to {failures}; is the server running, and the port right?"),
+                error,
+            ),
+        })
 }
 
 /// Starts HTTP on a connection and leaves it to a task of its own.

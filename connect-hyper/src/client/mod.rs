@@ -6,6 +6,7 @@
 
 mod body;
 mod connect;
+mod dial;
 mod origin;
 mod pool;
 mod send;
@@ -136,7 +137,7 @@ impl<R: Runtime> Channel<R> {
     /// As a call without a connection.
     pub async fn connect(&self) -> Result<(), TransportError> {
         let want = self.inner.want(http::Version::HTTP_11);
-        match self.inner.acquire(want).await? {
+        match self.inner.acquire(want, false).await? {
             pool::Acquired::Http2(_) => {}
             pool::Acquired::Http1(connection) => pool::Lease::give_back(connection),
         }

@@ -148,13 +148,15 @@ impl<R: Runtime> Pool<R> {
 }
 
 impl<R: Runtime> Inner<R> {
-    /// A connection for a call: an open one if there is, else a new one.
+    /// A connection for a call: an open one if there is, else a new one. `anew` passes over idle ones, for
+    /// a call that has come upon one that was closed: others may be too.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         want: Want,
+        anew: bool,
     ) -> Result<Acquired<R>, TransportError> {
         loop {
-            let waiting = match self.plan(want) {
+            let waiting = match self.plan(want, anew) {
                 Plan::Use(Acquired::Http1(mut connection)) => {
                     // Given back means that request and response are complete: what is left is that the
                     // connection's task notices, or that the server closed.
@@ -202,12 +204,11 @@ impl<R: Runtime> Inner<R> {
         }
     }
 
-    fn plan(&self, want: Want) -> Plan<R> {
+    fn plan(&self, want: Want, anew: bool) -> Plan<R> {
         let mut state = self.pool.lock();
         if want == Want::Http1 || (want == Want::Either && state.prefers_http1) {
-            return state
-                .take_idle(self)
-                .map_or(Plan::Open, |idle| Plan::Use(Acquired::Http1(idle)));
+            let idle = if anew { None } else { state.take_idle(self) };
+            return idle.map_or(Plan::Open, |idle| Plan::Use(Acquired::Http1(idle)));
         }
         if let Some(http2) = &state.http2 {
             if !http2.sender.is_closed() {

@@ -45,7 +45,7 @@ pub(super) async fn send<R: Runtime>(
     let mut outgoing = Outgoing { head, body, target };
     let mut tries = 1;
     loop {
-        let tried = match channel.acquire(want).await? {
+        let tried = match channel.acquire(want, tries > 1).await? {
             Acquired::Http1(connection) => over_http1(&channel, connection, outgoing).await,
             Acquired::Http2(connection) => over_http2(&channel, connection, outgoing).await,
         };

@@ -13,7 +13,7 @@ use std::{fmt, future::Future, net::ToSocketAddrs, sync::Arc, time::Duration};
 
 use connect_tower::Peer;
 
-pub use self::service::{HttpService, ResponseBody};
+pub use self::service::HttpService;
 use crate::{
     runtime::{Listener, Runtime},
     tls::TlsAcceptor,

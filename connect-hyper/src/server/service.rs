@@ -140,7 +140,7 @@ impl<S: HttpService> CallFuture<S> {
 pin_project! {
     /// The body of a response, whose errors reset the HTTP/2 stream with the right code.
     #[derive(Debug)]
-    pub struct ResponseBody<B> {
+    pub(super) struct ResponseBody<B> {
         // None after a panic.
         #[pin]
         body: Option<B>,

@@ -1,0 +1,167 @@
+//! A socket to one of a host's addresses.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::rt::Sleep;
+
+use crate::runtime::Runtime;
+
+/// How long one address is tried alone; then the next is tried beside it (RFC 8305, section 5: "Connection
+/// Attempt Delay", 250 ms recommended). Of addresses that do not answer, none holds up the others.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to the first of these addresses that answers.
+///
+/// # Errors
+///
+/// When none did: what each of them said, in one text, and the last cause. No cause if there is no address.
+pub(super) async fn dial<R: Runtime>(runtime: &R, addresses: Vec<SocketAddr>) -> Dialled<R> {
+    let mut dialling = Dialling {
+        runtime,
+        waiting: addresses.into(),
+        attempts: Vec::new(),
+        next: None,
+        failures: String::new(),
+        cause: None,
+    };
+    poll_fn(|cx| dialling.poll(cx)).await
+}
+
+type Dialled<R> = Result<(<R as Runtime>::Io, SocketAddr), (String, Option<io::Error>)>;
+type Attempt<'a, I> = Pin<Box<dyn Future<Output = io::Result<I>> + Send + 'a>>;
+
+struct Dialling<'a, R: Runtime> {
+    runtime: &'a R,
+    waiting: VecDeque<SocketAddr>,
+    attempts: Vec<(SocketAddr, Attempt<'a, R::Io>)>,
+    /// When to try the next address beside the others.
+    next: Option<Pin<Box<dyn Sleep>>>,
+    failures: String,
+    cause: Option<io::Error>,
+}
+
+impl<R: Runtime> Dialling<'_, R> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Dialled<R>> {
+        loop {
+            if let Some(connected) = self.poll_attempts(cx) {
+                return Poll::Ready(Ok(connected));
+            }
+            let is_time = match &mut self.next {
+                _ if self.attempts.is_empty() => true,
+                Some(next) => next.as_mut().poll(cx).is_ready(),
+                None => false,
+            };
+            if !is_time {
+                return Poll::Pending;
+            }
+            let Some(address) = self.waiting.pop_front() else {
+                if self.attempts.is_empty() {
+                    let failures = std::mem::take(&mut self.failures);
+                    return Poll::Ready(Err((failures, self.cause.take())));
+                }
+                self.next = None;
+                return Poll::Pending;
+            };
+            let runtime = self.runtime;
+            self.attempts
+                .push((address, Box::pin(runtime.connect(address))));
+            self.next = Some(runtime.sleep(ATTEMPT_DELAY));
+        }
+    }
+
+    /// The first attempt that has succeeded; those that failed are noted and removed.
+    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Option<(R::Io, SocketAddr)> {
+        let mut index = 0;
+        while let Some((address, attempt)) = self.attempts.get_mut(index) {
+            match attempt.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(Ok(io)) => return Some((io, *address)),
+                Poll::Ready(Err(error)) => {
+                    let comma = if self.failures.is_empty() { "" } else { ", " };
+                    // Writing to a string cannot fail.
+                    let _ = write!(self.failures, "{comma}{address}: {error}");
+                    self.cause = Some(error);
+                    drop(self.attempts.remove(index));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, task::Waker};
+
+    use super::*;
+    use crate::test_runtime::NoRuntime;
+
+    fn address(port: u16) -> SocketAddr {
+        ([192, 0, 2, 1], port).into()
+    }
+
+    /// What `NoRuntime` does with a port.
+    const REFUSES: u16 = NoRuntime::REFUSES;
+    const SILENT: u16 = NoRuntime::SILENT;
+    const TAKES: u16 = NoRuntime::TAKES;
+
+    fn dial_ports(
+        runtime: &NoRuntime,
+        ports: &[u16],
+    ) -> Poll<Result<SocketAddr, (String, Option<io::ErrorKind>)>> {
+        let addresses = ports.iter().copied().map(address).collect();
+        let mut dialling = pin!(dial(runtime, addresses));
+        let polled = dialling
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        polled.map(|dialled| match dialled {
+            Ok((_, address)) => Ok(address),
+            Err((text, cause)) => Err((text, cause.map(|cause| cause.kind()))),
+        })
+    }
+
+    #[test]
+    fn a_refusal_moves_on_at_once() {
+        let clock_stands = NoRuntime::default();
+        let dialled = dial_ports(&clock_stands, &[REFUSES, TAKES]);
+        assert_eq!(dialled, Poll::Ready(Ok(address(TAKES))));
+    }
+
+    #[test]
+    fn a_silent_address_is_overtaken_after_the_delay() {
+        let ports = [SILENT, TAKES];
+        assert!(dial_ports(&NoRuntime::default(), &ports).is_pending());
+        let dialled = dial_ports(&NoRuntime::with_time_over(), &ports);
+        assert_eq!(dialled, Poll::Ready(Ok(address(TAKES))));
+    }
+
+    #[test]
+    fn when_all_fail_each_is_named() {
+        let dialled = dial_ports(&NoRuntime::default(), &[REFUSES, REFUSES]);
+        let Poll::Ready(Err((text, cause))) = dialled else {
+            panic!("{dialled:?}");
+        };
+        assert_eq!(text.matches("192.0.2.1:1: connection refused").count(), 2);
+        assert_eq!(cause, Some(io::ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn silence_everywhere_is_left_to_the_timeout() {
+        assert!(dial_ports(&NoRuntime::with_time_over(), &[SILENT, SILENT]).is_pending());
+    }
+
+    #[test]
+    fn no_address_is_an_error_without_a_cause() {
+        let dialled = dial_ports(&NoRuntime::default(), &[]);
+        assert_eq!(dialled, Poll::Ready(Err((String::new(), None))));
+    }
+}
