@@ -1,6 +1,6 @@
 //! A server until it is told to stop: HTTP/1.1 and HTTP/2 on one port, and TLS on another if asked for.
 
-use std::{error::Error, fs, future::Future, io};
+use std::{error::Error, fs, io};
 
 use connect_tokio::{Server, ServerTls, cors};
 use tokio::{
@@ -64,10 +64,9 @@ fn stop_signal() -> io::Result<watch::Receiver<bool>> {
     Ok(stopped)
 }
 
-fn stopped(mut stop: watch::Receiver<bool>) -> impl Future<Output = ()> + Send {
-    async move {
-        let _ = stop.wait_for(|stop| *stop).await;
-    }
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is the end too.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 fn invitations(addr: &str) -> String {

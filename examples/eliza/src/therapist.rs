@@ -190,7 +190,7 @@ mod tests {
             ("I feel happy", "What makes you feel happy?"),
             (
                 "I'm tired of my work.",
-                "How does it change things that you are tired of your work?",
+                "Why do you say that you are tired of your work?",
             ),
             (
                 "You are kind to me",
