@@ -1,11 +1,30 @@
 //! Documentation of generated code: the comments of the `.proto` file, made safe for rustdoc, and a
 //! line for what has no comment, so that `missing_docs` holds.
 
-use prost_types::{DescriptorProto, EnumDescriptorProto};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 use quote::ToTokens;
 use syn::{Attribute, Expr, ExprLit, Field, Item, ItemEnum, ItemStruct, Lit, Meta, Variant};
 
 use crate::json::ProstAttr;
+
+/// Hides from prost-build what it would escape, inside of code too: it is done here, with more care.
+pub(crate) fn protect_comments(file: &mut FileDescriptorProto) {
+    let locations = file
+        .source_code_info
+        .iter_mut()
+        .flat_map(|info| &mut info.location);
+    for location in locations {
+        let comments = [
+            &mut location.leading_comments,
+            &mut location.trailing_comments,
+        ];
+        for comment in comments.into_iter().flatten() {
+            for (text, hidden) in PROTECTED {
+                *comment = comment.replace(text, hidden);
+            }
+        }
+    }
+}
 
 /// Documents a message and its fields.
 pub(crate) fn document_message(item: &mut ItemStruct, full_name: &str, message: &DescriptorProto) {
@@ -56,7 +75,7 @@ pub(crate) fn attributes(comments: &prost_build::Comments, fallback: &str) -> Ve
     attached.append_with_indent(0, &mut text);
     let lines: Vec<_> = text
         .lines()
-        .map(|line| line.strip_prefix("///").unwrap_or(line).to_owned())
+        .map(|line| unprotect(line.strip_prefix("///").unwrap_or(line)))
         .collect();
     let lines = if lines.iter().all(|line| line.trim().is_empty()) {
         vec![format!(" {fallback}")]
@@ -127,11 +146,19 @@ fn text_of(attr: &Attribute) -> Option<String> {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(text),
                 ..
-            }) => Some(text.value()),
+            }) => Some(unprotect(&text.value())),
             _ => None,
         },
         _ => None,
     }
+}
+
+fn unprotect(line: &str) -> String {
+    let mut line = line.to_owned();
+    for (text, hidden) in PROTECTED {
+        line = line.replace(hidden, text);
+    }
+    line
 }
 
 fn attribute(line: &str) -> Attribute {
@@ -239,13 +266,22 @@ fn starts_list(text: &str) -> bool {
     numbered || ["- ", "* ", "+ "].iter().any(|mark| text.starts_with(mark))
 }
 
-/// Escapes what would be an HTML tag or a reference, outside of code spans.
+/// Escapes what would be an HTML tag or a reference, and marks addresses, outside of code spans.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_code = false;
     let mut previous = ' ';
-    for (index, c) in text.char_indices() {
-        let rest = &text[index + c.len_utf8()..];
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if !in_code && !matches!(previous, '<' | '(' | '"') {
+            if let Some(url) = url(rest) {
+                out.extend(["<", url, ">"]);
+                rest = &rest[url.len()..];
+                previous = '>';
+                continue;
+            }
+        }
+        rest = &rest[c.len_utf8()..];
         match c {
             '`' => in_code = !in_code,
             '<' if !in_code && previous != '\\' && opens_tag(rest) => out.push('\\'),
@@ -258,22 +294,38 @@ fn escape(text: &str) -> String {
     out
 }
 
+/// The address that the text starts with, without the punctuation of the sentence around it.
+fn url(text: &str) -> Option<&str> {
+    if !["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        return None;
+    }
+    let end = text.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '`' | ')'));
+    let url = text[..end.unwrap_or(text.len())]
+        .trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '"']);
+    (url.len() > "https://".len()).then_some(url)
+}
+
 fn opens_tag(rest: &str) -> bool {
     let tag = rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'));
-    tag && !["http://", "https://", "mailto:"]
+    let is_link = ["http://", "https://", "mailto:"]
         .iter()
-        .any(|url| rest.starts_with(url))
+        .any(|scheme| rest.starts_with(scheme));
+    tag && !is_link
 }
 
 fn opens_link(rest: &str) -> bool {
-    let target = rest
-        .split_once("](")
-        .map(|(_, target)| target.trim_start_matches('<'));
+    let target = rest.split_once("](").map(|(_, target)| target);
     target.is_some_and(|target| target.starts_with("http") || target.starts_with('#'))
 }
 
 /// Spaces before code that is marked by nothing else: four, and the one after the slashes.
 const CODE_INDENT: usize = 4;
+
+/// What prost-build escapes, and what it does not know.
+const PROTECTED: [(&str, &str); 3] = [("[", "\u{e000}"), ("]", "\u{e001}"), ("://", "\u{e002}")];
 
 /// What may stand after a fence without making the code something else than Rust.
 const RUST_WORDS: [&str; 9] = [
@@ -326,7 +378,19 @@ mod tests {
             (" <http://example.com>", " <http://example.com>"),
             (" [Foo][pkg.Foo]", " \\[Foo]\\[pkg.Foo]"),
             (" \\[x\\]", " \\[x\\]"),
-            (" [x](<https://example.com>)", " [x](<https://example.com>)"),
+            (
+                " [x](https://example.com/a_(b))",
+                " [x](https://example.com/a_(b))",
+            ),
+            (
+                " see https://example.com/a[1].",
+                " see <https://example.com/a[1]>.",
+            ),
+            (" (https://example.com)", " (https://example.com)"),
+            (
+                " https:// and `https://example.com`",
+                " https:// and `https://example.com`",
+            ),
             (" `a[0]`", " `a[0]`"),
         ] {
             assert_eq!(sanitized(comment), doc, "{comment}");

@@ -10,7 +10,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use syn::Item;
 
 use crate::{
-    Config, Error, layout,
+    Config, Error, docs, layout,
     model::Model,
     names,
     service::{self, Services},
@@ -134,7 +134,9 @@ fn prost_output(
 /// are not wanted get another one, as prost needs them but their code must not mix with the rest.
 fn request(file: &FileDescriptorProto, wanted: bool) -> (Module, FileDescriptorProto) {
     let key = if wanted { WANTED } else { IMPORTED };
-    (Module::from_parts([key, file.package()]), file.clone())
+    let mut file = file.clone();
+    docs::protect_comments(&mut file);
+    (Module::from_parts([key, file.package()]), file)
 }
 
 fn prost_config(config: &Config) -> Result<prost_build::Config, Error> {

@@ -12,7 +12,7 @@
 //! The code is then included by a macro of the adapter crate that the application uses, which also
 //! supplies every crate that the code needs:
 //!
-//! ```ignore
+//! ```text
 //! mod eliza {
 //!     connect_tokio::include_proto!("connectrpc.eliza.v1");
 //! }

@@ -724,7 +724,7 @@ pub mod bad_request {
     #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct FieldViolation {
-        /// The path of the field: `user.emails\[0\].address`.
+        /// The path of the field: `user.emails[0].address`.
         #[prost(string, tag = "1")]
         pub field: connect_rs::prost::alloc::string::String,
         /// Why it is bad, for people.

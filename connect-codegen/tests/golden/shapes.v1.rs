@@ -270,7 +270,7 @@ impl connect_rs::prost::Name for Legacy {
 /// let x = not rust;
 /// ```
 ///
-/// See <https://example.com/shapes\[1\]> and `a\[0\]`.
+/// See <https://example.com/shapes[1]> and `a[0]`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]

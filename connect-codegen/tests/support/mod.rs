@@ -1,4 +1,5 @@
 //! Comparing generated files with those in the repository.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::{env, fs, path::Path};
 
