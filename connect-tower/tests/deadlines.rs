@@ -11,6 +11,8 @@ use connect_tower::{
     rt::{Sleep, Timer},
 };
 use futures_util::stream;
+use http_body_util::StreamBody;
+use tower_service::Service;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,27 +154,33 @@ fn a_stream_without_a_pause_does_not_outlive_its_deadline() {
         }
     }
 
-    let router = Router::new()
-        .server_stream(SPLIT, |_: Request<String>| async {
-            let endless = stream::repeat_with(|| Ok(String::from("again")));
-            Ok(Response::stream(endless))
-        })
-        .with_timer(Arc::new(Busy::default()));
-    let client = common::client(router);
-    common::block_on(async {
-        let request = Request::new(String::new()).with_timeout(100 * SECOND);
-        let mut stream = client
-            .server_stream::<Prost, _, String>(&SPLIT, request)
-            .await
-            .unwrap()
-            .into_stream();
-        let error = loop {
-            if let Err(error) = stream.message().await {
-                break error;
-            }
-        };
-        assert_eq!(error.code(), Code::DeadlineExceeded);
+    let router = Router::new().server_stream(SPLIT, |_: Request<String>| async {
+        let endless = stream::repeat_with(|| Ok(String::from("again")));
+        Ok(Response::stream(endless))
     });
+    let timer = || Arc::new(Busy::default());
+    let whole = |inner| common::Cut {
+        inner,
+        size: usize::MAX,
+    };
+    let on_server = Client::new(whole(InProcess::new(router.clone().with_timer(timer()))));
+    let on_client = Client::new(whole(InProcess::new(router))).with_timer(timer());
+    for client in [on_server, on_client] {
+        common::block_on(async {
+            let request = Request::new(String::new()).with_timeout(100 * SECOND);
+            let mut stream = client
+                .server_stream::<Prost, _, String>(&SPLIT, request)
+                .await
+                .unwrap()
+                .into_stream();
+            let error = loop {
+                if let Err(error) = stream.message().await {
+                    break error;
+                }
+            };
+            assert_eq!(error.code(), Code::DeadlineExceeded);
+        });
+    }
 }
 
 #[test]
@@ -197,6 +205,33 @@ fn a_request_that_never_ends_is_given_up() {
                 .unwrap_err();
             assert_eq!(error.code(), Code::DeadlineExceeded);
         });
+    }
+}
+
+/// The message of a unary call is read within the deadline too.
+#[test]
+fn a_body_that_never_comes_is_given_up() {
+    let table = [
+        ("application/json", "connect-timeout-ms", "1000", 504),
+        ("application/grpc", "grpc-timeout", "1S", 200),
+        ("application/grpc-web", "grpc-timeout", "1S", 200),
+    ];
+    for (content_type, header, timeout, status) in table {
+        let time = VirtualTime::new();
+        let mut router = text_router().with_timer(time.timer());
+        let frames = stream::pending::<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>();
+        let request = http::Request::post(UPPER.procedure())
+            .version(http::Version::HTTP_2)
+            .header("content-type", content_type)
+            .header(header, timeout)
+            .body(StreamBody::new(frames))
+            .unwrap();
+        let response = time.block_on(router.call(request)).unwrap();
+        assert_eq!(time.elapsed(), SECOND);
+        assert_eq!(response.status(), status);
+        if status == 200 {
+            assert_eq!(response.headers()["grpc-status"], "4", "{content_type}");
+        }
     }
 }
 

@@ -7,16 +7,19 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, poll_until_stalled, text_router};
 use connect_tower::{
     BodyError, CallBody, Client, ClientConfig, Code, Error, InProcess, Prost, Protocol, Request,
-    Response, ResponseStream, Router, Sent, ServiceTransport, Streaming, Transport, TransportError,
+    Response, ResponseStream, Router, Sent, ServiceTransport, Streaming, Time, Transport,
+    TransportError,
+    rt::{Sleep, Timer},
 };
 use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use http_body::{Body, Frame};
@@ -303,19 +306,25 @@ fn halves_drive_the_server_in_turns() {
             .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))
             .split();
         let (done, all_sent) = futures_channel::oneshot::channel::<()>();
+        let (go, gone) = futures_channel::oneshot::channel::<()>();
         let sending: BoxFuture<'_, ()> = Box::pin(async move {
-            for _ in 0..100 {
+            sender.send("x".repeat(1000)).await.unwrap();
+            go.send(()).unwrap();
+            for _ in 1..100 {
                 sender.send("x".repeat(1000)).await.unwrap();
             }
             sender.close();
             done.send(()).unwrap();
         });
         let receiving: BoxFuture<'_, ()> = Box::pin(async move {
-            for _ in 0..3 {
+            // The sender has received two greetings meanwhile, and waits for them to be taken.
+            gone.await.unwrap();
+            for _ in 0..2 {
                 assert!(receiver.message().await.unwrap().is_some());
             }
             // Now only the sender is there to drive the server.
             all_sent.await.unwrap();
+            assert!(receiver.message().await.unwrap().is_some());
             let counted = receiver.message().await.unwrap();
             assert_eq!(counted.as_deref(), Some("100"));
             assert_eq!(receiver.next().await.transpose().unwrap(), None);
@@ -366,6 +375,131 @@ fn a_waiting_half_is_woken_whoever_polled_last() {
     assert!(woken.load(Ordering::SeqCst));
     let received = poll_until_stalled(message.as_mut()).unwrap();
     assert_eq!(received.unwrap().as_deref(), Some("x"));
+}
+
+/// One half finds out that the deadline has passed before the timer has said so: the other must know.
+#[test]
+fn a_half_that_ends_the_call_wakes_the_other() {
+    /// A clock that is set by hand and wakes nobody.
+    #[derive(Debug, Default)]
+    struct Hands(AtomicU64);
+
+    impl Timer for Hands {
+        fn now(&self) -> Time {
+            Time::from_epoch(Duration::from_secs(self.0.load(Ordering::SeqCst)))
+        }
+
+        fn sleep_until(&self, _: Time) -> Sleep {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    let hands = Arc::new(Hands::default());
+    let client = common::client(text_router()).with_timer(hands.clone());
+    let request = Request::new(()).with_timeout(Duration::from_secs(5));
+    let (mut sender, mut receiver) = client
+        .bidi_stream::<Prost, String, String>(&ECHO, request)
+        .split();
+    // The response has begun, and the receiver waits for a message.
+    block_on(receiver.headers()).unwrap();
+    let woken = Arc::new(AtomicBool::new(false));
+    let waker = Arc::new(Woken(woken.clone())).into();
+    let mut message = Box::pin(receiver.message());
+    let mut cx = Context::from_waker(&waker);
+    assert!(message.as_mut().poll(&mut cx).is_pending());
+    hands.0.store(9, Ordering::SeqCst);
+    let error = block_on(sender.send(String::from("x"))).unwrap_err();
+    assert_eq!(error.code(), Code::DeadlineExceeded);
+    assert!(woken.load(Ordering::SeqCst));
+    let received = poll_until_stalled(message.as_mut()).unwrap();
+    assert_eq!(received.unwrap_err().code(), Code::DeadlineExceeded);
+}
+
+/// Puts the request's body where the test finds it, and never answers: the body lives on another task than the call,
+/// as over HTTP/2.
+#[derive(Clone, Default)]
+struct Stash(Arc<Mutex<Option<CallBody>>>);
+
+impl Transport for Stash {
+    type Body = CallBody;
+    type Future = std::future::Pending<Result<http::Response<CallBody>, TransportError>>;
+
+    fn send(&self, request: http::Request<CallBody>) -> Self::Future {
+        *self.0.lock().unwrap() = Some(request.into_body());
+        std::future::pending()
+    }
+}
+
+#[test]
+fn a_sender_is_woken_by_the_body_on_its_own_task() {
+    let stash = Stash::default();
+    let client = Client::new(stash.clone());
+    let (mut sender, _receiver) = client
+        .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))
+        .split();
+    let woken = Arc::new(AtomicBool::new(false));
+    let waker = Arc::new(Woken(woken.clone())).into();
+    let mut cx = Context::from_waker(&waker);
+    let mut body = stash.0.lock().unwrap().take().unwrap();
+    for room in [true, false] {
+        // Fills the buffer until there is no room.
+        let mut sending = Box::pin(async {
+            loop {
+                sender.send("x".repeat(10_000)).await?;
+            }
+        });
+        let mut poll = || -> Poll<Result<(), Error>> { sending.as_mut().poll(&mut cx) };
+        assert!(poll().is_pending());
+        woken.store(false, Ordering::SeqCst);
+        if room {
+            block_on(body.frame()).unwrap().unwrap();
+            assert!(woken.load(Ordering::SeqCst), "there is room");
+            assert!(poll().is_pending());
+        } else {
+            drop(std::mem::take(&mut body));
+            assert!(woken.load(Ordering::SeqCst), "there will be none");
+            let Poll::Ready(Err(error)) = poll() else {
+                panic!("nobody takes the message");
+            };
+            assert_eq!(error.code(), Code::FailedPrecondition);
+        }
+    }
+}
+
+#[test]
+fn a_body_on_its_own_task_is_woken_by_the_sender() {
+    for config in configs() {
+        let stash = Stash::default();
+        let client = Client::new(stash.clone()).with_config(config);
+        let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+        let mut body = stash.0.lock().unwrap().take().unwrap();
+        let woken = Arc::new(AtomicBool::new(false));
+        let waker = Arc::new(Woken(woken.clone())).into();
+        let mut cx = Context::from_waker(&waker);
+        let mut waits = |body: &mut CallBody| {
+            woken.store(false, Ordering::SeqCst);
+            assert!(Pin::new(body).poll_frame(&mut cx).is_pending());
+            woken.clone()
+        };
+        let flag = waits(&mut body);
+        block_on(call.send(String::from("x"))).unwrap();
+        assert!(flag.load(Ordering::SeqCst), "there is a message");
+        assert!(block_on(body.frame()).unwrap().unwrap().is_data());
+        let flag = waits(&mut body);
+        call.close_send();
+        assert!(flag.load(Ordering::SeqCst), "there is an end");
+        assert!(block_on(body.frame()).is_none());
+
+        let stash = Stash::default();
+        let client = Client::new(stash.clone());
+        let call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+        let mut body = stash.0.lock().unwrap().take().unwrap();
+        let flag = waits(&mut body);
+        drop(call);
+        assert!(flag.load(Ordering::SeqCst), "there is no caller");
+        let error = block_on(body.frame()).unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::Canceled);
+    }
 }
 
 struct Woken(Arc<AtomicBool>);

@@ -139,7 +139,7 @@ impl<Req, T: Transport> BidiSender<Req, T> {
     ///
     /// # Errors
     ///
-    /// The call's error if it has failed; `failed_precondition` if the server has ended the call well and reads no more;
+    /// The call's error if it has failed; `failed_precondition` if the server has not failed, but reads no more;
     /// `internal` after [`close`](Self::close); `resource_exhausted` for a message over the limit, and what encoding
     /// returns, after both of which the call goes on.
     pub async fn send(&mut self, message: Req) -> Result<(), Error> {
@@ -330,7 +330,7 @@ impl<Res, T: Transport> fmt::Debug for BidiReceiver<Res, T> {
 }
 
 fn server_is_done() -> Error {
-    Error::failed_precondition("the server has ended the call and reads no more messages")
+    Error::failed_precondition("the server reads no more messages of this call")
 }
 
 fn dropped() -> Error {
