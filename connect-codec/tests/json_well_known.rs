@@ -471,3 +471,32 @@ fn registries() {
     let debug = format!("{one:?}");
     assert!(debug.contains("google.protobuf.Empty"), "{debug}");
 }
+
+/// Descriptors are messages like others.
+#[test]
+fn descriptors() {
+    use prost_types::{
+        DescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+        field_descriptor_proto::{Label, Type},
+    };
+    let file = FileDescriptorProto {
+        name: Some("a.proto".into()),
+        message_type: vec![DescriptorProto {
+            name: Some("A".into()),
+            field: vec![FieldDescriptorProto {
+                number: Some(1),
+                r#type: Some(Type::Sint64.into()),
+                label: Some(Label::Repeated.into()),
+                ..FieldDescriptorProto::default()
+            }],
+            ..DescriptorProto::default()
+        }],
+        ..FileDescriptorProto::default()
+    };
+    let text = concat!(
+        r#"{"name":"a.proto","messageType":[{"name":"A","field":"#,
+        r#"[{"number":1,"label":"LABEL_REPEATED","type":"TYPE_SINT64"}]}]}"#
+    );
+    assert_eq!(write(&file), text);
+    assert_eq!(read::<FileDescriptorProto>(text).unwrap(), file);
+}

@@ -30,16 +30,7 @@ pub struct Config {
     pub(crate) boxed: Vec<String>,
     pub(crate) type_attributes: Vec<(String, String)>,
     pub(crate) field_attributes: Vec<(String, String)>,
-    pub(crate) well_known: WellKnown,
-}
-
-/// Who owns the types of `google.protobuf`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum WellKnown {
-    /// The `prost-types` crate.
-    Extern,
-    /// The same, but their JSON is what is to be generated.
-    JsonOnly,
+    pub(crate) well_known_json: bool,
 }
 
 impl Config {
@@ -167,7 +158,7 @@ impl Config {
     #[doc(hidden)]
     #[must_use]
     pub fn json_of_well_known_types(mut self) -> Self {
-        self.well_known = WellKnown::JsonOnly;
+        self.well_known_json = true;
         self
     }
 }
@@ -189,7 +180,7 @@ impl Default for Config {
             boxed: Vec::new(),
             type_attributes: Vec::new(),
             field_attributes: Vec::new(),
-            well_known: WellKnown::Extern,
+            well_known_json: false,
         }
     }
 }

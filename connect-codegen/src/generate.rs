@@ -15,6 +15,7 @@ use crate::{
     names,
     service::{self, Services},
     transform::Transform,
+    well_known,
 };
 
 /// A file of generated code.
@@ -149,6 +150,9 @@ fn prost_config(config: &Config) -> Result<prost_build::Config, Error> {
         .prost_types_path(format!("{}::prost_types", names::ROOT))
         .bytes(&config.bytes)
         .btree_map(&config.btree_maps);
+    if config.well_known_json {
+        prost.compile_well_known_types();
+    }
     for path in &config.boxed {
         prost.boxed(path);
     }
@@ -189,7 +193,9 @@ impl PackageFile<'_> {
         parsed.retain(|item| !service::is_placeholder(item));
         let mut transform = Transform::new(self.config, self.model);
         let mut items = transform.package(parsed, self.package)?;
-        if self.config.json && !transform.messages().is_empty() {
+        if self.config.well_known_json {
+            items = well_known::json_only(items);
+        } else if self.config.json && !transform.messages().is_empty() {
             items.push(register_types(transform.messages()));
         }
         self.add_services(services, &mut items)?;

@@ -39,6 +39,7 @@ mod model;
 mod names;
 mod service;
 mod transform;
+mod well_known;
 
 #[cfg(feature = "compile")]
 mod compile;

@@ -2,7 +2,8 @@
 
 mod support;
 
-use connect_codegen::Config;
+use connect_codegen::{Config, descriptors, generate};
+use prost_types::DescriptorProto;
 use support::{assert_fresh, generate_all};
 
 #[test]
@@ -18,6 +19,66 @@ fn google_rpc_in_connect_codec() {
         .find(|file| file.name == "google.rpc.rs")
         .unwrap();
     assert_fresh("connect-codec/src/generated/google.rpc.rs", &file.content);
+}
+
+/// `descriptor.proto` and its like, which prost-types has without JSON.
+#[test]
+fn google_protobuf_in_connect_codec() {
+    let files = ["api", "descriptor", "source_context", "type"];
+    let files = files.map(|name| format!("google/protobuf/{name}.proto"));
+    let mut set = descriptors(&files, &["."]).unwrap();
+    for file in &mut set.file {
+        file.source_code_info = None;
+        file.enum_type.retain(|e| e.name() != "Edition");
+        file.message_type
+            .retain(|message| !message.name().starts_with("FeatureSet"));
+        file.message_type.iter_mut().for_each(forget_editions);
+    }
+    let config = Config::new().crate_path("crate").json_of_well_known_types();
+    let generated = generate(&set, &files, &config).unwrap();
+    let name = "google.protobuf.rs";
+    let file = generated.iter().find(|file| file.name == name).unwrap();
+    assert_fresh(
+        "connect-codec/src/generated/google.protobuf.rs",
+        &file.content,
+    );
+}
+
+/// Removes what prost-types 0.14 does not have: protox knows a later version of the files.
+fn forget_editions(message: &mut DescriptorProto) {
+    const LATER_FIELDS: [&str; 12] = [
+        "debug_redact",
+        "declaration",
+        "deprecated_legacy_json_field_conflicts",
+        "edition",
+        "edition_defaults",
+        "feature_support",
+        "features",
+        "retention",
+        "semantic",
+        "targets",
+        "unverified_lazy",
+        "verification",
+    ];
+    const LATER_TYPES: [&str; 7] = [
+        "Declaration",
+        "EditionDefault",
+        "FeatureSupport",
+        "OptionRetention",
+        "OptionTargetType",
+        "Semantic",
+        "VerificationState",
+    ];
+    message
+        .field
+        .retain(|field| !LATER_FIELDS.contains(&field.name()));
+    message
+        .nested_type
+        .retain(|nested| !LATER_TYPES.contains(&nested.name()));
+    message
+        .enum_type
+        .retain(|nested| !LATER_TYPES.contains(&nested.name()));
+    message.nested_type.iter_mut().for_each(forget_editions);
 }
 
 #[test]

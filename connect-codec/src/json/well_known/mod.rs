@@ -7,6 +7,11 @@ mod wrappers;
 
 use super::TypeRegistry;
 
+/// Messages of `google.protobuf` that are objects of their fields: descriptors and their like.
+mod descriptors {
+    include!("../../generated/google.protobuf.rs");
+}
+
 /// Registers every well-known type that has a JSON form of its own.
 pub(super) fn register_types(types: &mut TypeRegistry) {
     types.register::<prost_types::Any>();
