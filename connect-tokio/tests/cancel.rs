@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use connect_hyper::server::RequestBody;
 use connect_proto::{Code, Error};
 use connect_tokio::Channel;
 use connect_tower::{
@@ -14,7 +15,6 @@ use connect_tower::{
 use h2::Reason;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use support::{BoxError, ServiceFn, bind, body_channel, call, post, post_http2, start, text};
 use tokio::{
     net::TcpListener,
@@ -176,7 +176,7 @@ async fn a_cancelled_call_drops_its_handler() {
     for request in [post, post_http2] {
         let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (begin, drops) = (Arc::clone(&begun), Arc::clone(&dropped));
-        let service = ServiceFn(move |_: Request<Incoming>| {
+        let service = ServiceFn(move |_: Request<RequestBody>| {
             let guard = OnDrop(Arc::clone(&drops));
             let begin = Arc::clone(&begin);
             async move {
@@ -199,7 +199,7 @@ async fn a_cancelled_stream_drops_its_body() {
     for request in [post, post_http2] {
         let (chunks, body) = body_channel();
         let body = Arc::new(std::sync::Mutex::new(Some(body)));
-        let service = ServiceFn(move |_: Request<Incoming>| {
+        let service = ServiceFn(move |_: Request<RequestBody>| {
             let body = body.lock().unwrap().take().unwrap();
             async move { Response::new(body.boxed_unsync()) }
         });
@@ -224,7 +224,7 @@ async fn a_response_that_fails_resets_the_stream_or_closes_the_connection() {
     ] {
         let (chunks, body) = body_channel();
         let body = Arc::new(std::sync::Mutex::new(Some(body)));
-        let service = ServiceFn(move |_: Request<Incoming>| {
+        let service = ServiceFn(move |_: Request<RequestBody>| {
             let body = body.lock().unwrap().take().unwrap();
             async move { Response::new(body.boxed_unsync()) }
         });
@@ -246,7 +246,7 @@ async fn a_response_that_fails_resets_the_stream_or_closes_the_connection() {
 async fn a_panic_ends_its_own_call_only() {
     let go_on = Arc::new(Notify::new());
     let wait = Arc::clone(&go_on);
-    let service = ServiceFn(move |request: Request<Incoming>| {
+    let service = ServiceFn(move |request: Request<RequestBody>| {
         let wait = Arc::clone(&wait);
         async move {
             if request.headers().contains_key("x-panic") {
@@ -295,7 +295,7 @@ impl http_body::Body for Panics {
 async fn a_panic_in_a_body_resets_its_stream_only() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(Panics(body))));
-    let service = ServiceFn(move |_: Request<Incoming>| {
+    let service = ServiceFn(move |_: Request<RequestBody>| {
         let body = body.lock().unwrap().take();
         async move {
             match body {

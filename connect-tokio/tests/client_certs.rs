@@ -5,6 +5,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use connect_hyper::ServerEvent;
+use connect_hyper::server::RequestBody;
 use connect_proto::Code;
 use connect_tokio::{Channel, ClientTls, Server, ServerTls};
 use connect_tower::{
@@ -12,7 +13,6 @@ use connect_tower::{
     transport::{Sent, TransportError},
 };
 use http::Request;
-use hyper::body::Incoming;
 use support::{Running, ServiceFn, bind, call, certs::Authority, echo, post, start, text};
 use tokio::sync::mpsc;
 
@@ -42,7 +42,7 @@ async fn mutual(
             let _ = failed.send(event.to_string());
         }
     });
-    let service = ServiceFn(|request: Request<Incoming>| async move {
+    let service = ServiceFn(|request: Request<RequestBody>| async move {
         let peer = request.extensions().get::<Peer>().unwrap();
         assert!(peer.addr().unwrap().ip().is_loopback());
         text(format!("{:x?}", peer.certificates()[0]))

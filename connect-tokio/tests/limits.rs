@@ -5,10 +5,10 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use connect_hyper::ServerEvent;
+use connect_hyper::server::RequestBody;
 use connect_tokio::{Channel, Server, ServerTls};
 use connect_tower::CallBody;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use support::{ServiceFn, bind, call, certs::Authority, echo, full, post_http2, start, text};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -73,7 +73,7 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
     let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let service = ServiceFn(move |_: Request<Incoming>| {
+    let service = ServiceFn(move |_: Request<RequestBody>| {
         let (begin, wait) = (Arc::clone(&begin), Arc::clone(&wait));
         let running = Arc::clone(&running);
         async move {
@@ -108,7 +108,7 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
 
 /// Refuses a call without a look at its body.
 fn refuse() -> impl connect_hyper::HttpService + Sync {
-    ServiceFn(|_: Request<Incoming>| async move {
+    ServiceFn(|_: Request<RequestBody>| async move {
         let mut response = Response::new(full("no"));
         *response.status_mut() = StatusCode::FORBIDDEN;
         response
@@ -143,19 +143,60 @@ async fn a_client_that_never_stops_sending_is_cut_off() {
     while socket.write_all(&[b'x'; 65536]).await.is_ok() {}
 }
 
-/// Reads of a body that never comes end with the connection, not never.
+/// Answers that do not announce the connection's end promise that it goes on.
 #[tokio::test]
-async fn a_small_unread_body_does_not_cost_the_connection() {
+async fn an_unread_body_does_not_cost_the_connection() {
     let server = start(bind().await, refuse());
     let mut socket = TcpStream::connect(server.address).await.unwrap();
-    let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello";
-    for _ in 0..3 {
-        socket.write_all(request).await.unwrap();
+    let sized = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    let chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nF4240\r\n";
+    for (head, tail) in [(&sized[..], ""), (chunked, "\r\n0\r\n\r\n"), (sized, "")] {
+        socket.write_all(head).await.unwrap();
+        // The answer comes before the body has: the client finishes its request, as it has announced.
         let mut answer = Vec::new();
         while !answer.ends_with(b"no") {
             answer.push(socket.read_u8().await.unwrap());
         }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(!answer.contains("connection: close"), "{answer}");
+        socket.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
+        socket.write_all(tail.as_bytes()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_unread_body_has_a_limit_in_bytes_and_in_time() {
+    let limited = bind().await.max_unread_body(1000).linger_timeout(SHORT);
+    let server = start(limited, refuse());
+    for (head, body) in [
+        ("content-length: 1001", 0),
+        ("transfer-encoding: chunked\r\n\r\n400", 1024),
+        // Small enough, but it never comes.
+        ("content-length: 10", 5),
+    ] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\n{head}\r\n");
+        let end = if body == 1024 { "" } else { "\r\n" };
+        let body = "x".repeat(body);
+        socket
+            .write_all(format!("{head}{end}{body}").as_bytes())
+            .await
+            .unwrap();
+        let answer = read_all(&mut socket).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+}
+
+/// RFC 9110, section 10.1.1: a client that waits for "100 Continue" and gets a refusal sends no body.
+#[tokio::test]
+async fn a_client_that_waits_to_be_asked_is_not_asked_for_an_unwanted_body() {
+    let server = start(bind().await, refuse());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
+    socket.write_all(head).await.unwrap();
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 403");
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ mod support;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use connect_hyper::HttpVersion;
+use connect_hyper::server::RequestBody;
 use connect_tokio::{Channel, ClientTls, ServerTls};
 use connect_tower::{CallBody, Peer, Transport};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use support::{
     Running, ServiceFn, bind, body_channel, call, certs::Authority, full, post, post_http2, start,
     text,
@@ -22,7 +22,7 @@ use tokio::{
 
 /// Answers with the client's address.
 fn who() -> impl connect_hyper::HttpService + Sync {
-    ServiceFn(|request: Request<Incoming>| async move {
+    ServiceFn(|request: Request<RequestBody>| async move {
         let peer = request.extensions().get::<Peer>().unwrap().clone();
         text(peer.addr().unwrap().to_string())
     })
@@ -63,7 +63,7 @@ async fn a_connection_opened_early_is_used() {
 /// Answers when as many calls have come as the barrier wants.
 fn together(calls: usize) -> impl connect_hyper::HttpService + Sync {
     let barrier = Arc::new(Barrier::new(calls));
-    ServiceFn(move |request: Request<Incoming>| {
+    ServiceFn(move |request: Request<RequestBody>| {
         let barrier = Arc::clone(&barrier);
         async move {
             let peer = request.extensions().get::<Peer>().unwrap().clone();
@@ -223,7 +223,7 @@ async fn dropping_the_channel_closes_its_connections() {
 /// A response that is complete before its request leaves a connection that cannot be used again.
 #[tokio::test]
 async fn a_connection_whose_request_is_unfinished_is_not_used_again() {
-    let service = ServiceFn(|request: Request<Incoming>| async move {
+    let service = ServiceFn(|request: Request<RequestBody>| async move {
         let peer = request.extensions().get::<Peer>().unwrap().clone();
         Response::new(full(peer.addr().unwrap().to_string()))
     });

@@ -11,12 +11,12 @@ use std::{
 };
 
 use connect_hyper::ChannelState;
+use connect_hyper::server::RequestBody;
 use connect_proto::Code;
 use connect_tokio::{Channel, Server};
 use connect_tower::{CallBody, Transport, transport::Sent};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use support::{ServiceFn, bind, body_channel, call, echo, post, post_http2, start};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -54,7 +54,7 @@ async fn a_restarted_server_is_found_again() {
 async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
-    let service = ServiceFn(move |_: Request<Incoming>| {
+    let service = ServiceFn(move |_: Request<RequestBody>| {
         let body = body.lock().unwrap().take().unwrap();
         async move { Response::new(body.boxed_unsync()) }
     });

@@ -4,6 +4,7 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
+use connect_hyper::server::RequestBody;
 use connect_hyper::{CallTasks, ServerEvent};
 use connect_proto::Code;
 use connect_tokio::Channel;
@@ -13,7 +14,6 @@ use connect_tower::{
 };
 use http::Request;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use support::{ServiceFn, bind, body_channel, call, post, post_http2, start, text};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -31,7 +31,7 @@ struct Gate {
 impl Gate {
     fn service(&self) -> impl connect_hyper::HttpService + Sync {
         let gate = self.clone();
-        ServiceFn(move |_: Request<Incoming>| {
+        ServiceFn(move |_: Request<RequestBody>| {
             let gate = gate.clone();
             async move {
                 gate.begun.notify_one();
@@ -146,7 +146,7 @@ async fn the_drain_is_bounded_and_resets_what_is_left() {
 async fn a_stream_in_flight_goes_on_during_the_drain() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
-    let service = ServiceFn(move |_: Request<Incoming>| {
+    let service = ServiceFn(move |_: Request<RequestBody>| {
         let body = body.lock().unwrap().take().unwrap();
         async move { http::Response::new(body.boxed_unsync()) }
     });

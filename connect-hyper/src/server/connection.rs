@@ -15,6 +15,7 @@ use hyper::server::conn::{http1, http2};
 use super::{
     CallTasks, Config, Observer, ServerEvent,
     io::{ServerIo, Transport},
+    request_body::Drainer,
     service::{ConnectionService, HttpService},
 };
 use crate::{
@@ -71,39 +72,34 @@ pub(super) async fn serve<R, I, S>(
         Either::Left(Some(established)) => established,
         Either::Left(None) | Either::Right(()) => return,
     };
-    let service = ConnectionService {
+    let mut service = ConnectionService {
         service,
         peer: peer.clone(),
         timer: SharedTimer::clone(&context.timer),
+        unread: None,
     };
+    let runtime = context.runtime.clone();
     let ended = match version {
         Version::Http1 => {
+            let config = &context.config;
+            let drainer = Drainer::new(runtime, config.max_unread_body, config.linger_timeout);
+            service.unread = Some(drainer.unread());
             let connection = http1_builder(&context).serve_connection(io, service);
-            drive(
-                connection,
-                http1::Connection::graceful_shutdown,
-                None,
-                watch,
-            )
-            .await
+            let shut_down = http1::Connection::graceful_shutdown;
+            drive(connection, shut_down, Beside::Unread(drainer), watch).await
         }
         Version::Http2 => {
-            let calls = match context.config.call_tasks {
-                CallTasks::OnConnection => Some(Calls::new()),
-                CallTasks::Spawned => None,
+            let (beside, executor): (Beside<R>, _) = match context.config.call_tasks {
+                CallTasks::OnConnection => {
+                    let calls = Calls::new();
+                    let executor = calls.executor();
+                    (Beside::Calls(calls), executor)
+                }
+                CallTasks::Spawned => (Beside::Nothing, CallExecutor::Runtime(runtime)),
             };
-            let executor = calls.as_ref().map_or_else(
-                || CallExecutor::Runtime(context.runtime.clone()),
-                Calls::executor,
-            );
             let connection = http2_builder(&context, executor).serve_connection(io, service);
-            drive(
-                connection,
-                http2::Connection::graceful_shutdown,
-                calls,
-                watch,
-            )
-            .await
+            let shut_down = http2::Connection::graceful_shutdown;
+            drive(connection, shut_down, beside, watch).await
         }
     };
     if let Err(error) = ended {
@@ -171,11 +167,20 @@ async fn handshake<R: Runtime, I>(
         })
 }
 
-/// Polls a connection and its calls until it ends or the server ends it.
-async fn drive<C: Future<Output = hyper::Result<()>>>(
+/// What is polled beside a connection, on the same task.
+enum Beside<R> {
+    /// HTTP/1.1: bodies that nobody read.
+    Unread(Drainer<R>),
+    /// HTTP/2: the calls.
+    Calls(Calls),
+    Nothing,
+}
+
+/// Polls a connection, and what is beside it, until it ends or the server ends it.
+async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
-    mut calls: Option<Calls>,
+    mut beside: Beside<R>,
     mut watch: Watch,
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
@@ -190,16 +195,23 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             }
             Phase::Ended => {
                 // Dropped calls reset their streams; one poll writes the resets, as far as the socket takes.
-                if let Some(calls) = &mut calls {
+                if let Beside::Calls(calls) = &mut beside {
                     calls.clear();
                     let _ = connection.as_mut().poll(cx);
                 }
                 return Poll::Ready(Ok(()));
             }
         }
-        match &mut calls {
-            Some(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
-            None => connection.as_mut().poll(cx),
+        match &mut beside {
+            Beside::Calls(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
+            Beside::Unread(drainer) => {
+                let polled = connection.as_mut().poll(cx);
+                if polled.is_pending() {
+                    drainer.poll(cx);
+                }
+                polled
+            }
+            Beside::Nothing => connection.as_mut().poll(cx),
         }
     })
     .await

@@ -7,13 +7,14 @@
 mod accept;
 mod connection;
 mod io;
+mod request_body;
 mod service;
 
 use std::{fmt, future::Future, net::ToSocketAddrs, sync::Arc, time::Duration};
 
 use connect_tower::Peer;
 
-pub use self::service::HttpService;
+pub use self::{request_body::RequestBody, service::HttpService};
 use crate::{
     runtime::{Listener, Runtime},
     tls::TlsAcceptor,
@@ -42,6 +43,7 @@ struct Config {
     tls_handshake_timeout: Duration,
     drain_timeout: Duration,
     linger_timeout: Duration,
+    max_unread_body: u64,
     max_concurrent_streams: u32,
     keep_alive: Option<(Duration, Duration)>,
     call_tasks: CallTasks,
@@ -166,10 +168,19 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// How long a connection that the server closes is read on, so that a client which is still sending can
-    /// receive the answer: a socket closed with unread bytes resets the connection. Default: 2 seconds.
+    /// How long the server reads on what nobody wants. On HTTP/1.1 that is the rest of a request which is
+    /// answered already; on any connection that the server closes, what the client still sends: a socket
+    /// closed with unread bytes is reset, and the answer lost. Default: 2 seconds.
     pub fn linger_timeout(mut self, timeout: Duration) -> Self {
         self.config.linger_timeout = timeout;
+        self
+    }
+
+    /// How many bytes of a request that its handler did not read are read and thrown away to keep an HTTP/1.1
+    /// connection; with more to come it is closed. Default: 8 MiB, more than sockets commonly buffer, so that
+    /// a client which has sent all of its request can rely on the connection.
+    pub fn max_unread_body(mut self, bytes: u64) -> Self {
+        self.config.max_unread_body = bytes;
         self
     }
 
@@ -233,6 +244,7 @@ impl Default for Config {
             tls_handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(2),
+            max_unread_body: 8 * 1024 * 1024,
             max_concurrent_streams: 200,
             keep_alive: None,
             call_tasks: CallTasks::default(),

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -17,10 +18,11 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::request_body::{RequestBody, Unread};
 use crate::reset::{self, BoxError};
 
-/// What a server can serve: a [`tower_service::Service`] of HTTP that never fails and can be cloned, such as
-/// connect-tower's router or an axum one. There is nothing to implement.
+/// What a server can serve: a [`tower_service::Service`] of HTTP requests with a [`RequestBody`] that never
+/// fails and can be cloned, such as connect-tower's router or an axum one. There is nothing to implement.
 pub trait HttpService: Clone + Send + 'static {
     /// The body of responses.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
@@ -31,12 +33,12 @@ pub trait HttpService: Clone + Send + 'static {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Answers a request.
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future;
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future;
 }
 
 impl<S, B> HttpService for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -52,7 +54,7 @@ where
         })
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> S::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> S::Future {
         Service::call(self, request)
     }
 }
@@ -63,6 +65,8 @@ pub(super) struct ConnectionService<S> {
     pub(super) service: S,
     pub(super) peer: Peer,
     pub(super) timer: SharedTimer,
+    /// HTTP/1.1: the place for unread bodies.
+    pub(super) unread: Option<Arc<Unread>>,
 }
 
 impl<S: HttpService> hyper::service::Service<Request<Incoming>> for ConnectionService<S> {
@@ -76,7 +80,7 @@ impl<S: HttpService> hyper::service::Service<Request<Incoming>> for ConnectionSe
         extensions.insert(SharedTimer::clone(&self.timer));
         CallFuture::Waiting {
             service: self.service.clone(),
-            request: Some(request),
+            request: Some(RequestBody::wrap(request, self.unread.as_ref())),
         }
     }
 }
@@ -88,7 +92,7 @@ pin_project! {
     where
         S: HttpService,
     {
-        Waiting { service: S, request: Option<Request<Incoming>> },
+        Waiting { service: S, request: Option<Request<RequestBody>> },
         Running { #[pin] future: S::Future },
         Done,
     }

@@ -12,12 +12,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use connect_hyper::server::RequestBody;
 use connect_tokio::{Channel, Server};
 use connect_tower::{CallBody, Transport, transport::TransportError};
 use http::{Request, Response, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,9 +28,9 @@ type Answer = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
 #[derive(Clone)]
 pub(crate) struct ServiceFn<F>(pub(crate) F);
 
-impl<F, A> tower_service::Service<Request<Incoming>> for ServiceFn<F>
+impl<F, A> tower_service::Service<Request<RequestBody>> for ServiceFn<F>
 where
-    F: FnMut(Request<Incoming>) -> A,
+    F: FnMut(Request<RequestBody>) -> A,
     A: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     type Response = Response<ResponseBody>;
@@ -41,15 +41,15 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         let answer = (self.0)(request);
         Box::pin(async move { Ok(answer.await) })
     }
 }
 
 /// Answers with the request's body, and its HTTP version in a header.
-pub(crate) fn echo() -> ServiceFn<impl FnMut(Request<Incoming>) -> Answer + Clone> {
-    ServiceFn(|request: Request<Incoming>| -> Answer {
+pub(crate) fn echo() -> ServiceFn<impl FnMut(Request<RequestBody>) -> Answer + Clone> {
+    ServiceFn(|request: Request<RequestBody>| -> Answer {
         Box::pin(async move {
             let version = format!("{:?}", request.version());
             let body = request.into_body().map_err(BoxError::from).boxed_unsync();

@@ -1,0 +1,176 @@
+//! The body of a request as services see it, and what becomes of the part that they did not read.
+//!
+//! HTTP/2 resets a stream whose body nobody wants. On HTTP/1.1 the rest of the body stands before the next
+//! request. hyper closes the connection then, and after an answer that did not announce it a client may
+//! already have sent its next call there. So the rest is read and thrown away, within bounds.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use connect_tower::BodyError;
+use http::{Request, header::EXPECT};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, rt::Sleep};
+
+use crate::{reset, runtime::Runtime};
+
+/// The body of a request that a server received. Its error says how it was cut off.
+pub struct RequestBody {
+    /// None only while it is dropped.
+    incoming: Option<Incoming>,
+    /// HTTP/1.1: where the unread rest goes.
+    unread: Option<Arc<Unread>>,
+}
+
+impl RequestBody {
+    /// Wraps the body of a request, on HTTP/1.1 with the place for what is left of it.
+    pub(super) fn wrap(request: Request<Incoming>, unread: Option<&Arc<Unread>>) -> Request<Self> {
+        // A client that waits to be asked has not sent its body, and is not to be asked for nothing.
+        let unread = unread.filter(|_| !request.headers().contains_key(EXPECT));
+        let unread = unread.cloned();
+        request.map(|incoming| Self {
+            incoming: Some(incoming),
+            unread,
+        })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(incoming).poll_frame(cx);
+        polled.map(|frame| frame.map(|frame| frame.map_err(reset::incoming_body)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let (Some(incoming), Some(unread)) = (self.incoming.take(), &self.unread) {
+            if !incoming.is_end_stream() {
+                unread.put(incoming);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.incoming.fmt(f)
+    }
+}
+
+/// The unread body of an HTTP/1.1 connection's latest request, handed from the call to the connection.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    body: Mutex<Option<Incoming>>,
+    connection: AtomicWaker,
+}
+
+impl Unread {
+    fn lock(&self) -> MutexGuard<'_, Option<Incoming>> {
+        // Nothing that can panic runs under the lock.
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, body: Incoming) {
+        *self.lock() = Some(body);
+        self.connection.wake();
+    }
+}
+
+/// Reads unread bodies to their ends: the connection's side.
+pub(super) struct Drainer<R> {
+    unread: Arc<Unread>,
+    current: Option<Current>,
+    max_bytes: u64,
+    max_time: Duration,
+    runtime: R,
+}
+
+struct Current {
+    body: Incoming,
+    bytes_left: u64,
+    until: Option<Pin<Box<dyn Sleep>>>,
+}
+
+impl<R: Runtime> Drainer<R> {
+    pub(super) fn new(runtime: R, max_bytes: u64, max_time: Duration) -> Self {
+        Self {
+            unread: Arc::default(),
+            current: None,
+            max_bytes,
+            max_time,
+            runtime,
+        }
+    }
+
+    pub(super) fn unread(&self) -> Arc<Unread> {
+        Arc::clone(&self.unread)
+    }
+
+    /// Reads what has come. A body that is too long, or too slow, is dropped, and hyper closes the connection.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        self.unread.connection.register(cx.waker());
+        if let Some(body) = self.unread.lock().take() {
+            let fits = body.size_hint().lower() <= self.max_bytes;
+            self.current = fits.then_some(Current {
+                body,
+                bytes_left: self.max_bytes,
+                until: None,
+            });
+        }
+        if let Some(current) = &mut self.current {
+            if current.poll(cx, &self.runtime, self.max_time).is_ready() {
+                self.current = None;
+            }
+        }
+    }
+}
+
+impl Current {
+    /// Ready at the body's end, or at its bounds.
+    fn poll<R: Runtime>(
+        &mut self,
+        cx: &mut Context<'_>,
+        runtime: &R,
+        max_time: Duration,
+    ) -> Poll<()> {
+        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            let Some(Ok(frame)) = frame else {
+                return Poll::Ready(());
+            };
+            let read = frame.data_ref().map_or(0, Bytes::len);
+            let Some(left) = self.bytes_left.checked_sub(read as u64) else {
+                return Poll::Ready(());
+            };
+            self.bytes_left = left;
+        }
+        let until = self.until.get_or_insert_with(|| runtime.sleep(max_time));
+        until.as_mut().poll(cx)
+    }
+}
