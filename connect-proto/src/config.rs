@@ -150,6 +150,9 @@ impl ServerConfig {
     }
 
     /// The smallest message to compress, in bytes: 1024 unless told. Below it the gain is not worth the work.
+    ///
+    /// A message that compression does not make smaller is sent as it is. With 0 every message is compressed, come what
+    /// may.
     #[must_use]
     pub fn with_min_compress_bytes(mut self, bytes: usize) -> Self {
         self.min_compress_bytes = bytes;
@@ -325,6 +328,9 @@ impl ClientConfig {
     }
 
     /// The smallest message to compress, in bytes: 1024 unless told.
+    ///
+    /// A message that compression does not make smaller is sent as it is. With 0 every message is compressed, come what
+    /// may.
     #[must_use]
     pub fn with_min_compress_bytes(mut self, bytes: usize) -> Self {
         self.min_compress_bytes = bytes;

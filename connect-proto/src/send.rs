@@ -524,7 +524,7 @@ impl SendHalf {
 
 impl Encoder {
     fn applies_to(&self, len: usize) -> bool {
-        self.enabled && self.compression.is_some() && len >= self.min_bytes && len > 0
+        self.enabled && self.compression.is_some() && len >= self.min_bytes
     }
 }
 

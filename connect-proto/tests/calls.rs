@@ -208,6 +208,52 @@ fn get_falls_back_to_post() {
     assert_eq!(recorded.head.method, Method::GET);
 }
 
+/// Compression that makes a message longer is left out, unless every message is to be compressed.
+#[test]
+fn with_no_minimum_every_message_is_compressed() {
+    for (min, expected) in [(0, true), (1, false)] {
+        let server = ServerConfig::new().with_min_compress_bytes(min);
+        for (name, client) in clients() {
+            let client = client.with_send_compression("gzip");
+            let client = client.with_min_compress_bytes(min);
+            for text in ["", "short"] {
+                let context = format!("{name} {min} {text:?}");
+                let sent = [message(text)];
+                let stream = StreamType::Unary;
+                let (recorded, expect) = request(&client, stream, CallOptions::default(), &sent);
+                assert_eq!(is_compressed(&recorded), expected, "{context}");
+
+                let (mut recv, mut send) = accept(&recorded.head, stream, &server);
+                let received = feed(&mut recv, &recorded.frames, usize::MAX);
+                let whole = Ok(HeaderMap::new());
+                assert_eq!(received, self::expected(&sent, whole.clone()), "{context}");
+                let response = respond(&mut send, HeaderMap::new(), &sent, whole.clone());
+                let mut recv = expect.recv_head(response.head);
+                let received = feed(&mut recv, &response.frames, usize::MAX);
+                assert_eq!(received, self::expected(&sent, whole), "{context}");
+            }
+        }
+    }
+}
+
+/// Whether the one message of a request is compressed: as GET, by its header, or by its envelope's flag.
+fn is_compressed(request: &common::Recorded<http::request::Parts>) -> bool {
+    let (head, data) = (&request.head, request.frames.first());
+    let header = head.headers.get("content-encoding");
+    let in_query = head
+        .uri
+        .query()
+        .is_some_and(|q| q.contains("compression=gzip"));
+    let content_type = head.headers.get("content-type");
+    let flags = match data {
+        _ if content_type.is_none_or(|value| value == "application/proto") => None,
+        Some(Frame::Data(data)) if data[0] > 1 => Some(data[1]), // base64: the flags are in the first two letters
+        Some(Frame::Data(data)) => Some(data[0]),
+        _ => None,
+    };
+    in_query || header.is_some_and(|value| value == "gzip") || matches!(flags, Some(1 | b'Q'))
+}
+
 /// Small messages that are ready at once leave as one piece of data; large ones that are encoded are not copied.
 #[test]
 fn ready_messages_are_joined_and_large_ones_are_not_copied() {

@@ -228,7 +228,8 @@ impl Encoder {
         compression.compress(plain, out).map_err(|error| {
             Error::internal(format!("cannot compress a message: {error}")).with_source(error)
         })?;
-        Ok(out.len() - start < plain.len())
+        // Who asks for everything to be compressed gets that, also where it makes a message longer.
+        Ok(self.min_bytes == 0 || out.len() - start < plain.len())
     }
 }
 
