@@ -132,6 +132,18 @@ impl Deframer {
         &mut self,
         admit: impl FnOnce(Prefix) -> Result<(), E>,
     ) -> Result<Option<Envelope>, E> {
+        // The usual case, prefix and payload in one chunk, needs no state in between.
+        if let (Step::Prefix { have: 0, .. }, Some(bytes)) = (&self.step, self.chunk.first_chunk())
+        {
+            let prefix = Prefix::from_bytes(*bytes);
+            let len = prefix.len as usize;
+            if self.chunk.len() - PREFIX_LEN >= len {
+                admit(prefix)?;
+                self.chunk.advance(PREFIX_LEN);
+                let (flags, payload) = (prefix.flags, self.chunk.split_to(len));
+                return Ok(Some(Envelope { flags, payload }));
+            }
+        }
         if let Step::Prefix { bytes, have } = &mut self.step {
             let take = self.chunk.len().min(PREFIX_LEN - *have);
             self.chunk.copy_to_slice(&mut bytes[*have..*have + take]);

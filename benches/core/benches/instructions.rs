@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use bytes::Bytes;
 use connect_benches::{
     Decode, EndStream, Gzip16K, StreamRecv, StreamSend, UnaryClient, UnaryServer,
 };
@@ -20,10 +21,16 @@ macro_rules! ready {
     };
 }
 
+fn large() -> Bytes {
+    vec![b'm'; 64 * 1024].into()
+}
+
 #[library_benchmark]
 #[bench::connect(ready!(UnaryServer::new(Protocol::Connect)))]
 #[bench::grpc(ready!(UnaryServer::new(Protocol::Grpc)))]
 #[bench::grpc_web(ready!(UnaryServer::new(Protocol::GrpcWeb)))]
+#[bench::grpc_64k(ready!(UnaryServer::with_message(Protocol::Grpc, large())))]
+#[bench::grpc_web_64k(ready!(UnaryServer::with_message(Protocol::GrpcWeb, large())))]
 fn unary_server(scenario: &UnaryServer) -> usize {
     black_box(black_box(scenario).run())
 }

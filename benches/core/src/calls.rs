@@ -21,9 +21,15 @@ pub struct UnaryServer {
 }
 
 impl UnaryServer {
-    /// A call with the headers that the protocol's usual clients send.
+    /// A call with a small message and the headers that the protocol's usual clients send.
     #[must_use]
     pub fn new(protocol: Protocol) -> Self {
+        Self::with_message(protocol, Bytes::from_static(SMALL))
+    }
+
+    /// A call with this message, which no compression is used for.
+    #[must_use]
+    pub fn with_message(protocol: Protocol, message: Bytes) -> Self {
         let mut head = Request::post(PATH).version(Version::HTTP_2);
         let pairs: &[(&str, &str)] = match protocol {
             Protocol::Connect => &[
@@ -50,10 +56,10 @@ impl UnaryServer {
             .body(());
         let (head, ()) = head.expect("the head is valid").into_parts();
         let body = match protocol {
-            Protocol::Connect => Bytes::from_static(SMALL),
-            Protocol::Grpc | Protocol::GrpcWeb => enveloped(0, SMALL),
+            Protocol::Connect => message,
+            Protocol::Grpc | Protocol::GrpcWeb => enveloped(0, &message),
         };
-        let config = ServerConfig::new();
+        let config = ServerConfig::new().with_min_compress_bytes(usize::MAX);
         Self { config, head, body }
     }
 

@@ -16,7 +16,7 @@ const COPY_BELOW: usize = 4 * 1024;
 /// What a buffer has room for when it starts, in bytes.
 const FIRST: usize = 256;
 
-/// What a buffer has room for when messages already wait: then more may come, and small ones leave together.
+/// What a buffer gets room for when a second message joins the first: then more may come.
 const JOINED: usize = 16 * 1024;
 
 /// A buffer that has grown past this is not kept for the next message.
@@ -29,8 +29,10 @@ pub(super) struct Out {
     /// Bytes in the queue.
     queued: usize,
     tail: BytesMut,
-    /// Where a message is encoded that will be compressed; kept for the next one.
+    /// Where a message is encoded while others wait in `tail`; kept for the next one.
     scratch: BytesMut,
+    /// Where a message is compressed; kept for the next one.
+    packed: BytesMut,
     limit: usize,
 }
 
@@ -41,6 +43,7 @@ impl Out {
             queued: 0,
             tail: BytesMut::new(),
             scratch: BytesMut::new(),
+            packed: BytesMut::new(),
             limit,
         }
     }
@@ -88,8 +91,8 @@ impl Out {
 
     /// Encodes a message, behind a prefix or as the whole body; tells whether it was compressed.
     ///
-    /// `encode` sees a buffer that holds nothing of earlier messages. Where the buffer in use has no room for the
-    /// message, the earlier ones are queued as they are: they are never copied.
+    /// `encode` sees a buffer that holds nothing of earlier messages. The first message is encoded where it leaves
+    /// from; small ones that come while it waits are copied behind it, which costs less than a piece of their own.
     pub(super) fn push(
         &mut self,
         encoder: &Encoder,
@@ -97,25 +100,28 @@ impl Out {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
     ) -> Result<bool, Error> {
         let prefix_len = if enveloped { PREFIX_LEN } else { 0 };
-        // Out of reach also when `encode` panics: then all of it is dropped, and nothing half-written can leave.
-        let mut own = mem::take(&mut self.tail);
-        let earlier = own.split();
+        let joins = !self.tail.is_empty();
+        // Out of reach also when `encode` panics: then it is dropped, and nothing half-written can leave.
+        let mut own = mem::take(if joins {
+            &mut self.scratch
+        } else {
+            &mut self.tail
+        });
         if own.capacity() < PREFIX_LEN {
-            own.reserve(if earlier.is_empty() { FIRST } else { JOINED });
+            own.reserve(FIRST);
         }
         own.put_bytes(0, prefix_len);
         let outcome = self.encode(&mut own, prefix_len, encoder, encode);
-        match outcome {
-            Ok((prefix, compressed)) => {
-                own[..prefix_len].copy_from_slice(&prefix[..prefix_len]);
-                self.join(earlier, own);
-                Ok(compressed)
-            }
-            Err(error) => {
-                self.tail = earlier;
-                Err(error)
-            }
+        match &outcome {
+            Ok((prefix, _)) => own[..prefix_len].copy_from_slice(&prefix[..prefix_len]),
+            Err(_) => own = reuse(own),
         }
+        if joins {
+            self.join(own);
+        } else {
+            self.tail = own;
+        }
+        outcome.map(|(_, compressed)| compressed)
     }
 
     /// Takes an encoded message, behind a prefix or as the whole body; never compressed.
@@ -140,8 +146,14 @@ impl Out {
     }
 
     fn put(&mut self, prefix: &[u8], payload: Bytes) {
+        let copied = if payload.len() < COPY_BELOW {
+            payload.len()
+        } else {
+            0
+        };
+        self.make_room(prefix.len() + copied, FIRST);
         self.tail.put_slice(prefix);
-        if payload.len() < COPY_BELOW {
+        if copied == payload.len() {
             self.tail.put_slice(&payload);
             return;
         }
@@ -152,17 +164,30 @@ impl Out {
         self.enqueue(payload);
     }
 
-    /// Puts a message behind those before it: in one buffer if it was written there, else as a piece of its own.
-    fn join(&mut self, mut earlier: BytesMut, own: BytesMut) {
-        let contiguous = earlier.is_empty() || earlier.as_ptr_range().end == own.as_ptr();
-        if contiguous {
-            // One buffer that was split: this only moves its end.
-            earlier.unsplit(own);
-            self.tail = earlier;
-        } else {
-            self.enqueue(earlier.freeze());
+    /// Puts a message behind those before it: a small one in their buffer, else as a piece of its own.
+    fn join(&mut self, own: BytesMut) {
+        if own.len() >= COPY_BELOW {
+            let tail = self.take_tail();
+            self.enqueue(tail);
             self.tail = own;
+            return;
         }
+        self.make_room(own.len(), JOINED);
+        self.tail.put_slice(&own);
+        self.scratch = reuse(own);
+    }
+
+    /// Room for `len` bytes in the last buffer, and for `more` if it must grow. What fills a large one leaves as a
+    /// piece of its own: it is not copied.
+    fn make_room(&mut self, len: usize, more: usize) {
+        if self.tail.capacity() - self.tail.len() >= len {
+            return;
+        }
+        if self.tail.len() >= COPY_BELOW {
+            let tail = self.take_tail();
+            self.enqueue(tail);
+        }
+        self.tail.reserve(len.max(more));
     }
 
     fn enqueue(&mut self, data: Bytes) {
@@ -188,26 +213,23 @@ impl Out {
         encoder: &Encoder,
         encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
     ) -> Result<([u8; PREFIX_LEN], bool), Error> {
+        encode(own)?;
+        let plain = own.get(start..).ok_or_else(|| {
+            Error::internal("the encoder of a message removed bytes that it did not write")
+        })?;
+        check_limit(plain.len(), self.limit)?;
         let mut compressed = false;
-        if encoder.enabled && encoder.compression.is_some() {
-            let mut plain = mem::take(&mut self.scratch);
-            plain.clear();
-            encode(&mut plain)?;
-            check_limit(plain.len(), self.limit)?;
-            compressed = encoder.compress(&plain, own)?;
-            if !compressed {
-                own.truncate(start);
-                own.put_slice(&plain);
+        if encoder.applies_to(plain.len()) {
+            let mut packed = mem::take(&mut self.packed);
+            packed.put_bytes(0, start);
+            encoder.compress(plain, &mut packed)?;
+            // Who asks for everything to be compressed gets that, also where it makes a message longer.
+            compressed =
+                packed.len() >= start && (encoder.min_bytes == 0 || packed.len() < own.len());
+            if compressed {
+                mem::swap(own, &mut packed);
             }
-            if plain.capacity() <= KEEP_BELOW {
-                self.scratch = plain;
-            }
-        } else {
-            encode(own)?;
-            let written = own.len().checked_sub(start).ok_or_else(|| {
-                Error::internal("the encoder of a message removed bytes that it did not write")
-            })?;
-            check_limit(written, self.limit)?;
+            self.packed = reuse(packed);
         }
         let flags = if compressed { FLAG_COMPRESSED } else { 0 };
         Ok((prefix(flags, own.len() - start)?, compressed))
@@ -215,22 +237,24 @@ impl Out {
 }
 
 impl Encoder {
-    /// Appends the compressed message, if it is worth it; tells whether it was.
-    fn compress(&self, plain: &[u8], out: &mut BytesMut) -> Result<bool, Error> {
-        let Some(compression) = self
-            .compression
-            .as_ref()
-            .filter(|_| self.applies_to(plain.len()))
-        else {
-            return Ok(false);
+    /// Appends the compressed message.
+    fn compress(&self, plain: &[u8], out: &mut BytesMut) -> Result<(), Error> {
+        let Some(compression) = &self.compression else {
+            return Ok(());
         };
-        let start = out.len();
         compression.compress(plain, out).map_err(|error| {
             Error::internal(format!("cannot compress a message: {error}")).with_source(error)
-        })?;
-        // Who asks for everything to be compressed gets that, also where it makes a message longer.
-        Ok(self.min_bytes == 0 || out.len() - start < plain.len())
+        })
     }
+}
+
+/// The buffer, empty, for the next message; a new one in place of one that has grown large.
+fn reuse(mut buffer: BytesMut) -> BytesMut {
+    if buffer.capacity() > KEEP_BELOW {
+        return BytesMut::new();
+    }
+    buffer.clear();
+    buffer
 }
 
 fn check_limit(len: usize, limit: usize) -> Result<(), Error> {
