@@ -295,6 +295,15 @@ pub(crate) fn blame(error: Error, cause: Option<&Cause>) -> Error {
         .unwrap_or(error)
 }
 
+/// A failure of the transport once the deadline has passed is the deadline's: the server ends a late call too, and
+/// its reset may come before this side's alarm goes off.
+pub(crate) fn late(error: Error, alarm: Option<&Alarm>) -> Error {
+    match alarm.and_then(Alarm::check) {
+        Some(_) => too_late().with_source(error),
+        None => error,
+    }
+}
+
 /// What a client says when its deadline passes while nothing of the core's is there to say it.
 pub(crate) fn too_late() -> Error {
     Error::deadline_exceeded("the deadline passed before the call was complete")

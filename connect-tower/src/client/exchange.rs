@@ -23,7 +23,7 @@ use super::{
 use crate::{
     BoxFuture,
     deadline::Alarm,
-    incoming::too_late,
+    incoming::{late, too_late},
     interceptor::Reply,
     transport::{BodyError, Transport},
 };
@@ -213,7 +213,9 @@ impl<T: Transport> State<T> {
             Self::Waiting { response, waiting } => {
                 let polled = response.as_mut().poll(cx);
                 let response = match ready!(or_late(polled, &mut waiting.alarm, cx)) {
-                    Ok(response) => response?,
+                    Ok(response) => {
+                        response.map_err(|error| late(error.into(), waiting.alarm.as_ref()))?
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let Self::Waiting { waiting, .. } =

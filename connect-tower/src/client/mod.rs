@@ -32,7 +32,7 @@ use crate::{
     BoxFuture,
     body::CallBody,
     deadline::{Alarm, Deadline, race},
-    incoming::{blame, too_late},
+    incoming::{blame, late, too_late},
     interceptor::{Call, Interceptor, Reply},
     payload::{Payload, Payloads},
     request::Request,
@@ -360,7 +360,10 @@ impl<T: Transport> Client<T> {
                 let response = self.transport.send(request);
                 match race(response, waiting.alarm.as_mut()).await {
                     Ok(Ok(response)) => Ok(waiting.open(response)),
-                    Ok(Err(error)) => Err(blame(error.into(), waiting.cause.as_ref())),
+                    Ok(Err(error)) => {
+                        let error = late(error.into(), waiting.alarm.as_ref());
+                        Err(blame(error, waiting.cause.as_ref()))
+                    }
                     Err(_) => Err(too_late()),
                 }
             }
