@@ -66,6 +66,35 @@ impl Rejection {
         *self.response
     }
 
+    /// 405 for a method that the procedure does not have, with those that it has; also for callers that may not speak any
+    /// protocol here.
+    ///
+    /// RFC 9110, 15.5.6.
+    #[must_use]
+    pub fn method_not_allowed(method: &Method, spec: &Spec) -> Self {
+        let allow = if spec.allows_get() {
+            "GET, POST"
+        } else {
+            "POST"
+        };
+        let error = Error::unknown(format!(
+            "method {method} is not allowed for {}, use {allow}",
+            spec.procedure()
+        ));
+        let mut rejection = Self::plain(StatusCode::METHOD_NOT_ALLOWED, error);
+        let headers = rejection.response.headers_mut();
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+        rejection
+    }
+
+    /// 404 for a path at which nothing is served, for callers that do not speak any protocol here; those that do get
+    /// [`Detected::unknown_procedure`].
+    #[must_use]
+    pub fn not_found(path: &str) -> Self {
+        let error = Error::unimplemented(format!("nothing is served at {path:?}"));
+        Self::plain(StatusCode::NOT_FOUND, error)
+    }
+
     /// An answer in plain HTTP, for callers that may not speak any protocol here.
     fn plain(status: StatusCode, error: Error) -> Self {
         let mut response = Response::new(Bytes::from(format!("{}\n", error.message())));
@@ -301,24 +330,12 @@ impl Detected {
     }
 
     fn check_method(&self, parts: &request::Parts, spec: &Spec) -> Result<(), Rejection> {
-        let allow = if spec.allows_get() {
-            "GET, POST"
-        } else {
-            "POST"
-        };
         let allowed = parts.method == Method::POST || (self.is_get() && spec.allows_get());
         if allowed {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(Rejection::method_not_allowed(&parts.method, spec))
         }
-        let error = Error::unknown(format!(
-            "method {} is not allowed for {}, use {allow}",
-            parts.method,
-            spec.procedure()
-        ));
-        let mut rejection = Rejection::plain(StatusCode::METHOD_NOT_ALLOWED, error);
-        let headers = rejection.response.headers_mut();
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
-        Err(rejection)
     }
 
     fn check_media_type(&self, spec: &Spec, config: &ServerConfig) -> Result<(), Rejection> {

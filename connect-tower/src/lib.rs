@@ -102,6 +102,10 @@ pub use connect_codec::{
     Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, ErrorExt, MessageLibrary, Prost,
     ProstBinary, json, rpc,
 };
+#[cfg(feature = "gzip")]
+pub use connect_proto::Gzip;
+#[cfg(feature = "zstd")]
+pub use connect_proto::Zstd;
 pub use connect_proto::{
     CallPolicy, ClientConfig, Code, Compression, CompressionError, Compressions, DeadlinePolicy,
     Error, ErrorDetail, GetPolicy, Idempotency, Limits, Protocol, ServerConfig, Spec, StreamType,

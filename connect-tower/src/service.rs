@@ -21,10 +21,7 @@ use connect_codec::Codec;
 use connect_proto::{
     CallPolicy, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, detect,
 };
-use http::{
-    Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
-    response,
-};
+use http::{Extensions, Method, Request, Response, request::Parts, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -205,7 +202,7 @@ where
         return unknown(router, parts, body);
     };
     if parts.method != Method::POST && !(parts.method == Method::GET && route.spec.allows_get()) {
-        return State::whole(method_not_allowed(route));
+        return Rejection::method_not_allowed(&parts.method, &route.spec).into();
     }
     let detected = match detect(&parts) {
         Ok(detected) => detected,
@@ -248,26 +245,8 @@ where
     match detect(&parts) {
         Ok(detected) => detected.unknown_procedure(path).into(),
         // Who asks for a page and not for a call is told that there is none.
-        Err(_) => {
-            let mut response = Response::new(Bytes::from_static(b"not found\n"));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            State::whole(response)
-        }
+        Err(_) => Rejection::not_found(path).into(),
     }
-}
-
-/// RFC 9110, 15.5.6: the answer must name the methods that are allowed.
-fn method_not_allowed(route: &Route) -> Response<Bytes> {
-    let allow = if route.spec.allows_get() {
-        "GET, POST"
-    } else {
-        "POST"
-    };
-    let mut response = Response::new(Bytes::from_static(b"method not allowed\n"));
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    let allow = HeaderValue::from_static(allow);
-    response.headers_mut().insert(header::ALLOW, allow);
-    response
 }
 
 /// Begins the call by the rules of its protocol.
