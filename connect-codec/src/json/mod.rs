@@ -33,7 +33,9 @@ mod options;
 mod registry;
 mod well_known;
 
-use bytes::{BufMut, BytesMut};
+use std::io;
+
+use bytes::BytesMut;
 use connect_proto::{Code, Error};
 use serde::{
     Deserializer, Serialize, Serializer,
@@ -160,7 +162,7 @@ pub fn encode<M: JsonMessage>(
     options: &JsonOptions,
     out: &mut BytesMut,
 ) -> Result<(), Error> {
-    let mut serializer = serde_json::Serializer::new(out.writer());
+    let mut serializer = serde_json::Serializer::new(Appender(out));
     message
         .write_json(&mut serializer, JsonContext::new(options, Target::Format))
         .map_err(|error| write_error(M::FULL_NAME, &error))
@@ -192,11 +194,22 @@ pub fn to_string<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<S
 /// # Errors
 /// `invalid_argument` with the path of fields, the line and the column.
 pub fn from_slice<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let cx = JsonContext::new(options, Target::Format);
-    M::read_json(&mut deserializer, cx)
-        .and_then(|message| deserializer.end().map(|()| message))
-        .map_err(|error| read_error(M::FULL_NAME, &error))
+    // JSON is UTF-8 (RFC 8259, section 8.1): checked once, not string by string.
+    let read = match std::str::from_utf8(text) {
+        Ok(text) => read_all(serde_json::Deserializer::from_str(text), options),
+        // The parser says where.
+        Err(_) => read_all(serde_json::Deserializer::from_slice(text), options),
+    };
+    read.map_err(|error| read_error(M::FULL_NAME, &error))
+}
+
+fn read_all<'de, M: JsonMessage, R: serde_json::de::Read<'de>>(
+    mut text: serde_json::Deserializer<R>,
+    options: &JsonOptions,
+) -> Result<M, serde_json::Error> {
+    let message = M::read_json(&mut text, JsonContext::new(options, Target::Format))?;
+    text.end()?;
+    Ok(message)
 }
 
 /// A message as a JSON tree.
@@ -275,6 +288,27 @@ impl<M: JsonMessage> Serialize for Json<'_, M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let cx = JsonContext::new(self.options, Target::Format);
         self.message.write_json(serializer, cx)
+    }
+}
+
+/// Text goes out in many small pieces: this spares each of them the loop of [`io::Write::write_all`].
+struct Appender<'a>(&'a mut BytesMut);
+
+impl io::Write for Appender<'_> {
+    #[inline]
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, text: &[u8]) -> io::Result<()> {
+        self.0.extend_from_slice(text);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -142,6 +142,9 @@ impl Visitor<'_> for DoubleVisitor {
 /// The integer that a JSON number stands for, exactly: `100`, `1.5e1`, `10.0`; `None` if it is none
 /// or does not fit 64 bits and a sign.
 pub(super) fn parse_integer(text: &str) -> Option<i128> {
+    if let Some(value) = parse_plain(text) {
+        return Some(value);
+    }
     let decimal = Decimal::parse(text)?;
     let digits = || decimal.integer.bytes().chain(decimal.fraction.bytes());
     if digits().all(|digit| digit == b'0') {
@@ -162,6 +165,19 @@ pub(super) fn parse_integer(text: &str) -> Option<i128> {
         value = push_digit(value, b'0')?;
     }
     Some(if decimal.negative { -value } else { value })
+}
+
+/// What nearly all integers look like: a sign and digits, no more than 64 bits have.
+fn parse_plain(text: &str) -> Option<i128> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let leading_zero = digits.len() > 1 && digits.starts_with('0');
+    if leading_zero || !(1..=20).contains(&digits.len()) || !all_digits(digits) {
+        return None;
+    }
+    if digits.len() < 19 {
+        return text.parse::<i64>().ok().map(i128::from);
+    }
+    text.parse().ok()
 }
 
 /// `None` past the range of every integer field, which also bounds the loop over an exponent.
