@@ -218,12 +218,12 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
 }
 
 fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
+    // Not `pipeline_flush`: hyper 1.12 then flushes nothing while bytes of a request are unread in its buffer, also
+    // when no handler will ever read them, and loses an answer if the connection ends so.
     let mut builder = http1::Builder::new();
     builder
         .timer(context.runtime.clone())
-        .header_read_timeout(context.config.header_read_timeout)
-        // Answers to pipelined requests leave together.
-        .pipeline_flush(true);
+        .header_read_timeout(context.config.header_read_timeout);
     builder
 }
 
