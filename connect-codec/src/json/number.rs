@@ -177,7 +177,8 @@ fn parse_plain(text: &str) -> Option<i128> {
     if digits.len() < 19 {
         return text.parse::<i64>().ok().map(i128::from);
     }
-    text.parse().ok()
+    let value: i128 = text.parse().ok()?;
+    (value.unsigned_abs() <= u64::MAX.into()).then_some(value)
 }
 
 /// `None` past the range of every integer field, which also bounds the loop over an exponent.
