@@ -113,8 +113,8 @@ impl<M, Fut: Future<Output = Result<(), Error>>> Stream for Generated<M, Fut> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         let sender = lock(this.slot).sender.take();
-        // The code may poll its parts by wakers of their own, so the one that waits is told.
-        if let Some(sender) = sender {
+        // The code may poll its parts by wakers of their own; then the one that waits is told.
+        if let Some(sender) = sender.filter(|sender| !sender.will_wake(cx.waker())) {
             sender.wake();
         }
         if let Some(future) = this.future.as_mut().as_pin_mut() {

@@ -2,18 +2,21 @@
 
 mod common;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, client, text_router};
 use connect_tower::{
-    Call, Client, ClientConfig, Code, Error, InProcess, Interceptor, Next, Payload, Prost,
-    Protocol, Reply, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming,
-    before,
+    Call, Client, ClientConfig, Code, Codec, Error, InProcess, Interceptor, Next, Payload,
+    Payloads, Prost, Protocol, Reply, Request, Response, ResponseStream, Router, Spec, StreamType,
+    Streaming, before,
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::HeaderValue;
 
 type Log = Arc<Mutex<Vec<String>>>;
@@ -37,9 +40,12 @@ impl Interceptor for Trace {
 fn the_first_registered_is_outermost() {
     let log = Log::default();
     let trace = |name| Trace(log.clone(), name);
+    let merged = text_router()
+        .interceptor(trace("merged 1"))
+        .interceptor(trace("merged 2"));
     let router = Router::new()
         .interceptor(trace("server 1"))
-        .merge(text_router().interceptor(trace("merged")))
+        .merge(merged)
         .unwrap()
         .interceptor(trace("server 2"));
     let client = client(router)
@@ -60,8 +66,10 @@ fn the_first_registered_is_outermost() {
             "> client 2",
             "> server 1",
             "> server 2",
-            "> merged",
-            "< merged",
+            "> merged 1",
+            "> merged 2",
+            "< merged 2",
+            "< merged 1",
             "< server 2",
             "< server 1",
             "< client 2",
@@ -221,6 +229,57 @@ fn an_interceptor_may_answer_by_itself() {
                 assert_eq!(ask("other").await.unwrap().message(), "OTHER");
             });
         }
+    }
+}
+
+/// Answers a unary call with a stream whose end comes a while after its one message.
+struct Hesitate;
+
+impl Interceptor for Hesitate {
+    async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        let mut reply = next.run(call).await?;
+        let payload = reply.payloads_mut().next().await?.unwrap();
+        let mut waited = false;
+        let end = stream::poll_fn(move |cx| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(None);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+        Ok(reply.map(|_| Payloads::new(stream::iter([Ok(payload)]).chain(end))))
+    }
+}
+
+#[test]
+fn the_end_of_a_unary_reply_may_take_its_time() {
+    for protocol in Protocol::ALL {
+        let config = ClientConfig::new().with_protocol(protocol);
+        let on_server = common::client_with(text_router().interceptor(Hesitate), config.clone());
+        let on_client = common::client_with(text_router(), config).interceptor(Hesitate);
+        for client in [on_server, on_client] {
+            let request = Request::new(String::from("hi"));
+            let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+            assert_eq!(response.unwrap().message(), "HI", "{protocol}");
+        }
+    }
+}
+
+#[test]
+fn ended_payloads_stay_ended() {
+    let codec = || Codec::Proto;
+    let payload = Payload::encode(&String::from("x"), codec()).unwrap();
+    let endings: [Option<Result<Payload, Error>>; 2] = [None, Some(Err(Error::aborted("x")))];
+    for ending in endings {
+        let mut script = vec![ending.clone(), Some(Ok(payload.clone()))];
+        let mut payloads = Payloads::new(stream::poll_fn(move |_| {
+            Poll::Ready(script.pop().expect("polled after the end"))
+        }));
+        block_on(async {
+            assert!(payloads.next().await.unwrap().is_some());
+            assert_eq!(payloads.next().await.is_err(), ending.is_some());
+            assert!(payloads.next().await.unwrap().is_none());
+        });
     }
 }
 

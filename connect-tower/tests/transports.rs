@@ -17,11 +17,14 @@ use bytes::Bytes;
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, poll_until_stalled, text_router};
 use connect_tower::{
     BodyError, CallBody, Client, ClientConfig, Code, Error, InProcess, Prost, Protocol, Request,
-    Response, ResponseStream, Router, Sent, ServiceTransport, Streaming, Time, Transport,
-    TransportError,
+    Response, Router, Sent, ServiceTransport, Streaming, Time, Transport, TransportError,
     rt::{Sleep, Timer},
 };
-use futures_util::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt,
+    future::BoxFuture,
+    stream::{self, FuturesUnordered},
+};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower_service::Service;
@@ -284,21 +287,17 @@ fn park_on<F: Future>(future: F) -> F::Output {
 #[test]
 fn halves_drive_the_server_in_turns() {
     let router = Router::new().bidi_stream(ECHO, |request: Request<Streaming<String>>| async {
-        let mut words = request.into_stream();
-        Ok(Response::new(ResponseStream::generate(
-            |mut answers| async move {
-                // More than is received while only the sender polls.
-                for _ in 0..3 {
-                    answers.send("greeting ".repeat(5000)).await;
-                }
-                let mut count = 0;
-                while words.message().await?.is_some() {
-                    count += 1;
-                }
-                answers.send(count.to_string()).await;
-                Ok(())
-            },
-        )))
+        // More than is received while only the sender polls.
+        let greetings = stream::iter(vec![Ok("greeting ".repeat(5000)); 3]);
+        let count = async move {
+            let mut words = request.into_stream();
+            let mut count = 0;
+            while words.message().await?.is_some() {
+                count += 1;
+            }
+            Ok(count.to_string())
+        };
+        Ok(Response::stream(greetings.chain(stream::once(count))))
     });
     for config in configs() {
         let client = common::client_with(router.clone(), config);
