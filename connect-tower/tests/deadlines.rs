@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, text_router};
 use connect_tower::{
-    Client, ClientConfig, Code, Deadline, DeadlinePolicy, Error, InProcess, Prost, Protocol,
-    Request, Response, ResponseStream, Router, Spec, StreamType, Streaming, Time,
+    Client, ClientConfig, Code, Compressions, Deadline, DeadlinePolicy, Error, InProcess, Prost,
+    Protocol, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming, Time,
     rt::{Sleep, Timer},
 };
 use futures_util::stream;
@@ -154,10 +154,12 @@ fn a_stream_without_a_pause_does_not_outlive_its_deadline() {
         }
     }
 
-    let router = Router::new().server_stream(SPLIT, |_: Request<String>| async {
-        let endless = stream::repeat_with(|| Ok("again".repeat(5000)));
-        Ok(Response::stream(endless))
-    });
+    let router = Router::new()
+        .server_stream(SPLIT, |_: Request<String>| async {
+            let endless = stream::repeat_with(|| Ok("again".repeat(5000)));
+            Ok(Response::stream(endless))
+        })
+        .with_compressions(Compressions::none());
     let timer = || Arc::new(Busy::default());
     let whole = |inner| common::Cut {
         inner,
