@@ -168,3 +168,25 @@ async fn a_server_that_answers_no_pings_is_given_up() {
     );
     assert!(error.error().message().contains("pings"), "{error}");
 }
+
+/// A runtime that is shutting down drops new tasks.
+#[test]
+fn a_runtime_that_is_gone_is_an_error_and_no_loop() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _entered = handle.enter();
+    let channel = Channel::builder("http://127.0.0.1:9")
+        .http_version(HttpVersion::Http2)
+        .build()
+        .unwrap();
+    let mut calling = Box::pin(fail(&channel));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(error) = calling.as_mut().poll(&mut cx) else {
+        panic!("there is nobody to wait for");
+    };
+    assert!(error.error().message().contains("shutting down"), "{error}");
+}

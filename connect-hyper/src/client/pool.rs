@@ -9,7 +9,8 @@ use std::{
     time::Instant,
 };
 
-use connect_tower::transport::TransportError;
+use connect_proto::Error;
+use connect_tower::transport::{Sent, TransportError};
 use futures_channel::oneshot;
 use hyper::client::conn::{http1, http2};
 
@@ -182,8 +183,12 @@ impl<R: Runtime> Inner<R> {
                 Ok(Outcome::Failed(error)) => return Err(error),
                 // A server may speak HTTP/2 and still prefer HTTP/1.1: offer nothing else.
                 Ok(Outcome::Retry) if want == Want::Http2 => return self.open(want).await,
-                // Cancelled: the runtime dropped the attempt's task. The next turn starts another.
-                Ok(Outcome::Retry) | Err(oneshot::Canceled) => {}
+                Ok(Outcome::Retry) => {}
+                Err(oneshot::Canceled) => {
+                    let error =
+                        Error::unavailable("the runtime is shutting down: it runs no new tasks");
+                    return Err(TransportError::new(Sent::No, error));
+                }
             }
         }
     }
