@@ -77,7 +77,7 @@ impl<M: prost::Message + JsonMessage> Decode<M> for Prost {
     fn decode(bytes: Bytes, codec: &Codec) -> Result<M, Error> {
         match codec {
             Codec::Proto => decode_proto(bytes),
-            Codec::Json(options) => json::decode(&bytes, options),
+            Codec::Json(options) => json::from_slice(&bytes, options),
             Codec::Custom(custom) => {
                 let mut message = M::default();
                 custom.decode(bytes, &mut message)?;

@@ -87,7 +87,11 @@ fn compile(files: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<
 
 /// protox puts file, line and column into the debug form only.
 fn explain(error: &protox::Error) -> Error {
-    Error::new(format!("{error:?}"))
+    let mut text = format!("{error:?}");
+    if text.contains("but found 'edition'") {
+        text.push_str(" (editions are not supported, only syntax proto2 and proto3)");
+    }
+    Error::new(text)
 }
 
 fn write_all(files: &[GeneratedFile], dir: &Path) -> Result<(), Error> {

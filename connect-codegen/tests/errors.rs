@@ -73,6 +73,10 @@ fn errors_in_proto_files_name_file_line_and_column() {
             "import.proto:3:3: import 'nowhere.proto' not found",
         ),
         ("edition.proto", "edition.proto:2:1: "),
+        (
+            "edition.proto",
+            "editions are not supported, only syntax proto2 and proto3",
+        ),
     ] {
         let error = protos.error(file, &Config::new());
         assert!(error.contains(place), "{error}");

@@ -168,14 +168,6 @@ pub fn encode<M: JsonMessage>(
         .map_err(|error| write_error(M::FULL_NAME, &error))
 }
 
-/// Reads a message from the whole of a JSON text.
-///
-/// # Errors
-/// `invalid_argument` with the path of fields, the line and the column.
-pub fn decode<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, Error> {
-    from_slice(text, options)
-}
-
 /// A message as JSON text.
 ///
 /// # Errors
