@@ -143,18 +143,21 @@ impl<Req, T: Transport> BidiSender<Req, T> {
     /// `internal` after [`close`](Self::close); `resource_exhausted` for a message over the limit, and what encoding
     /// returns, after both of which the call goes on.
     pub async fn send(&mut self, message: Req) -> Result<(), Error> {
-        let sent = poll_fn(|cx| self.poll_send(cx, &message)).await;
-        self.exchange.rest(Half::Sender);
-        sent
+        poll_fn(|cx| self.poll_send(cx, &message)).await
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &Req) -> Poll<Result<(), Error>> {
         if let Some(ended) = self.exchange.poll_ahead(cx) {
             return Poll::Ready(Err(ended.err().unwrap_or_else(server_is_done)));
         }
+        let room = ready!(self.shared.poll_room(cx));
+        // Nothing is waited for any more: what the message sets going need not wake this half.
+        self.exchange.rest(Half::Sender);
+        if !room {
+            return Poll::Ready(Err(server_is_done()));
+        }
         let encode = |buffer: &mut BytesMut| (self.encode)(message, &self.codec, buffer);
-        let sent = ready!(self.shared.poll_send(cx, encode));
-        Poll::Ready(sent.unwrap_or_else(|| Err(server_is_done())))
+        Poll::Ready(self.shared.send(encode))
     }
 
     /// Says that no more messages will be sent.

@@ -72,15 +72,11 @@ impl Shared {
         (shared.clone(), Consumer(shared))
     }
 
-    /// Sends a message once there is room; `Ready(None)` if the transport wants no more of the request.
-    pub(crate) fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
-    ) -> Poll<Option<Result<(), Error>>> {
+    /// Waits for room for a message; `false` if the transport wants no more of the request.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         if state.is_dropped {
-            return Poll::Ready(None);
+            return Poll::Ready(false);
         }
         let room = state
             .outlet
@@ -89,6 +85,15 @@ impl Shared {
             store(&mut state.caller, cx);
             return Poll::Pending;
         }
+        Poll::Ready(true)
+    }
+
+    /// Sends a message, for which there was room.
+    pub(crate) fn send(
+        &self,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut state = self.lock();
         let sent = match &mut state.outlet {
             Outlet::Wire(send) => send.send_message(encode),
             Outlet::Payloads(outbox) => outbox.encode(encode),
@@ -96,7 +101,7 @@ impl Shared {
         let waker = state.consumer.take();
         drop(state);
         wake(waker);
-        Poll::Ready(Some(sent))
+        sent
     }
 
     /// Ends the request, or gives it up. Ignored if it has ended.
