@@ -6,6 +6,7 @@ CONFORMANCE_VERSION=v1.0.7
 GRPCURL_VERSION=v1.9.4
 BUF_VERSION=1.75.0
 CARGO_DENY_VERSION=0.20.2
+CARGO_FUZZ_VERSION=0.13.2
 
 # The oldest toolchain that may fail to be had; everything else here must install.
 MSRV=1.85.0
