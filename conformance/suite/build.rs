@@ -8,8 +8,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         "CONFORMANCE_PROTO is not set to the folder `proto` of the Go module connectrpc.com/conformance; \
          conformance/run sets it",
     )?;
-    let files = ["service", "client_compat", "server_compat", "config"]
-        .map(|name| root.join("connectrpc/conformance/v1").join(name).with_extension("proto"));
+    let files = ["service", "client_compat", "server_compat", "config"].map(|name| {
+        root.join("connectrpc/conformance/v1")
+            .join(name)
+            .with_extension("proto")
+    });
     connect_codegen::Config::new().compile(&files, &[root])?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! ConnectRPC over HTTP/1.1 and HTTP/2 by hyper, for any async runtime.
 //!
-//! A program does not depend on this crate but on the adapter for its runtime (`connect-tokio`,
-//! `connect-smol`), which names the types here with that runtime. What is here, written once:
+//! A program does not depend on this crate but on the adapter for its runtime (such as
+//! `connect-tokio`), which names the types here with that runtime. What is here, written once:
 //!
 //! - [`server`]: connections of either HTTP version, TLS by ALPN, limits in time, graceful shutdown with a
 //!   bound; it serves any `tower_service::Service` of HTTP, such as connect-tower's router.

@@ -1,7 +1,7 @@
 //! The few things an async runtime supplies: tasks, a clock, TCP and names.
 //!
-//! Everything else in this crate is written once over these traits. An adapter (`connect-tokio`,
-//! `connect-smol`) implements them on a unit struct and names the types of this crate with it; it holds no
+//! Everything else in this crate is written once over these traits. An adapter (such as
+//! `connect-tokio`) implements them on a unit struct and names the types of this crate with it; it holds no
 //! logic of its own.
 
 use std::{
@@ -78,8 +78,9 @@ pub trait Listener<R>: Send + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// The runtime's clock as calls see it. Its epoch is now.
-pub(crate) fn call_timer<R: Runtime>(runtime: &R) -> SharedTimer {
+/// The runtime's clock as calls see it, for routers and transports that no server or channel of this runtime drives: in
+/// process, or mounted in another HTTP server. Its epoch is now.
+pub fn call_timer<R: Runtime>(runtime: &R) -> SharedTimer {
     Arc::new(CallTimer {
         epoch: runtime.now(),
         runtime: runtime.clone(),
@@ -105,6 +106,27 @@ impl<R: Runtime> connect_tower::rt::Timer for CallTimer<R> {
         }
     }
 }
+
+/// The flow-control windows of an HTTP/2 connection, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    pub(crate) stream: u32,
+    pub(crate) connection: u32,
+}
+
+impl Windows {
+    /// RFC 9113, section 6.9.1: at most 2^31 - 1 bytes.
+    pub(crate) fn new(stream: u32, connection: u32) -> Self {
+        const MAX: u32 = (1 << 31) - 1;
+        Self {
+            stream: stream.min(MAX),
+            connection: connection.min(MAX),
+        }
+    }
+}
+
+/// Timeouts are cut to this: "never" must not overflow hyper's clock.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// The first of two futures to end; of two that are ready the left.
 pub(crate) enum Either<A, B> {

@@ -204,7 +204,7 @@ impl Detected {
         now: Time,
     ) -> Result<(RecvHalf, SendHalf), Rejection> {
         self.check_method(parts, spec)?;
-        self.check_media_type(spec, config)?;
+        self.check_media_type(&parts.headers, spec, config)?;
         let query = self
             .is_get()
             .then(|| Query::parse(parts.uri.query().unwrap_or("")));
@@ -338,7 +338,12 @@ impl Detected {
         }
     }
 
-    fn check_media_type(&self, spec: &Spec, config: &ServerConfig) -> Result<(), Rejection> {
+    fn check_media_type(
+        &self,
+        headers: &HeaderMap,
+        spec: &Spec,
+        config: &ServerConfig,
+    ) -> Result<(), Rejection> {
         let unary = spec.stream_type() == StreamType::Unary;
         let suits = match self.dialect.wire {
             Wire::ConnectUnary | Wire::ConnectGet => unary,
@@ -357,8 +362,12 @@ impl Detected {
             offered.push(format!("application/grpc-web+{codec}"));
         }
         let offered = offered.join(", ");
+        let sent = match headers.get(CONTENT_TYPE) {
+            Some(value) if !self.is_get() => String::from_utf8_lossy(value.as_bytes()),
+            _ => Cow::Borrowed(&*self.dialect.codec),
+        };
         let mut rejection = Rejection::unsupported_media_type(format!(
-            "{} takes none of this content type, but {offered}",
+            "{} does not take {sent:?}, it takes {offered}",
             spec.procedure()
         ));
         if let Ok(value) = header_value(&offered) {

@@ -60,7 +60,7 @@
 //! # Another runtime
 //!
 //! All but sockets, timers and TLS handshakes lives in [`connect_hyper`], written once for every runtime.
-//! `connect-smol` has the same names: to move a program, change the crate's name.
+//! An adapter for another runtime has the same names as this one: to move a program, change the crate's name.
 //!
 //! # Features
 //!
@@ -79,6 +79,34 @@ pub use connect_hyper::{ClientTls, ServerTls};
 pub use connect_tower::*;
 
 pub use self::runtime::Tokio;
+
+/// Tokio's clock for calls that no [`Server`] and no [`Channel`] drives: in process, or in another HTTP server. Without a
+/// timer they keep no deadlines.
+///
+/// ```
+/// use std::time::Duration;
+/// use connect_tokio::{
+///     Client, Code, InProcess, Prost, Request, Response, Router, Spec, StreamType, timer,
+/// };
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// const SLOW: Spec = Spec::new("/demo.v1.Demo/Slow", StreamType::Unary);
+///
+/// let router = Router::new().unary(SLOW, |_: Request<String>| async {
+///     std::future::pending::<()>().await;
+///     Ok(Response::new(String::new()))
+/// });
+/// let client = Client::new(InProcess::new(router).with_timer(timer()));
+/// let request = Request::new(String::new()).with_timeout(Duration::from_millis(10));
+/// let answer: Result<Response<String>, _> = client.unary::<Prost, _, _>(&SLOW, request).await;
+/// assert_eq!(answer.unwrap_err().code(), Code::DeadlineExceeded);
+/// # }
+/// ```
+#[must_use]
+pub fn timer() -> rt::SharedTimer {
+    connect_hyper::runtime::call_timer(&Tokio)
+}
 
 /// A server on tokio; see [`connect_hyper::Server`] for what it can do.
 ///

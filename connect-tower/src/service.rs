@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use connect_codec::Codec;
 use connect_proto::{
-    CallPolicy, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, detect,
+    CallPolicy, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, Time, detect,
 };
 use http::{Extensions, Method, Request, Response, request::Parts, response};
 use http_body::Body;
@@ -170,6 +170,8 @@ struct Opening {
     policy: CallPolicy,
     route: Arc<Route>,
     scope: Arc<Scope>,
+    /// When the head was there: the client's timeout counts from here, however long the gates take.
+    now: Time,
     timer: SharedTimer,
 }
 
@@ -209,7 +211,9 @@ where
         Err(rejection) => return rejection.into(),
     };
     let timer = router.timer().or_else(|| parts.extensions.get()).cloned();
+    let timer = timer.unwrap_or_else(no_timer);
     let opening = Opening {
+        now: timer.now(),
         head: CallHead {
             parts,
             detected,
@@ -218,7 +222,7 @@ where
         policy: CallPolicy::from(&scope.config),
         route: route.clone(),
         scope: scope.clone(),
-        timer: timer.unwrap_or_else(no_timer),
+        timer,
     };
     if scope.gates.is_empty() {
         return accept(opening, body);
@@ -260,6 +264,7 @@ where
         policy,
         route,
         scope,
+        now,
         timer,
     } = opening;
     let CallHead {
@@ -269,7 +274,7 @@ where
     } = head;
     let codec = scope.codecs.get(detected.codec());
     let config = config_for(&route, &scope, codec);
-    let (recv, send) = match detected.accept(&parts, &spec, &config, &policy, timer.now()) {
+    let (recv, send) = match detected.accept(&parts, &spec, &config, &policy, now) {
         Ok(halves) => halves,
         Err(rejection) => return rejection.into(),
     };

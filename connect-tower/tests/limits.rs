@@ -3,9 +3,7 @@
 mod common;
 
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, text_router};
-use connect_tower::{
-    Client, ClientConfig, Code, Compressions, InProcess, Limits, Prost, Protocol, Request, Router,
-};
+use connect_tower::{ClientConfig, Code, Limits, Prost, Protocol, Request};
 use futures_util::stream;
 
 fn small() -> Limits {
@@ -112,48 +110,4 @@ fn messages_over_the_sending_limit_are_not_sent() {
             assert_eq!(call.message().await.unwrap().as_deref(), Some("small"));
         });
     }
-}
-
-#[test]
-#[cfg(feature = "gzip")]
-fn unknown_compressions_are_refused_by_name() {
-    let router = text_router().with_compressions(Compressions::none());
-    for protocol in Protocol::ALL {
-        let config = ClientConfig::new()
-            .with_protocol(protocol)
-            .with_send_compression("gzip")
-            .with_min_compress_bytes(0);
-        let client = Client::new(InProcess::new(router.clone())).with_config(config);
-        let request = Request::new(large_word());
-        let result = block_on(client.unary::<Prost, _, String>(&UPPER, request));
-        let (code, message) = common::brief(result);
-        assert_eq!(code, Code::Unimplemented, "{protocol}");
-        assert!(message.contains("gzip"), "{message}");
-    }
-}
-
-#[test]
-#[cfg(feature = "gzip")]
-fn a_call_can_be_left_uncompressed() {
-    let router = Router::new()
-        .unary(UPPER, |request: Request<String>| async move {
-            let encoding = request.headers().get("content-encoding");
-            let encoding = encoding.map_or("none", |value| value.to_str().unwrap_or("?"));
-            Ok(connect_tower::Response::new(encoding.to_owned()))
-        })
-        .with_limits(Limits::default());
-    let config = ClientConfig::new()
-        .with_send_compression("gzip")
-        .with_min_compress_bytes(0);
-    let client = common::client_with(router, config);
-    block_on(async {
-        for (compress, encoding) in [(None, "gzip"), (Some(true), "gzip"), (Some(false), "none")] {
-            let mut request = Request::new(large_word());
-            if let Some(compress) = compress {
-                request = request.with_compress(compress);
-            }
-            let response = client.unary::<Prost, _, String>(&UPPER, request).await;
-            assert_eq!(response.unwrap().message(), encoding);
-        }
-    });
 }

@@ -17,8 +17,8 @@ use futures::{SinkExt, Stream, StreamExt, channel::mpsc, executor};
 use crate::{
     codecs, compression, delimited,
     proto::{
-        self, ClientCompatRequest, ClientCompatResponse, ClientErrorResult, ConformanceServiceClient,
-        client_compat_response,
+        self, ClientCompatRequest, ClientCompatResponse, ClientErrorResult,
+        ConformanceServiceClient, client_compat_response,
     },
 };
 
@@ -98,9 +98,14 @@ async fn answer<T: Transport>(
     };
     let result = match made.await {
         Ok(result) => client_compat_response::Result::Response(result),
-        Err(failure) => client_compat_response::Result::Error(ClientErrorResult { message: failure.to_string() }),
+        Err(failure) => client_compat_response::Result::Error(ClientErrorResult {
+            message: failure.to_string(),
+        }),
     };
-    ClientCompatResponse { test_name, result: Some(result) }
+    ClientCompatResponse {
+        test_name,
+        result: Some(result),
+    }
 }
 
 fn endpoint(request: &ClientCompatRequest) -> Endpoint {
@@ -109,11 +114,17 @@ fn endpoint(request: &ClientCompatRequest) -> Endpoint {
         authority: format!("{}:{}", request.host, request.port),
         http2: request.http_version() == proto::HttpVersion::HttpVersion2,
         server_cert: tls.then(|| request.server_tls_cert.clone()),
-        identity: request.client_tls_creds.clone().map(|creds| (creds.cert, creds.key)),
+        identity: request
+            .client_tls_creds
+            .clone()
+            .map(|creds| (creds.cert, creds.key)),
     }
 }
 
-fn client<T: Transport>(request: &ClientCompatRequest, channel: T) -> Result<ConformanceServiceClient<T>, Failure> {
+fn client<T: Transport>(
+    request: &ClientCompatRequest,
+    channel: T,
+) -> Result<ConformanceServiceClient<T>, Failure> {
     let encoding = match request.compression() {
         proto::Compression::Unspecified | proto::Compression::Identity => None,
         proto::Compression::Gzip => Some("gzip"),
@@ -146,5 +157,9 @@ fn client<T: Transport>(request: &ClientCompatRequest, channel: T) -> Result<Con
     if request.use_get_http_method {
         config = config.with_get(GetPolicy::default());
     }
-    Ok(ConformanceServiceClient::from_client(Client::new(channel).with_config(config).with_codecs(codecs())))
+    Ok(ConformanceServiceClient::from_client(
+        Client::new(channel)
+            .with_config(config)
+            .with_codecs(codecs()),
+    ))
 }

@@ -10,14 +10,21 @@ use brotli::{
     enc::{BrotliEncoderParams, StandardAlloc},
 };
 use bytes::BytesMut;
-use connect_proto::{Compression, CompressionError, Compressions, Gzip, InvalidCompressionName, Zstd};
+use connect_proto::{
+    Compression, CompressionError, Compressions, Gzip, InvalidCompressionName, Zstd,
+};
 
 /// What a decompressor produces at a time.
 const CHUNK: usize = 8 * 1024;
 
 /// Every encoding of the suite, for a server.
 pub fn all() -> Result<Compressions, InvalidCompressionName> {
-    Compressions::none().with(Gzip::new())?.with(Zstd::new())?.with(Brotli)?.with(Deflate)?.with(Snappy)
+    Compressions::none()
+        .with(Gzip::new())?
+        .with(Zstd::new())?
+        .with(Brotli)?
+        .with(Deflate)?
+        .with(Snappy)
 }
 
 /// One encoding by its name on the wire, for a client; no encoding for any other name.
@@ -44,14 +51,23 @@ impl Compression for Brotli {
 
     fn compress(&self, mut input: &[u8], output: &mut BytesMut) -> Result<(), CompressionError> {
         // Quality 4 is the last before the search gets slow; messages here are small anyway.
-        let params = BrotliEncoderParams { quality: 4, size_hint: input.len(), ..Default::default() };
+        let params = BrotliEncoderParams {
+            quality: 4,
+            size_hint: input.len(),
+            ..Default::default()
+        };
         let mut compressed = Vec::new();
         brotli::BrotliCompress(&mut input, &mut compressed, &params).map_err(failed)?;
         output.extend_from_slice(&compressed);
         Ok(())
     }
 
-    fn decompress(&self, input: &[u8], limit: usize, output: &mut BytesMut) -> Result<(), CompressionError> {
+    fn decompress(
+        &self,
+        input: &[u8],
+        limit: usize,
+        output: &mut BytesMut,
+    ) -> Result<(), CompressionError> {
         let heap = StandardAlloc::default;
         let mut state = BrotliState::new(heap(), heap(), heap());
         let (mut left, mut read, mut total) = (input.len(), 0, 0);
@@ -60,7 +76,14 @@ impl Compression for Brotli {
             let mut chunk = [0; CHUNK];
             let (mut room, mut written) = (CHUNK, 0);
             let result = BrotliDecompressStream(
-                &mut left, &mut read, input, &mut room, &mut written, &mut chunk, &mut total, &mut state,
+                &mut left,
+                &mut read,
+                input,
+                &mut room,
+                &mut written,
+                &mut chunk,
+                &mut total,
+                &mut state,
             );
             if decompressed.len() + written > limit {
                 return Err(CompressionError::TooLarge { limit });
@@ -68,9 +91,13 @@ impl Compression for Brotli {
             decompressed.extend_from_slice(&chunk[..written]);
             match result {
                 BrotliResult::ResultSuccess if left == 0 => break,
-                BrotliResult::ResultSuccess => return Err(malformed("bytes follow the brotli stream")),
+                BrotliResult::ResultSuccess => {
+                    return Err(malformed("bytes follow the brotli stream"));
+                }
                 BrotliResult::NeedsMoreOutput => {}
-                BrotliResult::NeedsMoreInput => return Err(malformed("the brotli stream is cut short")),
+                BrotliResult::NeedsMoreInput => {
+                    return Err(malformed("the brotli stream is cut short"));
+                }
                 BrotliResult::ResultFailure => return Err(malformed("not a brotli stream")),
             }
         }
@@ -96,7 +123,12 @@ impl Compression for Deflate {
         })
     }
 
-    fn decompress(&self, input: &[u8], limit: usize, output: &mut BytesMut) -> Result<(), CompressionError> {
+    fn decompress(
+        &self,
+        input: &[u8],
+        limit: usize,
+        output: &mut BytesMut,
+    ) -> Result<(), CompressionError> {
         let start = output.len();
         let mut decoder = flate2::bufread::ZlibDecoder::new(input);
         read_all(&mut decoder, limit, output)?;
@@ -125,13 +157,22 @@ impl Compression for Snappy {
         Ok(())
     }
 
-    fn decompress(&self, input: &[u8], limit: usize, output: &mut BytesMut) -> Result<(), CompressionError> {
+    fn decompress(
+        &self,
+        input: &[u8],
+        limit: usize,
+        output: &mut BytesMut,
+    ) -> Result<(), CompressionError> {
         read_all(&mut snap::read::FrameDecoder::new(input), limit, output)
     }
 }
 
 /// Appends what `reader` yields; at an error `output` is as it was.
-fn read_all(reader: &mut impl io::Read, limit: usize, output: &mut BytesMut) -> Result<(), CompressionError> {
+fn read_all(
+    reader: &mut impl io::Read,
+    limit: usize,
+    output: &mut BytesMut,
+) -> Result<(), CompressionError> {
     let start = output.len();
     let result = read_chunks(reader, limit, output);
     if result.is_err() {
@@ -140,11 +181,17 @@ fn read_all(reader: &mut impl io::Read, limit: usize, output: &mut BytesMut) -> 
     result
 }
 
-fn read_chunks(reader: &mut impl io::Read, limit: usize, output: &mut BytesMut) -> Result<(), CompressionError> {
+fn read_chunks(
+    reader: &mut impl io::Read,
+    limit: usize,
+    output: &mut BytesMut,
+) -> Result<(), CompressionError> {
     let start = output.len();
     let mut chunk = [0; CHUNK];
     loop {
-        let count = reader.read(&mut chunk).map_err(|error| malformed(error.to_string()))?;
+        let count = reader
+            .read(&mut chunk)
+            .map_err(|error| malformed(error.to_string()))?;
         if count == 0 {
             return Ok(());
         }
@@ -181,7 +228,9 @@ mod tests {
             for size in [1, CHUNK - 1, CHUNK, CHUNK + 1, 300_000] {
                 let input: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
                 let mut output = BytesMut::from("before");
-                algorithm.decompress(&compressed(algorithm, &input), size, &mut output).unwrap();
+                algorithm
+                    .decompress(&compressed(algorithm, &input), size, &mut output)
+                    .unwrap();
                 assert_eq!(&output[..6], b"before");
                 assert!(output[6..] == input, "{} of {size} bytes", algorithm.name());
             }
@@ -193,8 +242,15 @@ mod tests {
         for algorithm in ALL {
             let bomb = compressed(algorithm, &vec![0; 10_000_000]);
             let mut output = BytesMut::from("before");
-            let error = algorithm.decompress(&bomb, 9_999_999, &mut output).unwrap_err();
-            assert_eq!(error, CompressionError::TooLarge { limit: 9_999_999 }, "{}", algorithm.name());
+            let error = algorithm
+                .decompress(&bomb, 9_999_999, &mut output)
+                .unwrap_err();
+            assert_eq!(
+                error,
+                CompressionError::TooLarge { limit: 9_999_999 },
+                "{}",
+                algorithm.name()
+            );
             assert_eq!(output, "before");
         }
     }
@@ -208,7 +264,11 @@ mod tests {
             for bytes in [&whole[..whole.len() - 1], &longer[..], b"what is this?"] {
                 let mut output = BytesMut::new();
                 let error = algorithm.decompress(bytes, 1000, &mut output).unwrap_err();
-                assert!(matches!(error, CompressionError::Malformed(_)), "{}: {error}", algorithm.name());
+                assert!(
+                    matches!(error, CompressionError::Malformed(_)),
+                    "{}: {error}",
+                    algorithm.name()
+                );
                 assert!(output.is_empty());
             }
         }

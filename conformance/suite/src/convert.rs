@@ -8,7 +8,10 @@ use crate::proto;
 
 /// A message with its type, as the suite echoes requests.
 pub(crate) fn any<M: prost::Message + prost::Name>(message: &M) -> Any {
-    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+    Any {
+        type_url: M::type_url(),
+        value: message.encode_to_vec(),
+    }
 }
 
 /// What the suite calls headers, to be sent.
@@ -41,10 +44,18 @@ pub(crate) fn headers(map: &HeaderMap) -> Vec<proto::Header> {
 
 /// The error that a request asks for.
 pub(crate) fn error(wanted: proto::Error) -> Error {
-    let code = u32::try_from(wanted.code).ok().and_then(Code::from_number).unwrap_or(Code::Unknown);
+    let code = u32::try_from(wanted.code)
+        .ok()
+        .and_then(Code::from_number)
+        .unwrap_or(Code::Unknown);
     let error = Error::new(code, wanted.message.unwrap_or_default());
     wanted.details.into_iter().fold(error, |error, detail| {
-        let name = detail.type_url.rsplit('/').next().unwrap_or_default().to_owned();
+        let name = detail
+            .type_url
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         error.with_detail(ErrorDetail::new(name, detail.value))
     })
 }

@@ -17,7 +17,10 @@ pub fn read<M: Message + Default>(input: &mut impl Read) -> io::Result<Option<M>
     input.read_exact(&mut prefix[1..])?;
     let length = u32::from_be_bytes(prefix);
     if length > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {length} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a message of {length} bytes"),
+        ));
     }
     let mut bytes = vec![0; length as usize];
     input.read_exact(&mut bytes)?;

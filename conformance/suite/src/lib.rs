@@ -16,7 +16,10 @@ pub mod proto {
     connect_tower::include_proto!("connectrpc.conformance.v1");
 }
 
-use connect_tower::{Codecs, json::{JsonOptions, TypeRegistry}};
+use connect_tower::{
+    Codecs,
+    json::{JsonOptions, TypeRegistry},
+};
 
 /// `proto` and `json`; in JSON the suite's messages may stand in an `Any`.
 fn codecs() -> Codecs {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_proto::InvalidCompressionName;
 use connect_tower::{
-    Error, Limits, Request, Response, ResponseStream, Router, ServerConfig, Streaming, gate_fn, rt::SharedTimer,
+    Error, Limits, Request, Response, ResponseStream, Router, ServerConfig, Streaming, gate_fn,
+    rt::SharedTimer,
 };
 use http::HeaderMap;
 use prost_types::Any;
@@ -13,10 +14,11 @@ use prost_types::Any;
 use crate::{
     codecs, compression, convert,
     proto::{
-        BidiStreamRequest, BidiStreamResponse, ClientStreamRequest, ClientStreamResponse, ConformancePayload,
-        ConformanceService, ConformanceServiceServer, IdempotentUnaryRequest, IdempotentUnaryResponse,
-        ServerCompatRequest, ServerStreamRequest, ServerStreamResponse, StreamResponseDefinition, UnaryRequest,
-        UnaryResponse, UnaryResponseDefinition, UnimplementedRequest, UnimplementedResponse,
+        BidiStreamRequest, BidiStreamResponse, ClientStreamRequest, ClientStreamResponse,
+        ConformancePayload, ConformanceService, ConformanceServiceServer, IdempotentUnaryRequest,
+        IdempotentUnaryResponse, ServerCompatRequest, ServerStreamRequest, ServerStreamResponse,
+        StreamResponseDefinition, UnaryRequest, UnaryResponse, UnaryResponseDefinition,
+        UnimplementedRequest, UnimplementedResponse,
         conformance_payload::{ConnectGetInfo, RequestInfo},
         unary_response_definition,
     },
@@ -28,9 +30,13 @@ use crate::{
 ///
 /// Never with the compressions of this crate.
 pub fn router(wanted: &ServerCompatRequest) -> Result<Router, InvalidCompressionName> {
-    let mut config = ServerConfig::new().with_compressions(compression::all()?).with_min_compress_bytes(0);
+    let mut config = ServerConfig::new()
+        .with_compressions(compression::all()?)
+        .with_min_compress_bytes(0);
     if wanted.message_receive_limit > 0 {
-        config = config.with_limits(Limits::default().with_recv_message_bytes(wanted.message_receive_limit as usize));
+        config = config.with_limits(
+            Limits::default().with_recv_message_bytes(wanted.message_receive_limit as usize),
+        );
     }
     let router = Router::new()
         .with_config(config)
@@ -54,11 +60,18 @@ struct GetQuery(String);
 struct Service;
 
 impl ConformanceService for Service {
-    async fn unary(&self, request: Request<UnaryRequest>) -> Result<Response<UnaryResponse>, Error> {
+    async fn unary(
+        &self,
+        request: Request<UnaryRequest>,
+    ) -> Result<Response<UnaryResponse>, Error> {
         let (call, message) = request.into_parts();
         let requests = vec![convert::any(&message)];
-        let response = Call(&call).answer(message.response_definition, requests).await?;
-        Ok(response.map(|payload| UnaryResponse { payload: Some(payload) }))
+        let response = Call(&call)
+            .answer(message.response_definition, requests)
+            .await?;
+        Ok(response.map(|payload| UnaryResponse {
+            payload: Some(payload),
+        }))
     }
 
     async fn idempotent_unary(
@@ -67,8 +80,12 @@ impl ConformanceService for Service {
     ) -> Result<Response<IdempotentUnaryResponse>, Error> {
         let (call, message) = request.into_parts();
         let requests = vec![convert::any(&message)];
-        let response = Call(&call).answer(message.response_definition, requests).await?;
-        Ok(response.map(|payload| IdempotentUnaryResponse { payload: Some(payload) }))
+        let response = Call(&call)
+            .answer(message.response_definition, requests)
+            .await?;
+        Ok(response.map(|payload| IdempotentUnaryResponse {
+            payload: Some(payload),
+        }))
     }
 
     async fn unimplemented(
@@ -92,7 +109,9 @@ impl ConformanceService for Service {
             }
         }
         let response = Call(&call).answer(definition, requests).await?;
-        Ok(response.map(|payload| ClientStreamResponse { payload: Some(payload) }))
+        Ok(response.map(|payload| ClientStreamResponse {
+            payload: Some(payload),
+        }))
     }
 
     async fn server_stream(
@@ -107,7 +126,11 @@ impl ConformanceService for Service {
         Ok(head.map(|()| {
             ResponseStream::generate(|mut answers| async move {
                 while let Some(payload) = script.next().await {
-                    answers.send(ServerStreamResponse { payload: Some(payload) }).await;
+                    answers
+                        .send(ServerStreamResponse {
+                            payload: Some(payload),
+                        })
+                        .await;
                 }
                 script.end()
             })
@@ -136,7 +159,11 @@ impl ConformanceService for Service {
                 // In full duplex each answer waits for a request, as long as there are any.
                 let mut more = first.full_duplex;
                 while let Some(payload) = script.next().await {
-                    answers.send(BidiStreamResponse { payload: Some(payload) }).await;
+                    answers
+                        .send(BidiStreamResponse {
+                            payload: Some(payload),
+                        })
+                        .await;
                     if more {
                         match messages.message().await? {
                             Some(message) => script.requests.push(convert::any(&message)),
@@ -162,7 +189,10 @@ impl Call<'_> {
     ) -> Result<Response<ConformancePayload>, Error> {
         let info = self.info(requests);
         let Some(definition) = definition else {
-            return Ok(Response::new(ConformancePayload { request_info: Some(info), ..Default::default() }));
+            return Ok(Response::new(ConformancePayload {
+                request_info: Some(info),
+                ..Default::default()
+            }));
         };
         let headers = convert::header_map(&definition.response_headers)?;
         let trailers = convert::header_map(&definition.response_trailers)?;
@@ -178,7 +208,10 @@ impl Call<'_> {
             Some(unary_response_definition::Response::ResponseData(data)) => data,
             None => Bytes::new(),
         };
-        let mut response = Response::new(ConformancePayload { data, request_info: Some(info) });
+        let mut response = Response::new(ConformancePayload {
+            data,
+            request_info: Some(info),
+        });
         *response.headers_mut() = headers;
         *response.trailers_mut() = trailers;
         Ok(response)
@@ -205,7 +238,11 @@ fn get_info(GetQuery(query): &GetQuery) -> ConnectGetInfo {
         name: String::from(name),
         value: vec![String::from(value)],
     };
-    ConnectGetInfo { query_params: form_urlencoded::parse(query.as_bytes()).map(parameter).collect() }
+    ConnectGetInfo {
+        query_params: form_urlencoded::parse(query.as_bytes())
+            .map(parameter)
+            .collect(),
+    }
 }
 
 /// The answers of a stream, as its first request defines them.
@@ -221,7 +258,10 @@ struct Script {
 }
 
 impl Script {
-    fn new(call: &Request<()>, definition: Option<StreamResponseDefinition>) -> Result<Self, Error> {
+    fn new(
+        call: &Request<()>,
+        definition: Option<StreamResponseDefinition>,
+    ) -> Result<Self, Error> {
         let definition = definition.unwrap_or_default();
         Ok(Self {
             timer: Call(call).timer().cloned(),
@@ -244,7 +284,10 @@ impl Script {
         let data = self.definition.response_data.get(self.sent)?.clone();
         pause(self.timer.as_ref(), self.definition.response_delay_ms).await;
         self.sent += 1;
-        Some(ConformancePayload { data, request_info: self.take_info() })
+        Some(ConformancePayload {
+            data,
+            request_info: self.take_info(),
+        })
     }
 
     fn end(mut self) -> Result<(), Error> {
@@ -252,7 +295,9 @@ impl Script {
             return Ok(());
         };
         if self.sent == 0 {
-            wanted.details.extend(self.take_info().map(|info| convert::any(&info)));
+            wanted
+                .details
+                .extend(self.take_info().map(|info| convert::any(&info)));
         }
         Err(convert::error(wanted).with_metadata(self.trailers))
     }
@@ -262,7 +307,10 @@ impl Script {
         match self.info.take() {
             Some(info) => Some(RequestInfo { requests, ..info }),
             None if requests.is_empty() => None,
-            None => Some(RequestInfo { requests, ..Default::default() }),
+            None => Some(RequestInfo {
+                requests,
+                ..Default::default()
+            }),
         }
     }
 }

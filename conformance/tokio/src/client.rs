@@ -12,7 +12,11 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 }
 
 fn channel(endpoint: &Endpoint) -> Result<Channel, Box<dyn Error + Send + Sync>> {
-    let version = if endpoint.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 };
+    let version = if endpoint.http2 {
+        HttpVersion::Http2
+    } else {
+        HttpVersion::Http1
+    };
     let Some(server_cert) = &endpoint.server_cert else {
         let channel = Channel::builder(format!("http://{}", endpoint.authority));
         return Ok(channel.http_version(version).build()?);

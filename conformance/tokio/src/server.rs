@@ -11,7 +11,8 @@ use connect_tokio::{Server, ServerTls};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let wanted: ServerCompatRequest = delimited::read(&mut io::stdin().lock())?.ok_or("no settings on standard input")?;
+    let wanted: ServerCompatRequest =
+        delimited::read(&mut io::stdin().lock())?.ok_or("no settings on standard input")?;
     let mut server = Server::bind("127.0.0.1:0").await?;
     let address = server.local_addr()?;
     let creds = wanted.server_creds.clone().filter(|_| wanted.use_tls);

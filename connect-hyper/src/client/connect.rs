@@ -137,7 +137,10 @@ async fn speak<R: Runtime>(
     let calls = Calls::new();
     let executor: CallExecutor<R> = calls.executor();
     let mut builder = http2::Builder::new(executor);
-    builder.timer(channel.runtime.clone());
+    builder
+        .timer(channel.runtime.clone())
+        .initial_stream_window_size(channel.settings.windows.stream)
+        .initial_connection_window_size(channel.settings.windows.connection);
     if let Some((interval, timeout)) = channel.settings.keep_alive {
         builder
             .keep_alive_interval(interval)

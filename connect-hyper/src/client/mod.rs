@@ -27,7 +27,7 @@ use http::{Request, Response};
 pub use self::body::ChannelBody;
 use self::{connect::Want, origin::Origin, pool::Pool};
 use crate::{
-    runtime::{Runtime, call_timer},
+    runtime::{LONGEST, Runtime, Windows, call_timer},
     tls::TlsConnector,
 };
 
@@ -76,6 +76,7 @@ struct Settings {
     idle_timeout: Duration,
     max_idle: usize,
     keep_alive: Option<(Duration, Duration)>,
+    windows: Windows,
 }
 
 /// Which HTTP a channel speaks when a call does not demand HTTP/2.
@@ -181,7 +182,15 @@ impl<R: Runtime> ChannelBuilder<R> {
     /// Pings the server of an HTTP/2 connection that was silent for `interval` while calls are open, and
     /// gives the connection up when no answer comes within `timeout`. Default: off.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.settings.keep_alive = Some((interval, timeout));
+        self.settings.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
+        self
+    }
+
+    /// How many bytes of HTTP/2 response bodies may be on their way that the program has not read: for one call, and for
+    /// all calls of a connection. A call that is not read holds up others only when the connection's window is used up
+    /// by such calls, so it should be that of many. Default: 1 MiB and 16 MiB.
+    pub fn windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
+        self.settings.windows = Windows::new(call_bytes, connection_bytes);
         self
     }
 
@@ -189,12 +198,17 @@ impl<R: Runtime> ChannelBuilder<R> {
     ///
     /// # Errors
     ///
-    /// `invalid_argument` when the URI is not one to call, or is `https` without [`tls`](Self::tls).
+    /// `invalid_argument` when the URI is not one to call, or is `https` without [`tls`](Self::tls), or `http` with it.
     pub fn build(self) -> Result<Channel<R>, Error> {
         let origin = Origin::parse(&self.uri)?;
         if origin.is_tls() && self.tls.is_none() {
             return Err(Error::invalid_argument(format!(
                 "{origin} needs TLS: say whom to trust with Channel::builder(uri).tls(ClientTls::new().ca(pem)?)"
+            )));
+        }
+        if !origin.is_tls() && self.tls.is_some() {
+            return Err(Error::invalid_argument(format!(
+                "{origin} would be called in the clear although TLS is set: write https, or leave tls out"
             )));
         }
         let runtime = R::default();
@@ -276,6 +290,7 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(90),
             max_idle: 128,
             keep_alive: None,
+            windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
         }
     }
 }

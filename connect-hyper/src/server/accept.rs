@@ -49,9 +49,10 @@ pub(super) async fn run<R, L, S>(
     let drain = Drain::default();
     {
         let accepting = accept(&mut listener, &context, &drain, &service);
-        match race(accepting, pin!(signal)).await {
-            Either::Left(never) => match never {},
-            Either::Right(()) => {}
+        // The signal first: clients that keep coming must not keep the server from ending.
+        match race(pin!(signal), accepting).await {
+            Either::Left(()) => {}
+            Either::Right(never) => match never {},
         }
     }
     // The socket is closed first: new clients are to go elsewhere while this server drains.
@@ -81,10 +82,11 @@ where
     S: HttpService,
 {
     let mut pause = FIRST_PAUSE;
+    let mut gone = 0;
     loop {
         match listener.accept().await {
             Ok((io, address)) => {
-                pause = FIRST_PAUSE;
+                (pause, gone) = (FIRST_PAUSE, 0);
                 context.runtime.spawn(connection::serve(
                     Arc::clone(context),
                     io,
@@ -93,7 +95,7 @@ where
                     drain.watch(),
                 ));
             }
-            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) if concerns_one_connection(&error) && gone < GONE_IN_A_ROW => gone += 1,
             Err(error) => {
                 context.tell(&ServerEvent::AcceptFailed {
                     error: &error,
@@ -101,10 +103,14 @@ where
                 });
                 context.runtime.sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
+                gone = 0;
             }
         }
     }
 }
+
+/// So many connections that were gone before they were accepted are no accident any more.
+const GONE_IN_A_ROW: u32 = 64;
 
 /// The connection was gone before it was accepted; the listener is fine.
 fn concerns_one_connection(error: &io::Error) -> bool {

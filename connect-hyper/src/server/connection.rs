@@ -143,15 +143,14 @@ async fn establish<R: Runtime, I: Io>(
         }
     };
     let mut io = wrap(transport);
-    if let Some(version) = agreed {
-        return Some((io, version));
-    }
+    // Also where ALPN has said it: hyper waits without end for the first bytes of HTTP/2.
     let limit = context.config.header_read_timeout;
     let http2 = timeout(&context.runtime, limit, io.starts_with_http2()).await?;
-    match http2.ok()? {
-        true => Some((io, Version::Http2)),
-        false => Some((io, Version::Http1)),
-    }
+    let shown = match http2.ok()? {
+        true => Version::Http2,
+        false => Version::Http1,
+    };
+    Some((io, agreed.unwrap_or(shown)))
 }
 
 async fn handshake<R: Runtime, I>(
@@ -234,7 +233,9 @@ fn http2_builder<R: Runtime, I>(
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(context.runtime.clone())
-        .max_concurrent_streams(context.config.max_concurrent_streams);
+        .max_concurrent_streams(context.config.max_concurrent_streams)
+        .initial_stream_window_size(context.config.windows.stream)
+        .initial_connection_window_size(context.config.windows.connection);
     if let Some((interval, timeout)) = context.config.keep_alive {
         builder
             .keep_alive_interval(interval)

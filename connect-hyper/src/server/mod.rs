@@ -16,7 +16,7 @@ use connect_tower::Peer;
 
 pub use self::{request_body::RequestBody, service::HttpService};
 use crate::{
-    runtime::{Listener, Runtime},
+    runtime::{LONGEST, Listener, Runtime, Windows},
     tls::TlsAcceptor,
 };
 
@@ -45,6 +45,7 @@ struct Config {
     linger_timeout: Duration,
     max_unread_body: u64,
     max_concurrent_streams: u32,
+    windows: Windows,
     keep_alive: Option<(Duration, Duration)>,
     call_tasks: CallTasks,
 }
@@ -152,7 +153,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How long a client may take to show its HTTP version and, on HTTP/1.1, to send a request's head. The
     /// wait for the next request on an open HTTP/1.1 connection counts too. Default: 30 seconds.
     pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
-        self.config.header_read_timeout = timeout;
+        self.config.header_read_timeout = timeout.min(LONGEST);
         self
     }
 
@@ -190,10 +191,18 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
+    /// How many bytes of HTTP/2 request bodies may be on their way that handlers have not read: for one call, and for all
+    /// calls of a connection. A call that is not read holds up others only when the connection's window is used up by
+    /// such calls, so it should be that of many. Default: 256 KiB and 4 MiB.
+    pub fn windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
+        self.config.windows = Windows::new(call_bytes, connection_bytes);
+        self
+    }
+
     /// Pings HTTP/2 clients that were silent for `interval`, and closes the connection when no answer comes
     /// within `timeout`. Default: off; 20 seconds suit both.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.config.keep_alive = Some((interval, timeout));
+        self.config.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
         self
     }
 
@@ -246,6 +255,7 @@ impl Default for Config {
             linger_timeout: Duration::from_secs(2),
             max_unread_body: 8 * 1024 * 1024,
             max_concurrent_streams: 200,
+            windows: Windows::new(256 * 1024, 4 * 1024 * 1024),
             keep_alive: None,
             call_tasks: CallTasks::default(),
         }

@@ -12,9 +12,9 @@ use super::Failure;
 use crate::{
     convert,
     proto::{
-        BidiStreamRequest, BidiStreamResponse, ClientCompatRequest, ClientResponseResult, ClientStreamRequest,
-        ConformancePayload, ConformanceServiceClient, ServerStreamRequest, StreamType,
-        client_compat_request::cancel::CancelTiming,
+        BidiStreamRequest, BidiStreamResponse, ClientCompatRequest, ClientResponseResult,
+        ClientStreamRequest, ConformancePayload, ConformanceServiceClient, ServerStreamRequest,
+        StreamType, client_compat_request::cancel::CancelTiming,
     },
 };
 
@@ -24,11 +24,32 @@ pub(super) async fn make<T: Transport>(
     timer: Option<SharedTimer>,
     wanted: &ClientCompatRequest,
 ) -> Result<ClientResponseResult, Failure> {
-    let mut call = Call { client, timer, wanted, cancel: Cancel::of(wanted), result: ClientResponseResult::default() };
+    let mut call = Call {
+        client,
+        timer,
+        wanted,
+        cancel: Cancel::of(wanted),
+        result: ClientResponseResult::default(),
+    };
     let outcome = match wanted.method() {
-        "Unary" => call.unary(async |request| client.unary(request).await, |r| r.payload).await?,
-        "IdempotentUnary" => call.unary(async |request| client.idempotent_unary(request).await, |r| r.payload).await?,
-        "Unimplemented" => call.unary(async |request| client.unimplemented(request).await, |_| None).await?,
+        "Unary" => {
+            call.unary(async |request| client.unary(request).await, |r| r.payload)
+                .await?
+        }
+        "IdempotentUnary" => {
+            call.unary(
+                async |request| client.idempotent_unary(request).await,
+                |r| r.payload,
+            )
+            .await?
+        }
+        "Unimplemented" => {
+            call.unary(
+                async |request| client.unimplemented(request).await,
+                |_| None,
+            )
+            .await?
+        }
         "ServerStream" => call.server_stream().await?,
         "ClientStream" => call.client_stream().await?,
         "BidiStream" => call.bidi_stream().await?,
@@ -57,7 +78,9 @@ impl Cancel {
             Some(None) => Self::AfterCloseSend(0),
             Some(Some(CancelTiming::BeforeCloseSend(()))) => Self::BeforeCloseSend,
             Some(Some(CancelTiming::AfterCloseSendMs(millis))) => Self::AfterCloseSend(*millis),
-            Some(Some(CancelTiming::AfterNumResponses(count))) => Self::AfterResponses(*count as usize),
+            Some(Some(CancelTiming::AfterNumResponses(count))) => {
+                Self::AfterResponses(*count as usize)
+            }
         }
     }
 }
@@ -89,7 +112,8 @@ impl<T: Transport> Call<'_, T> {
 
     async fn server_stream(&mut self) -> Result<Outcome, Failure> {
         let request = self.request(self.only_message::<ServerStreamRequest>()?)?;
-        let (client, cancel, mut result) = (self.client, self.cancel, std::mem::take(&mut self.result));
+        let (client, cancel, mut result) =
+            (self.client, self.cancel, std::mem::take(&mut self.result));
         let call = async {
             let response = client.server_stream(request).await?;
             result.response_headers = convert::headers(response.headers());
@@ -111,7 +135,10 @@ impl<T: Transport> Call<'_, T> {
     async fn client_stream(&mut self) -> Result<Outcome, Failure> {
         let messages = self.messages::<ClientStreamRequest>()?;
         let mut call = self.client.client_stream_with(self.request(())?);
-        for (message, left) in messages.into_iter().zip((1..=self.wanted.request_messages.len()).rev()) {
+        for (message, left) in messages
+            .into_iter()
+            .zip((1..=self.wanted.request_messages.len()).rev())
+        {
             sleep(self.timer.as_ref(), self.wanted.request_delay_ms).await;
             if call.send(message).await.is_err() {
                 // The response says why.
@@ -131,7 +158,10 @@ impl<T: Transport> Call<'_, T> {
         let full_duplex = self.wanted.stream_type() == StreamType::FullDuplexBidiStream;
         let mut call = self.client.bidi_stream_with(self.request(())?);
         let mut more = true;
-        for (message, left) in messages.into_iter().zip((1..=self.wanted.request_messages.len()).rev()) {
+        for (message, left) in messages
+            .into_iter()
+            .zip((1..=self.wanted.request_messages.len()).rev())
+        {
             sleep(self.timer.as_ref(), self.wanted.request_delay_ms).await;
             if call.send(message).await.is_err() {
                 // The next answer says why.
@@ -165,7 +195,10 @@ impl<T: Transport> Call<'_, T> {
     }
 
     /// The outcome of the call, or that it was cancelled so long after all was sent.
-    async fn unless_cancelled<R>(&self, call: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+    async fn unless_cancelled<R>(
+        &self,
+        call: impl Future<Output = Result<R, Error>>,
+    ) -> Result<R, Error> {
         let Cancel::AfterCloseSend(millis) = self.cancel else {
             return call.await;
         };
@@ -175,10 +208,16 @@ impl<T: Transport> Call<'_, T> {
         }
     }
 
-    fn single<Res>(&mut self, response: Response<Res>, payload: fn(Res) -> Option<ConformancePayload>) {
+    fn single<Res>(
+        &mut self,
+        response: Response<Res>,
+        payload: fn(Res) -> Option<ConformancePayload>,
+    ) {
         self.result.response_headers = convert::headers(response.headers());
         self.result.response_trailers = convert::headers(response.trailers());
-        self.result.payloads.push(payload(response.into_message()).unwrap_or_default());
+        self.result
+            .payloads
+            .push(payload(response.into_message()).unwrap_or_default());
     }
 
     fn request<M>(&self, message: M) -> Result<Request<M>, Failure> {
@@ -192,7 +231,9 @@ impl<T: Transport> Call<'_, T> {
 
     fn messages<M: Message + Name + Default>(&self) -> Result<Vec<M>, Failure> {
         let messages = self.wanted.request_messages.iter();
-        messages.map(|any| any.to_msg::<M>().map_err(Into::into)).collect()
+        messages
+            .map(|any| any.to_msg::<M>().map_err(Into::into))
+            .collect()
     }
 
     fn only_message<M: Message + Name + Default>(&self) -> Result<M, Failure> {
