@@ -281,6 +281,12 @@ where
     let Some(codec) = codec.cloned() else {
         return State::whole(detected.reject(&Error::internal("the codec has gone missing")));
     };
+    // Gates may have taken all the time that there was.
+    let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
+    if send.deadline().is_some_and(late) {
+        let error = Error::deadline_exceeded("the deadline passed before the call was let in");
+        return State::whole(detected.reject(&error));
+    }
     let alarm = Alarm::at(send.deadline(), &timer);
     let streams = spec.stream_type().client_streams();
     let head = request::Head {

@@ -7,17 +7,18 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use common::{ECHO, JOIN, SPLIT, UPPER, block_on, text_router};
+use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, block_on, text_router};
 use connect_tower::{
     Call, CallHead, CallPolicy, Client, ClientConfig, Code, Error, Gate, InProcess, Interceptor,
     Limits, Next, Peer, Prost, Protocol, Reply, Request, Response, Router, Spec, StreamType,
     gate_fn,
 };
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use tower_service::Service;
 
 /// A body that nobody may read.
@@ -174,7 +175,7 @@ fn a_gate_sees_the_head_and_leaves_extensions() {
             assert_eq!(*head.spec(), UPPER);
             assert_eq!(head.codec(), "json");
             assert_eq!(head.headers()["x-key"], "7");
-            assert_eq!(head.timeout(), Some(std::time::Duration::from_secs(9)));
+            assert_eq!(head.timeout(), Some(Duration::from_secs(9)));
             assert_eq!(head.peer(), Some(&Peer::without_addr()));
             assert_eq!(head.uri().path(), "/test.v1.Text/Upper");
             assert!(policy.compress);
@@ -184,7 +185,7 @@ fn a_gate_sees_the_head_and_leaves_extensions() {
     let config = ClientConfig::new().with_codec("json");
     let client = common::client_with(router, config);
     let request = Request::new(String::new())
-        .with_timeout(std::time::Duration::from_secs(9))
+        .with_timeout(Duration::from_secs(9))
         .with_header("x-key", "7")
         .unwrap();
     let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
@@ -229,4 +230,34 @@ fn gates_come_before_interceptors() {
     let request = Request::new(String::new());
     let result = block_on(client.unary::<Prost, _, String>(&UPPER, request));
     assert_eq!(common::brief(result).0, Code::Unauthenticated);
+}
+
+/// The client's timeout counts from the head, however long a gate takes: a handler that is too late does not run.
+#[test]
+fn the_time_of_gates_counts() {
+    struct Slow(VirtualTime);
+
+    impl Gate for Slow {
+        async fn gate(&self, _: &mut CallHead, _: &mut CallPolicy) -> Result<(), Error> {
+            self.0.sleep(Duration::from_secs(2)).await;
+            Ok(())
+        }
+    }
+
+    let time = VirtualTime::new();
+    for (timeout, status) in [("1000", 504), ("3000", 200)] {
+        let mut router = Router::new()
+            .unary(UPPER, |request: Request<String>| async move {
+                Ok(Response::new(request.into_message()))
+            })
+            .gate(Slow(time.clone()))
+            .with_timer(time.timer());
+        let request = http::Request::post(UPPER.procedure())
+            .header("content-type", "application/json")
+            .header("connect-timeout-ms", timeout)
+            .body(Full::new(Bytes::from_static(b"\"hi\"")))
+            .unwrap();
+        let response = time.block_on(router.call(request)).unwrap();
+        assert_eq!(response.status(), status, "{timeout} ms");
+    }
 }
