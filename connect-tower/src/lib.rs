@@ -102,6 +102,9 @@ pub use connect_codec::{
     Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, ErrorExt, MessageLibrary, Prost,
     ProstBinary, json, rpc,
 };
+// Crates whose types are in signatures here, or are fields of generated messages: nobody has to list them too.
+#[doc(no_inline)]
+pub use connect_codec::{bytes, prost_types};
 #[cfg(feature = "gzip")]
 pub use connect_proto::Gzip;
 #[cfg(feature = "zstd")]
@@ -111,6 +114,8 @@ pub use connect_proto::{
     Error, ErrorDetail, GetPolicy, Idempotency, Limits, Protocol, ServerConfig, Spec, StreamType,
     Time, metadata,
 };
+#[doc(no_inline)]
+pub use http;
 
 pub use body::CallBody;
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
