@@ -36,6 +36,30 @@ portable:
 conformance runtime="tokio" *options:
     conformance/run {{ runtime }} {{ options }}
 
+# every command of the README's tour
+tour:
+    .ci/run tour
+
+# a few seconds of every fuzz target
+fuzz-smoke:
+    .ci/run fuzz
+
+# the benchmarks lint and compile
+bench-check:
+    .ci/run bench
+
+# instruction counts and times of the core
+bench:
+    cargo bench --manifest-path benches/Cargo.toml -p connect-benches
+
+# write the checked-in generated code anew
+generate:
+    UPDATE_GENERATED=1 cargo test --quiet -p connect-codegen
+
+# generated code that is checked in is what would be generated now; part of `test`
+check-generated:
+    cargo test --quiet -p connect-codegen
+
 # everything, as a submission is checked
 ci:
     .ci/run
