@@ -21,11 +21,11 @@ fn options() -> impl Strategy<Value = JsonOptions> {
         let mut types = TypeRegistry::default();
         v3::register_types(&mut types);
         JsonOptions::default()
-            .types(types)
-            .reject_unknown(reject)
-            .emit_defaults(emit)
-            .enums_as_numbers(numbers)
-            .proto_names(proto)
+            .with_types(types)
+            .with_reject_unknown(reject)
+            .with_emit_defaults(emit)
+            .with_enums_as_numbers(numbers)
+            .with_proto_names(proto)
     })
 }
 

@@ -293,7 +293,7 @@ fn enums() {
     for text in ["2147483648", "1.5", "true", "[]"] {
         refuses("color", text);
     }
-    let numbers = JsonOptions::default().enums_as_numbers(true);
+    let numbers = JsonOptions::default().with_enums_as_numbers(true);
     let message = Scalars {
         color: Color::Green.into(),
         ..Scalars::default()

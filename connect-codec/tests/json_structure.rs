@@ -43,7 +43,7 @@ fn presence() {
 
 #[test]
 fn defaults_are_written_on_request() {
-    let emit = JsonOptions::default().emit_defaults(true);
+    let emit = JsonOptions::default().with_emit_defaults(true);
     let scalars = json::to_string(&Scalars::default(), &emit).unwrap();
     assert_eq!(
         scalars,
@@ -85,7 +85,7 @@ fn names() {
     let json_names = r#"{"snakeCaseName":"a","camelCase":"b","Leading":"c","with1Digit":"d","@id":"e","type":"f","self":"g","a\"b":"h"}"#;
     let proto_names = r#"{"snake_case_name":"a","camelCase":"b","_leading":"c","with_1_digit":"d","renamed":"e","type":"f","self":"g","quoted":"h"}"#;
     assert_eq!(write(&message), json_names);
-    let options = JsonOptions::default().proto_names(true);
+    let options = JsonOptions::default().with_proto_names(true);
     assert_eq!(json::to_string(&message, &options).unwrap(), proto_names);
     for text in [json_names, proto_names] {
         assert_eq!(read::<Names>(text).unwrap(), message);
@@ -99,7 +99,7 @@ fn unknown_fields() {
     let text = r#"{"new":{"deep":[1,{"x":null}]},"int32Value":1,"other":"y"}"#;
     let message: Scalars = read(text).unwrap();
     assert_eq!(message.int32_value, 1);
-    let strict = JsonOptions::default().reject_unknown(true);
+    let strict = JsonOptions::default().with_reject_unknown(true);
     let error = json::from_slice::<Scalars>(text.as_bytes(), &strict).unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("unknown field `new`"), "{error}");
@@ -122,7 +122,7 @@ fn unknown_enum_names() {
     assert_eq!(maps.int64_color, HashMap::from([(2, 1)]));
     let choice: Choice = read(r#"{"color":"COLOR_NEW"}"#).unwrap();
     assert_eq!(choice.kind, None);
-    let strict = JsonOptions::default().reject_unknown(true);
+    let strict = JsonOptions::default().with_reject_unknown(true);
     for text in [
         r#"{"color":"COLOR_NEW"}"#,
         r#"{"color":""}"#,
@@ -296,7 +296,7 @@ fn error_messages_do_not_grow_with_the_input() {
     let long = "ü".repeat(100_000);
     let error = read::<Scalars>(&format!(r#"{{"int32Value":"{long}"}}"#)).unwrap_err();
     assert!(error.message().len() < 1_000);
-    let strict = JsonOptions::default().reject_unknown(true);
+    let strict = JsonOptions::default().with_reject_unknown(true);
     let text = format!(r#"{{"{long}":1}}"#);
     let error = json::from_slice::<Scalars>(text.as_bytes(), &strict).unwrap_err();
     assert!(error.message().len() < 1_000);
@@ -309,7 +309,7 @@ fn nested(depth: usize) -> String {
 /// The limit counts messages, the outermost included.
 #[test]
 fn depth_is_limited() {
-    let options = JsonOptions::default().max_depth(5);
+    let options = JsonOptions::default().with_max_depth(5);
     for (depth, fits) in [(4, true), (5, false), (50, false)] {
         let text = nested(depth);
         let result = json::from_slice::<Node>(text.as_bytes(), &options);
@@ -347,7 +347,7 @@ fn depth_is_limited_on_output() {
         error.message().contains("nested deeper than 100"),
         "{error}"
     );
-    let deeper = JsonOptions::default().max_depth(200);
+    let deeper = JsonOptions::default().with_max_depth(200);
     assert!(json::to_string(&node, &deeper).is_ok());
 }
 

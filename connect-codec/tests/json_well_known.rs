@@ -306,7 +306,7 @@ fn types() -> TypeRegistry {
 }
 
 fn options() -> JsonOptions {
-    JsonOptions::default().types(types())
+    JsonOptions::default().with_types(types())
 }
 
 fn any<M: Message + json::JsonMessage>(message: &M) -> Any {
@@ -389,7 +389,7 @@ fn any_with_its_type_anywhere() {
     }
     let unknown = br#"{"value":"1s","new":1,"@type":"a/google.protobuf.Duration"}"#;
     assert!(json::from_slice::<Any>(unknown, &options()).is_ok());
-    assert!(json::from_slice::<Any>(unknown, &options().reject_unknown(true)).is_err());
+    assert!(json::from_slice::<Any>(unknown, &options().with_reject_unknown(true)).is_err());
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn registries() {
     assert!(types.contains("google.rpc.BadRequest.FieldViolation"));
     assert!(!types.contains("test.v2.Legacy"));
     assert!(TypeRegistry::none().names().is_empty());
-    let none = JsonOptions::default().types(TypeRegistry::none());
+    let none = JsonOptions::default().with_types(TypeRegistry::none());
     assert!(json::to_string(&any(&()), &none).is_err());
     let one = TypeRegistry::none().with::<()>();
     assert_eq!(one.names(), ["google.protobuf.Empty"]);

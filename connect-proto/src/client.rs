@@ -18,10 +18,6 @@ use crate::{
     timeout,
 };
 
-/// Begins calls.
-#[derive(Debug)]
-pub struct ClientCall;
-
 /// A call whose response has not begun: it waits for the head.
 #[derive(Debug)]
 pub struct ExpectHead {
@@ -32,7 +28,7 @@ pub struct ExpectHead {
     deadline: Option<Time>,
 }
 
-impl ClientCall {
+impl ClientConfig {
     /// Begins a call: the sending half of the request, and what waits for the response's head.
     ///
     /// `now` is the driver's time, from which the timeout counts.
@@ -42,28 +38,28 @@ impl ClientCall {
     /// `internal` for what no call can be made with: a codec's name that cannot stand in a content type, a compression
     /// that is not among the configured ones, a procedure whose path is no plain path.
     pub fn start(
-        config: &ClientConfig,
+        &self,
         spec: &Spec,
         options: CallOptions,
         now: Time,
     ) -> Result<(SendHalf, ExpectHead), Error> {
         let stream_type = spec.stream_type();
-        let wire = match (config.protocol, stream_type) {
+        let wire = match (self.protocol, stream_type) {
             (Protocol::Connect, StreamType::Unary) => Wire::ConnectUnary,
             (Protocol::Connect, _) => Wire::ConnectStream,
             (Protocol::Grpc, _) => Wire::Grpc,
-            (Protocol::GrpcWeb, _) if config.grpc_web_text => Wire::GrpcWebText,
+            (Protocol::GrpcWeb, _) if self.grpc_web_text => Wire::GrpcWebText,
             (Protocol::GrpcWeb, _) => Wire::GrpcWeb,
         };
-        let dialect = Dialect::new(wire, &config.codec).ok_or_else(|| {
+        let dialect = Dialect::new(wire, &self.codec).ok_or_else(|| {
             Error::internal(format!(
                 "codec name {:?} cannot stand in a content type",
-                config.codec
+                self.codec
             ))
         })?;
-        let compression = match config.send_compression.as_deref() {
+        let compression = match self.send_compression.as_deref() {
             None | Some("identity") => None,
-            Some(name) => Some(config.compressions.get(name).cloned().ok_or_else(|| {
+            Some(name) => Some(self.compressions.get(name).cloned().ok_or_else(|| {
                 Error::internal(format!(
                     "compression {name:?} is not among those that the client was configured with"
                 ))
@@ -72,13 +68,13 @@ impl ClientCall {
         let uri = procedure_uri(spec)?;
         let use_get = wire == Wire::ConnectUnary && spec.allows_get();
         let get = match options.get {
-            Some(true) => Some(config.get.unwrap_or_default()),
+            Some(true) => Some(self.get.unwrap_or_default()),
             Some(false) => None,
-            None => config.get,
+            None => self.get,
         };
-        let timeout = options.timeout.or(config.default_timeout);
+        let timeout = options.timeout.or(self.default_timeout);
         let deadline = timeout.map(|timeout| now.saturating_add(timeout));
-        let mut headers = request_headers(config, &dialect)?;
+        let mut headers = request_headers(self, &dialect)?;
         if let Some(timeout) = timeout {
             let value = match dialect.protocol() {
                 Protocol::Connect => timeout::format_connect(timeout),
@@ -86,8 +82,8 @@ impl ClientCall {
             };
             headers.insert(wire.timeout_header(), value);
         }
-        append_metadata(&mut headers, config.headers.clone(), options.headers);
-        let mut limits = config.limits;
+        append_metadata(&mut headers, self.headers.clone(), options.headers);
+        let mut limits = self.limits;
         if let Some(bytes) = options.max_recv_message_bytes {
             limits = limits.with_recv_message_bytes(bytes);
         }
@@ -103,14 +99,14 @@ impl ClientCall {
             encoder: Encoder {
                 compression,
                 enabled: options.compress.unwrap_or(true),
-                min_bytes: config.min_compress_bytes,
+                min_bytes: self.min_compress_bytes,
             },
             limits,
             deadline,
         });
         let expect = ExpectHead {
             dialect,
-            compressions: config.compressions.clone(),
+            compressions: self.compressions.clone(),
             limits,
             single: !stream_type.server_streams(),
             deadline,

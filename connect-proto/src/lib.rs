@@ -81,19 +81,19 @@
 //!
 //! # A client's loop
 //!
-//! [`ClientCall::start`] gives the sending half and an [`ExpectHead`], which becomes the receiving half when the
+//! [`ClientConfig::start`] gives the sending half and an [`ExpectHead`], which becomes the receiving half when the
 //! response's head is there:
 //!
 //! ```
 //! use bytes::Bytes;
 //! use connect_proto::{
-//!     CallOptions, ClientCall, ClientConfig, Error, RecvEvent, Spec, StreamType, Time, Transmit,
+//!     CallOptions, ClientConfig, Error, RecvEvent, Spec, StreamType, Time, Transmit,
 //! };
 //! use http::HeaderMap;
 //!
 //! let spec = Spec::new("/greet.v1.GreetService/Greet", StreamType::Unary);
 //! let config = ClientConfig::new().with_codec("json");
-//! let (mut send, expect) = ClientCall::start(&config, &spec, CallOptions::default(), Time::ZERO)?;
+//! let (mut send, expect) = config.start(&spec, CallOptions::default(), Time::ZERO)?;
 //! send.send_bytes(Bytes::from_static(b"{}"))?;
 //! send.finish(Ok(HeaderMap::new()));
 //! let head = send.poll_request_head().expect("the message is there, so the head is");
@@ -153,7 +153,7 @@ mod status_details;
 mod time;
 mod timeout;
 
-pub use client::{ClientCall, ExpectHead};
+pub use client::ExpectHead;
 pub use code::{Code, UnknownCode};
 #[cfg(feature = "gzip")]
 pub use compression::Gzip;

@@ -18,8 +18,8 @@ use crate::Error;
 /// use connect_proto::DeadlinePolicy;
 ///
 /// let policy = DeadlinePolicy::default()
-///     .default_timeout(Duration::from_secs(10))
-///     .max(Duration::from_secs(60));
+///     .with_default(Duration::from_secs(10))
+///     .with_max(Duration::from_secs(60));
 /// assert_eq!(policy.apply(None), Some(Duration::from_secs(10)));
 /// assert_eq!(policy.apply(Some(Duration::from_secs(5))), Some(Duration::from_secs(5)));
 /// assert_eq!(policy.apply(Some(Duration::from_secs(3600))), Some(Duration::from_secs(60)));
@@ -36,7 +36,7 @@ impl DeadlinePolicy {
     /// Raises shorter timeouts to this one. Default: none.
     ///
     /// It also holds for a timeout of zero, which has passed when it arrives.
-    pub fn min(mut self, min: Duration) -> Self {
+    pub fn with_min(mut self, min: Duration) -> Self {
         self.min = Some(min);
         self
     }
@@ -44,8 +44,8 @@ impl DeadlinePolicy {
     /// Lowers longer timeouts to this one, calls without a timeout included. Default: none.
     ///
     /// Connect, "Unary-Request": "server implementations may clamp timeouts to an appropriate maximum". It
-    /// is stronger than [`min`](Self::min).
-    pub fn max(mut self, max: Duration) -> Self {
+    /// is stronger than [`with_min`](Self::with_min).
+    pub fn with_max(mut self, max: Duration) -> Self {
         self.max = Some(max);
         self
     }
@@ -53,7 +53,7 @@ impl DeadlinePolicy {
     /// The timeout of calls that have none. Default: none, such calls may take for ever.
     ///
     /// The bounds apply to it as well.
-    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_default(mut self, timeout: Duration) -> Self {
         self.default = Some(timeout);
         self
     }

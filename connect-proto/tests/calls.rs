@@ -7,8 +7,8 @@ use common::{
     Frame, accept, clients, feed, headers, message, request, respond, send_message, spec,
 };
 use connect_proto::{
-    CallOptions, ClientCall, ClientConfig, Code, Error, ErrorDetail, GetPolicy, Protocol,
-    RecvEvent, ServerConfig, StreamType, Time, Transmit, detect,
+    CallOptions, ClientConfig, Code, Error, ErrorDetail, GetPolicy, Protocol, RecvEvent,
+    ServerConfig, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, Method, Version};
 use std::time::Duration;
@@ -314,8 +314,9 @@ fn deadlines_have_one_ending() {
     for (name, client) in clients() {
         let client = client.with_default_timeout(Duration::from_secs(5));
         let spec = spec(StreamType::BidiStream);
-        let (mut client_send, expect) =
-            ClientCall::start(&client, &spec, CallOptions::default(), Time::ZERO).unwrap();
+        let (mut client_send, expect) = client
+            .start(&spec, CallOptions::default(), Time::ZERO)
+            .unwrap();
         let head = client_send.poll_request_head().unwrap();
         assert_eq!(client_send.deadline(), Some(late), "{name}");
 
@@ -353,8 +354,9 @@ fn deadlines_have_one_ending() {
 fn a_client_that_gives_up_resets() {
     for (name, client) in clients() {
         let spec = spec(StreamType::ClientStream);
-        let (mut send, _) =
-            ClientCall::start(&client, &spec, CallOptions::default(), Time::ZERO).unwrap();
+        let (mut send, _) = client
+            .start(&spec, CallOptions::default(), Time::ZERO)
+            .unwrap();
         send_message(&mut send, &message("lost")).unwrap();
         let _ = send.poll_request_head();
         send.finish(Err(Error::canceled("changed my mind")));
@@ -383,8 +385,9 @@ fn a_client_that_gives_up_late_resets_too() {
         for by_timeout in [false, true] {
             let client = client.clone().with_default_timeout(Duration::from_secs(1));
             let spec = spec(StreamType::ClientStream);
-            let (mut send, _) =
-                ClientCall::start(&client, &spec, CallOptions::default(), Time::ZERO).unwrap();
+            let (mut send, _) = client
+                .start(&spec, CallOptions::default(), Time::ZERO)
+                .unwrap();
             let _ = send.poll_request_head();
             send_message(&mut send, &message("first")).unwrap();
             assert!(matches!(send.poll_transmit(), Some(Transmit::Data(_))));
@@ -518,7 +521,7 @@ fn procedures_are_plain_paths() {
     ] {
         let spec = Spec::from_path(path, StreamType::Unary);
         let config = ClientConfig::new();
-        let started = ClientCall::start(&config, &spec, CallOptions::default(), Time::ZERO);
+        let started = config.start(&spec, CallOptions::default(), Time::ZERO);
         assert_eq!(started.unwrap_err().code(), Code::Internal, "{path:?}");
     }
 }
@@ -584,13 +587,9 @@ fn text_answers_can_be_asked_for() {
     let client = ClientConfig::new()
         .with_protocol(Protocol::GrpcWeb)
         .with_grpc_web_text(true);
-    let (mut send, _) = ClientCall::start(
-        &client,
-        &spec(StreamType::Unary),
-        CallOptions::default(),
-        Time::ZERO,
-    )
-    .unwrap();
+    let (mut send, _) = client
+        .start(&spec(StreamType::Unary), CallOptions::default(), Time::ZERO)
+        .unwrap();
     send.send_bytes(Bytes::from(vec![1; 20_000])).unwrap();
     send.finish(Ok(HeaderMap::new()));
     let _ = send.poll_request_head();

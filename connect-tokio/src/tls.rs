@@ -52,5 +52,9 @@ fn describe(connection: &CommonState) -> impl FnOnce(TlsSession) -> TlsSession +
         .iter()
         .map(|certificate| certificate.to_vec())
         .collect();
-    move |session| session.alpn(alpn.as_deref()).peer_certificates(chain)
+    move |session| {
+        session
+            .with_alpn(alpn.as_deref())
+            .with_peer_certificates(chain)
+    }
 }

@@ -242,8 +242,8 @@ fn a_body_that_never_comes_is_given_up() {
 fn the_policy_of_the_server_counts() {
     let time = VirtualTime::new();
     let policy = DeadlinePolicy::default()
-        .max(2 * SECOND)
-        .default_timeout(SECOND);
+        .with_max(2 * SECOND)
+        .with_default(SECOND);
     let router = slow_router(&time)
         .with_timer(time.timer())
         .with_deadline_policy(policy);

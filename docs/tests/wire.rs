@@ -6,8 +6,8 @@ use std::{env, fmt::Write, fs, path::Path};
 use bytes::{Bytes, BytesMut};
 use connect_docs::greet::{GreetRequest, GreetResponse, greet_service};
 use connect_proto::{
-    CallOptions, CallPolicy, ClientCall, ClientConfig, Error, GetPolicy, Protocol, RecvEvent,
-    RecvHalf, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, CallPolicy, ClientConfig, Error, GetPolicy, Protocol, RecvEvent, RecvHalf,
+    SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use connect_tokio::{Codec, Encode, ErrorExt, Prost, rpc::ErrorInfo};
 use http::{HeaderMap, HeaderName, Version, request, response};
@@ -136,8 +136,9 @@ fn exchange(
     with_request: bool,
 ) -> String {
     let mut text = String::new();
-    let (mut send, expect) =
-        ClientCall::start(config, spec, CallOptions::default(), Time::ZERO).unwrap();
+    let (mut send, expect) = config
+        .start(spec, CallOptions::default(), Time::ZERO)
+        .unwrap();
     send.send_bytes(message.clone()).unwrap();
     send.finish(Ok(HeaderMap::new()));
     let mut head = send.poll_request_head().expect("the message is there");

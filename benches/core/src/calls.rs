@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, CallPolicy, ClientCall, ClientConfig, Code, Error, ErrorDetail, Protocol,
-    RecvEvent, RecvHalf, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, CallPolicy, ClientConfig, Code, Error, ErrorDetail, Protocol, RecvEvent, RecvHalf,
+    SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, Version, request, response};
 
@@ -126,7 +126,7 @@ impl UnaryClient {
     /// Makes the call and receives its answer.
     #[must_use]
     pub fn run(&self) -> usize {
-        let started = ClientCall::start(&self.config, &SPEC, CallOptions::default(), Time::ZERO);
+        let started = self.config.start(&SPEC, CallOptions::default(), Time::ZERO);
         let (mut send, expect) = started.expect("the configuration is valid");
         encode(&mut send, SMALL);
         send.finish(Ok(HeaderMap::new()));
@@ -197,7 +197,7 @@ impl EndStream {
         send.finish(Err(self.error.clone()));
         let _ = send.poll_response_head();
         let options = CallOptions::default();
-        let started = ClientCall::start(&self.client.config, &spec, options, Time::ZERO);
+        let started = self.client.config.start(&spec, options, Time::ZERO);
         let (_, expect) = started.expect("the configuration is valid");
         let mut recv = expect.recv_head(self.client.head.clone());
         while let Some(Transmit::Data(data)) = send.poll_transmit() {

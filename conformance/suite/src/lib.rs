@@ -25,5 +25,5 @@ use connect_tower::{
 fn codecs() -> Codecs {
     let mut types = TypeRegistry::default();
     proto::register_types(&mut types);
-    Codecs::default().with_json(JsonOptions::default().types(types))
+    Codecs::default().with_json(JsonOptions::default().with_types(types))
 }

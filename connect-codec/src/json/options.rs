@@ -15,7 +15,7 @@ use super::TypeRegistry;
 /// ```
 /// use connect_codec::json::{self, JsonOptions};
 ///
-/// let strict = JsonOptions::default().reject_unknown(true);
+/// let strict = JsonOptions::default().with_reject_unknown(true);
 /// assert!(json::from_slice::<()>(br#"{"new":1}"#, &JsonOptions::default()).is_ok());
 /// assert!(json::from_slice::<()>(br#"{"new":1}"#, &strict).is_err());
 /// ```
@@ -34,7 +34,7 @@ impl JsonOptions {
     /// they are ignored, as connect-go does. (The ProtoJSON specification, "JSON Options", makes
     /// rejecting the default of parsers and ignoring the option.)
     #[must_use]
-    pub fn reject_unknown(mut self, reject: bool) -> Self {
+    pub fn with_reject_unknown(mut self, reject: bool) -> Self {
         self.reject_unknown = reject;
         self
     }
@@ -42,7 +42,7 @@ impl JsonOptions {
     /// Whether fields without presence, lists and maps are written when they hold their default;
     /// `false` unless told.
     #[must_use]
-    pub fn emit_defaults(mut self, emit: bool) -> Self {
+    pub fn with_emit_defaults(mut self, emit: bool) -> Self {
         self.emit_defaults = emit;
         self
     }
@@ -50,7 +50,7 @@ impl JsonOptions {
     /// Whether enum values are written as numbers instead of names; `false` unless told. Both are
     /// always read.
     #[must_use]
-    pub fn enums_as_numbers(mut self, numbers: bool) -> Self {
+    pub fn with_enums_as_numbers(mut self, numbers: bool) -> Self {
         self.enums_as_numbers = numbers;
         self
     }
@@ -58,7 +58,7 @@ impl JsonOptions {
     /// Whether fields are written under their names in the `.proto` file instead of their JSON
     /// names; `false` unless told. Both are always read.
     #[must_use]
-    pub fn proto_names(mut self, proto: bool) -> Self {
+    pub fn with_proto_names(mut self, proto: bool) -> Self {
         self.proto_names = proto;
         self
     }
@@ -68,7 +68,7 @@ impl JsonOptions {
     ///
     /// Text is also subject to the parser's own limit of 127 open braces and brackets.
     #[must_use]
-    pub fn max_depth(mut self, depth: u32) -> Self {
+    pub fn with_max_depth(mut self, depth: u32) -> Self {
         self.max_depth = depth;
         self
     }
@@ -76,7 +76,7 @@ impl JsonOptions {
     /// The types that may lie in a `google.protobuf.Any`; the well-known types and the
     /// `google.rpc` error details unless told.
     #[must_use]
-    pub fn types(mut self, types: TypeRegistry) -> Self {
+    pub fn with_types(mut self, types: TypeRegistry) -> Self {
         self.types = types;
         self
     }

@@ -21,7 +21,7 @@ use super::{JsonContext, JsonMessage, options::Target};
 ///
 /// let types = TypeRegistry::default().with::<prost_types::Timestamp>();
 /// assert!(types.contains("google.protobuf.Timestamp"));
-/// let options = JsonOptions::default().types(types);
+/// let options = JsonOptions::default().with_types(types);
 /// # let _ = options;
 /// ```
 #[derive(Clone)]

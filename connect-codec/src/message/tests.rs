@@ -145,7 +145,7 @@ fn a_custom_codec_sees_messages_of_any_type() {
 
 #[test]
 fn codecs_are_replaced_and_removed_by_name() {
-    let strict = JsonOptions::default().reject_unknown(true);
+    let strict = JsonOptions::default().with_reject_unknown(true);
     let codecs = Codecs::default().with_json(strict).without("proto");
     assert_eq!(codecs.names().collect::<Vec<_>>(), ["json"]);
     assert!(codecs.get("proto").is_none());

@@ -125,7 +125,7 @@ impl CustomCodec for Hex {
 
 fn codecs() -> Codecs {
     Codecs::default()
-        .with_json(JsonOptions::default().reject_unknown(true))
+        .with_json(JsonOptions::default().with_reject_unknown(true))
         .with(Hex)
 }
 

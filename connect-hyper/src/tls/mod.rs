@@ -61,14 +61,17 @@ impl TlsSession {
     /// The protocol that ALPN agreed on, if any. Without one a server looks at the first bytes, and a client
     /// speaks HTTP/1.1.
     #[must_use]
-    pub fn alpn(mut self, protocol: Option<&[u8]>) -> Self {
+    pub fn with_alpn(mut self, protocol: Option<&[u8]>) -> Self {
         self.alpn = protocol.map(Into::into);
         self
     }
 
     /// The certificates of the other side that were verified, in DER, its own first.
     #[must_use]
-    pub fn peer_certificates(mut self, chain: impl IntoIterator<Item = impl Into<Bytes>>) -> Self {
+    pub fn with_peer_certificates(
+        mut self,
+        chain: impl IntoIterator<Item = impl Into<Bytes>>,
+    ) -> Self {
         self.peer_certificates = chain.into_iter().map(Into::into).collect();
         self
     }

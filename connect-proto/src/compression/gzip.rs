@@ -48,7 +48,7 @@ impl Gzip {
 
     /// Sets the level: 1 is fastest, 9 is smallest. A value outside is taken as the nearest of these.
     #[must_use]
-    pub fn level(mut self, level: u32) -> Self {
+    pub fn with_level(mut self, level: u32) -> Self {
         self.level = level.clamp(1, 9);
         // Idle contexts have the old level.
         self.compressors = Pool::new();

@@ -47,7 +47,7 @@ impl Zstd {
     ///
     /// Levels from 20 on need windows that RFC 9659 forbids on the wire.
     #[must_use]
-    pub fn level(mut self, level: i32) -> Self {
+    pub fn with_level(mut self, level: i32) -> Self {
         self.level = level.clamp(1, 19);
         self.compressors = Pool::new();
         self

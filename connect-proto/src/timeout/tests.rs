@@ -167,9 +167,9 @@ proptest! {
         bounds in (timeouts(), timeouts()),
     ) {
         let (min, max) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1));
-        let mut policy = DeadlinePolicy::default().min(min).max(max);
+        let mut policy = DeadlinePolicy::default().with_min(min).with_max(max);
         if let Some(default) = default {
-            policy = policy.default_timeout(default);
+            policy = policy.with_default(default);
         }
         let applied = policy.apply(requested).unwrap();
         prop_assert_eq!(applied, requested.or(default).unwrap_or(max).clamp(min, max));
@@ -187,26 +187,34 @@ fn a_policy_applies_what_is_set() {
         (none.clone(), Some(Duration::ZERO), Some(Duration::ZERO)),
         (none.clone(), Some(Duration::MAX), Some(Duration::MAX)),
         // An omitted timeout is an infinite one.
-        (none.clone().max(minute), None, Some(minute)),
-        (none.clone().max(minute), Some(hour), Some(minute)),
-        (none.clone().max(minute), Some(second), Some(second)),
-        (none.clone().min(minute), None, None),
-        (none.clone().min(minute), Some(Duration::ZERO), Some(minute)),
-        (none.clone().min(minute), Some(hour), Some(hour)),
-        (none.clone().default_timeout(minute), None, Some(minute)),
-        (none.clone().default_timeout(minute), Some(hour), Some(hour)),
+        (none.clone().with_max(minute), None, Some(minute)),
+        (none.clone().with_max(minute), Some(hour), Some(minute)),
+        (none.clone().with_max(minute), Some(second), Some(second)),
+        (none.clone().with_min(minute), None, None),
         (
-            none.clone().default_timeout(hour).max(minute),
+            none.clone().with_min(minute),
+            Some(Duration::ZERO),
+            Some(minute),
+        ),
+        (none.clone().with_min(minute), Some(hour), Some(hour)),
+        (none.clone().with_default(minute), None, Some(minute)),
+        (none.clone().with_default(minute), Some(hour), Some(hour)),
+        (
+            none.clone().with_default(hour).with_max(minute),
             None,
             Some(minute),
         ),
         (
-            none.clone().default_timeout(second).min(minute),
+            none.clone().with_default(second).with_min(minute),
             None,
             Some(minute),
         ),
         // The upper bound wins over a lower one above it.
-        (none.min(hour).max(minute), Some(second), Some(minute)),
+        (
+            none.with_min(hour).with_max(minute),
+            Some(second),
+            Some(minute),
+        ),
     ] {
         assert_eq!(
             policy.apply(requested),

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, CallPolicy, ClientCall, ClientConfig, Error, ExpectHead, Idempotency, Protocol,
-    RecvEvent, RecvHalf, Reset, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, CallPolicy, ClientConfig, Error, ExpectHead, Idempotency, Protocol, RecvEvent,
+    RecvHalf, Reset, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, HeaderValue, Method, request, response};
 
@@ -84,8 +84,9 @@ pub(crate) fn request(
     options: CallOptions,
     messages: &[Bytes],
 ) -> (Recorded<request::Parts>, ExpectHead) {
-    let (mut send, expect) =
-        ClientCall::start(config, &spec(stream_type), options, Time::ZERO).expect("a valid config");
+    let (mut send, expect) = config
+        .start(&spec(stream_type), options, Time::ZERO)
+        .expect("a valid config");
     for message in messages {
         send_message(&mut send, message).expect("an open half");
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, CallPolicy, ClientCall, ClientConfig, Code, Error, ErrorDetail, ExpectHead,
-    GetPolicy, Idempotency, Limits, Protocol, RecvHalf, Reset, SendHalf, ServerConfig, Spec,
-    StreamType, Time, detect,
+    CallOptions, CallPolicy, ClientConfig, Code, Error, ErrorDetail, ExpectHead, GetPolicy,
+    Idempotency, Limits, Protocol, RecvHalf, Reset, SendHalf, ServerConfig, Spec, StreamType, Time,
+    detect,
 };
 use http::{HeaderMap, Version};
 
@@ -112,7 +112,8 @@ impl Call {
         options.headers = input.metadata(&LEADING);
         let request_metadata = options.headers.clone();
         let response_metadata = input.metadata(&LEADING);
-        let (client_send, expect) = ClientCall::start(&client, &spec, options, Time::ZERO)
+        let (client_send, expect) = client
+            .start(&spec, options, Time::ZERO)
             .expect("the configuration is valid");
         Self {
             config: ServerConfig::new()

@@ -1,8 +1,7 @@
 //! Responses from bytes: any head, body and ending, as a client receives them.
 
 use connect_proto::{
-    CallOptions, ClientCall, ClientConfig, Error, Protocol, RecvHalf, Reset, SendHalf, Spec,
-    StreamType, Time,
+    CallOptions, ClientConfig, Error, Protocol, RecvHalf, Reset, SendHalf, Spec, StreamType, Time,
 };
 use http::{HeaderMap, Response, StatusCode};
 
@@ -175,7 +174,8 @@ fn client_half(
         .with_compressions(COMPRESSIONS.clone())
         .with_limits(limits());
     let spec = Spec::new("/test.v1.Test/Call", stream_type);
-    let (_, expect) = ClientCall::start(&config, &spec, CallOptions::default(), Time::ZERO)
+    let (_, expect) = config
+        .start(&spec, CallOptions::default(), Time::ZERO)
         .expect("the configuration is valid");
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, mem, time::Duration};
 
 use bytes::Bytes;
-use connect_proto::{CallOptions, ClientCall, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
+use connect_proto::{CallOptions, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
 use http::{Extensions, HeaderMap, Response as HttpResponse};
 use http_body::Body;
 
@@ -57,7 +57,7 @@ impl<T: Transport> Client<T> {
         let timer = self.timer();
         // Without a timeout nobody asks what time it is.
         let now = timeout.map_or(Time::ZERO, |_| timer.now());
-        let (send, expect) = ClientCall::start(self.config(), spec, options, now)?;
+        let (send, expect) = self.config().start(spec, options, now)?;
         let alarm = Alarm::at(expect.deadline(), &timer);
         Ok(Started {
             send,

@@ -153,7 +153,7 @@ fn levels_are_clamped() {
         .collect();
     let size = |level| {
         let mut output = BytesMut::new();
-        let gzip = Gzip::new().level(level);
+        let gzip = Gzip::new().with_level(level);
         gzip.compress(&message, &mut output).unwrap();
         assert_eq!(decompress(&output, message.len()).unwrap(), message);
         (output.len(), format!("{gzip:?}"))

@@ -148,11 +148,11 @@ fn contexts_that_grew_are_not_kept() {
 #[test]
 fn levels_are_clamped() {
     assert_eq!(
-        format!("{:?}", Zstd::new().level(-5)),
+        format!("{:?}", Zstd::new().with_level(-5)),
         "Zstd { level: 1, .. }"
     );
     assert_eq!(
-        format!("{:?}", Zstd::new().level(22)),
+        format!("{:?}", Zstd::new().with_level(22)),
         "Zstd { level: 19, .. }"
     );
     let message: Vec<u8> = (0..20_000_u32)
@@ -161,7 +161,7 @@ fn levels_are_clamped() {
     for level in [1, 19] {
         let mut output = BytesMut::new();
         Zstd::new()
-            .level(level)
+            .with_level(level)
             .compress(&message, &mut output)
             .unwrap();
         assert_eq!(decompress(&output, message.len()).unwrap(), message);
