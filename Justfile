@@ -36,6 +36,10 @@ portable:
 conformance runtime="tokio" *options:
     conformance/run {{ runtime }} {{ options }}
 
+# Google's Protobuf conformance suite, binary and JSON
+protobuf:
+    .ci/run protobuf
+
 # every command of the README's tour
 tour:
     .ci/run tour

