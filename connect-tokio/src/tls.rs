@@ -1,6 +1,6 @@
 //! TLS handshakes on tokio.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use connect_hyper::{
     ClientTls, ServerTls,
@@ -8,7 +8,6 @@ use connect_hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::rustls::CommonState;
 
 use crate::Tokio;
 
@@ -21,8 +20,8 @@ where
             tokio_rustls::TlsAcceptor::from(Arc::clone(self.config())).accept(io.into_inner());
         Box::pin(async move {
             let stream = accepting.await?;
-            let describe = describe(stream.get_ref().1);
-            Ok(describe(TlsSession::new(Box::new(TokioIo::new(stream)))))
+            let session = TlsSession::from_rustls(stream.get_ref().1);
+            Ok(session(Box::new(TokioIo::new(stream))))
         })
     }
 }
@@ -35,26 +34,9 @@ where
         let connector = tokio_rustls::TlsConnector::from(self.config(alpn));
         let name = self.verified_name(host);
         Box::pin(async move {
-            let name = name.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-            let stream = connector.connect(name, io.into_inner()).await?;
-            let describe = describe(stream.get_ref().1);
-            Ok(describe(TlsSession::new(Box::new(TokioIo::new(stream)))))
+            let stream = connector.connect(name?, io.into_inner()).await?;
+            let session = TlsSession::from_rustls(stream.get_ref().1);
+            Ok(session(Box::new(TokioIo::new(stream))))
         })
-    }
-}
-
-/// Tells a session what the handshake agreed on.
-fn describe(connection: &CommonState) -> impl FnOnce(TlsSession) -> TlsSession + use<> {
-    let alpn = connection.alpn_protocol().map(<[u8]>::to_vec);
-    let chain: Vec<Vec<u8>> = connection
-        .peer_certificates()
-        .unwrap_or_default()
-        .iter()
-        .map(|certificate| certificate.to_vec())
-        .collect();
-    move |session| {
-        session
-            .with_alpn(alpn.as_deref())
-            .with_peer_certificates(chain)
     }
 }

@@ -64,6 +64,7 @@ struct Inner<R: Runtime> {
 /// How a channel behaves; made by [`Channel::builder`].
 #[must_use = "a builder does nothing until it builds"]
 pub struct ChannelBuilder<R: Runtime> {
+    runtime: R,
     uri: String,
     tls: Option<Arc<dyn TlsConnector<R, R::Io>>>,
     settings: Settings,
@@ -119,6 +120,7 @@ impl<R: Runtime> Channel<R> {
     /// A channel to this URI, to be configured.
     pub fn builder(uri: impl Into<String>) -> ChannelBuilder<R> {
         ChannelBuilder {
+            runtime: R::default(),
             uri: uri.into(),
             tls: None,
             settings: Settings::default(),
@@ -147,6 +149,12 @@ impl<R: Runtime> Channel<R> {
 }
 
 impl<R: Runtime> ChannelBuilder<R> {
+    /// Runs connections on this runtime. Default: the adapter's own, [`Default::default`].
+    pub fn runtime(mut self, runtime: R) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
     /// Speaks TLS, which `https` URIs need.
     pub fn tls(mut self, tls: impl TlsConnector<R, R::Io>) -> Self {
         self.tls = Some(Arc::new(tls));
@@ -211,7 +219,7 @@ impl<R: Runtime> ChannelBuilder<R> {
                 "{origin} would be called in the clear although TLS is set: write https, or leave tls out"
             )));
         }
-        let runtime = R::default();
+        let runtime = self.runtime;
         Ok(Channel {
             inner: Arc::new(Inner {
                 timer: call_timer(&runtime),

@@ -135,6 +135,12 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         }
     }
 
+    /// Runs on this runtime. Default: the adapter's own, [`Default::default`].
+    pub fn runtime(mut self, runtime: R) -> Self {
+        self.runtime = runtime;
+        self
+    }
+
     /// The address that the server listens on.
     ///
     /// # Errors

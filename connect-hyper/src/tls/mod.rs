@@ -76,6 +76,23 @@ impl TlsSession {
         self
     }
 
+    /// Reads what a rustls connection agreed on, for an adapter's handshake: makes the session of its stream.
+    #[cfg(feature = "tls")]
+    pub fn from_rustls(connection: &rustls::CommonState) -> impl FnOnce(BoxIo) -> Self + use<> {
+        let alpn = connection.alpn_protocol().map(<[u8]>::to_vec);
+        let chain: Vec<Vec<u8>> = connection
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .map(|certificate| certificate.to_vec())
+            .collect();
+        move |io| {
+            Self::new(io)
+                .with_alpn(alpn.as_deref())
+                .with_peer_certificates(chain)
+        }
+    }
+
     pub(crate) fn speaks(&self, protocol: &[u8]) -> bool {
         self.alpn.as_deref() == Some(protocol)
     }
@@ -129,6 +146,13 @@ impl fmt::Display for TlsError {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),
         }
+    }
+}
+
+/// For handshakes, which fail with IO errors.
+impl From<TlsError> for io::Error {
+    fn from(error: TlsError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
     }
 }
 

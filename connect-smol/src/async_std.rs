@@ -1,0 +1,178 @@
+//! The same on async-std: its executor and its sockets.
+//!
+//! To move a program here, write `connect_smol::async_std` for the crate's name. async-std is not maintained any more
+//! (RUSTSEC-2025-0052) and points to smol; this module is for programs that are not there yet.
+//!
+//! ```
+//! use connect_smol::async_std::{Channel, Router, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! async_std::task::block_on(async {
+//!     let server = Server::bind("127.0.0.1:0").await?;
+//!     let uri = format!("http://{}", server.local_addr()?);
+//!     async_std::task::spawn(server.serve(Router::new())); // Router::new().add_service(…)
+//!
+//!     let channel = Channel::new(uri)?; // connects when the first call needs it
+//!     # drop(channel);
+//!     # Ok(())
+//! })
+//! # }
+//! ```
+
+use std::{
+    future::Future,
+    io::{self, IoSlice},
+    net::{Shutdown, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use ::async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use connect_hyper::runtime::{Listener, Runtime};
+#[cfg(feature = "tls")]
+use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
+use hyper::rt::{Sleep, Timer};
+use smol::io::{AsyncRead, AsyncWrite};
+
+pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
+#[cfg(feature = "tls")]
+pub use connect_hyper::{ClientTls, ServerTls};
+#[doc(no_inline)]
+pub use connect_tower::*;
+
+pub use crate::FuturesIo;
+use crate::runtime::ReactorSleep;
+
+/// async-std's clock, as [`crate::timer`] is smol's.
+#[must_use]
+pub fn timer() -> rt::SharedTimer {
+    connect_hyper::runtime::call_timer(&AsyncStd)
+}
+
+/// A server on async-std; see [`connect_hyper::Server`] for what it can do.
+///
+/// `L` is the listener: an `async_std::net::TcpListener`, or any [`connect_hyper::runtime::Listener`].
+pub type Server<L = TcpListener> = connect_hyper::Server<AsyncStd, L>;
+
+/// A client's way to one server, on async-std; see [`connect_hyper::Channel`] for what it can do.
+pub type Channel = connect_hyper::Channel<AsyncStd>;
+
+/// Makes a [`Channel`]; see [`connect_hyper::ChannelBuilder`] for what can be chosen.
+pub type ChannelBuilder = connect_hyper::ChannelBuilder<AsyncStd>;
+
+/// The async-std runtime: its global executor.
+///
+/// Servers and channels name it in their types; there is nothing to do with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncStd;
+
+impl Runtime for AsyncStd {
+    type Io = FuturesIo<Socket>;
+    type Listener = TcpListener;
+
+    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
+        ::async_std::task::spawn(future);
+    }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        Ok(FuturesIo::new(Socket(socket)))
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok((host, port).to_socket_addrs().await?.collect())
+    }
+}
+
+impl Listener<AsyncStd> for TcpListener {
+    type Io = FuturesIo<Socket>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+        let (socket, address) = Self::accept(self).await?;
+        // Fails only on a socket that is gone, which its first read reports.
+        let _ = socket.set_nodelay(true);
+        Ok((FuturesIo::new(Socket(socket)), Some(address)))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}
+
+impl Timer for AsyncStd {
+    // async-std's timers are those of smol's reactor, which it runs on.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        ReactorSleep::boxed(smol::Timer::after(duration))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        ReactorSleep::boxed(smol::Timer::at(deadline))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<I> TlsAcceptor<AsyncStd, FuturesIo<I>> for ServerTls
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn accept(&self, io: FuturesIo<I>) -> Handshake {
+        crate::tls::accept(self, io)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl<I> TlsConnector<AsyncStd, FuturesIo<I>> for ClientTls
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
+        crate::tls::connect(self, host, alpn, io)
+    }
+}
+
+/// A TCP socket of async-std. To close async-std's own only flushes it, and the peer would wait for the end.
+#[derive(Clone, Debug)]
+pub struct Socket(TcpStream);
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        Poll::Ready(self.0.shutdown(Shutdown::Write))
+    }
+}

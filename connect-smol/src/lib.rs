@@ -1,0 +1,130 @@
+//! ConnectRPC on smol: one service answers Connect, gRPC and gRPC-Web, over HTTP/1.1 and HTTP/2, on one port.
+//!
+//! This crate is what a program depends on: it brings all of [`connect_tower`] (handlers, routers, clients,
+//! errors), and adds a [`Server`] and a [`Channel`] that run on smol. A library that only has handlers or
+//! clients depends on `connect-tower` and stays free of a runtime.
+//!
+//! ```
+//! use connect_smol::{Channel, Router, Server};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! smol::block_on(async {
+//!     let server = Server::bind("127.0.0.1:0").await?;
+//!     let uri = format!("http://{}", server.local_addr()?);
+//!     smol::spawn(server.serve(Router::new())).detach(); // Router::new().add_service(…)
+//!
+//!     let channel = Channel::new(uri)?; // connects when the first call needs it
+//!     # drop(channel);
+//!     # Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # The same as on tokio
+//!
+//! Every name here is also one of `connect-tokio`, and is called in the same way: to move a program, change the crate's
+//! name and what starts the runtime. Servers and channels run on smol's global executor unless told otherwise; [`Smol`]
+//! tells how, for an executor of one's own and for one thread alone.
+//!
+//! # TLS
+//!
+//! A server takes a certificate and key, and if asked demands certificates of its clients; a channel takes the
+//! authorities to trust. rustls does the work, with ring; no process-wide provider is needed. No root
+//! certificates come with the crate: for the web's or the operating system's, make a rustls configuration
+//! and give it to [`ClientTls::from_rustls`].
+//!
+//! ```no_run
+//! use connect_smol::{Channel, ClientTls, Server, ServerTls};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let tls = ServerTls::from_pem(std::fs::read("server.pem")?, std::fs::read("server.key")?)?;
+//! let server = Server::bind("0.0.0.0:443").await?.tls(tls);
+//!
+//! let tls = ClientTls::new().ca(std::fs::read("ca.pem")?)?;
+//! let channel = Channel::builder("https://example.com").tls(tls).build()?;
+//! # drop((server, channel));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Shutting down
+//!
+//! ```no_run
+//! use connect_smol::{Router, Server};
+//!
+//! # async fn run(stop: smol::channel::Receiver<()>) -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:8080").await?;
+//! // Ends when somebody sends, or the last sender is gone. examples/eliza does so on Ctrl-C and SIGTERM.
+//! let stop = async {
+//!     let _ = stop.recv().await;
+//! };
+//! // Returns when all calls have ended, or after 30 seconds: see `Server::drain_timeout`.
+//! server.serve_with_shutdown(Router::new(), stop).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # No tokio at run time
+//!
+//! `cargo tree` shows a crate of the name `tokio`: hyper and h2 use its IO traits and its channels, which are data
+//! structures. Its reactor, timer and executor are not compiled in; see [`connect_hyper`].
+//!
+//! # Features
+//!
+//! - `tls` (default): [`ServerTls`] and [`ClientTls`].
+//! - `gzip`, `zstd` (default): compressions that routers and clients know unless told otherwise.
+//! - `async-std`: the module `async_std`, which is this crate on async-std.
+
+#[cfg(feature = "async-std")]
+pub mod async_std;
+mod io;
+mod runtime;
+#[cfg(feature = "tls")]
+mod tls;
+
+// What users write handlers, routers and clients with, and the macros for generated code.
+pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
+#[cfg(feature = "tls")]
+pub use connect_hyper::{ClientTls, ServerTls};
+#[doc(no_inline)]
+pub use connect_tower::*;
+
+pub use self::{io::FuturesIo, runtime::Smol};
+
+/// smol's clock for calls that no [`Server`] and no [`Channel`] drives: in process, or in another HTTP server. Without a
+/// timer they keep no deadlines.
+///
+/// ```
+/// use std::time::Duration;
+/// use connect_smol::{
+///     Client, Code, InProcess, Prost, Request, Response, Router, Spec, StreamType, timer,
+/// };
+///
+/// # smol::block_on(async {
+/// const SLOW: Spec = Spec::new("/demo.v1.Demo/Slow", StreamType::Unary);
+///
+/// let router = Router::new().unary(SLOW, |_: Request<String>| async {
+///     std::future::pending::<()>().await;
+///     Ok(Response::new(String::new()))
+/// });
+/// let client = Client::new(InProcess::new(router).with_timer(timer()));
+/// let request = Request::new(String::new()).with_timeout(Duration::from_millis(10));
+/// let answer: Result<Response<String>, _> = client.unary::<Prost, _, _>(&SLOW, request).await;
+/// assert_eq!(answer.unwrap_err().code(), Code::DeadlineExceeded);
+/// # });
+/// ```
+#[must_use]
+pub fn timer() -> rt::SharedTimer {
+    connect_hyper::runtime::call_timer(&Smol::default())
+}
+
+/// A server on smol; see [`connect_hyper::Server`] for what it can do.
+///
+/// `L` is the listener: a `smol::net::TcpListener`, or any [`connect_hyper::runtime::Listener`].
+pub type Server<L = smol::net::TcpListener> = connect_hyper::Server<Smol, L>;
+
+/// A client's way to one server, on smol; see [`connect_hyper::Channel`] for what it can do.
+pub type Channel = connect_hyper::Channel<Smol>;
+
+/// Makes a [`Channel`]; see [`connect_hyper::ChannelBuilder`] for what can be chosen.
+pub type ChannelBuilder = connect_hyper::ChannelBuilder<Smol>;

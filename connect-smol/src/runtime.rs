@@ -1,0 +1,170 @@
+//! smol, as connect-hyper wants a runtime.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use connect_hyper::runtime::{Listener, Runtime};
+use hyper::rt::{Sleep, Timer};
+use smol::{
+    Executor,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::FuturesIo;
+
+/// The smol runtime: where tasks run. Sockets and timers need nothing of the kind, their reactor has a thread of its own.
+///
+/// The default is smol's global executor, that of [`smol::spawn`]: one thread, or as many as the environment variable
+/// `SMOL_THREADS` says. A server or channel on another executor is told so:
+///
+/// ```
+/// use std::sync::Arc;
+/// use connect_smol::{Channel, Router, Server, Smol};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let executor = Arc::new(smol::Executor::new());
+/// smol::block_on(executor.run(async {
+///     let server = Server::bind("127.0.0.1:0").await?.runtime(Smol::on(executor.clone()));
+///     let uri = format!("http://{}", server.local_addr()?);
+///     let serving = executor.spawn(server.serve(Router::new()));
+///     let channel = Channel::builder(uri).runtime(Smol::on(executor.clone())).build()?;
+///     # channel.connect().await?;
+///     # drop(serving);
+///     # Ok(())
+/// }))
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Smol {
+    /// None is smol's global executor.
+    spawner: Option<Arc<Spawner>>,
+}
+
+type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync;
+
+impl Smol {
+    /// Tasks on an executor of one's own. They run while somebody runs it.
+    #[must_use]
+    pub fn on(executor: Arc<Executor<'static>>) -> Self {
+        Self::spawning(move |task| executor.spawn(task).detach())
+    }
+
+    /// Tasks wherever this function puts them: it is given each, to run in the background.
+    ///
+    /// For one thread alone, without a lock anywhere, that is a [`smol::LocalExecutor`] of the thread:
+    ///
+    /// ```
+    /// use connect_smol::Smol;
+    /// use smol::LocalExecutor;
+    ///
+    /// thread_local! {
+    ///     static LOCAL: LocalExecutor<'static> = const { LocalExecutor::new() };
+    /// }
+    ///
+    /// let runtime = Smol::spawning(|task| LOCAL.with(|local| local.spawn(task).detach()));
+    /// ```
+    #[must_use]
+    pub fn spawning(
+        spawner: impl Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            spawner: Some(Arc::new(spawner)),
+        }
+    }
+}
+
+impl Runtime for Smol {
+    type Io = FuturesIo<TcpStream>;
+    type Listener = TcpListener;
+
+    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
+        match &self.spawner {
+            None => smol::spawn(future).detach(),
+            Some(spawner) => spawner(Box::pin(future)),
+        }
+    }
+
+    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
+        TcpListener::bind(address).await
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        Ok(FuturesIo::new(socket))
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        smol::net::resolve((host, port)).await
+    }
+}
+
+impl Listener<Smol> for TcpListener {
+    type Io = FuturesIo<TcpStream>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+        let (socket, address) = Self::accept(self).await?;
+        // Fails only on a socket that is gone, which its first read reports.
+        let _ = socket.set_nodelay(true);
+        Ok((FuturesIo::new(socket), Some(address)))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}
+
+impl Timer for Smol {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        ReactorSleep::boxed(smol::Timer::after(duration))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        ReactorSleep::boxed(smol::Timer::at(deadline))
+    }
+}
+
+impl fmt::Debug for Smol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let executor = match self.spawner {
+            None => "global",
+            Some(_) => "own",
+        };
+        f.debug_tuple("Smol").field(&executor).finish()
+    }
+}
+
+/// A timer of async-io, the reactor below smol and async-std.
+///
+/// None when it is over: unlike async-io's it stays ready, as hyper's other timers do.
+pub(crate) struct ReactorSleep(Option<smol::Timer>);
+
+impl ReactorSleep {
+    pub(crate) fn boxed(timer: smol::Timer) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Self(Some(timer)))
+    }
+}
+
+impl Sleep for ReactorSleep {}
+
+impl Future for ReactorSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timer) = &mut self.0 {
+            if Pin::new(timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.0 = None;
+        }
+        Poll::Ready(())
+    }
+}
