@@ -7,7 +7,7 @@
 //!
 //! Where the specification leaves room:
 //! - Unknown fields and unknown enum names are ignored unless
-//!   [`JsonOptions::reject_unknown`] says otherwise.
+//!   [`JsonOptions::with_reject_unknown`] says otherwise.
 //! - A field that appears twice is an error, under either of its names, and so are two members of
 //!   one `oneof` that are not `null`, and equal keys of a map.
 //! - An integer may be written as `1e5` or `1.0`. Such a number beyond 2⁵³ is refused, as the parser
