@@ -3,11 +3,13 @@
 //! This is the one place that looks into the sources of hyper's errors. hyper keeps the `h2::Error` there,
 //! and takes the code of a reset that it is to send from the same place.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, fmt};
 
-use connect_proto::{Code, Error};
+use connect_proto::{Code, Error, Reset, Side};
 use connect_tower::transport::{BodyError, Sent, TransportError};
 use h2::Reason;
+
+use crate::client::Remote;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -18,7 +20,23 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 pub(crate) fn outgoing(error: BoxError) -> BoxError {
     match reason_of(&*error) {
         Some(reason) => reset(reason),
-        None => error,
+        None => Box::new(BodyFailed(error)),
+    }
+}
+
+/// The error of an outgoing body, told apart from what hyper calls a user's error besides.
+#[derive(Debug)]
+struct BodyFailed(BoxError);
+
+impl fmt::Display for BodyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body failed")
+    }
+}
+
+impl StdError for BodyFailed {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
     }
 }
 
@@ -40,27 +58,25 @@ pub(crate) fn incoming_body(error: hyper::Error) -> BodyError {
     failure.with_source(error)
 }
 
-/// A request that failed before the response's head; `peer` is whom it was sent to, for people.
-pub(crate) fn request(error: hyper::Error, peer: &str) -> TransportError {
-    let (sent, code, what) = classify(&error);
+/// A request that failed before the response's head, and whom it was sent to.
+pub(crate) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
+    let (sent, code, what) = match remote.speaks_tls() {
+        true => (
+            Sent::Maybe,
+            Code::Unavailable,
+            "the port seems to speak TLS; use an https URI",
+        ),
+        false => classify(&error),
+    };
     let cause = find::<h2::Error>(&error).map_or_else(|| chain(&error), ToString::to_string);
-    TransportError::new(
-        sent,
-        Error::new(code, format!("request to {peer}: {what} ({cause})")).with_source(error),
-    )
+    let detail = format!("request to {remote}: {what} ({cause})");
+    let error = Error::new(code, what).with_source(error);
+    TransportError::new(sent, error).with_detail(detail)
 }
 
 /// The RPC code for a stream that was reset with this HTTP/2 error code.
-///
-/// gRPC, PROTOCOL-HTTP2 "Errors".
-pub(crate) fn code_of(reason: Reason) -> Code {
-    match reason {
-        Reason::REFUSED_STREAM => Code::Unavailable,
-        Reason::CANCEL => Code::Canceled,
-        Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
-        Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
-        _ => Code::Internal,
-    }
+fn code_of(reason: Reason) -> Code {
+    Reset::Http2(reason.into()).to_error(Side::Client).code()
 }
 
 fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
@@ -71,9 +87,14 @@ fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
         let what = "the connection was closed before the request left; try again";
         return (Sent::No, Code::Unavailable, what);
     }
-    if error.is_user() {
+    if find::<BodyFailed>(error).is_some() {
         let what = "the request's body failed";
         return (Sent::Maybe, Code::Canceled, what);
+    }
+    // hyper's one other error of users that can come here.
+    if error.is_user() {
+        let what = "the connection's task is gone; is the runtime shutting down?";
+        return (Sent::Maybe, Code::Unavailable, what);
     }
     if error.is_parse() {
         let what = "the answer is not HTTP/1.1; check that the port speaks it";
@@ -158,27 +179,6 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// gRPC, PROTOCOL-HTTP2 "Errors".
-    #[test]
-    fn reset_codes_map_as_the_table_says() {
-        for (reason, code) in [
-            (Reason::NO_ERROR, Code::Internal),
-            (Reason::PROTOCOL_ERROR, Code::Internal),
-            (Reason::INTERNAL_ERROR, Code::Internal),
-            (Reason::FLOW_CONTROL_ERROR, Code::Internal),
-            (Reason::SETTINGS_TIMEOUT, Code::Internal),
-            (Reason::FRAME_SIZE_ERROR, Code::Internal),
-            (Reason::REFUSED_STREAM, Code::Unavailable),
-            (Reason::CANCEL, Code::Canceled),
-            (Reason::COMPRESSION_ERROR, Code::Internal),
-            (Reason::CONNECT_ERROR, Code::Internal),
-            (Reason::ENHANCE_YOUR_CALM, Code::ResourceExhausted),
-            (Reason::INADEQUATE_SECURITY, Code::PermissionDenied),
-        ] {
-            assert_eq!(code_of(reason), code, "{reason}");
-        }
-    }
 
     #[test]
     fn an_outgoing_error_names_the_reset_code() {

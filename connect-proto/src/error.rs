@@ -10,7 +10,7 @@ use crate::Code;
 /// An RPC error: a [`Code`], a message, typed details and metadata.
 ///
 /// It is one pointer in size. `source` is for logs on this side: it never goes to the peer, and
-/// equality ignores it.
+/// equality ignores it. `{error}` shows code and message, `{error:#}` the sources too.
 ///
 /// ```
 /// use connect_proto::{Code, Error};
@@ -18,6 +18,7 @@ use crate::Code;
 /// let error = Error::not_found("no user 42").with_source(std::io::Error::other("row missing"));
 /// assert_eq!(error.code(), Code::NotFound);
 /// assert_eq!(error.to_string(), "not_found: no user 42");
+/// assert_eq!(format!("{error:#}"), "not_found: no user 42: row missing");
 /// assert_eq!(error, Error::new(Code::NotFound, "no user 42"));
 /// ```
 #[derive(Clone)]
@@ -236,15 +237,33 @@ impl Error {
     }
 }
 
+/// Shows `code: message`; as `{error:#}` its sources too, for logs.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.code.as_str())?;
-        if self.0.message.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", self.0.message)
+        if !self.0.message.is_empty() {
+            write!(f, ": {}", self.0.message)?;
         }
+        if f.alternate() {
+            write_sources(self, f)?;
+        }
+        Ok(())
     }
+}
+
+/// Writes the sources of an error, but not again what the one before has said of its own source.
+fn write_sources(error: &Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut said = error.message().to_owned();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        if !said.contains(&text) {
+            write!(f, ": {text}")?;
+            said = text;
+        }
+        next = source.source();
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Error {

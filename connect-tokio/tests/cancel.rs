@@ -138,7 +138,7 @@ async fn a_reset_by_the_server_has_the_code_of_the_table() {
         assert_eq!(error.error().code(), code, "{reason}");
         assert_eq!(error.sent(), Sent::Yes);
         assert!(
-            error.error().message().starts_with("request to 127.0.0.1:"),
+            error.to_string().starts_with("request to 127.0.0.1:"),
             "{error}"
         );
     }

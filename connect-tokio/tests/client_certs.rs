@@ -13,8 +13,13 @@ use connect_tower::{
     transport::{Sent, TransportError},
 };
 use http::Request;
-use support::{Running, ServiceFn, bind, call, certs::Authority, echo, post, start, text};
-use tokio::sync::mpsc;
+use support::{
+    Running, ServiceFn, bind, call, certs::Authority, echo, post, post_http2, start, text,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
 
 fn uri(server: &Running) -> String {
     format!("https://localhost:{}", server.address.port())
@@ -107,7 +112,7 @@ async fn a_server_that_is_not_trusted_is_never_sent_the_request() {
         let error = call_with(&server, tls).await.unwrap_err();
         assert_eq!(error.sent(), Sent::No);
         assert_eq!(error.error().code(), Code::Unavailable);
-        let message = error.error().message();
+        let message = error.to_string();
         assert!(
             message.starts_with("TLS handshake with 127.0.0.1:"),
             "{message}"
@@ -129,10 +134,69 @@ async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
         .on_event(move |event| seen.lock().unwrap().push(event.to_string()));
     let server = start(server, echo());
     let channel = Channel::new(server.uri()).unwrap();
-    let error = call(&channel, post(CallBody::empty())).await.unwrap_err();
-    assert!(error.error().message().starts_with("request to"), "{error}");
+    for request in [post, post_http2] {
+        let error = call(&channel, request(CallBody::empty()))
+            .await
+            .unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.starts_with("request to 127.0.0.1:"), "{shown}");
+        assert!(shown.contains("use an https URI"), "{shown}");
+        assert_eq!(error.error().code(), Code::Unavailable);
+    }
     server.stop().await.unwrap().unwrap();
-    assert_eq!(events.lock().unwrap().len(), 1);
+    assert_eq!(events.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn tls_on_a_cleartext_port_says_so() {
+    // HTTP/1.1, as anything but TLS might answer.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!(
+        "https://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    });
+    let tls = ClientTls::new().ca(Authority::new().pem()).unwrap();
+    let channel = Channel::builder(uri).tls(tls).build().unwrap();
+    let error = call(&channel, post(CallBody::empty())).await.unwrap_err();
+    assert_eq!(error.sent(), Sent::No);
+    assert!(error.to_string().contains("use an http URI"), "{error}");
+}
+
+/// What `openssl req -x509` makes: an authority's certificate, which no server may show.
+#[tokio::test]
+async fn an_authority_in_the_place_of_a_server_is_explained() {
+    let authority = Authority::new();
+    let tls = ServerTls::from_pem(authority.pem(), authority.key()).unwrap();
+    let server = start(bind().await.tls(tls), echo());
+    let error = call_with(&server, ClientTls::new().ca(authority.pem()).unwrap())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("CA:FALSE"), "{error}");
+}
+
+/// What the advice comes to: a certificate of its own that is no authority's.
+#[tokio::test]
+async fn a_self_signed_certificate_is_trusted_when_named() {
+    let (chain, key) = support::certs::self_signed("localhost");
+    let server = bind().await.tls(ServerTls::from_pem(&chain, key).unwrap());
+    let server = start(server, echo());
+    call_with(&server, ClientTls::new().ca(chain).unwrap())
+        .await
+        .unwrap();
+}
+
+/// The cause is a source, and is not said twice.
+#[test]
+fn an_error_of_pem_has_its_cause_as_source() {
+    let good = Authority::new().issue("localhost");
+    let error = ServerTls::from_pem(&good.chain, "-----BEGIN PRIVATE KEY-----").unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(!error.to_string().contains(&cause), "{error}");
 }
 
 #[test]

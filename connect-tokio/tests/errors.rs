@@ -8,7 +8,7 @@ use connect_hyper::HttpVersion;
 use connect_proto::Code;
 use connect_tokio::{Channel, ClientTls};
 use connect_tower::{
-    CallBody,
+    CallBody, Client, ClientConfig, InProcess, Prost, Protocol, Request, Router, Spec, StreamType,
     transport::{Sent, TransportError},
 };
 use support::{call, certs::Authority, post};
@@ -36,7 +36,7 @@ async fn a_refused_connection_names_the_address() {
             (error.sent(), error.error().code()),
             (Sent::No, Code::Unavailable)
         );
-        let message = error.error().message();
+        let message = error.to_string();
         assert!(
             message.starts_with(&format!("connect to {address}: ")),
             "{message}"
@@ -57,7 +57,7 @@ async fn an_unknown_host_is_named() {
         (error.sent(), error.error().code()),
         (Sent::No, Code::Unavailable)
     );
-    let message = error.error().message();
+    let message = error.to_string();
     assert!(
         message.starts_with("resolve does-not-exist.invalid: "),
         "{message}"
@@ -82,7 +82,7 @@ async fn connecting_has_its_time() {
             (Sent::No, Code::Unavailable)
         );
         assert!(
-            error.error().message().contains("not done within 20ms"),
+            error.to_string().contains("not done within 20ms"),
             "{error}"
         );
     }
@@ -112,7 +112,7 @@ async fn what_is_not_http_is_an_error() {
         assert_eq!(error.error().code(), code, "{error}");
         assert_eq!(error.sent(), Sent::Maybe);
         assert!(
-            error.error().message().starts_with("request to 127.0.0.1:"),
+            error.to_string().starts_with("request to 127.0.0.1:"),
             "{error}"
         );
     }
@@ -166,7 +166,76 @@ async fn a_server_that_answers_no_pings_is_given_up() {
         (error.sent(), error.error().code()),
         (Sent::Maybe, Code::Unavailable)
     );
-    assert!(error.error().message().contains("pings"), "{error}");
+    assert!(error.to_string().contains("pings"), "{error}");
+}
+
+/// A handler that returns the error of a call of its own tells its caller nothing of where it called.
+#[tokio::test]
+async fn what_a_handler_forwards_names_no_address() {
+    const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let backend = Client::new(Channel::new(format!("http://{address}")).unwrap());
+    let (seen, mut errors) = tokio::sync::mpsc::unbounded_channel();
+    let router = Router::new().unary(SAY, move |request: Request<String>| {
+        let (backend, seen) = (backend.clone(), seen.clone());
+        async move {
+            let answer = backend.unary::<Prost, String, String>(&SAY, request).await;
+            answer.inspect_err(|error| seen.send(error.clone()).unwrap())
+        }
+    });
+    for protocol in [Protocol::Connect, Protocol::Grpc, Protocol::GrpcWeb] {
+        let client = Client::new(InProcess::new(router.clone()))
+            .with_config(ClientConfig::new().with_protocol(protocol));
+        let request = Request::new(String::from("hi"));
+        let answer = client.unary::<Prost, _, String>(&SAY, request).await;
+        let forwarded = answer.unwrap_err();
+        assert_eq!(forwarded.code(), Code::Unavailable);
+        assert!(!forwarded.message().is_empty());
+        for hidden in ["127.0.0.1", "os error"] {
+            assert!(!forwarded.message().contains(hidden), "{forwarded}");
+        }
+        let here = errors.recv().await.unwrap();
+        assert!(format!("{here:#}").contains(&address.to_string()));
+        assert_eq!(Sent::of(&here), Some(Sent::No));
+    }
+}
+
+/// The task of a connection can be lost under a call.
+#[test]
+fn a_runtime_that_goes_away_under_a_call_is_unavailable() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let channel = Channel::builder(&uri)
+            .http_version(version)
+            .build()
+            .unwrap();
+        let mut calling = Box::pin(fail(&channel));
+        runtime.block_on(async {
+            let accepting = tokio::task::spawn_blocking({
+                let listener = listener.try_clone().unwrap();
+                move || {
+                    let (mut socket, _) = listener.accept().unwrap();
+                    std::io::Read::read_exact(&mut socket, &mut [0; 16]).unwrap();
+                    socket
+                }
+            });
+            tokio::select! {
+                error = &mut calling => panic!("{error}"),
+                socket = accepting => socket.unwrap(),
+            }
+        });
+        drop(runtime);
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(error) = calling.as_mut().poll(&mut cx) else {
+            panic!("there is nobody to wait for");
+        };
+        assert_eq!(error.error().code(), Code::Unavailable, "{error}");
+        assert_eq!(error.sent(), Sent::Maybe);
+    }
 }
 
 /// A runtime that is shutting down drops new tasks.
@@ -188,5 +257,5 @@ fn a_runtime_that_is_gone_is_an_error_and_no_loop() {
     let std::task::Poll::Ready(error) = calling.as_mut().poll(&mut cx) else {
         panic!("there is nobody to wait for");
     };
-    assert!(error.error().message().contains("shutting down"), "{error}");
+    assert!(error.to_string().contains("shutting down"), "{error}");
 }

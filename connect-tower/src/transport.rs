@@ -175,21 +175,61 @@ pub enum Sent {
     Yes,
 }
 
+impl Sent {
+    /// What the [`TransportError`] among the sources of a call's error says, for interceptors that retry. `None` if there
+    /// is none: the server answered, or the call failed before the transport was asked.
+    ///
+    /// ```
+    /// use connect_tower::{Error, Sent, TransportError};
+    ///
+    /// let refused = TransportError::new(Sent::No, Error::unavailable("no connection"));
+    /// assert_eq!(Sent::of(&Error::from(refused)), Some(Sent::No));
+    /// assert_eq!(Sent::of(&Error::unavailable("said the server")), None);
+    /// ```
+    #[must_use]
+    pub fn of(error: &Error) -> Option<Self> {
+        let mut next = error.source();
+        while let Some(source) = next {
+            if let Some(failure) = source.downcast_ref::<TransportError>() {
+                return Some(failure.sent);
+            }
+            next = source.source();
+        }
+        None
+    }
+}
+
 /// A request that failed before the response's head came.
 ///
-/// It converts into the call's [`Error`], whose code says what kind of failure it is: `unavailable` when
-/// no connection could be had or the one in use was lost.
+/// It has two texts. The message of [`error`](Self::error) may travel: a handler that calls another server and returns
+/// the error by `?` sends it to its own caller, so it names no address. The [`detail`](Self::with_detail) is for this
+/// side alone, and is what `Display` shows.
+///
+/// It converts into the call's [`Error`], with itself as the source: code and message are those of
+/// [`error`](Self::error), `{error:#}` shows the detail too, and [`Sent::of`] finds out whether the request was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransportError {
     sent: Sent,
     error: Error,
+    detail: Option<Arc<str>>,
 }
 
 impl TransportError {
-    /// A failure, and whether the request was sent.
+    /// A failure, and whether the request was sent. The error's message may reach other programs.
     #[must_use]
     pub const fn new(sent: Sent, error: Error) -> Self {
-        Self { sent, error }
+        Self {
+            sent,
+            error,
+            detail: None,
+        }
+    }
+
+    /// Adds what only this side may know, in the message's place: whom the request was for, and why it failed.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Arc<str>>) -> Self {
+        self.detail = Some(detail.into());
+        self
     }
 
     /// Whether the server can have seen the request.
@@ -198,22 +238,20 @@ impl TransportError {
         self.sent
     }
 
-    /// The error that the call ends with.
+    /// The error that the call ends with, without this as its source.
     #[must_use]
     pub const fn error(&self) -> &Error {
         &self.error
-    }
-
-    /// The error that the call ends with.
-    #[must_use]
-    pub fn into_error(self) -> Error {
-        self.error
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
+        f.write_str(
+            self.detail
+                .as_deref()
+                .unwrap_or_else(|| self.error.message()),
+        )
     }
 }
 
@@ -224,8 +262,8 @@ impl StdError for TransportError {
 }
 
 impl From<TransportError> for Error {
-    fn from(error: TransportError) -> Self {
-        error.error
+    fn from(failure: TransportError) -> Self {
+        failure.error.clone().with_source(failure)
     }
 }
 
@@ -319,8 +357,35 @@ mod tests {
     fn an_error_keeps_code_and_sent() {
         let error = TransportError::new(Sent::No, Error::unavailable("no server"));
         assert_eq!(error.sent(), Sent::No);
-        assert_eq!(error.to_string(), "unavailable: no server");
+        assert_eq!(error.to_string(), "no server");
         assert_eq!(Error::from(error), Error::unavailable("no server"));
+    }
+
+    #[test]
+    fn the_detail_is_for_this_side_alone() {
+        let cause = Error::unavailable("no connection").with_source("os error 111");
+        let error = TransportError::new(Sent::No, cause)
+            .with_detail("connect to 192.0.2.1:80: os error 111; is it running?");
+        assert_eq!(error.error().message(), "no connection");
+        let error = Error::from(error);
+        assert_eq!(error.to_string(), "unavailable: no connection");
+        assert_eq!(
+            format!("{error:#}"),
+            "unavailable: no connection: connect to 192.0.2.1:80: os error 111; is it running?"
+        );
+    }
+
+    #[test]
+    fn whether_it_was_sent_is_found_below_other_errors() {
+        for sent in [Sent::No, Sent::Maybe, Sent::Yes] {
+            let error = TransportError::new(sent, Error::unavailable("lost"));
+            let late = Error::deadline_exceeded("late").with_source(Error::from(error));
+            assert_eq!(Sent::of(&late), Some(sent));
+        }
+        assert_eq!(
+            Sent::of(&Error::unavailable("busy").with_source("disk")),
+            None
+        );
     }
 
     #[test]

@@ -13,11 +13,16 @@ use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
 use hyper::client::conn::{http1, http2};
 
-use super::{Inner, body::RequestBody, dial::dial};
+use super::{
+    Inner,
+    body::RequestBody,
+    dial::dial,
+    remote::{Cleartext, Remote},
+};
 use crate::{
     calls::{CallExecutor, Calls},
     runtime::{BoxIo, Runtime, timeout},
-    tls::{ALPN_HTTP1, ALPN_HTTP2},
+    tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
 
 /// Which HTTP a connection is to speak.
@@ -32,13 +37,20 @@ pub(super) enum Want {
 /// An open connection.
 pub(super) struct Connected {
     pub(super) sender: Sender,
-    /// Whom it leads to, for messages to people.
-    pub(super) peer: Arc<str>,
+    pub(super) remote: Arc<Remote>,
 }
 
 pub(super) enum Sender {
     Http1(http1::SendRequest<RequestBody>),
     Http2(http2::SendRequest<RequestBody>),
+}
+
+/// What a connection is opened by, one after the other; an error's message names it, without an address.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Resolve,
+    Connect,
+    TlsHandshake,
 }
 
 /// Connects within the channel's connect timeout.
@@ -50,47 +62,54 @@ pub(super) async fn connect<R: Runtime>(
     timeout(&channel.runtime, limit, open(channel, want))
         .await
         .unwrap_or_else(|| {
-            Err(unsent(format!(
+            let detail = format!(
                 "connect to {}: not done within {limit:?}; is the server reachable, and does it answer?",
                 channel.origin
-            )))
+            );
+            Err(unsent(Phase::Connect.failed(), detail))
         })
 }
 
 async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, TransportError> {
     let (io, address) = reach(channel).await?;
-    let peer: Arc<str> = address.to_string().into();
+    let remote = Arc::new(Remote::new(address));
     if !channel.origin.is_tls() {
-        let io: BoxIo = Box::new(io);
-        let http2 = want == Want::Http2;
-        return speak(channel, io, http2, peer).await;
+        let io: BoxIo = Box::new(Cleartext::new(io, Arc::clone(&remote)));
+        return speak(channel, io, want == Want::Http2, remote).await;
     }
+    let session = shake_hands(channel, want, io, address).await?;
+    let http2 = session.speaks(ALPN_HTTP2);
+    if want == Want::Http2 && !http2 {
+        return Err(no_http2(address));
+    }
+    speak(channel, session.into_parts().0, http2, remote).await
+}
+
+async fn shake_hands<R: Runtime>(
+    channel: &Inner<R>,
+    want: Want,
+    io: R::Io,
+    address: SocketAddr,
+) -> Result<TlsSession, TransportError> {
     let host = channel.origin.host();
     let Some(tls) = &channel.tls else {
         // The builder refuses https without TLS.
-        return Err(unsent(format!("{}: no TLS is configured", channel.origin)));
+        let detail = format!("{}: no TLS is configured", channel.origin);
+        return Err(unsent(Phase::TlsHandshake.failed(), detail));
     };
     let alpn: &[&'static [u8]] = match want {
         Want::Http1 => &[ALPN_HTTP1],
         Want::Http2 => &[ALPN_HTTP2],
         Want::Either => &[ALPN_HTTP2, ALPN_HTTP1],
     };
-    let session = tls.connect(host, alpn, io).await.map_err(|error| {
-        unsent_by(
-            format!(
-                "TLS handshake with {peer} as {host}: {error}; is the port a TLS port, is the server's \
-                 authority trusted, and does the server want a client certificate?"
-            ),
-            error,
-        )
-    })?;
-    let http2 = session.speaks(ALPN_HTTP2);
-    if want == Want::Http2 && !http2 {
-        return Err(unsent(format!(
-            "TLS handshake with {peer} as {host}: the server does not offer HTTP/2 (ALPN \"h2\"), which this call needs"
-        )));
-    }
-    speak(channel, session.into_parts().0, http2, peer).await
+    tls.connect(host, alpn, io).await.map_err(|error| {
+        if want == Want::Http2 && tls::is_alpn_refusal(&error) {
+            return no_http2(address);
+        }
+        let advice = tls::advice(&error);
+        let detail = format!("TLS handshake with {address} as {host}: {error}; {advice}");
+        unsent(Phase::TlsHandshake.failed().with_source(error), detail)
+    })
 }
 
 /// A socket to the first of the host's addresses that answers.
@@ -98,19 +117,21 @@ async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Tr
     let (host, port) = (channel.origin.host(), channel.origin.port());
     let resolved = channel.runtime.resolve(host, port).await;
     let addresses = resolved.map_err(|error| {
-        unsent_by(
-            format!("resolve {host}: {error}; check the host's name"),
-            error,
-        )
+        let detail = format!("resolve {host}: {error}; check the host's name");
+        unsent(Phase::Resolve.failed().with_source(error), detail)
     })?;
     dial(&channel.runtime, addresses)
         .await
         .map_err(|(failures, cause)| match cause {
-            None => unsent(format!("resolve {host}: the name has no address")),
-            Some(error) => unsent_by(
-                format!("connect to {failures}; is the server running, and the port right?"),
-                error,
-            ),
+            None => {
+                let detail = format!("resolve {host}: the name has no address");
+                unsent(Phase::Resolve.failed(), detail)
+            }
+            Some(error) => {
+                let detail =
+                    format!("connect to {failures}; is the server running, and the port right?");
+                unsent(Phase::Connect.failed().with_source(error), detail)
+            }
         })
 }
 
@@ -119,11 +140,12 @@ async fn speak<R: Runtime>(
     channel: &Inner<R>,
     io: BoxIo,
     http2: bool,
-    peer: Arc<str>,
+    remote: Arc<Remote>,
 ) -> Result<Connected, TransportError> {
     let failed = |error: hyper::Error| {
         let text = crate::reset::chain(&error);
-        unsent_by(format!("start HTTP with {peer}: {text}"), error)
+        let detail = format!("start HTTP with {remote}: {text}");
+        unsent(Phase::Connect.failed().with_source(error), detail)
     };
     if !http2 {
         let (sender, connection) = http1::handshake(io).await.map_err(failed)?;
@@ -131,7 +153,7 @@ async fn speak<R: Runtime>(
         channel.runtime.spawn(async move { drop(connection.await) });
         return Ok(Connected {
             sender: Sender::Http1(sender),
-            peer,
+            remote,
         });
     }
     let calls = Calls::new();
@@ -150,7 +172,7 @@ async fn speak<R: Runtime>(
     channel.runtime.spawn(drive(connection, calls));
     Ok(Connected {
         sender: Sender::Http2(sender),
-        peer,
+        remote,
     })
 }
 
@@ -172,14 +194,26 @@ async fn drive<C: Future>(connection: C, mut calls: Calls) {
     .await;
 }
 
-fn unsent(message: String) -> TransportError {
-    TransportError::new(Sent::No, Error::unavailable(message))
+impl Phase {
+    fn failed(self) -> Error {
+        Error::unavailable(match self {
+            Self::Resolve => "no connection to the server: its name has no address",
+            Self::Connect => "no connection to the server: it cannot be reached",
+            Self::TlsHandshake => "no connection to the server: the TLS handshake failed",
+        })
+    }
 }
 
-fn unsent_by(
-    message: String,
-    source: impl std::error::Error + Send + Sync + 'static,
-) -> TransportError {
-    let error = Error::unavailable(message).with_source(source);
-    TransportError::new(Sent::No, error)
+/// gRPC needs HTTP/2, and the server does not offer it.
+fn no_http2(address: SocketAddr) -> TransportError {
+    let error = Error::unavailable("no connection to the server: it does not offer HTTP/2");
+    let detail = format!(
+        "TLS handshake with {address}: the server chose HTTP/1.1; gRPC needs HTTP/2 (ALPN \"h2\"): \
+         turn it on there, or call by Connect or gRPC-Web"
+    );
+    unsent(error, detail)
+}
+
+fn unsent(error: Error, detail: String) -> TransportError {
+    TransportError::new(Sent::No, error).with_detail(detail)
 }

@@ -9,6 +9,7 @@ mod connect;
 mod dial;
 mod origin;
 mod pool;
+mod remote;
 mod send;
 
 use std::{
@@ -25,6 +26,7 @@ use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportEr
 use http::{Request, Response};
 
 pub use self::body::ChannelBody;
+pub(crate) use self::remote::Remote;
 use self::{connect::Want, origin::Origin, pool::Pool};
 use crate::{
     runtime::{LONGEST, Runtime, Windows, call_timer},

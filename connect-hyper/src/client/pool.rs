@@ -18,6 +18,7 @@ use super::{
     ChannelState, HttpVersion, Inner,
     body::RequestBody,
     connect::{Connected, Sender, Want, connect},
+    remote::Remote,
 };
 use crate::runtime::Runtime;
 
@@ -64,14 +65,14 @@ enum Outcome<R: Runtime> {
 #[derive(Clone, Debug)]
 pub(super) struct Http2 {
     pub(super) sender: http2::SendRequest<RequestBody>,
-    pub(super) peer: Arc<str>,
+    pub(super) remote: Arc<Remote>,
 }
 
 /// A connection that one call uses at a time.
 #[derive(Debug)]
 pub(super) struct Http1<R: Runtime> {
     pub(super) sender: http1::SendRequest<RequestBody>,
-    pub(super) peer: Arc<str>,
+    pub(super) remote: Arc<Remote>,
     channel: Weak<Inner<R>>,
 }
 
@@ -140,8 +141,8 @@ impl<R: Runtime> Pool<R> {
     pub(super) fn discard(&self, connection: &Http2) {
         let mut state = self.lock();
         if let Some(current) = &state.http2 {
-            // One name is made for each connection.
-            if Arc::ptr_eq(&current.peer, &connection.peer) {
+            // One is made for each connection.
+            if Arc::ptr_eq(&current.remote, &connection.remote) {
                 state.http2 = None;
             }
         }
@@ -243,19 +244,19 @@ impl<R: Runtime> Inner<R> {
     ) -> Result<Acquired<R>, TransportError> {
         let mut state = self.pool.lock();
         state.failed = connected.is_err();
-        let Connected { sender, peer } = connected?;
+        let Connected { sender, remote } = connected?;
         match sender {
             Sender::Http1(sender) => {
                 state.prefers_http1 |= want == Want::Either;
                 Ok(Acquired::Http1(Box::new(Http1 {
                     sender,
-                    peer,
+                    remote,
                     channel: Arc::downgrade(self),
                 })))
             }
             Sender::Http2(sender) => {
                 state.prefers_http1 = false;
-                let http2 = Http2 { sender, peer };
+                let http2 = Http2 { sender, remote };
                 state.http2 = Some(http2.clone());
                 Ok(Acquired::Http2(http2))
             }

@@ -88,10 +88,11 @@ async fn over_http1<R: Runtime>(
             Tried::Answered(answered(response, link, Some(lease)))
         }
         Err(mut error) => match recover(&mut error, target) {
-            Some(again) => {
-                Tried::Unsent(again, reset::request(error.into_error(), &connection.peer))
-            }
-            None => Tried::Failed(reset::request(error.into_error(), &connection.peer)),
+            Some(again) => Tried::Unsent(
+                again,
+                reset::request(error.into_error(), &connection.remote),
+            ),
+            None => Tried::Failed(reset::request(error.into_error(), &connection.remote)),
         },
     }
 }
@@ -121,7 +122,7 @@ async fn over_http2<R: Runtime>(
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
-    let failure = reset::request(error.into_error(), &connection.peer);
+    let failure = reset::request(error.into_error(), &connection.remote);
     if failure.sent() != Sent::No {
         return Tried::Failed(failure);
     }

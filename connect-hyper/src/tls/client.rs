@@ -1,11 +1,11 @@
 //! Whom a client trusts, and who it is.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::{TlsError, pem};
+use super::{ALPN_HTTP1, ALPN_HTTP2, TlsError, pem};
 
 /// TLS for a channel: TLS 1.2 and 1.3 by rustls.
 ///
@@ -25,9 +25,39 @@ use super::{TlsError, pem};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    config: Arc<ClientConfig>,
+    configs: Configs,
     parts: Option<Parts>,
     server_name: Option<ServerName<'static>>,
+}
+
+/// One configuration for each offer of a channel's, so that a handshake makes none.
+#[derive(Clone, Debug)]
+struct Configs([Arc<ClientConfig>; 3]);
+
+const OFFERS: [&[&[u8]]; 3] = [&[ALPN_HTTP2, ALPN_HTTP1], &[ALPN_HTTP2], &[ALPN_HTTP1]];
+
+impl Configs {
+    fn new(config: ClientConfig) -> Self {
+        let [both, http2, http1] = OFFERS;
+        Self([
+            with_alpn(config.clone(), both),
+            with_alpn(config.clone(), http2),
+            with_alpn(config, http1),
+        ])
+    }
+
+    fn get(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        match OFFERS.iter().position(|offer| *offer == alpn) {
+            Some(index) => Arc::clone(&self.0[index]),
+            None => with_alpn(ClientConfig::clone(&self.0[0]), alpn),
+        }
+    }
+}
+
+/// Resumption and its store are shared by the copies.
+fn with_alpn(mut config: ClientConfig, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +83,7 @@ impl ClientTls {
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
         Self {
-            config: Arc::new(config),
+            configs: Configs::new(config),
             parts: Some(Parts {
                 roots: RootCertStore::empty(),
                 identity: None,
@@ -105,7 +135,7 @@ impl ClientTls {
     #[must_use]
     pub fn from_rustls(config: ClientConfig) -> Self {
         Self {
-            config: Arc::new(config),
+            configs: Configs::new(config),
             parts: None,
             server_name: None,
         }
@@ -114,10 +144,7 @@ impl ClientTls {
     /// The rustls configuration that offers these protocols, for an adapter's handshake.
     #[must_use]
     pub fn config(&self, alpn: &[&'static [u8]]) -> Arc<ClientConfig> {
-        // Resumption and its store are shared by the copies.
-        let mut config = ClientConfig::clone(&self.config);
-        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        Arc::new(config)
+        self.configs.get(alpn)
     }
 
     /// The name to verify when connecting to this host, for an adapter's handshake.
@@ -155,7 +182,7 @@ impl ClientTls {
                 })?,
         };
         Ok(Self {
-            config: Arc::new(config),
+            configs: Configs::new(config),
             parts: Some(parts),
             server_name: self.server_name,
         })
@@ -169,4 +196,44 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, TlsError> {
         TlsError::new(format!("{name:?} is neither a DNS name nor an IP address"))
             .with_source(error)
     })
+}
+
+/// rustls' error in that of a handshake.
+pub(super) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// What may help against the errors that people meet first.
+pub(super) fn advice(error: &rustls::Error) -> Option<&'static str> {
+    match error {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            Some("the port seems not to speak TLS: use an http URI")
+        }
+        rustls::Error::InvalidCertificate(why) => certificate_advice(why),
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA,
+        ) => Some("the server wants a client certificate that it trusts: ClientTls::identity"),
+        _ => None,
+    }
+}
+
+fn certificate_advice(why: &CertificateError) -> Option<&'static str> {
+    match why {
+        CertificateError::UnknownIssuer => {
+            Some("trust the authority that issued the server's certificate: ClientTls::ca")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Some(
+                "call the server by a name of its certificate, or say which: ClientTls::server_name",
+            )
+        }
+        // webpki's error, whose type is not rustls'.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Some(
+            "the server's certificate is an authority's, as `openssl req -x509` makes them: add \
+             `-addext basicConstraints=critical,CA:FALSE`, or have an authority issue one",
+        ),
+        _ => None,
+    }
 }

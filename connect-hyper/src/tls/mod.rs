@@ -139,13 +139,10 @@ impl TlsError {
     }
 }
 
+/// Shows what is wrong; why is in the [source](std::error::Error::source).
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)?;
-        match &self.source {
-            Some(source) => write!(f, ": {source}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.what)
     }
 }
 
@@ -160,6 +157,26 @@ impl std::error::Error for TlsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
+}
+
+/// What may help a client whose handshake has failed.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    #[cfg(feature = "tls")]
+    if let Some(advice) = client::rustls_error(error).and_then(client::advice) {
+        return advice;
+    }
+    let _ = error;
+    "is the port a TLS port, is the server's authority trusted, and does the server want a client certificate?"
+}
+
+/// Whether the server ended the handshake because it speaks nothing that was offered by ALPN.
+pub(crate) fn is_alpn_refusal(error: &io::Error) -> bool {
+    #[cfg(feature = "tls")]
+    if let Some(rustls::Error::AlertReceived(alert)) = client::rustls_error(error) {
+        return *alert == rustls::AlertDescription::NoApplicationProtocol;
+    }
+    let _ = error;
+    false
 }
 
 /// What both sides read from PEM.

@@ -173,6 +173,14 @@ pub(crate) mod certs {
         pub(crate) der: Vec<u8>,
     }
 
+    /// A certificate that vouches for itself, without being an authority's, and its key.
+    pub(crate) fn self_signed(name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
     impl Authority {
         pub(crate) fn new() -> Self {
             let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -188,6 +196,10 @@ pub(crate) mod certs {
 
         pub(crate) fn pem(&self) -> String {
             self.issuer.pem()
+        }
+
+        pub(crate) fn key(&self) -> String {
+            self.issuer.key().serialize_pem()
         }
 
         pub(crate) fn issue(&self, name: &str) -> Identity {

@@ -1,0 +1,116 @@
+//! The server at the other end of a connection, and what its first bytes tell about it.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+
+use crate::runtime::Io;
+
+/// Whom a connection leads to. It shows as the address.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    address: SocketAddr,
+    speaks_tls: AtomicBool,
+}
+
+impl Remote {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            speaks_tls: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the server answered cleartext with TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.speaks_tls.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+/// A cleartext connection that notices if the server's first bytes are TLS: to HTTP they are only noise.
+pub(crate) struct Cleartext<I> {
+    io: I,
+    remote: Arc<Remote>,
+    is_new: bool,
+}
+
+impl<I> Cleartext<I> {
+    pub(crate) fn new(io: I, remote: Arc<Remote>) -> Self {
+        Self {
+            io,
+            remote,
+            is_new: true,
+        }
+    }
+}
+
+/// The type and version of a TLS record, RFC 8446, section 5.1. Shorter than any first read needs to be.
+const PREFIX: usize = 2;
+
+impl<I: Io> Read for Cleartext<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.is_new || buf.remaining() < PREFIX {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        // What is read into the caller's buffer cannot be seen from here.
+        let mut bytes = [0; PREFIX];
+        let mut first = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.io).poll_read(cx, first.unfilled()))?;
+        self.is_new = false;
+        // An alert or a handshake, of any version since SSL 3.
+        if matches!(first.filled(), [0x15 | 0x16, 0x03]) {
+            self.remote.speaks_tls.store(true, Ordering::Relaxed);
+        }
+        buf.put_slice(first.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: Io> Write for Cleartext<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+}
