@@ -12,8 +12,8 @@ use std::{
 
 use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{
-    CallOptions, ClientCall, ClientConfig, Code, Error, RecvEvent, RecvHalf, Reset, SendHalf, Side,
-    Spec, Time, Transmit,
+    CallOptions, ClientConfig, Code, Error, RecvEvent, RecvHalf, Reset, SendHalf, Side, Spec, Time,
+    Transmit,
 };
 use http::{HeaderMap, StatusCode, Version, header::HOST, request, response};
 use httparse::EMPTY_HEADER;
@@ -44,7 +44,7 @@ where
 {
     let codec = Codecs::default().get(config.codec()).cloned();
     let codec = codec.ok_or_else(|| Error::internal("there is no such codec"))?;
-    let (mut send, expect) = ClientCall::start(config, spec, options, now())?;
+    let (mut send, expect) = config.start(spec, options, now())?;
     send.send_message(|buffer| Prost::encode(request, &codec, buffer))?;
     send.finish(Ok(HeaderMap::new()));
     let head = send.poll_request_head();

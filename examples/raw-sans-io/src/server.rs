@@ -65,8 +65,8 @@ fn introduce(request: Bytes, answer: &mut Answer<'_>) -> Result<(), Error> {
 /// Serves until the listener fails.
 pub fn serve(listener: &TcpListener) -> io::Result<()> {
     let deadlines = DeadlinePolicy::default()
-        .default_timeout(CALL_TIMEOUT)
-        .max(CALL_TIMEOUT);
+        .with_default(CALL_TIMEOUT)
+        .with_max(CALL_TIMEOUT);
     // Each thread has a clone: their number is the number of connections.
     let config = Arc::new(ServerConfig::new().with_deadline_policy(deadlines));
     loop {
