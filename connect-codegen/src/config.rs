@@ -1,6 +1,21 @@
-//! What to generate, and how: the same for `build.rs`, a plugin and tests.
+//! What to generate, and how: the same for `build.rs`, the plugin and tests.
 
 use std::path::PathBuf;
+
+use crate::{Error, options};
+
+/// How the code of many packages becomes one tree of modules.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Layout {
+    /// A file for each package, `shapes.v1.rs`, and one that includes them all. The default.
+    #[default]
+    Include,
+    /// Modules as they are written by hand: `mod.rs`, `shapes/mod.rs`, `shapes/v1/mod.rs`. For code
+    /// that is checked in.
+    ///
+    /// `#[rustfmt::skip]` on the outermost `mod` keeps `cargo fmt` from all of them.
+    Modules,
+}
 
 /// What to generate, and how.
 ///
@@ -16,13 +31,19 @@ use std::path::PathBuf;
 /// a path stands for everything below it, `.` for everything.
 #[derive(Clone, Debug)]
 pub struct Config {
+    pub(crate) messages: bool,
     pub(crate) json: bool,
     pub(crate) server: bool,
     pub(crate) client: bool,
+    pub(crate) server_feature: Option<String>,
+    pub(crate) client_feature: Option<String>,
     pub(crate) default_methods: bool,
     pub(crate) crate_path: Option<String>,
     pub(crate) out_dir: Option<PathBuf>,
-    pub(crate) descriptor_set: Option<PathBuf>,
+    /// Whether the code is not for `OUT_DIR`.
+    pub(crate) checked_in: bool,
+    pub(crate) descriptor_set: bool,
+    pub(crate) layout: Layout,
     pub(crate) include_file: String,
     pub(crate) extern_paths: Vec<(String, String)>,
     pub(crate) btree_maps: Vec<String>,
@@ -38,6 +59,34 @@ impl Config {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reads options from text, as the plugin does: `json=false,extern_path=.shapes.v1=::shapes`.
+    ///
+    /// The plugin's `--help` lists them; they have the names of the methods here. Options are parted
+    /// by commas; commas inside of brackets and quotes belong to the value. As this is for code that
+    /// is checked in, [`crate_path`](Self::crate_path) is `::connect_tower` unless told.
+    ///
+    /// ```
+    /// let options = "server_feature=server,type_attribute=.=#[derive(Eq, Hash)]";
+    /// connect_codegen::Config::from_options(options)?;
+    /// # Ok::<(), connect_codegen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If an option is unknown, given twice though it has one value, or has no value that it can have.
+    pub fn from_options(options: &str) -> Result<Self, Error> {
+        options::parse(options)
+    }
+
+    /// Whether messages and enums are generated; `true` unless told.
+    ///
+    /// Without them there are services only, over messages that exist: each that a service names
+    /// needs an [`extern_path`](Self::extern_path).
+    #[must_use]
+    pub fn messages(mut self, messages: bool) -> Self {
+        self.messages = messages;
+        self
     }
 
     /// Whether messages get canonical JSON and `serde` implementations; `true` unless told.
@@ -63,6 +112,21 @@ impl Config {
         self
     }
 
+    /// Puts traits and servers behind a feature of the crate that the code is in:
+    /// `#[cfg(feature = "server")]`.
+    #[must_use]
+    pub fn server_feature(mut self, feature: impl Into<String>) -> Self {
+        self.server_feature = Some(feature.into());
+        self
+    }
+
+    /// Puts clients behind a feature of the crate that the code is in: `#[cfg(feature = "client")]`.
+    #[must_use]
+    pub fn client_feature(mut self, feature: impl Into<String>) -> Self {
+        self.client_feature = Some(feature.into());
+        self
+    }
+
     /// Whether the methods of service traits have a default that answers `unimplemented`; `false`
     /// unless told, so that the compiler finds a forgotten method.
     #[must_use]
@@ -74,8 +138,9 @@ impl Config {
     /// The crate that generated code names, for code that is checked in: `::connect_tower`, an
     /// adapter such as `::connect_tokio`, or `::connect_codec` for messages alone.
     ///
-    /// Unless told, the code has no such path and must be included by the macros
-    /// `include_proto!` or `include_protos!` of one of these crates, which supply it.
+    /// Unless told, code for Cargo's `OUT_DIR` has no such path: the macros `include_proto!` and
+    /// `include_protos!` of one of these crates include it, and supply it. Code for an
+    /// [`out_dir`](Self::out_dir) has `::connect_tower`.
     #[must_use]
     pub fn crate_path(mut self, path: impl Into<String>) -> Self {
         self.crate_path = Some(path.into());
@@ -86,17 +151,29 @@ impl Config {
     #[must_use]
     pub fn out_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(dir.into());
+        self.checked_in = true;
         self
     }
 
-    /// Also writes the compiled files as a `google.protobuf.FileDescriptorSet`, for reflection.
+    /// Whether each package has a `FILE_DESCRIPTOR_SET`, for reflection; `false` unless told.
+    ///
+    /// It is an encoded `google.protobuf.FileDescriptorSet` of the package's files and all that they
+    /// import, in an order in which each file comes after its imports, without comments.
     #[must_use]
-    pub fn descriptor_set(mut self, file: impl Into<PathBuf>) -> Self {
-        self.descriptor_set = Some(file.into());
+    pub fn descriptor_set(mut self, descriptor_set: bool) -> Self {
+        self.descriptor_set = descriptor_set;
         self
     }
 
-    /// The name of the file that includes all packages as a tree of modules; `_protos.rs` unless told.
+    /// How packages become a tree of modules; [`Layout::Include`] unless told.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// The name of the file that includes all packages as a tree of modules, in
+    /// [`Layout::Include`]; `_protos.rs` unless told.
     #[must_use]
     pub fn include_file(mut self, name: impl Into<String>) -> Self {
         self.include_file = name.into();
@@ -104,6 +181,9 @@ impl Config {
     }
 
     /// Says that a package or a type exists in Rust already, under this path: it is not generated.
+    ///
+    /// `.` stands for all packages: the path is then that of a tree of modules as this crate makes it.
+    /// The closest path wins. The types of `google.protobuf` are always those of prost-types.
     ///
     /// The types must be prost messages; with [`json`](Self::json) on, they must have been generated
     /// by this crate.
@@ -154,6 +234,12 @@ impl Config {
         self
     }
 
+    /// The path of the crate that generated code names itself, if no macro does.
+    pub(crate) fn written_crate_path(&self) -> Option<&str> {
+        let default = self.checked_in.then_some(DEFAULT_CRATE_PATH);
+        self.crate_path.as_deref().or(default)
+    }
+
     /// Generates nothing but the JSON of `google.protobuf` types, for connect-codec itself.
     #[doc(hidden)]
     #[must_use]
@@ -166,13 +252,18 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            messages: true,
             json: true,
             server: true,
             client: true,
+            server_feature: None,
+            client_feature: None,
             default_methods: false,
             crate_path: None,
             out_dir: None,
-            descriptor_set: None,
+            checked_in: false,
+            descriptor_set: false,
+            layout: Layout::default(),
             include_file: String::from("_protos.rs"),
             extern_paths: Vec::new(),
             btree_maps: Vec::new(),
@@ -184,3 +275,6 @@ impl Default for Config {
         }
     }
 }
+
+/// What checked-in code names unless told.
+pub(crate) const DEFAULT_CRATE_PATH: &str = "::connect_tower";

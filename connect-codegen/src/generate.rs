@@ -5,14 +5,17 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use proc_macro2::Literal;
 use prost_build::Module;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use syn::Item;
 
 use crate::{
-    Config, Error, docs, layout,
+    Config, Error, collisions, docs, extern_paths,
+    layout::{self, Package},
     model::Model,
     names,
+    schemas::{self, Schemas},
     service::{self, Services},
     transform::Transform,
     well_known,
@@ -21,78 +24,90 @@ use crate::{
 /// A file of generated code.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct GeneratedFile {
-    /// Its name, without a directory: the package and `.rs`.
+    /// Its name, as [`Layout`](crate::Layout) has it: `shapes.v1.rs` or `shapes/v1/mod.rs`.
     pub name: String,
     /// Its whole text.
     pub content: String,
 }
 
-/// Generates the code of all packages that have a file in `to_generate`, and the file that includes
-/// them as a tree of modules.
+/// Generates the code of all packages that have a file in `to_generate`, and what makes a tree of
+/// modules of them.
 ///
-/// The set must hold every imported file too. The result is the same for the same input, and sorted
-/// by name.
+/// The set must hold every imported file too. The result is the same for the same files, in
+/// whichever order they are, and sorted by name.
 ///
 /// # Errors
 /// If a file uses editions, which prost does not know; if a name in `to_generate` is not in the set;
-/// if an option of the configuration is no Rust; if names of the `.proto` files collide in Rust.
+/// if an option of the configuration is no Rust; if names of the `.proto` files collide in Rust; if a
+/// service names a message that is neither generated nor an [`extern_path`](Config::extern_path).
 pub fn generate(
     set: &FileDescriptorSet,
     to_generate: &[impl AsRef<str>],
     config: &Config,
 ) -> Result<Vec<GeneratedFile>, Error> {
-    let wanted = wanted(set, to_generate)?;
-    let model = Model::new(&set.file);
-    let prost = prost_output(set, &wanted, config)?;
-    let mut files = BTreeMap::new();
-    for (package, text) in &prost.packages {
-        let of_package =
-            |file: &&FileDescriptorProto| file.package() == package && wanted.contains(file.name());
-        let sources: Vec<_> = set.file.iter().filter(of_package).collect();
-        let file = PackageFile {
-            package,
-            sources,
-            config,
-            model: &model,
-        };
-        let content = file.content(text, &prost.services.take(package))?;
-        files.insert(layout::file_name(package), (package, content));
-    }
-    let packages = files.values().map(|(package, _)| package.as_str());
-    let mut out = vec![GeneratedFile {
-        name: config.include_file.clone(),
-        content: layout::include_file(packages, config),
-    }];
-    out.extend(
-        files
-            .into_iter()
-            .map(|(name, (_, content))| GeneratedFile { name, content }),
-    );
-    out.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(out)
+    generate_from(Schemas::new(set), to_generate, config)
 }
 
-/// The names of the files to generate, if all are there and of a kind that we know.
+/// As [`generate`], with custom options in the descriptors that are embedded.
+pub(crate) fn generate_from(
+    schemas: Schemas<'_>,
+    to_generate: &[impl AsRef<str>],
+    config: &Config,
+) -> Result<Vec<GeneratedFile>, Error> {
+    let set = schemas.set;
+    let wanted = wanted(set, to_generate)?;
+    if !config.messages {
+        extern_paths::check_services(&wanted, config)?;
+    }
+    if config.messages {
+        collisions::check_enums(&wanted)?;
+    }
+    let model = Model::new(&set.file);
+    let prost = prost_output(set, &wanted, config)?;
+    let names: Vec<_> = prost.packages.keys().cloned().collect();
+    let mut packages = BTreeMap::new();
+    for (name, text) in &prost.packages {
+        let of_package = |file: &&&FileDescriptorProto| file.package() == name;
+        let package = PackageFile {
+            name,
+            sources: wanted.iter().filter(of_package).copied().collect(),
+            schemas,
+            config,
+            model: &model,
+            inner: layout::modules_in(name, &names),
+        };
+        let services = prost.services.take(name);
+        packages.insert(name.as_str(), package.generate(text, &services)?);
+    }
+    Ok(layout::files(&packages, config))
+}
+
+/// The files to generate, sorted by name, if all are there and of a kind that we know.
 fn wanted<'a>(
-    set: &FileDescriptorSet,
-    to_generate: &'a [impl AsRef<str>],
-) -> Result<BTreeSet<&'a str>, Error> {
+    set: &'a FileDescriptorSet,
+    to_generate: &[impl AsRef<str>],
+) -> Result<Vec<&'a FileDescriptorProto>, Error> {
     for file in &set.file {
         if !matches!(file.syntax(), "" | "proto2" | "proto3") {
-            let (name, syntax) = (file.name(), file.syntax());
-            return Err(Error::new(format!(
-                "{name}: {syntax} are not supported, only syntax proto2 and proto3"
-            )));
+            let syntax = file.syntax();
+            // The statement is found under `edition`, unless a parser knows `syntax` only.
+            let place = [EDITION, SYNTAX].map(|field| schemas::place(file, &[field]));
+            let [edition, other] = place;
+            let place = if edition.position.is_some() {
+                edition
+            } else {
+                other
+            };
+            let message = format!("{syntax} are not supported, only syntax proto2 and proto3");
+            return Err(Error::at(place, message));
         }
     }
-    let wanted: BTreeSet<_> = to_generate.iter().map(AsRef::as_ref).collect();
-    match wanted
-        .iter()
-        .find(|name| !set.file.iter().any(|file| file.name() == **name))
-    {
-        Some(name) => Err(Error::new(format!("{name} is not among the descriptors"))),
-        None => Ok(wanted),
-    }
+    let names: BTreeSet<_> = to_generate.iter().map(AsRef::as_ref).collect();
+    let find = |name: &str| {
+        let found = set.file.iter().find(|file| file.name() == name);
+        found.ok_or_else(|| Error::new(format!("{name} is not among the descriptors")))
+    };
+    names.into_iter().map(find).collect()
 }
 
 /// What prost-build makes of the files.
@@ -104,20 +119,23 @@ struct ProstOutput {
 
 fn prost_output(
     set: &FileDescriptorSet,
-    wanted: &BTreeSet<&str>,
+    wanted: &[&FileDescriptorProto],
     config: &Config,
 ) -> Result<ProstOutput, Error> {
     let services = Services::default();
-    let mut prost = prost_config(config)?;
+    let mut prost = prost_config(set, config)?;
     if config.server || config.client {
         prost.service_generator(Box::new(services.clone()));
     }
-    let requests = set
-        .file
-        .iter()
-        .map(|file| request(file, wanted.contains(file.name())));
+    let is_wanted = |file: &FileDescriptorProto| wanted.iter().any(|w| w.name() == file.name());
+    let mut files: Vec<_> = set.file.iter().collect();
+    // Frontends have them in different orders.
+    files.sort_by_key(|file| file.name());
+    let requests = files
+        .into_iter()
+        .map(|file| request(file, is_wanted(file), config));
     let requests = requests.collect();
-    // prost-build panics on names that collide.
+    // prost-build panics on what it does not expect.
     let output = catch_unwind(AssertUnwindSafe(|| prost.generate(requests)))
         .map_err(|panic| Error::new(format!("prost-build: {}", panic_text(panic.as_ref()))))?
         .map_err(|error| Error::new(format!("prost-build: {error}")))?;
@@ -133,14 +151,22 @@ fn prost_output(
 
 /// The "module" is only a key of prost's output: paths in the code come from the package. Files that
 /// are not wanted get another one, as prost needs them but their code must not mix with the rest.
-fn request(file: &FileDescriptorProto, wanted: bool) -> (Module, FileDescriptorProto) {
+fn request(
+    file: &FileDescriptorProto,
+    wanted: bool,
+    config: &Config,
+) -> (Module, FileDescriptorProto) {
     let key = if wanted { WANTED } else { IMPORTED };
     let mut file = file.clone();
+    if !config.messages {
+        file.message_type.clear();
+        file.enum_type.clear();
+    }
     docs::protect_comments(&mut file);
     (Module::from_parts([key, file.package()]), file)
 }
 
-fn prost_config(config: &Config) -> Result<prost_build::Config, Error> {
+fn prost_config(set: &FileDescriptorSet, config: &Config) -> Result<prost_build::Config, Error> {
     let mut prost = prost_build::Config::new();
     prost
         .format(false)
@@ -162,43 +188,45 @@ fn prost_config(config: &Config) -> Result<prost_build::Config, Error> {
     for (path, attribute) in &config.field_attributes {
         prost.field_attribute(path, attribute);
     }
-    for (proto, rust) in &config.extern_paths {
-        if !rust.starts_with("::") && !rust.starts_with("crate::") {
-            return Err(Error::new(format!(
-                "extern_path {rust:?} must start with `::` or `crate::`, as it is used in modules of any depth"
-            )));
-        }
+    for (proto, rust) in extern_paths::all(set, config)? {
         prost.extern_path(proto, rust);
     }
     Ok(prost)
 }
 
-/// The file of one package.
+/// The code of one package.
 struct PackageFile<'a> {
-    package: &'a str,
+    name: &'a str,
     sources: Vec<&'a FileDescriptorProto>,
+    schemas: Schemas<'a>,
     config: &'a Config,
     model: &'a Model<'a>,
+    /// The modules that the layout puts beside the code.
+    inner: Vec<String>,
 }
 
 impl PackageFile<'_> {
-    fn content(&self, prost: &str, services: &[prost_build::Service]) -> Result<String, Error> {
+    fn generate(&self, prost: &str, services: &[prost_build::Service]) -> Result<Package, Error> {
+        let name = self.name;
         let file = syn::parse_file(prost).map_err(|error| {
-            let package = self.package;
             Error::new(format!(
-                "package {package}: the code does not parse, check the attributes: {error}"
+                "package {name}: the code does not parse, check the attributes: {error}"
             ))
         })?;
         let mut parsed = file.items;
         parsed.retain(|item| !service::is_placeholder(item));
+        collisions::check(&parsed, name, &self.sources)?;
         let mut transform = Transform::new(self.config, self.model);
-        let mut items = transform.package(parsed, self.package)?;
+        let mut items = transform.package(parsed, name)?;
         if self.config.well_known_json {
             items = well_known::json_only(items);
         } else if self.config.json && !transform.messages().is_empty() {
             items.push(register_types(transform.messages()));
         }
         self.add_services(services, &mut items)?;
+        if self.config.descriptor_set {
+            items.push(self.descriptor_set());
+        }
         for item in &mut items {
             names::allow_lints(item);
         }
@@ -210,11 +238,20 @@ impl PackageFile<'_> {
             ..syn::parse_quote!()
         };
         let sources: Vec<_> = self.sources.iter().map(|file| file.name()).collect();
-        let sources = sources.join(", ");
-        let body = prettyplease::unparse(&file);
-        Ok(format!(
-            "// @generated by connect-codegen from {sources}. Do not edit.\n\n{body}"
-        ))
+        Ok(Package {
+            sources: sources.join(", "),
+            code: prettyplease::unparse(&file),
+        })
+    }
+
+    fn descriptor_set(&self) -> Item {
+        let bytes = self.schemas.descriptor_set(&self.sources);
+        let bytes = Literal::byte_string(&bytes);
+        syn::parse_quote! {
+            /// The files of this package and all that they import, as an encoded
+            /// `google.protobuf.FileDescriptorSet`.
+            pub const FILE_DESCRIPTOR_SET: &[u8] = #bytes;
+        }
     }
 
     fn add_services(
@@ -223,6 +260,9 @@ impl PackageFile<'_> {
         items: &mut Vec<Item>,
     ) -> Result<(), Error> {
         let mut taken = names::Taken::of_items(items);
+        for module in &self.inner {
+            taken.claim(module);
+        }
         for service in services {
             let name = &service.proto_name;
             let mut wanted = self.sources.iter().flat_map(|file| &file.service);
@@ -254,3 +294,6 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 const WANTED: &str = "wanted";
 const IMPORTED: &str = "imported";
+/// Fields of `FileDescriptorProto`.
+const SYNTAX: i32 = 12;
+const EDITION: i32 = 14;

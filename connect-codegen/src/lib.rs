@@ -21,31 +21,41 @@
 //! Several packages that refer to each other are included as a tree of modules by
 //! `connect_tokio::include_protos!()`.
 //!
+//! `protoc` and `buf generate` run the same code as the plugin `protoc-gen-connect-rust`, for code that
+//! is checked in.
+//!
 //! # How it works
 //!
-//! [`Config::compile`] turns files into descriptors (by protox) and hands them to [`generate`], which
-//! any other frontend may call too. prost-build generates the messages; their names are Rust's own
+//! [`Config::compile`] turns files into descriptors (by protox), the [`plugin`] gets them from its
+//! caller; both hand them to [`generate`], which any other frontend may call too. prost-build generates the messages; their names are Rust's own
 //! art of prost, so the result is parsed and every message is found in it again by its full name and
 //! every field by its number, and the JSON implementation is put beside it. Services are written as
 //! token streams.
 
+mod collisions;
 mod config;
 mod docs;
 mod error;
+mod extern_paths;
 mod generate;
 mod json;
 mod layout;
 mod model;
 mod names;
+mod options;
+mod plugin;
+mod schemas;
 mod service;
 mod transform;
 mod well_known;
+mod wire;
 
 #[cfg(feature = "compile")]
 mod compile;
 
 #[cfg(feature = "compile")]
 pub use compile::descriptors;
-pub use config::Config;
+pub use config::{Config, Layout};
 pub use error::Error;
 pub use generate::{GeneratedFile, generate};
+pub use plugin::{help, plugin};

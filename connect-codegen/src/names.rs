@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use heck::ToUpperCamelCase as _;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::Item;
@@ -32,26 +33,39 @@ pub(crate) fn import_from_parent() -> Item {
 
 /// What brings [`ROOT`] into the module of a package, unless the including macro does.
 pub(crate) fn import_from_crate(config: &Config) -> Result<Option<Item>, Error> {
-    let Some(path) = &config.crate_path else {
+    let Some(path) = config.written_crate_path() else {
         return Ok(None);
     };
     let path: syn::Path = syn::parse_str(path)
         .map_err(|error| Error::new(format!("crate_path {path:?} is not a path: {error}")))?;
     let root = root();
-    Ok(Some(syn::parse_quote!(use #path::__codegen as #root;)))
+    // With its features off, a package may have nothing that uses it.
+    let gated = config.server_feature.is_some() || config.client_feature.is_some();
+    let allow = gated.then(|| quote!(#[allow(unused_imports)]));
+    Ok(Some(
+        syn::parse_quote!(#allow use #path::__codegen as #root;),
+    ))
+}
+
+/// Puts an item behind a feature of the crate that it is in.
+pub(crate) fn gate(item: &mut Item, feature: &str) {
+    if let Some(attrs) = attributes_of(item) {
+        attrs.push(syn::parse_quote!(#[cfg(feature = #feature)]));
+    }
+}
+
+/// The name of a message or enum, as prost spells it.
+pub(crate) fn type_name(name: &str) -> String {
+    match name.to_upper_camel_case() {
+        name if name == "Self" => String::from("Self_"),
+        name => name,
+    }
 }
 
 /// Keeps lints of the user's crate off an item: its names and shape are the `.proto` file's.
 pub(crate) fn allow_lints(item: &mut Item) {
-    let attrs = match item {
-        Item::Const(item) => &mut item.attrs,
-        Item::Enum(item) => &mut item.attrs,
-        Item::Fn(item) => &mut item.attrs,
-        Item::Impl(item) => &mut item.attrs,
-        Item::Mod(item) => &mut item.attrs,
-        Item::Struct(item) => &mut item.attrs,
-        Item::Trait(item) => &mut item.attrs,
-        _ => return,
+    let Some(attrs) = attributes_of(item) else {
+        return;
     };
     let is_doc = |attr: &syn::Attribute| attr.path().is_ident("doc");
     let after_docs = attrs.iter().take_while(|attr| is_doc(attr)).count();
@@ -60,6 +74,27 @@ pub(crate) fn allow_lints(item: &mut Item) {
         syn::parse_quote!(#[allow(clippy::all, clippy::nursery, clippy::pedantic)]),
     ];
     attrs.splice(after_docs..after_docs, allow);
+}
+
+/// The name of an enum's value, as prost spells it: without the enum's name before it.
+pub(crate) fn variant(value: &str, enumeration: &str) -> String {
+    let name = type_name(value);
+    let short = name.strip_prefix(&type_name(enumeration));
+    let short = short.filter(|short| short.starts_with(char::is_uppercase));
+    short.map(str::to_owned).unwrap_or(name)
+}
+
+fn attributes_of(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
+    Some(match item {
+        Item::Const(item) => &mut item.attrs,
+        Item::Enum(item) => &mut item.attrs,
+        Item::Fn(item) => &mut item.attrs,
+        Item::Impl(item) => &mut item.attrs,
+        Item::Mod(item) => &mut item.attrs,
+        Item::Struct(item) => &mut item.attrs,
+        Item::Trait(item) => &mut item.attrs,
+        _ => return None,
+    })
 }
 
 /// Names in use, to find free ones.

@@ -54,12 +54,23 @@ pub(crate) fn items(
     let service = Service::new(service, config, taken)?;
     let mut items = vec![service.constants()];
     if config.server {
-        items.extend(server::items(&service, config));
+        let server = server::items(&service, config);
+        items.extend(gated(server, config.server_feature.as_deref()));
     }
     if config.client {
-        items.extend(client::items(&service));
+        let client = client::items(&service);
+        items.extend(gated(client, config.client_feature.as_deref()));
     }
     Ok(items)
+}
+
+fn gated(mut items: Vec<Item>, feature: Option<&str>) -> Vec<Item> {
+    if let Some(feature) = feature {
+        for item in &mut items {
+            names::gate(item, feature);
+        }
+    }
+    items
 }
 
 /// A service, with all names chosen.

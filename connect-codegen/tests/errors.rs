@@ -1,38 +1,34 @@
 //! What a user gets to read when code cannot be generated.
 
-use std::{fs, path::PathBuf};
+mod support;
 
-use connect_codegen::{Config, descriptors, generate};
+use std::fs;
+
+use connect_codegen::{Config, Layout, descriptors, generate};
+use support::TempDir;
 
 /// A directory of `.proto` files, removed at the end.
-struct Protos(PathBuf);
+struct Protos(TempDir);
 
 impl Protos {
     fn new(test: &str, files: &[(&str, &str)]) -> Self {
-        let name = format!("connect-codegen-{}-{test}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).unwrap();
+        let dir = TempDir::new(test);
         for (file, text) in files {
-            fs::write(dir.join(file), text).unwrap();
+            dir.write(file, text);
         }
         Self(dir)
     }
 
-    /// Generates everything; the error is expected.
+    fn path(&self, file: &str) -> String {
+        self.0.path().join(file).display().to_string()
+    }
+
+    /// Generates everything, as a `build.rs` does; the error is expected.
     #[track_caller]
     fn error(&self, file: &str, config: &Config) -> String {
-        let set = match descriptors(&[self.0.join(file)], &[&self.0]) {
-            Ok(set) => set,
-            Err(error) => return error.to_string(),
-        };
-        let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
-        generate(&set, &names, config).unwrap_err().to_string()
-    }
-}
-
-impl Drop for Protos {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        let config = config.clone().out_dir(self.0.path().join("out"));
+        let error = config.compile(&[self.path(file)], &[self.0.path()]);
+        error.unwrap_err().to_string()
     }
 }
 
@@ -80,16 +76,39 @@ fn errors_in_proto_files_name_file_line_and_column() {
     ] {
         let error = protos.error(file, &Config::new());
         assert!(error.contains(place), "{error}");
+        // So that an editor finds it.
+        assert!(error.starts_with(&protos.path(file)), "{error}");
     }
 }
 
 #[test]
 fn missing_files_are_named() {
-    let protos = Protos::new("missing", &[]);
-    let error = protos.error("absent.proto", &Config::new());
-    assert!(error.contains("absent.proto"), "{error}");
-    let outside = descriptors(&["/elsewhere/a.proto"], &[&protos.0]).unwrap_err();
-    assert!(outside.to_string().contains("a.proto"), "{outside}");
+    let import = "syntax = \"proto3\"; import \"nowhere.proto\";";
+    let protos = Protos::new("missing", &[("a.proto", import), ("inner/b.proto", "")]);
+    let dir = protos.0.path().display();
+    assert_eq!(
+        protos.error("absent.proto", &Config::new()),
+        format!("{dir}/absent.proto does not exist")
+    );
+    assert_eq!(
+        protos.error("a.proto", &Config::new()),
+        format!("{dir}/a.proto:1:20: import 'nowhere.proto' not found (looked in {dir})")
+    );
+    for (file, include, says) in [
+        (
+            "absent.proto",
+            "protos",
+            "absent.proto does not exist (looked in the current directory, protos)",
+        ),
+        (
+            &protos.path("a.proto"),
+            &protos.path("inner"),
+            "a.proto is in no include directory, ",
+        ),
+    ] {
+        let error = descriptors(&[file], &[include]).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 #[test]
@@ -103,7 +122,7 @@ fn options_that_are_no_rust_are_named() {
         ),
         (
             Config::new().extern_path(".p.A", "pkg::A"),
-            "extern_path \"pkg::A\" must start with `::`",
+            "extern_path \"pkg::A\" must start with `::` or `crate`",
         ),
         (Config::new().extern_path("p.A", "::pkg::A"), "p.A"),
         (Config::new().type_attribute(".", "#[broken"), "package p: "),
@@ -114,16 +133,56 @@ fn options_that_are_no_rust_are_named() {
     }
 }
 
-/// prost-build panics here.
 #[test]
-fn names_that_collide_in_rust_are_named() {
-    let text = "syntax = \"proto3\"; enum E { E_A_B = 0; E_AB = 1; E_A__B = 2; }";
-    let protos = Protos::new("collide", &[("a.proto", text)]);
-    let error = protos.error("a.proto", &Config::new());
-    assert!(
-        error.contains("E_A_B") && error.contains("E_A__B"),
-        "{error}"
-    );
+fn names_that_collide_in_rust_are_named_with_their_place() {
+    for (text, says) in [
+        (
+            "enum E { E_A_B = 0; E_AB = 1; E_A__B = 2; }",
+            "3:31: two values of E are both named AB in Rust: E_A_B, E_A__B",
+        ),
+        (
+            "message FooBar {} message foo_bar {}",
+            "3:19: two types of package p are both named FooBar in Rust: FooBar, foo_bar",
+        ),
+        (
+            "message M { message FooBar {} enum foo_bar { Z = 0; } }",
+            "both named FooBar in Rust",
+        ),
+        (
+            "message A { optional int32 x = 1; } message M { message N { optional int32 ab = 1; optional int32 Ab = 2; } }",
+            "3:49: two fields of N are both named \"ab\" in Rust",
+        ),
+    ] {
+        let text = format!("syntax = \"proto2\";\npackage p;\n{text}");
+        let protos = Protos::new("collide", &[("a.proto", &text)]);
+        let error = protos.error("a.proto", &Config::new());
+        assert!(error.starts_with(&protos.path("a.proto:3:")), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn services_alone_need_their_messages() {
+    let text = "syntax = \"proto3\"; package p; message A {} \nservice S { rpc C(A) returns (A); }";
+    let protos = Protos::new("stubs", &[("a.proto", text)]);
+    let stubs = Config::new().messages(false);
+    for config in [stubs.clone(), stubs.clone().extern_path(".p.AB", "::ab")] {
+        assert_eq!(
+            protos.error("a.proto", &config),
+            protos.path(
+                "a.proto:2:13: C names .p.A, but messages are not generated and no extern_path covers it"
+            )
+        );
+    }
+}
+
+#[test]
+fn modules_are_for_code_that_is_checked_in() {
+    let protos = Protos::new("modules", &[("a.proto", "syntax = \"proto3\";")]);
+    let config = Config::new().layout(Layout::Modules);
+    let error = config.compile(&[protos.path("a.proto")], &[protos.0.path()]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("give an `out_dir`"), "{error}");
 }
 
 #[test]
@@ -156,13 +215,15 @@ fn output_needs_a_directory() {
         "output",
         &[("a.proto", "syntax = \"proto3\"; message A {}")],
     );
-    let file = protos.0.join("a.proto");
+    let file = protos.0.path().join("a.proto");
     if std::env::var_os("OUT_DIR").is_none() {
-        let error = Config::new().compile(&[&file], &[&protos.0]).unwrap_err();
+        let error = Config::new()
+            .compile(&[&file], &[protos.0.path()])
+            .unwrap_err();
         assert!(error.to_string().contains("out_dir"), "{error}");
     }
     let config = Config::new().out_dir(&file);
-    let error = config.compile(&[&file], &[&protos.0]).unwrap_err();
+    let error = config.compile(&[&file], &[protos.0.path()]).unwrap_err();
     assert!(error.to_string().starts_with("cannot create "), "{error}");
     assert!(std::error::Error::source(&error).is_some());
 }
@@ -171,14 +232,10 @@ fn output_needs_a_directory() {
 #[test]
 fn unchanged_files_are_not_touched() {
     let protos = Protos::new("touch", &[("a.proto", "syntax = \"proto3\"; message A {}")]);
-    let file = protos.0.join("a.proto");
-    let out = protos.0.join("out");
-    let config = Config::new()
-        .out_dir(&out)
-        .descriptor_set(out.join("set.bin"));
-    // The directory of the set is the caller's to make.
-    fs::create_dir(&out).unwrap();
-    config.compile(&[&file], &[&protos.0]).unwrap();
+    let file = protos.0.path().join("a.proto");
+    let out = protos.0.path().join("out");
+    let config = Config::new().out_dir(&out);
+    config.compile(&[&file], &[protos.0.path()]).unwrap();
     let written = out.join("_.rs");
     let old = fs::File::open(&written).unwrap();
     let long_ago = std::time::SystemTime::UNIX_EPOCH;
@@ -188,17 +245,16 @@ fn unchanged_files_are_not_touched() {
         .and_then(|file| file.set_modified(long_ago))
         .unwrap();
     drop(old);
-    config.compile(&[&file], &[&protos.0]).unwrap();
+    config.compile(&[&file], &[protos.0.path()]).unwrap();
     assert_eq!(
         fs::metadata(&written).unwrap().modified().unwrap(),
         long_ago
     );
     fs::write(&file, "syntax = \"proto3\"; message B {}").unwrap();
-    config.compile(&[&file], &[&protos.0]).unwrap();
+    config.compile(&[&file], &[protos.0.path()]).unwrap();
     assert!(
         fs::read_to_string(&written)
             .unwrap()
             .contains("pub struct B")
     );
-    assert!(fs::metadata(out.join("set.bin")).unwrap().len() > 0);
 }

@@ -1,7 +1,13 @@
 //! Comparing generated files with those in the repository.
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use std::{env, fs, path::Path};
+pub(crate) mod frontends;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use connect_codegen::{Config, GeneratedFile, descriptors, generate};
 
@@ -34,5 +40,34 @@ pub(crate) fn assert_fresh(path: &str, content: &str) {
              Run `UPDATE_GENERATED=1 cargo test -p connect-codegen` and look at the difference.",
             path.display(),
         );
+    }
+}
+
+/// A directory that is removed at the end.
+pub(crate) struct TempDir(PathBuf);
+
+impl TempDir {
+    pub(crate) fn new(name: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let (id, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let dir = env::temp_dir().join(format!("connect-codegen-{id}-{number}-{name}"));
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,0 +1,200 @@
+//! The plugin writes what `build.rs` writes, byte for byte, whoever calls it.
+//!
+//! Here the caller is this test, with descriptors made by protox. With `CODEGEN_PROTOC` and
+//! `CODEGEN_BUF` set to the programs, as `.ci/run codegen` does, they call it as well.
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use connect_codegen::{Config, Layout};
+use support::{
+    TempDir,
+    frontends::{FILES, Frontend, PLUGIN, protos},
+};
+
+/// The same settings as a plugin gets them, and as a `build.rs` makes them.
+fn settings() -> Vec<(&'static [&'static str], Config)> {
+    vec![
+        (&[], Config::new()),
+        (
+            &["json=false", "default_methods", "bytes=", "btree_map=."],
+            Config::new()
+                .json(false)
+                .default_methods(true)
+                .bytes(None::<&str>)
+                .btree_map("."),
+        ),
+        (
+            &[
+                "bytes=.shapes.v1.Legacy",
+                "boxed=.shapes.v1.Shape.extra",
+                "type_attribute=.shapes.v1.Side=#[derive(PartialOrd, Copy)]",
+                "field_attribute=.shapes.v1.Side.length=#[doc(alias = \"size, in all\")]",
+            ],
+            Config::new()
+                .bytes([".shapes.v1.Legacy"])
+                .boxed(".shapes.v1.Shape.extra")
+                .type_attribute(".shapes.v1.Side", "#[derive(PartialOrd, Copy)]")
+                .field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size, in all\")]"),
+        ),
+        (
+            &["server_feature=server", "client_feature=client"],
+            Config::new()
+                .server_feature("server")
+                .client_feature("client"),
+        ),
+        (
+            &["server=false", "crate_path=::connect_tokio"],
+            Config::new().server(false).crate_path("::connect_tokio"),
+        ),
+        (
+            &["client=false", "include_file=all.rs"],
+            Config::new().client(false).include_file("all.rs"),
+        ),
+        (
+            &["layout=modules", "descriptor_set=true"],
+            Config::new().layout(Layout::Modules).descriptor_set(true),
+        ),
+        (
+            &["messages=false", "extern_path=.=crate::built"],
+            Config::new()
+                .messages(false)
+                .extern_path(".", "crate::built"),
+        ),
+        (
+            &[
+                "extern_path=.shapes.v1=::shapes",
+                "extern_path=.Deep=::deep::Deep",
+            ],
+            Config::new()
+                .extern_path(".shapes.v1", "::shapes")
+                .extern_path(".Deep", "::deep::Deep"),
+        ),
+    ]
+}
+
+#[test]
+fn outputs_are_equal() {
+    for frontend in Frontend::all() {
+        for (options, config) in settings() {
+            let expected = TempDir::new("expected");
+            let files = FILES.map(|file| protos().join(file));
+            config
+                .out_dir(expected.path())
+                .compile(&files, &[protos()])
+                .unwrap();
+            let found = TempDir::new("found");
+            frontend.run(&FILES, options, found.path()).unwrap();
+            let what = format!("{frontend:?} with {options:?}");
+            assert_same(&read_all(expected.path()), &read_all(found.path()), &what);
+        }
+    }
+}
+
+#[track_caller]
+fn assert_same(expected: &BTreeMap<String, String>, found: &BTreeMap<String, String>, what: &str) {
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    assert!(expected.len() > 1, "{what}");
+    assert_eq!(names(expected), names(found), "{what}");
+    for (name, expected) in expected {
+        let mut lines = expected.lines().zip(found[name].lines());
+        let different = lines.find(|(expected, found)| expected != found);
+        assert_eq!(different, None, "{what}: {name}");
+        assert_eq!(expected.len(), found[name].len(), "{what}: {name}");
+    }
+}
+
+/// All files below a directory, by their paths in it.
+fn read_all(dir: &Path) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                out.insert(name, std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn errors_go_through_the_protocol() {
+    for frontend in Frontend::all() {
+        let out = TempDir::new("error");
+        for (options, says) in [
+            (
+                "jsn=true",
+                "unknown option \"jsn\"; there are messages, json",
+            ),
+            ("crate_path=a b", "crate_path \"a b\" is not a path"),
+            (
+                "messages=false",
+                "names .shapes.tour.v1.LookRequest, but messages are not generated and no extern_path covers it",
+            ),
+        ] {
+            let files = ["shapes/v1/tour.proto", "shapes/v1/shapes.proto"];
+            let error = frontend.run(&files, &[options], out.path()).unwrap_err();
+            assert!(error.contains(says), "{frontend:?}: {error}");
+        }
+        assert!(read_all(out.path()).is_empty());
+    }
+}
+
+/// Compilers other than protox know them.
+#[test]
+fn editions_are_refused() {
+    let dir = TempDir::new("editions");
+    let text = "edition = \"2023\";\npackage e.v1;\nmessage A { int32 a = 1; }\n";
+    dir.write("e/v1/edition.proto", text);
+    for frontend in Frontend::all() {
+        let out = TempDir::new("out");
+        let error = frontend.run_in(dir.path(), &["e/v1/edition.proto"], &[], out.path());
+        let error = error.unwrap_err();
+        let says = "editions are not supported, only syntax proto2 and proto3";
+        assert!(error.contains(says), "{frontend:?}: {error}");
+        assert!(error.contains("edition.proto:1:1"), "{frontend:?}: {error}");
+        assert!(read_all(out.path()).is_empty());
+    }
+}
+
+#[test]
+fn the_plugin_explains_itself() {
+    let run = |args: &[&str]| {
+        Command::new(PLUGIN)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+    };
+    let help = run(&["--help"]).unwrap();
+    let text = String::from_utf8(help.stdout).unwrap();
+    for part in ["--connect-rust_opt", "extern_path=", "strategy: all"] {
+        assert!(help.status.success() && text.contains(part), "{text}");
+    }
+    let version = run(&["--version"]).unwrap().stdout;
+    assert_eq!(version, concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+    let unknown = run(&["--halp"]).unwrap();
+    let text = String::from_utf8(unknown.stderr).unwrap();
+    assert!(
+        !unknown.status.success() && text.contains("see --help"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_no_request_is_an_error() {
+    let error = connect_codegen::plugin(b"junk").unwrap_err().to_string();
+    assert!(
+        error.contains("stdin is no CodeGeneratorRequest"),
+        "{error}"
+    );
+}
