@@ -96,6 +96,35 @@ fn messages_for_the_json_tests_of_connect_codec() {
     }
 }
 
+#[test]
+fn grpc_health() {
+    assert_standard_service_is_fresh("connect-health", "health", "v1", &standard_service());
+}
+
+#[test]
+fn grpc_reflection() {
+    let config = standard_service();
+    assert_standard_service_is_fresh("connect-reflection", "reflection", "v1", &config);
+    // The messages differ in name only.
+    let config = config.extern_path(".grpc.reflection.v1alpha", "crate::v1");
+    assert_standard_service_is_fresh("connect-reflection", "reflection", "v1alpha", &config);
+}
+
+fn standard_service() -> Config {
+    Config::new()
+        .crate_path("::connect_tower")
+        .descriptor_set(true)
+}
+
+fn assert_standard_service_is_fresh(krate: &str, name: &str, version: &str, config: &Config) {
+    let include = format!("{krate}/proto");
+    let file = format!("{include}/grpc/{name}/{version}/{name}.proto");
+    let generated = generate_all(&[&file], &include, config);
+    let output = format!("grpc.{name}.{version}.rs");
+    let file = generated.iter().find(|file| file.name == output).unwrap();
+    assert_fresh(&format!("{krate}/src/generated/{output}"), &file.content);
+}
+
 /// What the check crate compiles, and calls.
 #[test]
 fn golden_files() {

@@ -73,6 +73,7 @@
 //!
 //! - `tls` (default): [`ServerTls`] and [`ClientTls`].
 //! - `gzip`, `zstd` (default): compressions that routers and clients know unless told otherwise.
+//! - `health`, `reflection`: gRPC's standard services, as modules of these names.
 //! - `async-std`: the module `async_std`, which is this crate on async-std.
 
 #[cfg(feature = "async-std")]
@@ -83,9 +84,15 @@ mod runtime;
 mod tls;
 
 // What users write handlers, routers and clients with, and the macros for generated code.
+#[cfg(feature = "health")]
+#[doc(no_inline)]
+pub use connect_health as health;
 pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
 #[cfg(feature = "tls")]
 pub use connect_hyper::{ClientTls, ServerTls};
+#[cfg(feature = "reflection")]
+#[doc(no_inline)]
+pub use connect_reflection as reflection;
 #[doc(no_inline)]
 pub use connect_tower::*;
 

@@ -1,0 +1,67 @@
+//! The methods of the service.
+
+use connect_tower::{Error, Request, Response, ResponseStream};
+
+use crate::{
+    Health, Status,
+    v1::{
+        self, HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+        health_check_response::ServingStatus,
+    },
+    watch::Watch,
+};
+
+impl v1::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Error> {
+        let service = &request.message().service;
+        match self.status(service) {
+            Some(status) => Ok(Response::new(answer(Some(status)))),
+            None => Err(Error::not_found(
+                "the health of this service is not known: nobody has set it",
+            )),
+        }
+    }
+
+    async fn list(
+        &self,
+        _request: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Error> {
+        let count = self.statuses.len();
+        if count > MAX_LISTED {
+            return Err(Error::resource_exhausted(format!(
+                "{count} services are known, and a list has at most {MAX_LISTED}: check them by name"
+            )));
+        }
+        let statuses = self.statuses.all().into_iter();
+        let statuses = statuses.map(|(service, status)| (service, answer(Some(status))));
+        Ok(Response::new(HealthListResponse {
+            statuses: statuses.collect(),
+        }))
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<ResponseStream<HealthCheckResponse>>, Error> {
+        let service = request.into_message().service;
+        Ok(Response::stream(Watch::new(self.statuses.clone(), service)))
+    }
+}
+
+pub(crate) fn answer(status: Option<Status>) -> HealthCheckResponse {
+    let status = match status {
+        None => ServingStatus::ServiceUnknown,
+        Some(Status::Unknown) => ServingStatus::Unknown,
+        Some(Status::Serving) => ServingStatus::Serving,
+        Some(Status::NotServing) => ServingStatus::NotServing,
+    };
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+/// `grpc.health.v1.Health.List`: "The maximum number of services to return is 100".
+const MAX_LISTED: usize = 100;
