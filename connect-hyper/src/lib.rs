@@ -22,6 +22,7 @@ mod drain;
 mod reset;
 pub mod runtime;
 pub mod server;
+mod tail;
 #[cfg(test)]
 mod test_runtime;
 pub mod tls;

@@ -3,9 +3,14 @@
 //! hyper sends a request's body on its own; a dropped response alone would not stop it. So a response that is
 //! dropped, or that is complete while the request is not, makes the request's body fail, and with it the
 //! stream (HTTP/2) or the connection (HTTP/1.1).
+//!
+//! A body that waits for the server's window is asked for nothing. Then hyper's future that sends it is dropped
+//! instead, and HTTP/2 resets a stream whose sender is dropped: see [`PipeExecutor`].
 
 use std::{
+    cell::Cell,
     fmt,
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
@@ -20,21 +25,29 @@ use bytes::Bytes;
 use connect_tower::{CallBody, transport::BodyError};
 use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+use hyper::{body::Incoming, rt::Executor};
+use pin_project_lite::pin_project;
 
 use super::pool::Lease;
-use crate::reset::{self, BoxError};
+use crate::{
+    calls::CallExecutor,
+    reset::{self, BoxError},
+    runtime::Runtime,
+    tail::HeldTail,
+};
 
 /// The state of a call's request, seen from both its bodies.
 #[derive(Debug, Default)]
 pub(super) struct CallLink {
     state: AtomicU8,
+    /// Woken when the request is given up: whoever polls the body, and hyper's future that sends it.
     sender: AtomicWaker,
+    pipe: AtomicWaker,
 }
 
 /// The request is on its way.
 const OPEN: u8 = 0;
-/// The request is complete.
+/// hyper has all of the request. On HTTP/2 it may still wait for the server's window.
 const SENT: u8 = 1;
 /// The response is complete: the rest of the request is not wanted.
 const ANSWERED: u8 = 2;
@@ -47,13 +60,21 @@ impl CallLink {
     }
 
     fn set_sent(&self) {
-        self.leave_open(SENT);
+        let _ = self
+            .state
+            .compare_exchange(OPEN, SENT, Ordering::SeqCst, Ordering::SeqCst);
     }
 
-    /// Ends the request, unless it is complete.
+    /// Ends what is left of the request.
     fn give_up(&self, why: u8) {
-        if self.leave_open(why) {
+        let given_up = self
+            .state
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| {
+                (state <= SENT).then_some(why)
+            });
+        if given_up.is_ok() {
             self.sender.wake();
+            self.pipe.wake();
         }
     }
 
@@ -66,26 +87,37 @@ impl CallLink {
             _ => None,
         }
     }
-
-    fn leave_open(&self, to: u8) -> bool {
-        self.state
-            .compare_exchange(OPEN, to, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
-    }
 }
 
 /// A request's body as hyper sends it.
 pub(super) struct RequestBody {
     body: CallBody,
+    tail: HeldTail,
     link: Arc<CallLink>,
+    polled: Option<Polled>,
+    http2: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: CallBody, link: Arc<CallLink>) -> Self {
+    pub(super) fn http1(body: CallBody, link: Arc<CallLink>) -> Self {
+        Self::new(body, link, false)
+    }
+
+    pub(super) fn http2(body: CallBody, link: Arc<CallLink>) -> Self {
+        Self::new(body, link, true)
+    }
+
+    fn new(body: CallBody, link: Arc<CallLink>, http2: bool) -> Self {
         if body.is_end_stream() {
             link.set_sent();
         }
-        Self { body, link }
+        Self {
+            body,
+            tail: HeldTail::default(),
+            link,
+            polled: None,
+            http2,
+        }
     }
 
     /// The body again, if hyper gave it back unsent.
@@ -105,15 +137,26 @@ impl Body for RequestBody {
         if let Some(reason) = self.link.given_up() {
             return Poll::Ready(Some(Err(reset::reset(reason))));
         }
+        if self.http2 && self.polled.is_none() {
+            self.polled = Some(Polled::announce(&self.link));
+        }
+        if let Some(tail) = self.tail.take() {
+            if self.body.is_end_stream() {
+                self.link.set_sent();
+            }
+            return Poll::Ready(Some(Ok(tail)));
+        }
         let body = Pin::new(&mut self.body);
         // A user's stream that panics must not take the other calls of its connection with it.
         let polled = catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx)))
             .unwrap_or_else(|_panic| Poll::Ready(Some(Err(panicked()))));
         match polled {
             Poll::Ready(frame) => {
+                let http2 = self.http2;
+                let frame = frame.map(|r| r.map(|f| if http2 { self.tail.hold(f) } else { f }));
                 let last = match &frame {
                     None => true,
-                    Some(Ok(frame)) => frame.is_trailers() || self.body.is_end_stream(),
+                    Some(Ok(frame)) => frame.is_trailers() || self.is_end_stream(),
                     Some(Err(_)) => false,
                 };
                 if last {
@@ -133,11 +176,80 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.tail.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.tail.add_to(self.body.size_hint())
+    }
+}
+
+thread_local! {
+    /// The link of the request whose body was polled first on this thread, until the body is dropped or handed to a
+    /// [`PipeExecutor`]. hyper does one or the other right after that poll.
+    static POLLED: Cell<Option<Arc<CallLink>>> = const { Cell::new(None) };
+}
+
+/// Forgets on drop what was announced.
+struct Polled;
+
+impl Polled {
+    fn announce(link: &Arc<CallLink>) -> Self {
+        POLLED.set(Some(Arc::clone(link)));
+        Self
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        // At the end of a thread there is nothing to forget.
+        let _ = POLLED.try_with(Cell::take);
+    }
+}
+
+/// The executor of an HTTP/2 connection. It ends the futures that send a request's body when the request is given up.
+///
+/// hyper polls a body once on its own; if that did not send it all, its future is executed next.
+#[derive(Clone, Debug)]
+pub(super) struct PipeExecutor<R>(pub(super) CallExecutor<R>);
+
+impl<R, F> Executor<F> for PipeExecutor<R>
+where
+    R: Runtime,
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        match POLLED.take() {
+            Some(link) => self.0.execute(Pipe { future, link }),
+            None => self.0.execute(future),
+        }
+    }
+}
+
+pin_project! {
+    struct Pipe<F> {
+        #[pin]
+        future: F,
+        link: Arc<CallLink>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Pipe<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // Before the future, which resets the stream with the better code if it comes to ask the body.
+        this.link.pipe.register(cx.waker());
+        let polled = this.future.poll(cx);
+        if polled.is_ready() {
+            // The response must not wake what is over.
+            this.link.pipe.take();
+        }
+        match this.link.given_up() {
+            Some(_) => Poll::Ready(()),
+            None => polled,
+        }
     }
 }
 
@@ -147,10 +259,10 @@ fn panicked() -> connect_proto::Error {
 
 /// The body of a channel's response. Dropped before its end it cancels the call.
 pub struct ChannelBody {
-    incoming: Incoming,
+    /// None once it has ended: what is left of the request is reset when nobody holds the stream any more.
+    incoming: Option<Incoming>,
     link: Arc<CallLink>,
     lease: Option<Box<dyn Lease>>,
-    ended: bool,
 }
 
 impl ChannelBody {
@@ -159,13 +271,13 @@ impl ChannelBody {
         link: Arc<CallLink>,
         lease: Option<Box<dyn Lease>>,
     ) -> Self {
+        let ended = incoming.is_end_stream();
         let mut body = Self {
-            incoming,
+            incoming: Some(incoming),
             link,
             lease,
-            ended: false,
         };
-        if body.incoming.is_end_stream() {
+        if ended {
             body.end();
         }
         body
@@ -173,10 +285,11 @@ impl ChannelBody {
 
     /// The response is complete.
     fn end(&mut self) {
-        self.ended = true;
+        self.incoming = None;
+        let sent = self.link.is_sent();
         self.link.give_up(ANSWERED);
         // Else the connection is still sending what nobody wants, and closes when the lease is dropped.
-        if let Some(lease) = self.lease.take().filter(|_| self.link.is_sent()) {
+        if let Some(lease) = self.lease.take().filter(|_| sent) {
             lease.give_back();
         }
     }
@@ -190,18 +303,18 @@ impl Body for ChannelBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.ended {
+        let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
-        }
-        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        };
+        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
             Some(Ok(frame)) => {
-                if frame.is_trailers() || self.incoming.is_end_stream() {
+                if frame.is_trailers() || incoming.is_end_stream() {
                     self.end();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.ended = true;
+                self.incoming = None;
                 self.link.give_up(CANCELLED);
                 self.lease = None;
                 Poll::Ready(Some(Err(reset::incoming_body(error))))
@@ -214,17 +327,19 @@ impl Body for ChannelBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.incoming.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
 impl Drop for ChannelBody {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.incoming.is_some() {
             self.link.give_up(CANCELLED);
         }
     }
@@ -234,7 +349,6 @@ impl fmt::Debug for ChannelBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChannelBody")
             .field("incoming", &self.incoming)
-            .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }

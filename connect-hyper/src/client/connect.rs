@@ -15,12 +15,12 @@ use hyper::client::conn::{http1, http2};
 
 use super::{
     Inner,
-    body::RequestBody,
+    body::{PipeExecutor, RequestBody},
     dial::dial,
     remote::{Cleartext, Remote},
 };
 use crate::{
-    calls::{CallExecutor, Calls},
+    calls::Calls,
     runtime::{BoxIo, Runtime, timeout},
     tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
@@ -157,7 +157,7 @@ async fn speak<R: Runtime>(
         });
     }
     let calls = Calls::new();
-    let executor: CallExecutor<R> = calls.executor();
+    let executor: PipeExecutor<R> = PipeExecutor(calls.executor());
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(channel.runtime.clone())

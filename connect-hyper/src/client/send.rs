@@ -78,7 +78,7 @@ async fn over_http1<R: Runtime>(
             .try_insert(HOST, channel.origin.host_header().clone());
     }
     let link = Arc::new(CallLink::default());
-    let body = RequestBody::new(body, Arc::clone(&link));
+    let body = RequestBody::http1(body, Arc::clone(&link));
     let sending = connection
         .sender
         .try_send_request(Request::from_parts(head, body));
@@ -113,7 +113,7 @@ async fn over_http2<R: Runtime>(
     // refused, or closed unprocessed by a GOAWAY, is sent again from this copy.
     let copy = body.try_clone().map(|body| (head.clone(), body));
     let link = Arc::new(CallLink::default());
-    let body = RequestBody::new(body, Arc::clone(&link));
+    let body = RequestBody::http2(body, Arc::clone(&link));
     let sending = connection
         .sender
         .try_send_request(Request::from_parts(head, body));

@@ -1,0 +1,93 @@
+//! Requests of which the server takes no more: dropping the call ends them, though nobody asks for their next piece.
+
+mod support;
+
+use bytes::Bytes;
+use connect_tokio::{CallBody, Channel, Transport};
+use h2::{Reason, server::SendResponse};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use support::{body_channel, post_http2};
+use tokio::{net::TcpListener, sync::mpsc};
+
+type Stream = (Request<h2::RecvStream>, SendResponse<Bytes>);
+
+/// An HTTP/2 server that reads no byte of a request's body beyond this window.
+async fn unreading_server(window: u32) -> (Channel, mpsc::UnboundedReceiver<Stream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let (sender, mut streams) = mpsc::unbounded_channel::<Stream>();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut builder = h2::server::Builder::new();
+        builder.initial_window_size(window);
+        let mut connection = builder.handshake(socket).await.unwrap();
+        while let Some(Ok(stream)) = connection.accept().await {
+            let _ = sender.send(stream);
+        }
+    });
+    // With the first answer the client knows the window.
+    let sending = tokio::spawn(channel.send(post_http2(CallBody::empty())));
+    let (_request, mut respond) = streams.recv().await.unwrap();
+    respond.send_response(Response::new(()), true).unwrap();
+    sending.await.unwrap().unwrap();
+    (channel, streams)
+}
+
+/// Bodies that do not fit into the window: known whole, small and large, and a stream.
+fn bodies() -> Vec<CallBody> {
+    let (chunks, stream) = body_channel();
+    chunks.send(Ok(vec![0; 1000].into())).unwrap();
+    chunks.send(Ok(vec![0; 1000].into())).unwrap();
+    vec![
+        CallBody::full(vec![0; 1000]),
+        CallBody::full(vec![0; 1_000_000]),
+        CallBody::foreign(stream),
+    ]
+}
+
+#[tokio::test]
+async fn dropping_the_response_resets_a_request_that_waits_for_the_window() {
+    for window in [0, 100, 200_000] {
+        let (channel, mut streams) = unreading_server(window).await;
+        for body in bodies() {
+            let sending = tokio::spawn(channel.send(post_http2(body)));
+            let (_request, mut respond) = streams.recv().await.unwrap();
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            drop(sending.await.unwrap().unwrap());
+            let reset = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
+            assert_eq!(reset.unwrap(), Reason::CANCEL, "window {window}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_call_resets_a_request_that_waits_for_the_window() {
+    let (channel, mut streams) = unreading_server(0).await;
+    for body in bodies() {
+        let sending = tokio::spawn(channel.send(post_http2(body)));
+        let (_request, mut respond) = streams.recv().await.unwrap();
+        sending.abort();
+        let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+        assert_eq!(reset.unwrap(), Reason::CANCEL);
+    }
+}
+
+#[tokio::test]
+async fn a_complete_answer_ends_a_request_that_waits_for_the_window() {
+    let (channel, mut streams) = unreading_server(0).await;
+    for body in bodies() {
+        let sending = tokio::spawn(channel.send(post_http2(body)));
+        let (mut request, mut respond) = streams.recv().await.unwrap();
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        stream.send_data("all".into(), true).unwrap();
+        let mut answer = sending.await.unwrap().unwrap().into_body();
+        let data = answer.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(data, "all");
+        assert!(answer.frame().await.is_none());
+        let ended = request.body_mut().data().await.unwrap().unwrap_err();
+        assert_eq!(ended.reason(), Some(Reason::CANCEL));
+        // Only now: a caller may keep what it has read to the end.
+        drop(answer);
+    }
+}
