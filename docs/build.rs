@@ -18,25 +18,28 @@
 use std::{env, error::Error, fs, path::Path};
 
 /// The file to read, and the name of what is written for `src/lib.rs` to include.
-const CHAPTERS: [(&str, &str); 7] = [
+const CHAPTERS: [(&str, &str); 8] = [
     ("../README.md", "project.md"),
     ("services-and-handlers.md", "services.md"),
     ("clients.md", "clients.md"),
     ("streaming.md", "streaming.md"),
     ("errors.md", "errors.md"),
     ("tls.md", "tls.md"),
+    ("health-and-reflection.md", "health.md"),
     ("how-a-call-flows.md", "flows.md"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    connect_codegen::Config::new().compile(
-        &[
-            "proto/hello/v1/hello.proto",
-            "proto/greet/v1/greet.proto",
-            "proto/talk/v1/talk.proto",
-        ],
-        &["proto"],
-    )?;
+    connect_codegen::Config::new()
+        .descriptor_set(true)
+        .compile(
+            &[
+                "proto/hello/v1/hello.proto",
+                "proto/greet/v1/greet.proto",
+                "proto/talk/v1/talk.proto",
+            ],
+            &["proto"],
+        )?;
     let out = env::var("OUT_DIR")?;
     for (source, target) in CHAPTERS {
         println!("cargo::rerun-if-changed={source}");

@@ -47,6 +47,8 @@ mod chapters {
     mod errors {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/tls.md"))]
     mod tls {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/health.md"))]
+    mod health {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/flows.md"))]
     mod flows {}
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fs, io};
 
-use connect_tokio::{Server, ServerTls, cors};
+use connect_tokio::{Server, ServerTls, cors, health::Health};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -19,9 +19,10 @@ pub(crate) async fn run(options: Serve) -> Result<(), Box<dyn Error>> {
         .allow_methods(cors::ALLOW_METHODS)
         .allow_headers(cors::ALLOW_HEADERS)
         .expose_headers(cors::EXPOSE_HEADERS);
-    let service = cors.layer(service::router());
+    let health = Health::new();
+    let service = cors.layer(service::router(&health)?);
 
-    let stop = stop_signal()?;
+    let stop = stop_signal(health)?;
     let plain = Server::bind(options.addr).await?;
     let addr = plain.local_addr()?;
     let tls = match options.tls {
@@ -49,8 +50,8 @@ pub(crate) async fn run(options: Serve) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Turns true on Ctrl-C and SIGTERM.
-fn stop_signal() -> io::Result<watch::Receiver<bool>> {
+/// Turns true on Ctrl-C and SIGTERM, once nobody is to send new calls.
+fn stop_signal(health: Health) -> io::Result<watch::Receiver<bool>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let (stop, stopped) = watch::channel(false);
@@ -59,6 +60,7 @@ fn stop_signal() -> io::Result<watch::Receiver<bool>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        health.shutdown();
         let _ = stop.send(true);
     });
     Ok(stopped)
@@ -71,14 +73,12 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 
 fn invitations(addr: &str) -> String {
     const SAY: &str = "connectrpc.eliza.v1.ElizaService/Say";
-    const PROTO: &str = "connectrpc/eliza/v1/eliza.proto";
-    const FOLDER: &str = "examples/eliza/proto";
     let json = r#"'{"sentence": "I feel happy"}'"#;
     format!(
         "  curl -H 'content-type: application/json' -d {json} http://{addr}/{SAY}
   curl 'http://{addr}/{SAY}?encoding=json&message=%7B%22sentence%22%3A%22hello%22%7D'
-  grpcurl -plaintext -import-path {FOLDER} -proto {PROTO} -d {json} {addr} {SAY}
-  buf curl --schema {FOLDER} -d {json} http://{addr}/{SAY}
+  grpcurl -plaintext -d {json} {addr} {SAY}
+  buf curl --http2-prior-knowledge -d {json} http://{addr}/{SAY}
 "
     )
 }

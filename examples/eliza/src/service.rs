@@ -1,18 +1,26 @@
 //! The service: one method for each way in which a call can stream.
 
-use connect_tokio::{Error, Request, Response, ResponseStream, Router, Streaming};
+use connect_tokio::{
+    Error, Request, Response, ResponseStream, Router, Streaming,
+    health::Health,
+    reflection::{DescriptorError, Reflection},
+};
 
 use crate::{
     eliza::{
-        ConverseRequest, ConverseResponse, ElizaService, ElizaServiceServer, IntroduceRequest,
-        IntroduceResponse, SayRequest, SayResponse,
+        self, ConverseRequest, ConverseResponse, ElizaService, ElizaServiceServer,
+        IntroduceRequest, IntroduceResponse, SayRequest, SayResponse,
     },
     therapist,
 };
 
-/// The service on a router, ready to be served.
-pub(crate) fn router() -> Router {
-    Router::new().add_service(ElizaServiceServer::new(Eliza))
+/// The service on a router, ready to be served, and beside it what tools and load balancers ask for.
+pub(crate) fn router(health: &Health) -> Result<Router, DescriptorError> {
+    health.set_serving(eliza::eliza_service::NAME);
+    let router = Router::new()
+        .add_service(ElizaServiceServer::new(Eliza))
+        .add_service(health.clone());
+    Ok(Reflection::new([eliza::FILE_DESCRIPTOR_SET])?.add_to(router))
 }
 
 struct Eliza;

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use connect_tokio::{Channel, ClientConfig, Protocol, Server};
+use connect_tokio::{Channel, ClientConfig, Protocol, Server, health::Health};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -16,7 +16,8 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     println!("Eliza listens on {url}: one service, three protocols, one port.");
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve_with_shutdown(service::router(), async {
+    let router = service::router(&Health::new())?;
+    let serving = tokio::spawn(server.serve_with_shutdown(router, async {
         // An error means that the tour is over too.
         let _ = stopped.await;
     }));
