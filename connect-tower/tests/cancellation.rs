@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use common::{
@@ -17,7 +18,7 @@ use connect_tower::{
     ClientConfig, Code, Error, Prost, Protocol, Request, Response, ResponseStream, Router,
     Streaming,
 };
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 
 /// Says when it is dropped.
 struct Guard(Arc<AtomicBool>);
@@ -149,6 +150,57 @@ fn a_dropped_half_cancels_the_other() {
         let error = receiver.message().await.unwrap_err();
         assert_eq!(error.code(), Code::Canceled);
     });
+}
+
+/// Polls a future at once where it is woken, as another thread might.
+struct AtOnce {
+    future: Mutex<Option<BoxFuture<'static, Result<(), Error>>>>,
+    output: Mutex<Option<Result<(), Error>>>,
+}
+
+impl Wake for AtOnce {
+    fn wake(self: Arc<Self>) {
+        let Some(mut future) = self.future.lock().unwrap().take() else {
+            return;
+        };
+        match future.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => *self.output.lock().unwrap() = Some(output),
+            Poll::Pending => *self.future.lock().unwrap() = Some(future),
+        }
+    }
+}
+
+/// Whenever the sender looks, it finds the call either whole or given up.
+#[test]
+fn a_sender_that_waits_while_the_receiver_is_dropped_is_told_so() {
+    let router = Router::new().bidi_stream(ECHO, |request: Request<Streaming<String>>| async {
+        let _unread = request;
+        std::future::pending::<Result<Response<ResponseStream<String>>, Error>>().await
+    });
+    let plain = client(router);
+    let intercepted = plain.clone().interceptor(Transparent);
+    for client in [plain, intercepted] {
+        let (mut sender, receiver) = client
+            .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))
+            .split();
+        let mut sending = Box::pin(async move {
+            loop {
+                sender.send("x".repeat(10_000)).await?;
+            }
+        });
+        let task = Arc::new(AtOnce {
+            future: Mutex::new(None),
+            output: Mutex::new(None),
+        });
+        let waker = Waker::from(task.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(sending.poll_unpin(&mut cx).is_pending());
+        *task.future.lock().unwrap() = Some(sending);
+        drop(receiver);
+        let output = task.output.lock().unwrap().take();
+        let error = output.unwrap().unwrap_err();
+        assert_eq!(error, Error::canceled("the call was dropped"));
+    }
 }
 
 /// A `select!` drops the future that lost: a message must not go with it.

@@ -254,8 +254,9 @@ impl<Req, T: Transport> Drop for BidiSender<Req, T> {
 impl<Res, T: Transport> Drop for BidiReceiver<Res, T> {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.finish(Err(dropped()));
+            // The sender must not find a request that has ended in a call that has not.
             self.exchange.fail(dropped());
+            self.shared.finish(Err(dropped()));
         }
     }
 }

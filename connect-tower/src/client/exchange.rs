@@ -153,14 +153,17 @@ impl<T: Transport> Exchange<T> {
 
     /// Ends the exchange from this side.
     pub(crate) fn fail(&self, error: Error) {
-        let state = &mut *self.lock();
-        let ended = match state {
+        let mut state = self.lock();
+        let ended = match &*state {
             State::Open(open) => open.opened.incoming.ended().is_some(),
             State::Failed(_) => true,
             State::Waiting { .. } | State::Intercepted { .. } => false,
         };
         if !ended {
-            *state = State::Failed(error);
+            let given_up = mem::replace(&mut *state, State::Failed(error));
+            // The lock is free again when the transport and the handler are dropped, which may wake anybody.
+            drop(state);
+            drop(given_up);
         }
     }
 
