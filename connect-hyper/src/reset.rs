@@ -74,6 +74,11 @@ pub(crate) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
     TransportError::new(sent, error).with_detail(detail)
 }
 
+/// Whether the connection was closed under a request before its response.
+pub(crate) fn is_lost(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || find::<std::io::Error>(error).is_some()
+}
+
 /// The RPC code for a stream that was reset with this HTTP/2 error code.
 fn code_of(reason: Reason) -> Code {
     Reset::Http2(reason.into()).to_error(Side::Client).code()

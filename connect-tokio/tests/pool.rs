@@ -2,12 +2,22 @@
 
 mod support;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
-use connect_hyper::HttpVersion;
 use connect_hyper::server::RequestBody;
+use connect_hyper::{ChannelState, HttpVersion};
 use connect_tokio::{Channel, ClientTls, ServerTls};
-use connect_tower::{CallBody, Peer, Transport};
+use connect_tower::{CallBody, Peer, Transport, transport::Sent};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use support::{
@@ -233,16 +243,159 @@ async fn a_connection_whose_request_is_unfinished_is_not_used_again() {
     assert_ne!(first, second);
 }
 
+#[tokio::test]
+async fn no_more_http1_connections_are_opened_than_allowed() {
+    let server = start(bind().await, together(2));
+    let channel = Channel::builder(server.uri()).max_connections(2).build();
+    assert_eq!(addresses(&channel.unwrap(), 10, post).await, 2);
+}
+
+/// A call that waits for a connection takes the place of one that was dropped, be it a call that waited too.
+#[tokio::test]
+async fn calls_that_wait_for_a_connection_come_in_turn() {
+    let (address, _closed) = one_answer_each().await;
+    let channel = Channel::builder(format!("http://{address}"))
+        .max_connections(1)
+        .build()
+        .unwrap();
+    let first = channel.send(post(CallBody::empty())).await.unwrap();
+    assert_eq!(channel.state(), ChannelState::Ready);
+    let mut waiting: Vec<_> = (0..3)
+        .map(|_| channel.send(post(CallBody::empty())))
+        .collect();
+    for call in &mut waiting {
+        assert!(is_pending(call).await);
+    }
+    // Gone before its turn, and in its turn.
+    drop(waiting.remove(0));
+    drop(first);
+    drop(waiting.remove(0));
+    let response = waiting.remove(0).await.unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "ok"
+    );
+}
+
+/// Polled once: it has begun.
+async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_pending())).await
+}
+
+/// A listener that counts its connections and closes each at once.
+async fn closing() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            seen.fetch_add(1, Ordering::SeqCst);
+            drop(socket);
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn after_a_failure_all_calls_share_one_attempt() {
+    for version in [HttpVersion::Http1, HttpVersion::Auto] {
+        let (address, connections) = closing().await;
+        let channel = Channel::builder(format!("https://{address}"))
+            .tls(ClientTls::new())
+            .http_version(version)
+            .build()
+            .unwrap();
+        call(&channel, post(CallBody::empty())).await.unwrap_err();
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+        assert_eq!(channel.state(), ChannelState::Failed);
+        let mut waiting: Vec<_> = (0..20)
+            .map(|_| channel.send(post(CallBody::empty())))
+            .collect();
+        for call in &mut waiting {
+            assert!(is_pending(call).await);
+        }
+        assert_eq!(channel.state(), ChannelState::Connecting);
+        for call in waiting {
+            assert_eq!(call.await.unwrap_err().sent(), Sent::No);
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_wait_between_attempts_has_a_maximum() {
+    let (address, connections) = closing().await;
+    let channel = Channel::builder(format!("https://{address}"))
+        .tls(ClientTls::new())
+        .max_backoff(Duration::ZERO)
+        .build()
+        .unwrap();
+    // Doubled every time it would take longer than the universe has existed.
+    for _ in 0..80 {
+        call(&channel, post(CallBody::empty())).await.unwrap_err();
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 80);
+}
+
+/// Calls that need HTTP/2 learn once that the server has none, and do not stand in the way of others.
+#[tokio::test]
+async fn a_server_without_http2_is_asked_for_it_once() {
+    let (server, tls) = tls_server(&[b"http/1.1"], who()).await;
+    let (address, connections) = relay(server.address).await;
+    let channel = Channel::builder(format!("https://{address}"))
+        .tls(tls)
+        .build()
+        .unwrap();
+    let mut waiting: Vec<_> = (0..20)
+        .map(|_| channel.send(post_http2(CallBody::empty())))
+        .collect();
+    for call in &mut waiting {
+        assert!(is_pending(call).await);
+    }
+    for call in waiting {
+        let error = call.await.unwrap_err();
+        assert!(error.to_string().contains("chose HTTP/1.1"), "{error}");
+    }
+    for _ in 0..20 {
+        call(&channel, post_http2(CallBody::empty()))
+            .await
+            .unwrap_err();
+    }
+    // One that offered both, one that offered HTTP/2 alone.
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+    // The first is used by calls that can.
+    call(&channel, post(CallBody::empty())).await.unwrap();
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+/// A port that leads to another, and how many connections it took.
+async fn relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            seen.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    (address, count)
+}
+
 /// One call of several that wait for a connection goes away.
 #[tokio::test]
 async fn a_call_that_is_dropped_while_connecting_takes_nothing_from_others() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let mut first = channel.send(post_http2(CallBody::full("1")));
-    // Polled once: it has begun to connect.
-    let polled =
-        std::future::poll_fn(|cx| std::task::Poll::Ready(first.as_mut().poll(cx).is_pending()));
-    assert!(polled.await);
+    assert!(is_pending(&mut first).await);
     let second = tokio::spawn({
         let channel = channel.clone();
         async move { call(&channel, post_http2(CallBody::full("2"))).await }

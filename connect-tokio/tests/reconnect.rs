@@ -12,7 +12,7 @@ use std::{
 
 use connect_hyper::ChannelState;
 use connect_hyper::server::RequestBody;
-use connect_proto::Code;
+use connect_proto::{Code, Idempotency};
 use connect_tokio::{Channel, Server};
 use connect_tower::{CallBody, Transport, transport::Sent};
 use http::{Request, Response};
@@ -177,6 +177,72 @@ async fn a_stream_that_cannot_be_repeated_is_not_sent_again() {
         error.error().message().contains("closing the connection"),
         "{error}"
     );
+}
+
+/// Answers the first request of a connection, and closes it on the second, as a server does that finds it idle.
+async fn one_answer_then_close() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            seen.fetch_add(1, Ordering::SeqCst);
+            let mut request = Vec::new();
+            while !request.ends_with(b"end") {
+                request.push(socket.read_u8().await.unwrap());
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            socket.write_all(answer).await.unwrap();
+            socket.read_u8().await.unwrap();
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn an_idempotent_request_that_meets_a_closing_connection_is_sent_again() {
+    for (idempotency, is_resent) in [
+        (Idempotency::NoSideEffects, true),
+        (Idempotency::Idempotent, true),
+        (Idempotency::Unknown, false),
+    ] {
+        let (address, connections) = one_answer_then_close().await;
+        let channel = Channel::new(format!("http://{address}")).unwrap();
+        let request = || {
+            let mut request = post(CallBody::full("end"));
+            request.extensions_mut().insert(idempotency);
+            request
+        };
+        call(&channel, request()).await.unwrap();
+        let second = call(&channel, request()).await;
+        if is_resent {
+            assert_eq!(second.unwrap().body(), "ok");
+            assert_eq!(connections.load(Ordering::SeqCst), 2);
+        } else {
+            assert_eq!(second.unwrap_err().sent(), Sent::Maybe);
+            assert_eq!(connections.load(Ordering::SeqCst), 1);
+        }
+    }
+}
+
+/// Idempotent or not: what a new connection did not answer would not fare better on the next.
+#[tokio::test]
+async fn a_new_connection_that_is_lost_is_not_tried_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let accepting = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        socket.read_u8().await.unwrap();
+        drop(socket);
+        listener
+    });
+    let mut request = post(CallBody::full("x"));
+    request.extensions_mut().insert(Idempotency::Idempotent);
+    let error = call(&channel, request).await.unwrap_err();
+    assert_eq!(error.sent(), Sent::Maybe);
+    drop(accepting.await.unwrap());
 }
 
 /// A request that was on its way when the connection broke may have been processed.

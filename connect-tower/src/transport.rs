@@ -40,7 +40,8 @@ pub trait Transport: Clone {
     /// body may still be on its way.
     ///
     /// The request's URI is path and query: the transport adds scheme and authority. Its version is `HTTP_2`
-    /// where the protocol demands HTTP/2; any other version leaves the choice to the transport. A body that
+    /// where the protocol demands HTTP/2; any other version leaves the choice to the transport. Its extensions hold the
+    /// procedure's [`Idempotency`](connect_proto::Idempotency) if that is known. A body that
     /// fails, or that is dropped before its end, is a cancelled call: the transport resets the stream
     /// (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends the request cleanly.
     fn send(&self, request: Request<CallBody>) -> Self::Future;

@@ -53,11 +53,27 @@ enum Phase {
     TlsHandshake,
 }
 
+/// Why there is no connection.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The server is there, but does not offer HTTP/2, which was asked for.
+    NoHttp2(TransportError),
+    Other(TransportError),
+}
+
+impl From<Failure> for TransportError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoHttp2(error) | Failure::Other(error) => error,
+        }
+    }
+}
+
 /// Connects within the channel's connect timeout.
 pub(super) async fn connect<R: Runtime>(
     channel: &Inner<R>,
     want: Want,
-) -> Result<Connected, TransportError> {
+) -> Result<Connected, Failure> {
     let limit = channel.settings.connect_timeout;
     timeout(&channel.runtime, limit, open(channel, want))
         .await
@@ -70,7 +86,7 @@ pub(super) async fn connect<R: Runtime>(
         })
 }
 
-async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, TransportError> {
+async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, Failure> {
     let (io, address) = reach(channel).await?;
     let remote = Arc::new(Remote::new(address));
     if !channel.origin.is_tls() {
@@ -90,7 +106,7 @@ async fn shake_hands<R: Runtime>(
     want: Want,
     io: R::Io,
     address: SocketAddr,
-) -> Result<TlsSession, TransportError> {
+) -> Result<TlsSession, Failure> {
     let host = channel.origin.host();
     let Some(tls) = &channel.tls else {
         // The builder refuses https without TLS.
@@ -113,7 +129,7 @@ async fn shake_hands<R: Runtime>(
 }
 
 /// A socket to the first of the host's addresses that answers.
-async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), TransportError> {
+async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Failure> {
     let (host, port) = (channel.origin.host(), channel.origin.port());
     let resolved = channel.runtime.resolve(host, port).await;
     let addresses = resolved.map_err(|error| {
@@ -141,7 +157,7 @@ async fn speak<R: Runtime>(
     io: BoxIo,
     http2: bool,
     remote: Arc<Remote>,
-) -> Result<Connected, TransportError> {
+) -> Result<Connected, Failure> {
     let failed = |error: hyper::Error| {
         let text = crate::reset::chain(&error);
         let detail = format!("start HTTP with {remote}: {text}");
@@ -205,15 +221,15 @@ impl Phase {
 }
 
 /// gRPC needs HTTP/2, and the server does not offer it.
-fn no_http2(address: SocketAddr) -> TransportError {
+fn no_http2(address: SocketAddr) -> Failure {
     let error = Error::unavailable("no connection to the server: it does not offer HTTP/2");
     let detail = format!(
         "TLS handshake with {address}: the server chose HTTP/1.1; gRPC needs HTTP/2 (ALPN \"h2\"): \
          turn it on there, or call by Connect or gRPC-Web"
     );
-    unsent(error, detail)
+    Failure::NoHttp2(TransportError::new(Sent::No, error).with_detail(detail))
 }
 
-fn unsent(error: Error, detail: String) -> TransportError {
-    TransportError::new(Sent::No, error).with_detail(detail)
+fn unsent(error: Error, detail: String) -> Failure {
+    Failure::Other(TransportError::new(Sent::No, error).with_detail(detail))
 }

@@ -8,6 +8,7 @@ mod body;
 mod connect;
 mod dial;
 mod origin;
+mod places;
 mod pool;
 mod remote;
 mod send;
@@ -76,8 +77,10 @@ pub struct ChannelBuilder<R: Runtime> {
 struct Settings {
     version: HttpVersion,
     connect_timeout: Duration,
+    max_backoff: Duration,
     idle_timeout: Duration,
     max_idle: usize,
+    max_connections: usize,
     keep_alive: Option<(Duration, Duration)>,
     windows: Windows,
 }
@@ -176,7 +179,25 @@ impl<R: Runtime> ChannelBuilder<R> {
         self
     }
 
-    /// How long an HTTP/1.1 connection is kept without a call. Default: 90 seconds.
+    /// The longest wait between failed attempts to connect: 50 milliseconds after the first, twice as long after each
+    /// further one, up to this. Default: 1 second. Zero: no wait.
+    ///
+    /// Only calls open connections. One that comes during the wait takes part in the next attempt, with all others that
+    /// came, and so does not fail before its server has been asked again; or it ends at its own deadline.
+    pub fn max_backoff(mut self, max: Duration) -> Self {
+        self.settings.max_backoff = max;
+        self
+    }
+
+    /// How many HTTP/1.1 connections there may be, in use or not; a call more waits, up to its deadline, until another
+    /// has ended. Default: 256. At least 1.
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.settings.max_connections = max.max(1);
+        self
+    }
+
+    /// How long an HTTP/1.1 connection is kept without a call. It should be shorter than the server's patience, so that
+    /// no request meets a connection that is being closed. Default: 20 seconds, for servers that wait for 30 or longer.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout;
         self
@@ -228,8 +249,8 @@ impl<R: Runtime> ChannelBuilder<R> {
                 runtime,
                 origin,
                 tls: self.tls,
+                pool: Pool::new(self.settings.max_connections),
                 settings: self.settings,
-                pool: Pool::default(),
             }),
         })
     }
@@ -297,8 +318,10 @@ impl Default for Settings {
         Self {
             version: HttpVersion::default(),
             connect_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::from_secs(90),
+            max_backoff: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(20),
             max_idle: 128,
+            max_connections: 256,
             keep_alive: None,
             windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
         }

@@ -1,8 +1,8 @@
-//! One call: a connection, the request in that connection's form, and another try if surely nothing was sent.
+//! One call: a connection, the request in that connection's form, and another try if that does no harm.
 
 use std::sync::Arc;
 
-use connect_proto::Error;
+use connect_proto::{Error, Idempotency};
 use connect_tower::{
     CallBody,
     transport::{Sent, TransportError},
@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{reset, runtime::Runtime};
 
-/// How often one request is sent at most. Every try but the first follows one that surely was not processed.
+/// How often one request is sent at most. Every try but the first follows one that surely was not processed, or one of an
+/// idempotent procedure that met a connection which was being closed.
 const MAX_TRIES: u32 = 3;
 
 /// A request that can be sent.
@@ -30,8 +31,8 @@ struct Outgoing {
 /// What became of one try.
 enum Tried {
     Answered(Response<ChannelBody>),
-    /// Surely not processed, and here it is again.
-    Unsent(Box<Outgoing>, TransportError),
+    /// It may be sent again, and here it is.
+    Again(Box<Outgoing>, TransportError),
     Failed(TransportError),
 }
 
@@ -52,8 +53,8 @@ pub(super) async fn send<R: Runtime>(
         match tried {
             Tried::Answered(response) => return Ok(response),
             Tried::Failed(error) => return Err(error),
-            Tried::Unsent(_, error) if tries == MAX_TRIES => return Err(error),
-            Tried::Unsent(again, _) => outgoing = *again,
+            Tried::Again(_, error) if tries == MAX_TRIES => return Err(error),
+            Tried::Again(again, _) => outgoing = *again,
         }
         tries += 1;
     }
@@ -77,24 +78,41 @@ async fn over_http1<R: Runtime>(
             .headers
             .try_insert(HOST, channel.origin.host_header().clone());
     }
+    // A server that closes an idle connection may do so while the request is on its way. RFC 9110, section 9.2.2: what
+    // is idempotent may then be sent again.
+    let copy = match connection.is_used && is_idempotent(&head) {
+        true => body.try_clone().map(|body| (head.clone(), body)),
+        false => None,
+    };
     let link = Arc::new(CallLink::default());
     let body = RequestBody::http1(body, Arc::clone(&link));
     let sending = connection
         .sender
         .try_send_request(Request::from_parts(head, body));
-    match sending.await {
+    let mut error = match sending.await {
         Ok(response) => {
             let lease: Box<dyn Lease> = connection;
-            Tried::Answered(answered(response, link, Some(lease)))
+            return Tried::Answered(answered(response, link, Some(lease)));
         }
-        Err(mut error) => match recover(&mut error, target) {
-            Some(again) => Tried::Unsent(
-                again,
-                reset::request(error.into_error(), &connection.remote),
-            ),
-            None => Tried::Failed(reset::request(error.into_error(), &connection.remote)),
-        },
+        Err(error) => error,
+    };
+    let recovered = recover(&mut error, target.clone());
+    let error = error.into_error();
+    let copy = copy.filter(|_| reset::is_lost(&error));
+    let again = recovered.or_else(|| {
+        let (head, body) = copy?;
+        Some(Box::new(Outgoing { head, body, target }))
+    });
+    let failure = reset::request(error, &connection.remote);
+    match again {
+        Some(again) => Tried::Again(again, failure),
+        None => Tried::Failed(failure),
     }
+}
+
+fn is_idempotent(head: &request::Parts) -> bool {
+    let declared = head.extensions.get::<Idempotency>();
+    head.method.is_idempotent() || declared.is_some_and(|it| *it != Idempotency::Unknown)
 }
 
 async fn over_http2<R: Runtime>(
@@ -133,7 +151,7 @@ async fn over_http2<R: Runtime>(
         Some(Box::new(Outgoing { head, body, target }))
     });
     match again {
-        Some(again) => Tried::Unsent(again, failure),
+        Some(again) => Tried::Again(again, failure),
         None => Tried::Failed(failure),
     }
 }

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, mem, time::Duration};
 
 use bytes::Bytes;
-use connect_proto::{CallOptions, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
+use connect_proto::{CallOptions, Error, ExpectHead, Idempotency, SendHalf, Spec, Time, Transmit};
 use http::{Extensions, HeaderMap, Response as HttpResponse};
 use http_body::Body;
 
@@ -59,6 +59,11 @@ impl<T: Transport> Client<T> {
         let now = timeout.map_or(Time::ZERO, |_| timer.now());
         let (send, expect) = self.config().start(spec, options, now)?;
         let alarm = Alarm::at(expect.deadline(), &timer);
+        let mut extensions = head.extensions;
+        if spec.idempotency() != Idempotency::Unknown {
+            // For the transport, which may send such a request again.
+            extensions.insert(spec.idempotency());
+        }
         Ok(Started {
             send,
             waiting: Waiting {
@@ -66,7 +71,7 @@ impl<T: Transport> Client<T> {
                 alarm,
                 cause: None,
             },
-            extensions: head.extensions,
+            extensions,
         })
     }
 
