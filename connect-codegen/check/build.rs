@@ -7,6 +7,7 @@ use connect_codegen::{Config, Error};
 fn main() -> Result<(), Error> {
     let files = [
         "proto/names.proto",
+        "proto/services.proto",
         "proto/shapes/v1/legacy.proto",
         "proto/shapes/v1/shapes.proto",
         "proto/shapes/v1/tour.proto",

@@ -6,7 +6,14 @@ use std::collections::{HashMap, HashSet};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 use syn::{Ident, Item, ItemMod, ItemStruct};
 
-use crate::{Error, error::Place, json::ProstAttr, names, schemas};
+use crate::{
+    Error,
+    error::Place,
+    json::ProstAttr,
+    layout::module_name,
+    names::{self, ROOT},
+    schemas,
+};
 
 /// Looks for two types or two fields of one name in prost's output for a package.
 pub(crate) fn check(
@@ -35,7 +42,28 @@ pub(crate) fn check(
     Ok(())
 }
 
+/// The name through which generated code reaches other crates is nobody else's.
+pub(crate) fn check_packages(names: &[String]) -> Result<(), Error> {
+    let mut names = names.iter();
+    match names.find(|name| name.split('.').any(|part| module_name(part) == ROOT)) {
+        Some(name) => Err(Error::new(format!(
+            "package {name}: a module cannot be named {ROOT}, which generated code uses itself"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn module(item: &ItemMod, package: &str, files: &[&FileDescriptorProto]) -> Result<(), Error> {
+    if item.ident == ROOT {
+        let declared = Declared::all(files);
+        let text = format!(
+            "a module cannot be named {ROOT}, which generated code uses itself: the message needs another name"
+        );
+        return Err(match declared.iter().find(|d| d.is_like(&item.ident)) {
+            Some(message) => Error::at(message.place(), text),
+            None => Error::new(text),
+        });
+    }
     match &item.content {
         Some((_, items)) => check(items, package, files),
         None => Ok(()),

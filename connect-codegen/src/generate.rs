@@ -65,6 +65,7 @@ pub(crate) fn generate_from(
     let model = Model::new(&set.file);
     let prost = prost_output(set, &wanted, config)?;
     let names: Vec<_> = prost.packages.keys().cloned().collect();
+    collisions::check_packages(&names)?;
     let mut packages = BTreeMap::new();
     for (name, text) in &prost.packages {
         let of_package = |file: &&&FileDescriptorProto| file.package() == name;

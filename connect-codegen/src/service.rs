@@ -168,7 +168,7 @@ impl Default for MethodNames {
         Self {
             constants: Taken::new(["NAME"]),
             trait_fns: Taken::default(),
-            client_fns: Taken::new(client::OWN_METHODS),
+            client_fns: Taken::new(client::OWN_METHODS.into_iter().chain(BY_VALUE)),
         }
     }
 }
@@ -267,3 +267,6 @@ fn snake(name: &str) -> String {
 }
 
 const PLACEHOLDER: &str = "const _: () = ();";
+
+/// Methods of every type, which win over methods of the same name that take `&self`.
+const BY_VALUE: [&str; 2] = ["into", "try_into"];

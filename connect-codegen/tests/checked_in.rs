@@ -130,6 +130,7 @@ fn assert_standard_service_is_fresh(krate: &str, name: &str, version: &str, conf
 fn golden_files() {
     let files = [
         "connect-codegen/check/proto/names.proto",
+        "connect-codegen/check/proto/services.proto",
         "connect-codegen/check/proto/shapes/v1/legacy.proto",
         "connect-codegen/check/proto/shapes/v1/shapes.proto",
         "connect-codegen/check/proto/shapes/v1/tour.proto",

@@ -161,6 +161,26 @@ fn names_that_collide_in_rust_are_named_with_their_place() {
     }
 }
 
+/// Generated code reaches its crates through it.
+#[test]
+fn one_module_name_is_taken() {
+    for (text, says) in [
+        (
+            "package connect_rs.v1; message A {}",
+            "package connect_rs.v1: a module cannot be named connect_rs",
+        ),
+        (
+            "message ConnectRs { message Inner {} }",
+            "a.proto:1:20: a module cannot be named connect_rs",
+        ),
+    ] {
+        let text = format!("syntax = \"proto3\"; {text}");
+        let protos = Protos::new("root", &[("a.proto", &text)]);
+        let error = protos.error("a.proto", &Config::new());
+        assert!(error.contains(says), "{error}");
+    }
+}
+
 #[test]
 fn services_alone_need_their_messages() {
     let text = "syntax = \"proto3\"; package p; message A {} \nservice S { rpc C(A) returns (A); }";

@@ -11,6 +11,10 @@ pub mod names {
             include!("names.match.type.rs");
         }
     }
+    /// Package `names.services`.
+    pub mod services {
+        include!("names.services.rs");
+    }
 }
 /// Package `shapes`.
 #[allow(unreachable_pub, unused_imports)]

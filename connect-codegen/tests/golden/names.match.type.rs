@@ -996,6 +996,1405 @@ impl connect_rs::prost::Name for Json {
         "type.googleapis.com/names.match.type.Json".into()
     }
 }
+/// What generated code, or code that derives make, might name.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Some {
+    /// `none`, field 1.
+    #[prost(message, optional, tag = "1")]
+    pub none: ::core::option::Option<None>,
+    /// `ok`, field 2.
+    #[prost(message, optional, tag = "2")]
+    pub ok: ::core::option::Option<Ok>,
+    /// `err`, field 3.
+    #[prost(message, optional, tag = "3")]
+    pub err: ::core::option::Option<Err>,
+    /// `default`, field 4.
+    #[prost(message, optional, tag = "4")]
+    pub default: ::core::option::Option<Default>,
+    /// `debug`, field 5.
+    #[prost(message, optional, tag = "5")]
+    pub debug: ::core::option::Option<Debug>,
+    /// `clone`, field 6.
+    #[prost(message, optional, tag = "6")]
+    pub clone: ::core::option::Option<Clone>,
+    /// `send`, field 7.
+    #[prost(message, repeated, tag = "7")]
+    pub send: connect_rs::prost::alloc::vec::Vec<Send>,
+    /// `hash_map`, field 8.
+    #[prost(map = "string, message", tag = "8")]
+    pub hash_map: ::std::collections::HashMap<
+        connect_rs::prost::alloc::string::String,
+        HashMap,
+    >,
+    /// The oneof `future`.
+    #[prost(oneof = "some::Future", tags = "9, 10, 11, 12, 13, 14")]
+    pub future: ::core::option::Option<some::Future>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Some {
+    const FULL_NAME: &'static str = "names.match.type.Some";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("none", "none"),
+        connect_rs::codec::json::FieldName::new("ok", "ok"),
+        connect_rs::codec::json::FieldName::new("err", "err"),
+        connect_rs::codec::json::FieldName::new("default", "default"),
+        connect_rs::codec::json::FieldName::new("debug", "debug"),
+        connect_rs::codec::json::FieldName::new("clone", "clone"),
+        connect_rs::codec::json::FieldName::new("send", "send"),
+        connect_rs::codec::json::FieldName::new("hashMap", "hash_map"),
+        connect_rs::codec::json::FieldName::new("poll", "poll"),
+        connect_rs::codec::json::FieldName::new("bytes", "bytes"),
+        connect_rs::codec::json::FieldName::new("streaming", "streaming"),
+        connect_rs::codec::json::FieldName::new("responseStream", "response_stream"),
+        connect_rs::codec::json::FieldName::new("message", "message"),
+        connect_rs::codec::json::FieldName::new("serialize", "serialize"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "none" => 0,
+                "ok" => 1,
+                "err" => 2,
+                "default" => 3,
+                "debug" => 4,
+                "clone" => 5,
+                "send" => 6,
+                "hashMap" | "hash_map" => 7,
+                "poll" => 8,
+                "bytes" => 9,
+                "streaming" => 10,
+                "responseStream" | "response_stream" => 11,
+                "message" => 12,
+                "serialize" => 13,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Message::read_optional(map, &mut self.none, cx),
+            1 => __json::Message::read_optional(map, &mut self.ok, cx),
+            2 => __json::Message::read_optional(map, &mut self.err, cx),
+            3 => __json::Message::read_optional(map, &mut self.default, cx),
+            4 => __json::Message::read_optional(map, &mut self.debug, cx),
+            5 => __json::Message::read_optional(map, &mut self.clone, cx),
+            6 => __json::Message::read_repeated(map, &mut self.send, cx),
+            7 => __json::Message::read_map(map, &mut self.hash_map, cx),
+            8 => {
+                __json::Message::read_oneof(
+                    map,
+                    &mut self.future,
+                    some::Future::Poll,
+                    cx,
+                )
+            }
+            9 => {
+                __json::Message::read_oneof(
+                    map,
+                    &mut self.future,
+                    some::Future::Bytes,
+                    cx,
+                )
+            }
+            10 => {
+                __json::Message::read_oneof(
+                    map,
+                    &mut self.future,
+                    some::Future::Streaming,
+                    cx,
+                )
+            }
+            11 => {
+                __json::Message::read_oneof(
+                    map,
+                    &mut self.future,
+                    some::Future::ResponseStream,
+                    cx,
+                )
+            }
+            12 => {
+                __json::Message::read_oneof(
+                    map,
+                    &mut self.future,
+                    some::Future::Message,
+                    cx,
+                )
+            }
+            13 => {
+                __json::Message::read_oneof(
+                    map,
+                    &mut self.future,
+                    some::Future::Serialize,
+                    cx,
+                )
+            }
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Message::write_optional(map, &Self::FIELDS[0], &self.none, cx)?;
+        __json::Message::write_optional(map, &Self::FIELDS[1], &self.ok, cx)?;
+        __json::Message::write_optional(map, &Self::FIELDS[2], &self.err, cx)?;
+        __json::Message::write_optional(map, &Self::FIELDS[3], &self.default, cx)?;
+        __json::Message::write_optional(map, &Self::FIELDS[4], &self.debug, cx)?;
+        __json::Message::write_optional(map, &Self::FIELDS[5], &self.clone, cx)?;
+        __json::Message::write_repeated(map, &Self::FIELDS[6], &self.send, cx)?;
+        __json::Message::write_map(map, &Self::FIELDS[7], &self.hash_map, cx)?;
+        match &self.future {
+            ::core::option::Option::Some(some::Future::Poll(value)) => {
+                __json::Message::write_field(map, &Self::FIELDS[8], value, cx)?;
+            }
+            ::core::option::Option::Some(some::Future::Bytes(value)) => {
+                __json::Message::write_field(map, &Self::FIELDS[9], value, cx)?;
+            }
+            ::core::option::Option::Some(some::Future::Streaming(value)) => {
+                __json::Message::write_field(map, &Self::FIELDS[10], value, cx)?;
+            }
+            ::core::option::Option::Some(some::Future::ResponseStream(value)) => {
+                __json::Message::write_field(map, &Self::FIELDS[11], value, cx)?;
+            }
+            ::core::option::Option::Some(some::Future::Message(value)) => {
+                __json::Message::write_field(map, &Self::FIELDS[12], value, cx)?;
+            }
+            ::core::option::Option::Some(some::Future::Serialize(value)) => {
+                __json::Message::write_field(map, &Self::FIELDS[13], value, cx)?;
+            }
+            ::core::option::Option::None => {}
+        }
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Some {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Some {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+/// Nested message and enum types in `Some`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod some {
+    use super::connect_rs;
+    /// At most one of several fields.
+    #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Oneof)]
+    #[prost(prost_path = "connect_rs::prost")]
+    pub enum Future {
+        /// `poll`, field 9.
+        #[prost(message, tag = "9")]
+        Poll(super::Future),
+        /// `bytes`, field 10.
+        #[prost(message, tag = "10")]
+        Bytes(super::Bytes),
+        /// `streaming`, field 11.
+        #[prost(message, tag = "11")]
+        Streaming(super::Streaming),
+        /// `response_stream`, field 12.
+        #[prost(message, tag = "12")]
+        ResponseStream(super::ResponseStream),
+        /// `message`, field 13.
+        #[prost(message, tag = "13")]
+        Message(super::Message),
+        /// `serialize`, field 14.
+        #[prost(message, tag = "14")]
+        Serialize(super::Serialize),
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Some {
+    const NAME: &'static str = "Some";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Some".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Some".into()
+    }
+}
+/// `names.match.type.None`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct None {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for None {
+    const FULL_NAME: &'static str = "names.match.type.None";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for None {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for None {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for None {
+    const NAME: &'static str = "None";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.None".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.None".into()
+    }
+}
+/// `names.match.type.Ok`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Ok {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Ok {
+    const FULL_NAME: &'static str = "names.match.type.Ok";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Ok {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Ok {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Ok {
+    const NAME: &'static str = "Ok";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Ok".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Ok".into()
+    }
+}
+/// `names.match.type.Err`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Err {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Err {
+    const FULL_NAME: &'static str = "names.match.type.Err";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Err {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Err {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Err {
+    const NAME: &'static str = "Err";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Err".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Err".into()
+    }
+}
+/// `names.match.type.Default`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Default {
+    /// `default`, field 1.
+    #[prost(bool, optional, tag = "1")]
+    pub default: ::core::option::Option<bool>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Default {
+    const FULL_NAME: &'static str = "names.match.type.Default";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("default", "default"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "default" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Bool::read_optional(map, &mut self.default, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Bool::write_optional(map, &Self::FIELDS[0], &self.default, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Default {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Default {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Default {
+    const NAME: &'static str = "Default";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Default".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Default".into()
+    }
+}
+/// `names.match.type.Debug`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Debug {
+    /// `debug`, field 1.
+    #[prost(string, tag = "1")]
+    pub debug: connect_rs::prost::alloc::string::String,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Debug {
+    const FULL_NAME: &'static str = "names.match.type.Debug";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("debug", "debug"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "debug" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Str::read_field(map, &mut self.debug, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.debug, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Debug {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Debug {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Debug {
+    const NAME: &'static str = "Debug";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Debug".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Debug".into()
+    }
+}
+/// `names.match.type.Clone`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Clone {
+    /// `clone`, field 1.
+    #[prost(string, tag = "1")]
+    pub clone: connect_rs::prost::alloc::string::String,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Clone {
+    const FULL_NAME: &'static str = "names.match.type.Clone";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("clone", "clone"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "clone" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Str::read_field(map, &mut self.clone, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.clone, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Clone {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Clone {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Clone {
+    const NAME: &'static str = "Clone";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Clone".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Clone".into()
+    }
+}
+/// `names.match.type.Send`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Send {
+    /// `sync`, field 1.
+    #[prost(enumeration = "send::Sync", tag = "1")]
+    pub sync: i32,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Send {
+    const FULL_NAME: &'static str = "names.match.type.Send";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("sync", "sync"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "sync" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Enum::<send::Sync>::read_field(map, &mut self.sync, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Enum::<
+            send::Sync,
+        >::write_implicit(map, &Self::FIELDS[0], &self.sync, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Send {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Send {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+/// Nested message and enum types in `Send`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod send {
+    use super::connect_rs;
+    /// `names.match.type.Send.Sync`.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        connect_rs::prost::Enumeration
+    )]
+    #[prost(prost_path = "connect_rs::prost")]
+    #[repr(i32)]
+    pub enum Sync {
+        /// `ARC`, value 0.
+        Arc = 0,
+    }
+    impl connect_rs::codec::json::JsonEnum for Sync {
+        const FULL_NAME: &'static str = "names.match.type.Send.Sync";
+        fn name_of(number: i32) -> ::core::option::Option<&'static str> {
+            ::core::option::Option::Some(
+                match number {
+                    0 => "ARC",
+                    _ => return ::core::option::Option::None,
+                },
+            )
+        }
+        fn number_of(name: &str) -> ::core::option::Option<i32> {
+            ::core::option::Option::Some(
+                match name {
+                    "ARC" => 0,
+                    _ => return ::core::option::Option::None,
+                },
+            )
+        }
+    }
+    impl Sync {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Arc => "ARC",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "ARC" => Some(Self::Arc),
+                _ => None,
+            }
+        }
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Send {
+    const NAME: &'static str = "Send";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Send".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Send".into()
+    }
+}
+/// `names.match.type.HashMap`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct HashMap {
+    /// `bytes`, field 1.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub bytes: connect_rs::prost::bytes::Bytes,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for HashMap {
+    const FULL_NAME: &'static str = "names.match.type.HashMap";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("bytes", "bytes"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "bytes" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::BytesKind::read_field(map, &mut self.bytes, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::BytesKind::write_implicit(map, &Self::FIELDS[0], &self.bytes, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for HashMap {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for HashMap {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for HashMap {
+    const NAME: &'static str = "HashMap";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.HashMap".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.HashMap".into()
+    }
+}
+/// `names.match.type.Future`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Future {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Future {
+    const FULL_NAME: &'static str = "names.match.type.Future";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Future {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Future {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Future {
+    const NAME: &'static str = "Future";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Future".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Future".into()
+    }
+}
+/// `names.match.type.Bytes`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Bytes {
+    /// `bytes`, field 1.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub bytes: connect_rs::prost::bytes::Bytes,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Bytes {
+    const FULL_NAME: &'static str = "names.match.type.Bytes";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("bytes", "bytes"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "bytes" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::BytesKind::read_field(map, &mut self.bytes, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::BytesKind::write_implicit(map, &Self::FIELDS[0], &self.bytes, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Bytes {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Bytes {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Bytes {
+    const NAME: &'static str = "Bytes";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Bytes".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Bytes".into()
+    }
+}
+/// `names.match.type.Streaming`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Streaming {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Streaming {
+    const FULL_NAME: &'static str = "names.match.type.Streaming";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Streaming {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Streaming {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Streaming {
+    const NAME: &'static str = "Streaming";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Streaming".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Streaming".into()
+    }
+}
+/// `names.match.type.ResponseStream`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct ResponseStream {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for ResponseStream {
+    const FULL_NAME: &'static str = "names.match.type.ResponseStream";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for ResponseStream {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for ResponseStream {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for ResponseStream {
+    const NAME: &'static str = "ResponseStream";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.ResponseStream".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.ResponseStream".into()
+    }
+}
+/// `names.match.type.Message`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Message {
+    /// `encoded_len`, field 1.
+    #[prost(string, tag = "1")]
+    pub encoded_len: connect_rs::prost::alloc::string::String,
+    /// `clear`, field 2.
+    #[prost(string, tag = "2")]
+    pub clear: connect_rs::prost::alloc::string::String,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Message {
+    const FULL_NAME: &'static str = "names.match.type.Message";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("encodedLen", "encoded_len"),
+        connect_rs::codec::json::FieldName::new("clear", "clear"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "encodedLen" | "encoded_len" => 0,
+                "clear" => 1,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Str::read_field(map, &mut self.encoded_len, cx),
+            1 => __json::Str::read_field(map, &mut self.clear, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.encoded_len, cx)?;
+        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.clear, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Message {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Message {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Message {
+    const NAME: &'static str = "Message";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Message".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Message".into()
+    }
+}
+/// `names.match.type.Serialize`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Serialize {
+    /// `deserialize`, field 1.
+    #[prost(string, tag = "1")]
+    pub deserialize: connect_rs::prost::alloc::string::String,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Serialize {
+    const FULL_NAME: &'static str = "names.match.type.Serialize";
+    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
+        connect_rs::codec::json::FieldName::new("deserialize", "deserialize"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "deserialize" => 0,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Str::read_field(map, &mut self.deserialize, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::codec::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::codec::json::{self as __json, JsonField as _};
+        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.deserialize, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Serialize {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Serialize {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Serialize {
+    const NAME: &'static str = "Serialize";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Serialize".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Serialize".into()
+    }
+}
+/// `names.match.type.Service_`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Service {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Service {
+    const FULL_NAME: &'static str = "names.match.type.Service_";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Service {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Service {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Service {
+    const NAME: &'static str = "Service_";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Service_".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Service_".into()
+    }
+}
+/// `names.match.type.Prost`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Prost {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Prost {
+    const FULL_NAME: &'static str = "names.match.type.Prost";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Prost {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Prost {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Prost {
+    const NAME: &'static str = "Prost";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Prost".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Prost".into()
+    }
+}
+/// `names.match.type.Spec`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Spec {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Spec {
+    const FULL_NAME: &'static str = "names.match.type.Spec";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Spec {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Spec {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Spec {
+    const NAME: &'static str = "Spec";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Spec".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Spec".into()
+    }
+}
+/// `names.match.type.Transport`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Transport {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Transport {
+    const FULL_NAME: &'static str = "names.match.type.Transport";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Transport {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Transport {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Transport {
+    const NAME: &'static str = "Transport";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Transport".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Transport".into()
+    }
+}
+/// `names.match.type.Client`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+pub struct Client {}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::codec::json::JsonMessage for Client {
+    const FULL_NAME: &'static str = "names.match.type.Client";
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Client {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::codec::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Client {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::codec::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Client {
+    const NAME: &'static str = "Client";
+    const PACKAGE: &'static str = "names.match.type";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "names.match.type.Client".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/names.match.type.Client".into()
+    }
+}
 /// All keywords.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1415,6 +2814,26 @@ pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
     types.register::<Error>();
     types.register::<Json>();
     types.register::<json::Nested>();
+    types.register::<Some>();
+    types.register::<None>();
+    types.register::<Ok>();
+    types.register::<Err>();
+    types.register::<Default>();
+    types.register::<Debug>();
+    types.register::<Clone>();
+    types.register::<Send>();
+    types.register::<HashMap>();
+    types.register::<Future>();
+    types.register::<Bytes>();
+    types.register::<Streaming>();
+    types.register::<ResponseStream>();
+    types.register::<Message>();
+    types.register::<Serialize>();
+    types.register::<Service>();
+    types.register::<Prost>();
+    types.register::<Spec>();
+    types.register::<Transport>();
+    types.register::<Client>();
     types.register::<Keywords>();
 }
 /// The name and the procedures of the service `names.match.type.NamesService`.
@@ -1487,6 +2906,51 @@ pub mod names_service {
     /// `/names.match.type.NamesService/TypeId`
     pub const TYPE_ID_: connect_rs::Spec = connect_rs::Spec::new(
         "/names.match.type.NamesService/TypeId",
+        connect_rs::StreamType::Unary,
+    );
+    /// `/names.match.type.NamesService/Call`
+    pub const CALL: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/Call",
+        connect_rs::StreamType::Unary,
+    );
+    /// `/names.match.type.NamesService/Interceptor`
+    pub const INTERCEPTOR: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/Interceptor",
+        connect_rs::StreamType::ClientStream,
+    );
+    /// `/names.match.type.NamesService/WithCodecs`
+    pub const WITH_CODECS: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/WithCodecs",
+        connect_rs::StreamType::ServerStream,
+    );
+    /// `/names.match.type.NamesService/WithTimer`
+    pub const WITH_TIMER: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/WithTimer",
+        connect_rs::StreamType::ServerStream,
+    );
+    /// `/names.match.type.NamesService/Default`
+    pub const DEFAULT: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/Default",
+        connect_rs::StreamType::Unary,
+    );
+    /// `/names.match.type.NamesService/Into`
+    pub const INTO: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/Into",
+        connect_rs::StreamType::Unary,
+    );
+    /// `/names.match.type.NamesService/TryInto`
+    pub const TRY_INTO: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/TryInto",
+        connect_rs::StreamType::Unary,
+    );
+    /// `/names.match.type.NamesService/Request`
+    pub const REQUEST: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/Request",
+        connect_rs::StreamType::Unary,
+    );
+    /// `/names.match.type.NamesService/T`
+    pub const T: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/T",
         connect_rs::StreamType::Unary,
     );
 }
@@ -1614,6 +3078,75 @@ pub trait NamesService: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: connect_rs::Request<String>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<connect_rs::Response<Vec>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/Call`.
+    fn call(
+        &self,
+        request: connect_rs::Request<Some>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/Interceptor`.
+    fn interceptor(
+        &self,
+        request: connect_rs::Request<connect_rs::Streaming<Some>>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/WithCodecs`.
+    fn with_codecs(
+        &self,
+        request: connect_rs::Request<Streaming>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<connect_rs::ResponseStream<Streaming>>,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/WithTimer`.
+    fn with_timer(
+        &self,
+        request: connect_rs::Request<ResponseStream>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<connect_rs::ResponseStream<ResponseStream>>,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/Default`.
+    fn default(
+        &self,
+        request: connect_rs::Request<Default>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Default>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/Into`.
+    fn into(
+        &self,
+        request: connect_rs::Request<Debug>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Debug>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/TryInto`.
+    fn try_into(
+        &self,
+        request: connect_rs::Request<Debug>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Debug>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/Request`.
+    fn request(
+        &self,
+        request: connect_rs::Request<Request>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Request>, connect_rs::Error>,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.NamesService/T`.
+    fn t(
+        &self,
+        request: connect_rs::Request<Clone>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<connect_rs::Response<Clone>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
 /// Serves `names.match.type.NamesService` by an implementation of [`NamesService`].
@@ -1850,6 +3383,141 @@ impl<T: NamesService> connect_rs::Service for NamesServiceServer_<T> {
                     async move { T::type_id_(&inner, request).await }
                 },
             );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::CALL,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::call(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .client_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::INTERCEPTOR,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::interceptor(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .server_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::WITH_CODECS,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::with_codecs(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .server_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::WITH_TIMER,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::with_timer(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::DEFAULT,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::default(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::INTO,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::into(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::TRY_INTO,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::try_into(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::REQUEST,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::request(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                names_service::T,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::t(&inner, request).await }
+                },
+            );
     }
 }
 /// Calls `names.match.type.NamesService` over a transport.
@@ -2082,6 +3750,152 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
             .unary::<connect_rs::Prost, _, _>(&names_service::TYPE_ID_, request)
             .await
     }
+    /// Calls `/names.match.type.NamesService/Call`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn call(
+        &self,
+        request: impl connect_rs::IntoRequest<Some>,
+    ) -> ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client.unary::<connect_rs::Prost, _, _>(&names_service::CALL, request).await
+    }
+    /// Calls `/names.match.type.NamesService/Interceptor`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn interceptor(&self) -> connect_rs::ClientStreamCall<Some, Some, T> {
+        let request = connect_rs::Request::new(());
+        self.client
+            .client_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+            >(&names_service::INTERCEPTOR, request)
+    }
+    /// The same as [`interceptor`](Self::interceptor), with headers and options.
+    #[must_use]
+    pub fn interceptor_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::ClientStreamCall<Some, Some, T> {
+        self.client
+            .client_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+            >(&names_service::INTERCEPTOR, request)
+    }
+    /// Calls `/names.match.type.NamesService/WithCodecs`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn with_codecs(
+        &self,
+        request: impl connect_rs::IntoRequest<Streaming>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<connect_rs::Streaming<Streaming, T::Body>>,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client
+            .server_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+            >(&names_service::WITH_CODECS, request)
+            .await
+    }
+    /// Calls `/names.match.type.NamesService/WithTimer`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn with_timer(
+        &self,
+        request: impl connect_rs::IntoRequest<ResponseStream>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<connect_rs::Streaming<ResponseStream, T::Body>>,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client
+            .server_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+            >(&names_service::WITH_TIMER, request)
+            .await
+    }
+    /// Calls `/names.match.type.NamesService/Default`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn default(
+        &self,
+        request: impl connect_rs::IntoRequest<Default>,
+    ) -> ::core::result::Result<connect_rs::Response<Default>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::DEFAULT, request)
+            .await
+    }
+    /// Calls `/names.match.type.NamesService/Into`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn into_(
+        &self,
+        request: impl connect_rs::IntoRequest<Debug>,
+    ) -> ::core::result::Result<connect_rs::Response<Debug>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client.unary::<connect_rs::Prost, _, _>(&names_service::INTO, request).await
+    }
+    /// Calls `/names.match.type.NamesService/TryInto`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn try_into_(
+        &self,
+        request: impl connect_rs::IntoRequest<Debug>,
+    ) -> ::core::result::Result<connect_rs::Response<Debug>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::TRY_INTO, request)
+            .await
+    }
+    /// Calls `/names.match.type.NamesService/Request`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn request(
+        &self,
+        request: impl connect_rs::IntoRequest<Request>,
+    ) -> ::core::result::Result<connect_rs::Response<Request>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::REQUEST, request)
+            .await
+    }
+    /// Calls `/names.match.type.NamesService/T`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn t(
+        &self,
+        request: impl connect_rs::IntoRequest<Clone>,
+    ) -> ::core::result::Result<connect_rs::Response<Clone>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client.unary::<connect_rs::Prost, _, _>(&names_service::T, request).await
+    }
 }
 /// The name and the procedures of the service `names.match.type.Service`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2099,7 +3913,7 @@ pub mod service {
 /// The service `names.match.type.Service`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub trait Service: ::core::marker::Send + ::core::marker::Sync + 'static {
+pub trait Service_: ::core::marker::Send + ::core::marker::Sync + 'static {
     /// Calls `/names.match.type.Service/Call`.
     fn call(
         &self,
@@ -2111,7 +3925,7 @@ pub trait Service: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-/// Serves `names.match.type.Service` by an implementation of [`Service`].
+/// Serves `names.match.type.Service` by an implementation of [`Service_`].
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub struct ServiceServer<T> {
@@ -2147,7 +3961,7 @@ impl<T> ::core::fmt::Debug for ServiceServer<T> {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T: Service> connect_rs::Service for ServiceServer<T> {
+impl<T: Service_> connect_rs::Service for ServiceServer<T> {
     const NAME: &'static str = service::NAME;
     fn register(self, methods: &mut connect_rs::Methods) {
         let inner = ::std::sync::Arc::clone(&self.inner);
@@ -2211,5 +4025,569 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
     ) -> ::core::result::Result<connect_rs::Response<Keywords>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
         self.client.unary::<connect_rs::Prost, _, _>(&service::CALL, request).await
+    }
+}
+/// The name and the procedures of the service `names.match.type.response`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod response {
+    use super::connect_rs;
+    /// The full name of the service.
+    pub const NAME: &str = "names.match.type.response";
+    /// `/names.match.type.response/Response`
+    pub const RESPONSE: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.response/Response",
+        connect_rs::StreamType::Unary,
+    );
+}
+/// Named like a message, but for the case.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub trait Response_: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Calls `/names.match.type.response/Response`.
+    fn response(
+        &self,
+        request: connect_rs::Request<Response>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<Response>,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+}
+/// Serves `names.match.type.response` by an implementation of [`Response_`].
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub struct ResponseServer<T> {
+    inner: ::std::sync::Arc<T>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ResponseServer<T> {
+    /// Serves the calls with this implementation.
+    #[must_use]
+    pub fn new(service: T) -> Self {
+        Self::from_arc(::std::sync::Arc::new(service))
+    }
+    /// Serves the calls with an implementation that is shared with others.
+    #[must_use]
+    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+        Self { inner: service }
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ::core::clone::Clone for ResponseServer<T> {
+    fn clone(&self) -> Self {
+        Self::from_arc(::std::sync::Arc::clone(&self.inner))
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ::core::fmt::Debug for ResponseServer<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ResponseServer").finish_non_exhaustive()
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T: Response_> connect_rs::Service for ResponseServer<T> {
+    const NAME: &'static str = response::NAME;
+    fn register(self, methods: &mut connect_rs::Methods) {
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .unary::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                response::RESPONSE,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::response(&inner, request).await }
+                },
+            );
+    }
+}
+/// Calls `names.match.type.response` over a transport.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone)]
+pub struct ResponseClient<T> {
+    client: connect_rs::Client<T>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ::core::fmt::Debug for ResponseClient<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("ResponseClient").finish_non_exhaustive()
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T: connect_rs::Transport> ResponseClient<T> {
+    /// A client with default settings: the Connect protocol and the codec `proto`.
+    #[must_use]
+    pub fn new(transport: T) -> Self {
+        Self::from_client(connect_rs::Client::new(transport))
+    }
+    /// A client with the settings, codecs and interceptors of another, which any number
+    /// of services can share.
+    #[must_use]
+    pub fn from_client(client: connect_rs::Client<T>) -> Self {
+        Self { client }
+    }
+    /// Sets protocol, codec, compression, limits and the rest.
+    #[must_use]
+    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
+        Self::from_client(self.client.with_config(config))
+    }
+    /// Calls `/names.match.type.response/Response`.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn response(
+        &self,
+        request: impl connect_rs::IntoRequest<Response>,
+    ) -> ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error> {
+        let request = connect_rs::IntoRequest::into_request(request);
+        self.client.unary::<connect_rs::Prost, _, _>(&response::RESPONSE, request).await
+    }
+}
+/// The name and the procedures of the service `names.match.type.WellKnown`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod well_known {
+    use super::connect_rs;
+    /// The full name of the service.
+    pub const NAME: &str = "names.match.type.WellKnown";
+    /// `/names.match.type.WellKnown/Nothing`
+    pub const NOTHING: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.WellKnown/Nothing",
+        connect_rs::StreamType::BidiStream,
+    );
+    /// `/names.match.type.WellKnown/Times`
+    pub const TIMES: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.WellKnown/Times",
+        connect_rs::StreamType::BidiStream,
+    );
+    /// `/names.match.type.WellKnown/Anything`
+    pub const ANYTHING: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.WellKnown/Anything",
+        connect_rs::StreamType::BidiStream,
+    );
+    /// `/names.match.type.WellKnown/Strings`
+    pub const STRINGS: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.WellKnown/Strings",
+        connect_rs::StreamType::BidiStream,
+    );
+    /// `/names.match.type.WellKnown/Blobs`
+    pub const BLOBS: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.WellKnown/Blobs",
+        connect_rs::StreamType::BidiStream,
+    );
+    /// `/names.match.type.WellKnown/Structs`
+    pub const STRUCTS: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.WellKnown/Structs",
+        connect_rs::StreamType::BidiStream,
+    );
+}
+/// Messages that are plain types in Rust, or another crate's.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub trait WellKnown: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Calls `/names.match.type.WellKnown/Nothing`.
+    fn nothing(
+        &self,
+        request: connect_rs::Request<connect_rs::Streaming<()>>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<connect_rs::ResponseStream<()>>,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.WellKnown/Times`.
+    fn times(
+        &self,
+        request: connect_rs::Request<
+            connect_rs::Streaming<connect_rs::prost_types::Timestamp>,
+        >,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<
+                connect_rs::ResponseStream<connect_rs::prost_types::Timestamp>,
+            >,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.WellKnown/Anything`.
+    fn anything(
+        &self,
+        request: connect_rs::Request<connect_rs::Streaming<connect_rs::prost_types::Any>>,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<
+                connect_rs::ResponseStream<connect_rs::prost_types::Any>,
+            >,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.WellKnown/Strings`.
+    fn strings(
+        &self,
+        request: connect_rs::Request<
+            connect_rs::Streaming<connect_rs::prost::alloc::string::String>,
+        >,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<
+                connect_rs::ResponseStream<connect_rs::prost::alloc::string::String>,
+            >,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.WellKnown/Blobs`.
+    fn blobs(
+        &self,
+        request: connect_rs::Request<
+            connect_rs::Streaming<connect_rs::prost::alloc::vec::Vec<u8>>,
+        >,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<
+                connect_rs::ResponseStream<connect_rs::prost::alloc::vec::Vec<u8>>,
+            >,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+    /// Calls `/names.match.type.WellKnown/Structs`.
+    fn structs(
+        &self,
+        request: connect_rs::Request<
+            connect_rs::Streaming<connect_rs::prost_types::Struct>,
+        >,
+    ) -> impl ::core::future::Future<
+        Output = ::core::result::Result<
+            connect_rs::Response<
+                connect_rs::ResponseStream<connect_rs::prost_types::Struct>,
+            >,
+            connect_rs::Error,
+        >,
+    > + ::core::marker::Send;
+}
+/// Serves `names.match.type.WellKnown` by an implementation of [`WellKnown`].
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub struct WellKnownServer<T> {
+    inner: ::std::sync::Arc<T>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> WellKnownServer<T> {
+    /// Serves the calls with this implementation.
+    #[must_use]
+    pub fn new(service: T) -> Self {
+        Self::from_arc(::std::sync::Arc::new(service))
+    }
+    /// Serves the calls with an implementation that is shared with others.
+    #[must_use]
+    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+        Self { inner: service }
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ::core::clone::Clone for WellKnownServer<T> {
+    fn clone(&self) -> Self {
+        Self::from_arc(::std::sync::Arc::clone(&self.inner))
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ::core::fmt::Debug for WellKnownServer<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("WellKnownServer").finish_non_exhaustive()
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T: WellKnown> connect_rs::Service for WellKnownServer<T> {
+    const NAME: &'static str = well_known::NAME;
+    fn register(self, methods: &mut connect_rs::Methods) {
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .bidi_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                well_known::NOTHING,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::nothing(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .bidi_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                well_known::TIMES,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::times(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .bidi_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                well_known::ANYTHING,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::anything(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .bidi_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                well_known::STRINGS,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::strings(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .bidi_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                well_known::BLOBS,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::blobs(&inner, request).await }
+                },
+            );
+        let inner = ::std::sync::Arc::clone(&self.inner);
+        methods
+            .bidi_stream::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+                _,
+            >(
+                well_known::STRUCTS,
+                move |request| {
+                    let inner = ::std::sync::Arc::clone(&inner);
+                    async move { T::structs(&inner, request).await }
+                },
+            );
+    }
+}
+/// Calls `names.match.type.WellKnown` over a transport.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone)]
+pub struct WellKnownClient<T> {
+    client: connect_rs::Client<T>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T> ::core::fmt::Debug for WellKnownClient<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("WellKnownClient").finish_non_exhaustive()
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<T: connect_rs::Transport> WellKnownClient<T> {
+    /// A client with default settings: the Connect protocol and the codec `proto`.
+    #[must_use]
+    pub fn new(transport: T) -> Self {
+        Self::from_client(connect_rs::Client::new(transport))
+    }
+    /// A client with the settings, codecs and interceptors of another, which any number
+    /// of services can share.
+    #[must_use]
+    pub fn from_client(client: connect_rs::Client<T>) -> Self {
+        Self { client }
+    }
+    /// Sets protocol, codec, compression, limits and the rest.
+    #[must_use]
+    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
+        Self::from_client(self.client.with_config(config))
+    }
+    /// Calls `/names.match.type.WellKnown/Nothing`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn nothing(&self) -> connect_rs::BidiCall<(), (), T> {
+        let request = connect_rs::Request::new(());
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
+    }
+    /// The same as [`nothing`](Self::nothing), with headers and options.
+    #[must_use]
+    pub fn nothing_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::BidiCall<(), (), T> {
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
+    }
+    /// Calls `/names.match.type.WellKnown/Times`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn times(
+        &self,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost_types::Timestamp,
+        connect_rs::prost_types::Timestamp,
+        T,
+    > {
+        let request = connect_rs::Request::new(());
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
+    }
+    /// The same as [`times`](Self::times), with headers and options.
+    #[must_use]
+    pub fn times_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost_types::Timestamp,
+        connect_rs::prost_types::Timestamp,
+        T,
+    > {
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
+    }
+    /// Calls `/names.match.type.WellKnown/Anything`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn anything(
+        &self,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost_types::Any,
+        connect_rs::prost_types::Any,
+        T,
+    > {
+        let request = connect_rs::Request::new(());
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::ANYTHING, request)
+    }
+    /// The same as [`anything`](Self::anything), with headers and options.
+    #[must_use]
+    pub fn anything_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost_types::Any,
+        connect_rs::prost_types::Any,
+        T,
+    > {
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::ANYTHING, request)
+    }
+    /// Calls `/names.match.type.WellKnown/Strings`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn strings(
+        &self,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost::alloc::string::String,
+        connect_rs::prost::alloc::string::String,
+        T,
+    > {
+        let request = connect_rs::Request::new(());
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
+    }
+    /// The same as [`strings`](Self::strings), with headers and options.
+    #[must_use]
+    pub fn strings_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost::alloc::string::String,
+        connect_rs::prost::alloc::string::String,
+        T,
+    > {
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
+    }
+    /// Calls `/names.match.type.WellKnown/Blobs`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn blobs(
+        &self,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost::alloc::vec::Vec<u8>,
+        connect_rs::prost::alloc::vec::Vec<u8>,
+        T,
+    > {
+        let request = connect_rs::Request::new(());
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
+    }
+    /// The same as [`blobs`](Self::blobs), with headers and options.
+    #[must_use]
+    pub fn blobs_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost::alloc::vec::Vec<u8>,
+        connect_rs::prost::alloc::vec::Vec<u8>,
+        T,
+    > {
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
+    }
+    /// Calls `/names.match.type.WellKnown/Structs`.
+    ///
+    /// Returns at once; the call begins with the first message, or when the first is waited for.
+    #[must_use]
+    pub fn structs(
+        &self,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost_types::Struct,
+        connect_rs::prost_types::Struct,
+        T,
+    > {
+        let request = connect_rs::Request::new(());
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
+    }
+    /// The same as [`structs`](Self::structs), with headers and options.
+    #[must_use]
+    pub fn structs_with(
+        &self,
+        request: connect_rs::Request<()>,
+    ) -> connect_rs::BidiCall<
+        connect_rs::prost_types::Struct,
+        connect_rs::prost_types::Struct,
+        T,
+    > {
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
     }
 }

@@ -12,8 +12,9 @@ use prost::Message as _;
 use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
 
 /// The schemas of the check crate.
-pub(crate) const FILES: [&str; 5] = [
+pub(crate) const FILES: [&str; 6] = [
     "names.proto",
+    "services.proto",
     "shapes/v1/legacy.proto",
     "shapes/v1/shapes.proto",
     "shapes/v1/tour.proto",
