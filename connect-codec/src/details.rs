@@ -1,31 +1,22 @@
-//! Typed error details, and the standard ones of `google.rpc`.
+//! Typed error details.
 
 use connect_proto::{Error, ErrorDetail};
 
 use crate::json::{self, JsonMessage, JsonOptions};
 
-/// The standard error details, as messages: [`BadRequest`](rpc::BadRequest),
-/// [`RetryInfo`](rpc::RetryInfo), [`ErrorInfo`](rpc::ErrorInfo) and so on.
-///
-/// Names and numbers are those of the Protobuf package `google.rpc`.
-pub mod rpc {
-    include!("generated/google.rpc.rs");
-}
-
 /// Details of an [`Error`] by their message type.
 ///
+/// The standard ones are in [`rpc`](crate::rpc); any generated message will do.
+///
 /// ```
-/// use connect_codec::{ErrorExt, rpc::RetryInfo};
+/// use connect_codec::{ErrorExt, rpc::ErrorInfo};
 /// use connect_proto::Error;
 ///
-/// let retry = RetryInfo {
-///     retry_delay: Some(prost_types::Duration { seconds: 5, nanos: 0 }),
-/// };
-/// let error = Error::unavailable("out of capacity").with_message_detail(&retry);
+/// let info = ErrorInfo::new("PLAN", "example.com");
+/// let error = Error::permission_denied("not in your plan").with_message_detail(&info);
 ///
-/// let back: RetryInfo = error.message_detail().expect("one is there")?;
-/// assert_eq!(back, retry);
-/// # Ok::<(), Error>(())
+/// let received: Option<ErrorInfo> = error.message_detail();
+/// assert_eq!(received, Some(info));
 /// ```
 pub trait ErrorExt: Sized {
     /// Adds a message as a detail.
@@ -35,13 +26,13 @@ pub trait ErrorExt: Sized {
     #[must_use]
     fn with_message_detail<M: prost::Message + JsonMessage>(self, message: &M) -> Self;
 
-    /// The first detail of this message type; `None` if there is none.
-    ///
-    /// # Errors
-    /// `internal` if the peer's bytes are no such message.
-    fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<Result<M, Error>>;
+    /// The first detail of this message type that can be read; `None` if there is none.
+    fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<M>;
 
     /// All details of this message type, in their order.
+    ///
+    /// # Errors
+    /// Each is `internal` if the peer's bytes are no such message.
     fn message_details<M: prost::Message + JsonMessage>(
         &self,
     ) -> impl Iterator<Item = Result<M, Error>>;
@@ -56,8 +47,8 @@ impl ErrorExt for Error {
         }
     }
 
-    fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<Result<M, Self>> {
-        self.message_details().next()
+    fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<M> {
+        self.message_details().find_map(Result::ok)
     }
 
     fn message_details<M: prost::Message + JsonMessage>(
@@ -79,33 +70,30 @@ mod tests {
     use connect_proto::Code;
 
     use super::*;
-    use crate::rpc::{BadRequest, ErrorInfo, RetryInfo, bad_request::FieldViolation};
-
-    fn bad_request(field: &str) -> BadRequest {
-        BadRequest {
-            field_violations: vec![FieldViolation {
-                field: field.into(),
-                ..FieldViolation::default()
-            }],
-        }
-    }
+    use crate::rpc::{self, BadRequest, ErrorInfo, RetryInfo};
 
     #[test]
     fn details_are_found_by_type() {
         let error = Error::invalid_argument("no")
-            .with_message_detail(&bad_request("a"))
+            .with_message_detail(&BadRequest::new().violation("a", ""))
             .with_message_detail(&ErrorInfo::default())
-            .with_message_detail(&bad_request("b"));
+            .with_message_detail(&BadRequest::new().violation("b", ""));
         let all: Result<Vec<BadRequest>, _> = error.message_details().collect();
-        assert_eq!(all.unwrap(), [bad_request("a"), bad_request("b")]);
-        let first: BadRequest = error.message_detail().unwrap().unwrap();
-        assert_eq!(first, bad_request("a"));
+        assert_eq!(
+            all.unwrap(),
+            [
+                BadRequest::new().violation("a", ""),
+                BadRequest::new().violation("b", "")
+            ]
+        );
+        let first: BadRequest = error.message_detail().unwrap();
+        assert_eq!(first, BadRequest::new().violation("a", ""));
         assert!(error.message_detail::<RetryInfo>().is_none());
     }
 
     #[test]
     fn details_carry_name_and_json() {
-        let error = Error::aborted("").with_message_detail(&bad_request("a"));
+        let error = Error::aborted("").with_message_detail(&BadRequest::new().violation("a", ""));
         let detail = &error.details()[0];
         assert_eq!(detail.type_name(), "google.rpc.BadRequest");
         assert_eq!(
@@ -122,19 +110,22 @@ mod tests {
         };
         let error = Error::aborted("").with_message_detail(&any);
         assert_eq!(error.details()[0].debug_json(), None);
-        assert_eq!(
-            error.message_detail::<prost_types::Any>().unwrap().unwrap(),
-            any
-        );
+        assert_eq!(error.message_detail::<prost_types::Any>(), Some(any));
     }
 
     #[test]
-    fn malformed_details_are_errors() {
+    fn malformed_details_are_errors_and_hide_no_others() {
         let detail = ErrorDetail::new("google.rpc.RetryInfo", &b"\x0a\xff"[..]);
         let error = Error::unavailable("").with_detail(detail);
-        let error = error.message_detail::<RetryInfo>().unwrap().unwrap_err();
+        assert_eq!(error.message_detail::<RetryInfo>(), None);
+        let error = error.with_message_detail(&RetryInfo::default());
+        assert_eq!(error.message_detail(), Some(RetryInfo::default()));
+
+        let mut all = error.message_details::<RetryInfo>();
+        let error = all.next().unwrap().unwrap_err();
         assert_eq!(error.code(), Code::Internal);
         assert!(error.message().contains("google.rpc.RetryInfo"), "{error}");
+        assert!(all.next().unwrap().is_ok());
     }
 
     #[test]
