@@ -32,7 +32,7 @@ layers:
 deny:
     .ci/run deny
 
-# the oldest supported Rust, and wasm32
+# the oldest supported Rust, and wasm32 with a module that imports nothing
 portable:
     .ci/run msrv wasm
 
@@ -44,7 +44,7 @@ conformance runtime="tokio" *options:
 protobuf:
     .ci/run protobuf
 
-# every command of the README's tour
+# every command of the tours in the README and in docs/embedding.md
 tour:
     .ci/run tour
 

@@ -25,13 +25,18 @@ need_command() {
     command -v "$1" >/dev/null || fail "$1 is not on PATH: $2"
 }
 
+# apt_install PACKAGE...: packages of the distribution.
+apt_install() {
+    local sudo=()
+    [ "$(id -u)" = 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq &&
+        DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
 # need_apt COMMAND PACKAGE: a tool from the distribution.
 need_apt() {
     command -v "$1" >/dev/null && return
-    local sudo=()
-    [ "$(id -u)" = 0 ] || sudo=(sudo)
-    "${sudo[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -qq -y --no-install-recommends "$2" >/dev/null
+    apt_install "$2"
     command -v "$1" >/dev/null || fail "package $2 did not bring the command $1"
 }
 

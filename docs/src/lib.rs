@@ -51,4 +51,6 @@ mod chapters {
     mod health {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/flows.md"))]
     mod flows {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/embedding.md"))]
+    mod embedding {}
 }

@@ -89,6 +89,22 @@ fn no_code_is_left_out_of_the_tests() {
 }
 
 #[test]
+fn quoted_code_is_what_the_examples_say() {
+    let mut quoted = 0;
+    for document in documents() {
+        let text = read(&document);
+        for rest in text.split("<!-- from: ").skip(1) {
+            let (source, rest) = rest.split_once(" -->").expect("the comment's end");
+            let block = blocks(rest, "rust")[0];
+            let found = read(source).contains(block);
+            assert!(found, "{}: not in {source}:\n{block}", document.display());
+            quoted += 1;
+        }
+    }
+    assert!(quoted > 0);
+}
+
+#[test]
 fn schemas_are_the_ones_that_are_compiled() {
     for (document, schema) in [
         ("README.md", "docs/proto/hello/v1/hello.proto"),
