@@ -151,8 +151,13 @@ fn with_cause(error: Error, cause: Option<BodyError>) -> Error {
 )]
 #[derive(Debug)]
 pub(crate) enum Source<B> {
-    Wire { body: B, recv: RecvHalf },
+    Wire {
+        body: B,
+        recv: RecvHalf,
+    },
     Payloads(Payloads),
+    /// The call has failed, and nobody reads on.
+    Dropped,
 }
 
 /// Messages still encoded, one ending, and the trailing metadata that came with it.
@@ -198,7 +203,15 @@ impl<B> Incoming<B> {
 
     /// Ends it with an error that was found in a message.
     pub(crate) fn fail(&mut self, error: Error) {
-        self.ended = Some(Err(error));
+        self.end(Err(error));
+    }
+
+    /// A body that failed is dropped at once: the peer shall not go on until the stream of messages is dropped too.
+    fn end(&mut self, ending: Result<(), Error>) {
+        if ending.is_err() && matches!(self.source, Source::Wire { .. }) {
+            self.source = Source::Dropped;
+        }
+        self.ended = Some(ending);
     }
 
     /// The same messages, from another type of body.
@@ -210,6 +223,7 @@ impl<B> Incoming<B> {
                     recv,
                 },
                 Source::Payloads(payloads) => Source::Payloads(payloads),
+                Source::Dropped => Source::Dropped,
             },
             alarm: self.alarm,
             trailers: self.trailers,
@@ -233,13 +247,14 @@ where
         }
         let next = ready!(self.poll_source(cx)).map_err(|error| blame(error, self.cause.as_ref()));
         if !matches!(next, Ok(Some(_))) {
-            self.ended = Some(next.clone().map(drop));
+            self.end(next.clone().map(drop));
         }
         Poll::Ready(next)
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         match &mut self.source {
+            Source::Dropped => Poll::Ready(Ok(None)),
             Source::Payloads(payloads) => {
                 if let Poll::Ready(next) = payloads.poll_payload(cx) {
                     let message = next.transpose()?.map(|payload| payload.into_bytes());

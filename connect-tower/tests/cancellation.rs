@@ -92,6 +92,40 @@ fn dropping_a_response_stream_drops_its_source() {
     }
 }
 
+#[test]
+fn a_response_stream_that_failed_is_given_up_before_it_is_dropped() {
+    for config in configs() {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let seen = dropped.clone();
+        let router = Router::new().server_stream(SPLIT, move |_: Request<String>| {
+            let guard = Guard(seen.clone());
+            async move {
+                let words = stream::once(async { Ok(String::from("too long")) });
+                let never = stream::poll_fn(move |_| {
+                    let _ = &guard;
+                    std::task::Poll::Pending
+                });
+                Ok(Response::stream(words.chain(never)))
+            }
+        });
+        block_on(async {
+            let client = client_with(router, config);
+            let request = Request::new(String::new()).with_max_message_bytes(3);
+            let response = client
+                .server_stream::<Prost, _, String>(&SPLIT, request)
+                .await
+                .unwrap();
+            let mut stream = response.into_stream();
+            assert!(!dropped.load(Ordering::SeqCst));
+            for _ in 0..2 {
+                let error = stream.message().await.unwrap_err();
+                assert_eq!(error.code(), Code::ResourceExhausted);
+                assert!(dropped.load(Ordering::SeqCst));
+            }
+        });
+    }
+}
+
 /// A client-streaming procedure that hands its request to a place outside of the call and never answers.
 fn leaking_router(leaked: &Arc<Mutex<Option<Streaming<String>>>>) -> Router {
     let leaked = leaked.clone();
