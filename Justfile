@@ -48,6 +48,10 @@ protobuf:
 tour:
     .ci/run tour
 
+# connect-web and the page of examples/wasm-client in headless Chromium, and in Node.js
+browser:
+    .ci/run browser
+
 # a few seconds of every fuzz target
 fuzz-smoke:
     .ci/run fuzz

@@ -55,6 +55,19 @@ cargo_tool() {
     printf '%s\n' "$root/bin/$1"
 }
 
+# wasm_bindgen_tool: prints the path of wasm-bindgen, of the version that Cargo.lock has of its library; both must agree.
+wasm_bindgen_tool() {
+    local version root
+    version="$(sed -n '/^name = "wasm-bindgen"$/{n;s/^version = "\(.*\)"$/\1/p}' Cargo.lock)"
+    root="$TOOLS/wasm-bindgen-cli-$version"
+    # Unoptimised and without HTTPS it builds in half the time, and our modules are small.
+    [ -x "$root/bin/wasm-bindgen" ] || (
+        cd / && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo install --quiet --locked --debug --no-default-features \
+            --bin wasm-bindgen "wasm-bindgen-cli@$version" --root "$root" >&2
+    ) || fail "cannot install wasm-bindgen-cli $version"
+    printf '%s\n' "$root/bin/wasm-bindgen"
+}
+
 # go_tool MODULE-PATH VERSION: prints the path of the binary, building it once.
 go_tool() {
     local name="${1##*/}"
