@@ -103,7 +103,7 @@ fn a_response_stream_that_failed_is_given_up_before_it_is_dropped() {
                 let words = stream::once(async { Ok(String::from("too long")) });
                 let never = stream::poll_fn(move |_| {
                     let _ = &guard;
-                    std::task::Poll::Pending
+                    Poll::Pending
                 });
                 Ok(Response::stream(words.chain(never)))
             }
