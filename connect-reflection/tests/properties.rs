@@ -255,3 +255,30 @@ proptest! {
         prop_assert_eq!(received.len(), built.files.len());
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Bytes that are almost a set are refused or taken, and then every question has an answer.
+    #[test]
+    fn damaged_sets_do_no_harm(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        questions in prop::collection::vec("\\PC{0,12}", 0..3),
+    ) {
+        use connect_tower::Router;
+        use prost::Message as _;
+
+        let mut bytes = common::zoo().encode_to_vec();
+        for (place, value) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Ok(reflection) = connect_reflection::Reflection::new([bytes]) {
+            let client = common::client(reflection.add_to(Router::new()));
+            let names = questions.iter().map(String::as_str).chain(["zoo.Keeper", "zoo.Label", ""]);
+            let questions = names.flat_map(|name| [symbol(name), file(name), extensions(name), extension(name, 100)]);
+            let questions: Vec<_> = questions.collect();
+            prop_assert_eq!(answers(&client, questions.clone()).len(), questions.len());
+        }
+    }
+}
