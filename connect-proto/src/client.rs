@@ -1,6 +1,6 @@
 //! The client's way into a call: the request's head, and what the response's head makes of the call.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode, Uri,
@@ -10,10 +10,10 @@ use http::{
 };
 
 use crate::{
-    CallOptions, ClientConfig, Compression, Compressions, Error, Limits, Protocol, RecvHalf,
+    CallOptions, ClientConfig, Code, Compression, Compressions, Error, Limits, Protocol, RecvHalf,
     SendHalf, Side, Spec, StreamType, Time, metadata,
     protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, grpc},
-    recv::{RecvParams, http_status_error},
+    recv::{RecvParams, has_words, http_status_error},
     send::{Encoder, SendParams, Start},
     timeout,
 };
@@ -26,6 +26,8 @@ pub struct ExpectHead {
     limits: Limits,
     single: bool,
     deadline: Option<Time>,
+    /// For errors.
+    procedure: Cow<'static, str>,
 }
 
 impl ClientConfig {
@@ -105,6 +107,7 @@ impl ClientConfig {
             deadline,
         });
         let expect = ExpectHead {
+            procedure: spec.path().clone(),
             dialect,
             compressions: self.compressions.clone(),
             limits,
@@ -169,14 +172,19 @@ impl ExpectHead {
         if !is_json || encoding.is_err() {
             return self.http_error(status, headers);
         }
+        let fallback = http_status_error(&self.procedure, status);
         let (leading, trailers) = metadata::split_prefixed(headers);
         let (params, _) = self.params(leading, encoding);
-        RecvHalf::unary_error(params, status, trailers)
+        RecvHalf::unary_error(params, fallback, trailers)
     }
 
     fn unary_response(self, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
         if let Some(error) = self.content_type_error(StatusCode::OK, &headers, found) {
-            return self.failed(headers, error);
+            // A message in another codec is not for people.
+            return match found {
+                None => self.foreign(headers, error),
+                Some(_) => self.failed(headers, error),
+            };
         }
         let encoding = self.encoding(&headers);
         let (leading, trailers) = metadata::split_prefixed(headers);
@@ -189,7 +197,11 @@ impl ExpectHead {
 
     fn stream(self, status: StatusCode, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
         if let Some(error) = self.content_type_error(status, &headers, found) {
-            return self.failed(headers, error);
+            // A message in another codec is not for people.
+            return match found {
+                None => self.foreign(headers, error),
+                Some(_) => self.failed(headers, error),
+            };
         }
         let encoding = self.encoding(&headers);
         let (params, unknown) = self.params(headers, encoding);
@@ -200,8 +212,19 @@ impl ExpectHead {
     }
 
     fn http_error(self, status: StatusCode, headers: HeaderMap) -> RecvHalf {
-        let error = http_status_error(status).with_received(headers.clone());
-        self.failed(headers, error)
+        let error = http_status_error(&self.procedure, status).with_received(headers.clone());
+        self.foreign(headers, error)
+    }
+
+    /// Ends with this error of a response that is no RPC, and with what its body says to people.
+    fn foreign(self, headers: HeaderMap, error: Error) -> RecvHalf {
+        let has_words = has_words(&headers);
+        let (params, _) = self.params(headers, Ok(None));
+        if has_words {
+            RecvHalf::foreign(params, error)
+        } else {
+            RecvHalf::failed(params, error)
+        }
     }
 
     fn failed(self, headers: HeaderMap, error: Error) -> RecvHalf {
@@ -233,10 +256,11 @@ impl ExpectHead {
                     || String::from("no content type"),
                     |value| format!("content type {value:?}"),
                 );
-                let code = http_status_error(status).code();
+                let code = Code::from_http_status(status);
                 let protocol = self.dialect.protocol();
                 let message = format!(
-                    "the server answered with {shown}, which is not {protocol}'s: does it speak {protocol}?"
+                    "the server answered {} with {shown}, which is not {protocol}'s: does it speak {protocol}?",
+                    self.procedure
                 );
                 Some(Error::new(code, message).with_received(headers.clone()))
             }

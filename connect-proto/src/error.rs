@@ -109,6 +109,11 @@ impl Error {
         self
     }
 
+    /// Says more, at the end of the message.
+    pub(crate) fn append_message(&mut self, more: &str) {
+        self.0.message.to_mut().push_str(more);
+    }
+
     /// Sets what the peer sent beside the error.
     pub(crate) fn with_received(mut self, metadata: HeaderMap) -> Self {
         self.0.metadata = metadata;

@@ -5,11 +5,12 @@ mod ending;
 use std::{fmt, mem, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 
-pub(crate) use self::ending::http_status_error;
+use self::ending::{WORDS_BYTES, with_words};
+pub(crate) use self::ending::{has_words, http_status_error};
 use crate::{
-    Code, Compression, CompressionError, Error, Limits, Time, base64_text,
+    Compression, CompressionError, Error, Limits, Time, base64_text,
     envelope::{Deframer, Envelope, FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS, Prefix},
     gather::Gather,
     protocol::{Protocol, Wire, connect, grpc_web},
@@ -99,8 +100,14 @@ enum Body {
     /// The body of a Connect unary error. The trailers came with the head.
     Error {
         gather: Gather,
-        status: StatusCode,
+        /// What the HTTP status says.
+        fallback: Error,
         trailers: HeaderMap,
+    },
+    /// The body of a response that is no RPC, as much of it as its error shows, and a byte more.
+    Words {
+        words: Vec<u8>,
+        error: Error,
     },
 }
 
@@ -161,13 +168,22 @@ impl RecvHalf {
     }
 
     /// A client's half of a Connect unary call that failed: the body is the error.
-    pub(crate) fn unary_error(params: RecvParams, status: StatusCode, trailers: HeaderMap) -> Self {
+    pub(crate) fn unary_error(params: RecvParams, fallback: Error, trailers: HeaderMap) -> Self {
         let body = Body::Error {
             gather: Gather::default(),
-            status,
+            fallback,
             trailers,
         };
         Self::with_body(params, body)
+    }
+
+    /// A client's half of a call that was answered by something else than RPC, in words for people.
+    pub(crate) fn foreign(params: RecvParams, error: Error) -> Self {
+        let words = Vec::new();
+        let mut half = Self::with_body(params, Body::Words { words, error });
+        // Whatever the protocol, this text is not base64.
+        half.text = None;
+        half
     }
 
     /// A server's half of a Connect GET: the message was in the head, there is no body.
@@ -230,7 +246,7 @@ impl RecvHalf {
     pub fn wants_data(&self) -> bool {
         let unread = match &self.body {
             Body::Envelopes { deframer, .. } => deframer.has_unread(),
-            Body::Message { .. } | Body::Error { .. } => false,
+            Body::Message { .. } | Body::Error { .. } | Body::Words { .. } => false,
         };
         matches!(self.state, State::Receiving | State::Closing(_))
             && matches!(self.input, Input::Open)
@@ -282,13 +298,19 @@ impl RecvHalf {
             }
             Body::Error {
                 gather,
-                status,
+                fallback,
                 trailers,
             } => {
                 if !gather.push(data, self.limits.trailer_bytes()) {
-                    let (status, trailers) = (*status, mem::take(trailers));
-                    let error = http_status_error(status);
+                    let (error, trailers) = (fallback.clone(), mem::take(trailers));
                     self.fail(self.with_peer_metadata(error, trailers));
+                }
+            }
+            Body::Words { words, .. } => {
+                let room = WORDS_BYTES + 1 - words.len();
+                words.extend_from_slice(&data[..room.min(data.len())]);
+                if words.len() > WORDS_BYTES {
+                    self.input = Input::Eof;
                 }
             }
         }
@@ -322,6 +344,8 @@ impl RecvHalf {
             return;
         }
         match self.state {
+            // The server has answered, if not as it should.
+            State::Receiving if matches!(self.body, Body::Words { .. }) => self.input = Input::Eof,
             State::Receiving => {
                 let peer = match self.side {
                     Side::Client => "the response",
@@ -394,7 +418,7 @@ impl RecvHalf {
         }
         match &self.body {
             Body::Envelopes { .. } => self.step_envelopes(),
-            Body::Message { .. } | Body::Error { .. } => self.step_bare(),
+            Body::Message { .. } | Body::Error { .. } | Body::Words { .. } => self.step_bare(),
         }
     }
 
@@ -461,19 +485,21 @@ impl RecvHalf {
                 self.held = Some(self.decompress_bare(payload)?);
                 self.conclude(Ok(trailers))
             }
+            Body::Words { words, error } => Err(with_words(error.clone(), words)),
             Body::Error {
                 gather,
-                status,
+                fallback,
                 trailers,
             } => {
-                let (status, trailers, payload) = (*status, mem::take(trailers), gather.take());
+                let (fallback, trailers, payload) =
+                    (fallback.clone(), mem::take(trailers), gather.take());
                 // A truncated error body is a malformed one: the HTTP status still tells the code.
                 let payload = match input {
                     Input::Reset(_) => Bytes::new(),
                     _ => self.decompress_error(payload),
                 };
-                let error = connect::decode_error(&payload, Code::from_http_status(status))
-                    .unwrap_or_else(|| http_status_error(status));
+                let error = connect::decode_error(&payload, fallback.code())
+                    .unwrap_or_else(|| with_words(fallback, &payload));
                 Err(self.with_peer_metadata(error, trailers))
             }
             Body::Envelopes { .. } => Ok(None),
@@ -495,7 +521,7 @@ impl RecvHalf {
         };
         match &mut self.body {
             Body::Envelopes { deframer, .. } => deframer.next(|prefix| refuse.admit(prefix)),
-            Body::Message { .. } | Body::Error { .. } => Ok(None),
+            Body::Message { .. } | Body::Error { .. } | Body::Words { .. } => Ok(None),
         }
     }
 
@@ -536,7 +562,7 @@ impl RecvHalf {
     fn has_partial_input(&self) -> bool {
         match &self.body {
             Body::Envelopes { deframer, .. } => deframer.is_partial(),
-            Body::Message { .. } | Body::Error { .. } => false,
+            Body::Message { .. } | Body::Error { .. } | Body::Words { .. } => false,
         }
     }
 

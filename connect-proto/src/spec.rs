@@ -105,6 +105,11 @@ impl Spec {
         &self.procedure
     }
 
+    /// The same, to keep.
+    pub(crate) fn path(&self) -> &Cow<'static, str> {
+        &self.procedure
+    }
+
     /// The full name of the service, `package.Service`; empty if the path has no such part.
     #[must_use]
     pub fn service(&self) -> &str {

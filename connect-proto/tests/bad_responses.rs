@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::{Frame, feed, frame, headers, request};
 use connect_proto::{
-    CallOptions, ClientConfig, Code, Limits, Protocol, RecvEvent, Reset, StreamType,
+    CallOptions, ClientConfig, Code, Limits, Protocol, RecvEvent, Reset, StreamType, Time,
 };
 use http::HeaderMap;
 
@@ -41,17 +43,33 @@ fn client_half(
     status: u16,
     pairs: &[(&'static str, &'static str)],
 ) -> connect_proto::RecvHalf {
+    client_half_with(protocol, stream_type, CallOptions::default(), status, pairs)
+}
+
+/// A unary call with a deadline of one second.
+fn deadline_half(
+    protocol: Protocol,
+    status: u16,
+    pairs: &[(&'static str, &'static str)],
+) -> connect_proto::RecvHalf {
+    let mut options = CallOptions::default();
+    options.timeout = Some(Duration::from_secs(1));
+    client_half_with(protocol, StreamType::Unary, options, status, pairs)
+}
+
+fn client_half_with(
+    protocol: Protocol,
+    stream_type: StreamType,
+    options: CallOptions,
+    status: u16,
+    pairs: &[(&'static str, &'static str)],
+) -> connect_proto::RecvHalf {
     let client = ClientConfig::new().with_protocol(protocol).with_limits(
         Limits::default()
             .with_recv_message_bytes(64)
             .with_trailer_bytes(128),
     );
-    let (_, expect) = request(
-        &client,
-        stream_type,
-        CallOptions::default(),
-        &[Bytes::new()],
-    );
+    let (_, expect) = request(&client, stream_type, options, &[Bytes::new()]);
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.status = http::StatusCode::from_u16(status).unwrap();
     head.headers = headers(pairs);
@@ -446,6 +464,90 @@ fn text_after_the_end_is_an_error() {
             let events = feed(&mut recv, &[Frame::Data(body), Frame::Eof], cut);
             assert_eq!(events.len(), 1, "{rest:?}");
             assert_eq!(events[0].is_ok(), clean, "{rest:?} {cut}: {events:?}");
+        }
+    }
+}
+
+/// What a proxy or another server says is shown, cut and made printable, however it comes. The HTTP status gives the code.
+#[test]
+fn a_response_that_is_no_rpc_is_quoted() {
+    const LONG: &str = "0123456789abcdefghij";
+    let long = LONG.repeat(11);
+    let cut = format!("; it said {:?}…", LONG.repeat(10));
+    let rows = [
+        (
+            404,
+            "text/plain",
+            "404 page not found\n",
+            "\"404 page not found\"",
+        ),
+        (404, "text/plain", "", "is a proxy between?"),
+        (
+            502,
+            "Text/Plain; charset=utf-8",
+            "bad \r\n gateway",
+            "\"bad gateway\"",
+        ),
+        (
+            503,
+            "text/plain",
+            "\u{1b}[2J\u{202e}boo",
+            "\"\\u{1b}[2J\\u{202e}boo\"",
+        ),
+        (503, "text/plain", long.as_str(), cut.as_str()),
+        (401, "application/problem+json", "{}", "\"{}\""),
+        (
+            404,
+            "application/json",
+            "{\"status\":404}",
+            r#""{\"status\":404}""#,
+        ),
+        (502, "text/html", "<html>", "is a proxy between?"),
+        (200, "text/plain", "welcome", "\"welcome\""),
+    ];
+    for protocol in Protocol::ALL {
+        for (status, content_type, body, words) in rows {
+            for cut in [1, 7, usize::MAX] {
+                let pairs = [("content-type", content_type)];
+                let mut recv = client_half(protocol, StreamType::Unary, status, &pairs);
+                let case = format!("{protocol}, {status} {content_type}, cut {cut}");
+                for chunk in body.as_bytes().chunks(cut.min(body.len().max(1))) {
+                    assert!(recv.error().is_none());
+                    recv.recv_data(Bytes::copy_from_slice(chunk));
+                }
+                recv.recv_eof();
+                let error = recv.poll_event().unwrap().unwrap_err();
+                let message = error.message();
+                let http = http::StatusCode::from_u16(status).unwrap();
+                assert_eq!(error.code(), Code::from_http_status(http), "{case}");
+                assert!(message.ends_with(words), "{case}: {message}");
+                assert!(message.contains("/test.v1.Test/"), "{case}: {message}");
+                assert_eq!(error.metadata()["content-type"], content_type, "{case}");
+                assert!(recv.poll_event().is_none());
+            }
+        }
+    }
+}
+
+/// A server that has answered so is believed, even if its words never end, or end early.
+#[test]
+fn the_words_of_a_response_that_is_no_rpc_are_not_waited_for() {
+    for protocol in Protocol::ALL {
+        for end in 0..3 {
+            let pairs = [("content-type", "text/plain")];
+            let mut recv = deadline_half(protocol, 404, &pairs);
+            recv.recv_data(Bytes::from_static(b"not "));
+            assert!(recv.poll_event().is_none());
+            match end {
+                0 => recv.handle_timeout(Time::from_epoch(Duration::from_secs(9))),
+                1 => recv.recv_reset(Reset::ConnectionLost),
+                _ => recv.recv_data(Bytes::from(vec![b'x'; 1000])),
+            }
+            assert!(!recv.wants_data());
+            let error = recv.poll_event().unwrap().unwrap_err();
+            assert_eq!(error.code(), Code::Unimplemented);
+            assert!(error.message().contains("it said \"not"), "{error}");
+            assert!(error.message().len() < 500, "{error}");
         }
     }
 }

@@ -27,10 +27,12 @@ pub(crate) fn encode_error(error: &Error) -> Bytes {
 /// Reads the body of a Connect unary error response.
 ///
 /// "Client implementations must use the HTTP-to-Connect mapping to infer a Connect error code if
-/// Bare-Message is missing or malformed": `fallback` is that code.
+/// Bare-Message is missing or malformed": `fallback` is that code. `None` for what is no error of Connect's.
 pub(crate) fn decode_error(body: &[u8], fallback: Code) -> Option<Error> {
     let parsed: ErrorJson<'_> = serde_json::from_slice(body).ok()?;
-    Some(parsed.into_error(fallback))
+    let says_nothing =
+        parsed.code.is_none() && parsed.message.is_none() && parsed.details.is_none();
+    (!says_nothing).then(|| parsed.into_error(fallback))
 }
 
 /// The payload of an EndStreamResponse.
@@ -329,10 +331,11 @@ mod tests {
                 r#"{"code":null,"message":"oops"}"#,
                 Some((fallback, "oops")),
             ),
-            (r#"{"code":"nonsense"}"#, Some((fallback, ""))),
-            (r#"{"code":7}"#, Some((fallback, ""))),
-            (r#"{"code":[0,{"a":[]}]}"#, Some((fallback, ""))),
-            (r#"{"code":{"a":1.5}}"#, Some((fallback, ""))),
+            (r#"{"code":"nonsense"}"#, None),
+            (r#"{"code":7,"message":""}"#, Some((fallback, ""))),
+            (r#"{"code":7}"#, None),
+            (r#"{"code":[0,{"a":[]}]}"#, None),
+            (r#"{"code":{"a":1.5}}"#, None),
             (
                 r#"{"code":"aborted","details":[{}]}"#,
                 Some((Code::Aborted, "")),
@@ -346,6 +349,7 @@ mod tests {
                 Some((Code::Aborted, "")),
             ),
             ("null", None),
+            ("{}", None),
             ("", None),
             ("{", None),
             (r#"{"message":7}"#, None),

@@ -1,6 +1,9 @@
 //! How a body that has come to its end ends the call.
 
-use http::{HeaderMap, StatusCode};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE},
+};
 
 use super::{Body, RecvHalf, Reset, Side};
 use crate::{
@@ -114,9 +117,47 @@ impl RecvHalf {
 }
 
 /// The error of a response that says nothing but its HTTP status.
-pub(crate) fn http_status_error(status: StatusCode) -> Error {
+pub(crate) fn http_status_error(procedure: &str, status: StatusCode) -> Error {
     Error::new(
         Code::from_http_status(status),
-        format!("the server answered with HTTP status {status} and no RPC error"),
+        format!(
+            "the server answered {procedure} with HTTP status {status} and no RPC error: is it the right server, and is \
+             a proxy between?"
+        ),
     )
+}
+
+/// How much is shown of a body that is no RPC: enough for a sentence of a proxy's.
+pub(super) const WORDS_BYTES: usize = 200;
+
+/// Whether a body that is no RPC is meant to be read by people.
+pub(crate) fn has_words(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let essence = content_type.and_then(|value| value.split(|byte| *byte == b';').next());
+    let is_text = essence.is_some_and(|essence| {
+        let known: [&[u8]; 3] = [
+            b"text/plain",
+            b"application/json",
+            b"application/problem+json",
+        ];
+        let essence = essence.trim_ascii();
+        known.iter().any(|name| essence.eq_ignore_ascii_case(name))
+    });
+    is_text && !headers.contains_key(CONTENT_ENCODING)
+}
+
+/// Adds to an error what the body said, made printable and cut.
+pub(super) fn with_words(mut error: Error, body: &[u8]) -> Error {
+    let (body, dots) = match body.get(..WORDS_BYTES) {
+        Some(start) if start.len() < body.len() => (start, "…"),
+        _ => (body, ""),
+    };
+    let text = String::from_utf8_lossy(body);
+    // The cut may have gone through a character.
+    let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    let words: Vec<_> = text.split_whitespace().collect();
+    if !words.is_empty() {
+        error.append_message(&format!("; it said {:?}{dots}", words.join(" ")));
+    }
+    error
 }
