@@ -49,7 +49,8 @@ struct Shared {
 struct Watches {
     wakers: Vec<Option<Waker>>,
     free: Vec<usize>,
-    drainer: Option<Waker>,
+    /// Who waits for connections to end: the accept loop, and then the drain.
+    waiting: Option<Waker>,
 }
 
 impl Drain {
@@ -85,12 +86,17 @@ impl Drain {
 
     /// Waits until no connection is left.
     pub(crate) async fn empty(&self) {
+        self.at_most(0).await;
+    }
+
+    /// Waits until no more connections than these are left.
+    pub(crate) async fn at_most(&self, max: usize) {
         poll_fn(|cx| {
             let mut watches = self.shared.lock();
-            if watches.open() == 0 {
+            if watches.open() <= max {
                 return Poll::Ready(());
             }
-            watches.drainer = Some(cx.waker().clone());
+            watches.waiting = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -141,18 +147,14 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let drainer = {
+        let waiting = {
             let mut watches = self.shared.lock();
             watches.wakers[self.slot] = None;
             watches.free.push(self.slot);
-            if watches.open() == 0 {
-                watches.drainer.take()
-            } else {
-                None
-            }
+            watches.waiting.take()
         };
-        if let Some(drainer) = drainer {
-            drainer.wake();
+        if let Some(waiting) = waiting {
+            waiting.wake();
         }
     }
 }
@@ -212,6 +214,17 @@ mod tests {
         assert!(empty.as_mut().poll(&mut cx).is_pending());
         drop(two);
         assert!(empty.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn a_connection_that_ends_makes_room() {
+        let drain = Drain::default();
+        let (one, _two) = (drain.watch(), drain.watch());
+        let mut room = pin!(drain.at_most(1));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(room.as_mut().poll(&mut cx).is_pending());
+        drop(one);
+        assert!(room.as_mut().poll(&mut cx).is_ready());
     }
 
     #[test]

@@ -323,3 +323,53 @@ async fn a_panic_in_a_body_resets_its_stream_only() {
     let response = call(&channel, post_http2(CallBody::empty())).await.unwrap();
     assert_eq!(response.body(), "fine");
 }
+
+/// Panics when it is dropped.
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("as the test asked");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_a_call_is_dropped_ends_its_own_call_only() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let service = ServiceFn(move |request: Request<RequestBody>| {
+        let (begin, wait) = (Arc::clone(&begin), Arc::clone(&wait));
+        async move {
+            let guard = request
+                .headers()
+                .contains_key("x-panic")
+                .then(|| PanicsOnDrop);
+            begin.notify_one();
+            if guard.is_some() {
+                std::future::pending::<()>().await;
+            }
+            wait.notified().await;
+            text("fine")
+        }
+    });
+    let server = start(bind().await, service);
+    let channel = Channel::new(server.uri()).unwrap();
+    let other = tokio::spawn({
+        let channel = channel.clone();
+        async move { call(&channel, post_http2(CallBody::empty())).await }
+    });
+    begun.notified().await;
+    let mut request = post_http2(CallBody::empty());
+    request
+        .headers_mut()
+        .insert("x-panic", "1".parse().unwrap());
+    let panicking = tokio::spawn(channel.send(request));
+    begun.notified().await;
+    panicking.abort();
+    go_on.notify_one();
+    assert_eq!(other.await.unwrap().unwrap().body(), "fine");
+    // The connection goes on.
+    go_on.notify_one();
+    let response = call(&channel, post_http2(CallBody::empty())).await.unwrap();
+    assert_eq!(response.body(), "fine");
+}

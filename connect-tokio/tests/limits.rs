@@ -222,3 +222,123 @@ async fn a_client_that_answers_no_pings_is_closed() {
     // A frame of type PING, 8 bytes long, was among what came before the end.
     assert!(frames.contains("\0\0\x08\x06\0"), "{frames:?}");
 }
+
+#[tokio::test]
+async fn a_client_that_stops_in_the_middle_of_its_request_is_not_waited_for() {
+    let server = start(bind().await.read_timeout(SHORT), router_of_lengths());
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head =
+        b"POST /test.v1.Test/Length HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\n";
+    socket.write_all(head).await.unwrap();
+    socket
+        .write_all(b"content-length: 10\r\n\r\n\x0a\x08x")
+        .await
+        .unwrap();
+    let answer = read_all(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 499"), "{answer}");
+    assert!(answer.contains("canceled"), "{answer}");
+
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::post("http://server/test.v1.Test/Length")
+        .header("content-type", "application/proto")
+        .body(())
+        .unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    body.send_data("\x0a\x08x".into(), false).unwrap();
+    assert_eq!(
+        response.await.unwrap().status(),
+        StatusCode::from_u16(499).unwrap()
+    );
+}
+
+fn router_of_lengths() -> connect_tokio::Router {
+    use connect_tokio::{Request, Response, Router, Spec, StreamType};
+    const LENGTH: Spec = Spec::new("/test.v1.Test/Length", StreamType::Unary);
+    Router::new().unary(LENGTH, |request: Request<String>| async move {
+        Ok(Response::new(request.message().len() as u64))
+    })
+}
+
+/// What an HTTP/2 client begins with: the preface and empty settings.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[tokio::test]
+async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let service = ServiceFn(move |_: Request<RequestBody>| {
+        let (begin, wait) = (Arc::clone(&begin), Arc::clone(&wait));
+        async move {
+            begin.notify_one();
+            wait.notified().await;
+            text("fine")
+        }
+    });
+    let server = start(bind().await.idle_timeout(SHORT), service);
+    let channel = Channel::new(server.uri()).unwrap();
+    let busy = {
+        let channel = channel.clone();
+        tokio::spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
+    };
+    begun.notified().await;
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(HTTP2_PREFACE).await.unwrap();
+        let frames = read_all(&mut socket).await;
+        // A frame of type GOAWAY came before the end.
+        assert!(frames.contains("\0\0\x08\x07\0"), "{frames:?}");
+    }
+    go_on.notify_one();
+    assert_eq!(busy.await.unwrap().unwrap().body(), "fine");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_until_one_ends() {
+    let (served, mut order) = mpsc::unbounded_channel();
+    let service = ServiceFn(move |request: Request<RequestBody>| {
+        let served = served.clone();
+        async move {
+            let _ = served.send(request.uri().path().to_owned());
+            text("fine")
+        }
+    });
+    let server = start(bind().await.max_connections(1), service);
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second
+        .write_all(b"POST /second HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        first
+            .write_all(b"POST /first HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        assert_eq!(order.recv().await.unwrap(), "/first");
+    }
+    drop(first);
+    assert!(read_all(&mut second).await.ends_with("fine"));
+}
+
+#[tokio::test]
+async fn an_observer_that_panics_costs_nothing_but_the_event() {
+    let identity = Authority::new().issue("localhost");
+    let (events, mut told) = mpsc::unbounded_channel();
+    let server = bind()
+        .await
+        .tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
+        .on_event(move |_| {
+            let _ = events.send(());
+            panic!("as the test asked");
+        });
+    let server = start(server, echo());
+    for _ in 0..2 {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(b"no TLS at all\r\n\r\n").await.unwrap();
+        read_all(&mut socket).await;
+        told.recv().await.unwrap();
+    }
+    server.stop().await.unwrap().unwrap();
+}

@@ -138,6 +138,16 @@ impl CallBody {
         })))
     }
 
+    /// Whether it is known whole and holds so little that it does not matter how long it waits for its reader.
+    pub(crate) fn is_small(&self) -> bool {
+        const SMALL: usize = 64 * 1024;
+        let Inner::Whole(whole) = &self.0 else {
+            return false;
+        };
+        let pieces = whole.first.iter().chain(&whole.rest);
+        pieces.map(Bytes::len).sum::<usize>() <= SMALL
+    }
+
     /// A body that a call object fills.
     pub(crate) fn shared(consumer: Consumer) -> Self {
         Self(Inner::Shared(consumer))

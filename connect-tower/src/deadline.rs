@@ -13,6 +13,8 @@ use crate::rt::{SharedTimer, Sleep};
 
 /// The point in time at which a call ends by itself.
 ///
+/// A router leaves it in the extensions of responses that their client may be slow to take, for the HTTP server to see.
+///
 /// A handler reads from it how much time is left, and hands it on to the calls that it makes itself:
 ///
 /// ```

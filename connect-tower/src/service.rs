@@ -434,10 +434,15 @@ impl Running {
     fn into_response(self) -> Option<Response<CallBody>> {
         let mut head = self.head?;
         head.extensions.extend(self.extensions);
+        let deadline = self.alarm.as_ref().map(|alarm| alarm.deadline().clone());
         let body = match self.producer {
             Some(producer) => CallBody::response(self.send, producer, self.alarm),
             None => CallBody::finished(self.send),
         };
+        // The body cannot keep it while the client reads nothing, and nobody asks for more: the server can.
+        if let Some(deadline) = deadline.filter(|_| !body.is_small()) {
+            head.extensions.insert(deadline);
+        }
         Some(Response::from_parts(head, body))
     }
 }

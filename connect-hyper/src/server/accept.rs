@@ -84,6 +84,7 @@ where
     let mut pause = FIRST_PAUSE;
     let mut gone = 0;
     loop {
+        drain.at_most(context.config.max_connections - 1).await;
         match listener.accept().await {
             Ok((io, address)) => {
                 (pause, gone) = (FIRST_PAUSE, 0);

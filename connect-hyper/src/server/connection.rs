@@ -4,6 +4,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
@@ -15,8 +16,9 @@ use hyper::server::conn::{http1, http2};
 use super::{
     CallTasks, Config, Observer, ServerEvent,
     io::{ServerIo, Transport},
+    patience::{Activity, Idle, IdleWatch, Patience, ServerExecutor},
     request_body::Drainer,
-    service::{ConnectionService, HttpService},
+    service::{ConnectionService, Http1, HttpService},
 };
 use crate::{
     calls::{CallExecutor, Calls},
@@ -37,7 +39,8 @@ pub(super) struct Context<R, I> {
 impl<R, I> Context<R, I> {
     pub(super) fn tell(&self, event: &ServerEvent<'_>) {
         if let Some(observer) = &self.observer {
-            observer(event);
+            // Logs that fail must not take the server with them.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
         }
     }
 }
@@ -64,7 +67,8 @@ pub(super) async fn serve<R, I, S>(
     let phase = watch.reader();
     let wrap = |io| {
         let runtime = context.runtime.clone();
-        ServerIo::new(io, runtime, context.config.linger_timeout, phase)
+        let patience = Patience::new(&runtime, context.config.write_timeout);
+        ServerIo::new(io, runtime, context.config.linger_timeout, phase, patience)
     };
     let establishing = establish(&context, io, &mut peer, wrap);
     // A client that has not said anything yet loses nothing when the server shuts down.
@@ -76,27 +80,40 @@ pub(super) async fn serve<R, I, S>(
         service,
         peer: peer.clone(),
         timer: SharedTimer::clone(&context.timer),
-        unread: None,
+        runtime: context.runtime.clone(),
+        read_timeout: context.config.read_timeout,
+        http1: None,
     };
     let runtime = context.runtime.clone();
     let ended = match version {
         Version::Http1 => {
             let config = &context.config;
             let drainer = Drainer::new(runtime, config.max_unread_body, config.linger_timeout);
-            service.unread = Some(drainer.unread());
+            service.http1 = Some(Http1 {
+                unread: drainer.unread(),
+                call_end: io.call_end(),
+            });
             let connection = http1_builder(&context).serve_connection(io, service);
             let shut_down = http1::Connection::graceful_shutdown;
             drive(connection, shut_down, Beside::Unread(drainer), watch).await
         }
         Version::Http2 => {
-            let (beside, executor): (Beside<R>, _) = match context.config.call_tasks {
+            let (calls, executor) = match context.config.call_tasks {
                 CallTasks::OnConnection => {
                     let calls = Calls::new();
                     let executor = calls.executor();
-                    (Beside::Calls(calls), executor)
+                    (Some(calls), executor)
                 }
-                CallTasks::Spawned => (Beside::Nothing, CallExecutor::Runtime(runtime)),
+                CallTasks::Spawned => (None, CallExecutor::Runtime(runtime.clone())),
             };
+            let activity = Arc::new(Activity::default());
+            let executor = ServerExecutor {
+                calls: executor,
+                patience: Patience::new(&runtime, context.config.write_timeout),
+                activity: Arc::clone(&activity),
+            };
+            let idle = IdleWatch::new(&runtime, context.config.idle_timeout, activity);
+            let beside = Beside::Calls(calls, idle);
             let connection = http2_builder(&context, executor).serve_connection(io, service);
             let shut_down = http2::Connection::graceful_shutdown;
             drive(connection, shut_down, beside, watch).await
@@ -170,9 +187,8 @@ async fn handshake<R: Runtime, I>(
 enum Beside<R> {
     /// HTTP/1.1: bodies that nobody read.
     Unread(Drainer<R>),
-    /// HTTP/2: the calls.
-    Calls(Calls),
-    Nothing,
+    /// HTTP/2: the calls, unless they have tasks of their own, and how long there was none.
+    Calls(Option<Calls>, IdleWatch<R>),
 }
 
 /// Polls a connection, and what is beside it, until it ends or the server ends it.
@@ -194,7 +210,7 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
             }
             Phase::Ended => {
                 // Dropped calls reset their streams; one poll writes the resets, as far as the socket takes.
-                if let Beside::Calls(calls) = &mut beside {
+                if let Beside::Calls(Some(calls), _) = &mut beside {
                     calls.clear();
                     let _ = connection.as_mut().poll(cx);
                 }
@@ -202,7 +218,25 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
             }
         }
         match &mut beside {
-            Beside::Calls(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
+            Beside::Calls(calls, idle) => {
+                let polled = match calls {
+                    Some(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
+                    None => connection.as_mut().poll(cx),
+                };
+                if polled.is_ready() {
+                    return polled;
+                }
+                match idle.poll(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Idle::End) => Poll::Ready(Ok(())),
+                    Poll::Ready(Idle::Close) => {
+                        shut_down(connection.as_mut());
+                        // For another turn, which writes the GOAWAY.
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                }
+            }
             Beside::Unread(drainer) => {
                 let polled = connection.as_mut().poll(cx);
                 if polled.is_pending() {
@@ -210,7 +244,6 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
                 }
                 polled
             }
-            Beside::Nothing => connection.as_mut().poll(cx),
         }
     })
     .await
@@ -228,8 +261,8 @@ fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
 
 fn http2_builder<R: Runtime, I>(
     context: &Context<R, I>,
-    executor: CallExecutor<R>,
-) -> http2::Builder<CallExecutor<R>> {
+    executor: ServerExecutor<R>,
+) -> http2::Builder<ServerExecutor<R>> {
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(context.runtime.clone())

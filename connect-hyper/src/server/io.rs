@@ -10,6 +10,7 @@ use std::{
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Sleep, Write};
 
+use super::patience::{CallEnd, Patience};
 use crate::{
     drain::{Phase, PhaseReader},
     runtime::{BoxIo, Io, Runtime},
@@ -33,6 +34,7 @@ pub(super) enum Transport<I> {
 /// - A shutdown lingers: after the write half is closed, what the client still sends is read and thrown away
 ///   until it closes too, for a bounded time. Else the kernel answers unread bytes with a reset, which can
 ///   overtake the response: a client that is refused in the middle of an upload would not learn why.
+/// - A write for which the socket has no room for too long is an error, and with it the connection ends.
 pub(super) struct ServerIo<R, I> {
     io: Transport<I>,
     prefix: [u8; PREFACE.len()],
@@ -42,6 +44,11 @@ pub(super) struct ServerIo<R, I> {
     linger_timeout: Duration,
     phase: PhaseReader,
     runtime: R,
+    patience: Patience<R>,
+    /// HTTP/1.1: the end of the present call.
+    call_end: CallEnd,
+    /// While the socket takes no bytes.
+    waiting: Option<Pin<Box<dyn Sleep>>>,
 }
 
 enum Linger {
@@ -60,6 +67,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         runtime: R,
         linger_timeout: Duration,
         phase: PhaseReader,
+        patience: Patience<R>,
     ) -> Self {
         Self {
             io,
@@ -70,7 +78,35 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             linger_timeout,
             phase,
             runtime,
+            patience,
+            call_end: CallEnd::default(),
+            waiting: None,
         }
+    }
+
+    /// Where the present call's end is to be told.
+    pub(super) fn call_end(&self) -> CallEnd {
+        self.call_end.clone()
+    }
+
+    /// What a write said, unless the client has taken nothing for too long.
+    fn patiently<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waiting = None;
+            return written;
+        }
+        let (patience, end) = (&self.patience, &self.call_end);
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| patience.begin(end.get()));
+        waiting.as_mut().poll(cx).map(|()| {
+            let text = "the client took nothing of what was sent for too long";
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
     }
 
     /// Whether the client speaks HTTP/2, by its first bytes. They stay to be read.
@@ -151,16 +187,19 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.patiently(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.patiently(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Linger::NotYet = self.linger {
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            let shut = Pin::new(&mut self.io).poll_shutdown(cx);
+            ready!(self.patiently(cx, shut))?;
             self.linger = Linger::Reading {
                 until: self.runtime.sleep(self.linger_timeout),
                 heard: false,
@@ -180,7 +219,8 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.patiently(cx, written)
     }
 }
 

@@ -7,6 +7,7 @@
 mod accept;
 mod connection;
 mod io;
+mod patience;
 mod request_body;
 mod service;
 
@@ -43,6 +44,10 @@ struct Config {
     tls_handshake_timeout: Duration,
     drain_timeout: Duration,
     linger_timeout: Duration,
+    write_timeout: Duration,
+    read_timeout: Option<Duration>,
+    idle_timeout: Duration,
+    max_connections: usize,
     max_unread_body: u64,
     max_concurrent_streams: u32,
     windows: Windows,
@@ -183,6 +188,42 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
+    /// How long a client may take nothing of an answer that is ready: the socket takes no byte (the connection is closed),
+    /// or the window of an HTTP/2 call has no room (the call is reset). A call with a deadline ends there half a second
+    /// after its deadline, if that is earlier. Default: 60 seconds; [`Duration::MAX`] waits for ever.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.config.write_timeout = timeout.min(LONGEST);
+        self
+    }
+
+    /// How long a call may wait for more of its request while the client sends nothing of it; then the call fails with
+    /// `canceled`. It counts while a handler reads, for streams too. Default: for ever, as a stream of requests may
+    /// be silent for as long as it likes; what bounds other calls is their deadline, which the router's
+    /// [`DeadlinePolicy`](connect_tower::DeadlinePolicy) can give to those that have none.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.config.read_timeout = Some(timeout.min(LONGEST));
+        self
+    }
+
+    /// How long an HTTP/2 connection may stay open without a call. It is looked at at such intervals, so an idle connection
+    /// is closed after one to two of them; its client is told, and connects anew when it needs to. Default: 5 minutes, as
+    /// clients that vanish are not noticed otherwise; [`Duration::MAX`] keeps them. Idle HTTP/1.1 connections have
+    /// [`header_read_timeout`](Self::header_read_timeout).
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.config.idle_timeout = timeout.min(LONGEST);
+        self
+    }
+
+    /// How many connections may be open at once. With as many, no more are accepted until one ends: clients wait in the
+    /// listener's queue. Default: no limit but the process's open files, which are not the server's to know; at that limit
+    /// too clients wait.
+    ///
+    /// 0 counts as 1.
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.config.max_connections = max.max(1);
+        self
+    }
+
     /// How many bytes of a request that its handler did not read are read and thrown away to keep an HTTP/1.1
     /// connection; with more to come it is closed. Default: 8 MiB, more than sockets commonly buffer, so that
     /// a client which has sent all of its request can rely on the connection.
@@ -219,7 +260,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// Tells of what goes wrong on connections, for logs and counters. It is called on the tasks of
-    /// connections and must not block. Default: nobody is told.
+    /// connections and must not block; when it panics, the event is lost and nothing else. Default: nobody is told.
     pub fn on_event(mut self, observer: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
@@ -259,6 +300,10 @@ impl Default for Config {
             tls_handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(2),
+            write_timeout: Duration::from_secs(60),
+            read_timeout: None,
+            idle_timeout: Duration::from_secs(5 * 60),
+            max_connections: usize::MAX,
             max_unread_body: 8 * 1024 * 1024,
             max_concurrent_streams: 200,
             windows: Windows::new(256 * 1024, 4 * 1024 * 1024),

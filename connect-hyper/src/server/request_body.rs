@@ -5,7 +5,7 @@
 //! already have sent its next call there. So the rest is read and thrown away, within bounds.
 
 use std::{
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -27,17 +27,55 @@ pub struct RequestBody {
     incoming: Option<Incoming>,
     /// HTTP/1.1: where the unread rest goes.
     unread: Option<Arc<Unread>>,
+    reading: Option<Reading>,
+}
+
+/// How long a read may wait for the client.
+pub(super) struct Reading {
+    sleep: Box<dyn Fn() -> Pin<Box<dyn Sleep>> + Send + Sync>,
+    timeout: Duration,
+    waiting: Option<Pin<Box<dyn Sleep>>>,
+}
+
+impl Reading {
+    pub(super) fn new<R: Runtime>(runtime: &R, timeout: Duration) -> Self {
+        let runtime = runtime.clone();
+        Self {
+            sleep: Box::new(move || runtime.sleep(timeout)),
+            timeout,
+            waiting: None,
+        }
+    }
+
+    /// Ready once the client was silent for too long; `read` is what came from it.
+    fn poll<T>(&mut self, cx: &mut Context<'_>, read: &Poll<T>) -> Poll<BodyError> {
+        if read.is_ready() {
+            self.waiting = None;
+            return Poll::Pending;
+        }
+        let waiting = self.waiting.get_or_insert_with(|| (self.sleep)());
+        waiting.as_mut().poll(cx).map(|()| {
+            let timeout = self.timeout;
+            let text = format!("the client sent nothing of its request for {timeout:?}");
+            BodyError::connection_lost().with_source(io::Error::new(io::ErrorKind::TimedOut, text))
+        })
+    }
 }
 
 impl RequestBody {
     /// Wraps the body of a request, on HTTP/1.1 with the place for what is left of it.
-    pub(super) fn wrap(request: Request<Incoming>, unread: Option<&Arc<Unread>>) -> Request<Self> {
+    pub(super) fn wrap(
+        request: Request<Incoming>,
+        unread: Option<&Arc<Unread>>,
+        reading: Option<Reading>,
+    ) -> Request<Self> {
         // A client that waits to be asked has not sent its body, and is not to be asked for nothing.
         let unread = unread.filter(|_| !request.headers().contains_key(EXPECT));
         let unread = unread.cloned();
         request.map(|incoming| Self {
             incoming: Some(incoming),
             unread,
+            reading,
         })
     }
 }
@@ -50,10 +88,18 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(incoming) = &mut self.incoming else {
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
         };
         let polled = Pin::new(incoming).poll_frame(cx);
+        if let Some(reading) = &mut this.reading {
+            if let Poll::Ready(error) = reading.poll(cx, &polled) {
+                // Nothing of it is to be waited for any more.
+                this.incoming = None;
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
         polled.map(|frame| frame.map(|frame| frame.map_err(reset::incoming_body)))
     }
 

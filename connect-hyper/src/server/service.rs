@@ -7,10 +7,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use connect_tower::{Peer, rt::SharedTimer};
+use connect_tower::{Deadline, Peer, rt::SharedTimer};
 use h2::Reason;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -18,8 +19,15 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::request_body::{RequestBody, Unread};
-use crate::reset::{self, BoxError};
+use super::{
+    patience::{self, CallEnd},
+    request_body::{Reading, RequestBody, Unread},
+};
+use crate::{
+    reset::{self, BoxError},
+    runtime::Runtime,
+    tail::HeldTail,
+};
 
 /// What a server can serve: a [`tower_service::Service`] of HTTP requests with a [`RequestBody`] that never
 /// fails and can be cloned, such as connect-tower's router or an axum one. There is nothing to implement.
@@ -61,34 +69,71 @@ where
 
 /// A service on one connection.
 #[derive(Clone, Debug)]
-pub(super) struct ConnectionService<S> {
+pub(super) struct ConnectionService<S, R> {
     pub(super) service: S,
     pub(super) peer: Peer,
     pub(super) timer: SharedTimer,
-    /// HTTP/1.1: the place for unread bodies.
-    pub(super) unread: Option<Arc<Unread>>,
+    pub(super) runtime: R,
+    pub(super) read_timeout: Option<Duration>,
+    /// What HTTP/1.1 needs; None on HTTP/2.
+    pub(super) http1: Option<Http1>,
 }
 
-impl<S: HttpService> hyper::service::Service<Request<Incoming>> for ConnectionService<S> {
+/// The calls of an HTTP/1.1 connection, one after the other.
+#[derive(Clone, Debug)]
+pub(super) struct Http1 {
+    /// The place for unread bodies.
+    pub(super) unread: Arc<Unread>,
+    pub(super) call_end: CallEnd,
+}
+
+impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
+    for ConnectionService<S, R>
+{
     type Response = Response<ResponseBody<S::Body>>;
     type Error = Infallible;
-    type Future = CallFuture<S>;
+    type Future = CallFuture<S, R>;
 
-    fn call(&self, mut request: Request<Incoming>) -> CallFuture<S> {
+    fn call(&self, mut request: Request<Incoming>) -> CallFuture<S, R> {
         let extensions = request.extensions_mut();
         extensions.insert(self.peer.clone());
         extensions.insert(SharedTimer::clone(&self.timer));
-        CallFuture::Waiting {
-            service: self.service.clone(),
-            request: Some(RequestBody::wrap(request, self.unread.as_ref())),
+        let call_end = self.http1.as_ref().map(|http1| http1.call_end.clone());
+        if let Some(last) = &call_end {
+            last.set(None);
+        }
+        let unread = self.http1.as_ref().map(|http1| &http1.unread);
+        let reading = self
+            .read_timeout
+            .map(|timeout| Reading::new(&self.runtime, timeout));
+        CallFuture {
+            state: State::Waiting {
+                service: self.service.clone(),
+                request: Some(RequestBody::wrap(request, unread, reading)),
+            },
+            runtime: self.runtime.clone(),
+            call_end,
         }
     }
 }
 
 pin_project! {
     /// One call: waits for the service to be ready, then for the response's head.
-    #[project = CallFutureProj]
-    pub(super) enum CallFuture<S>
+    pub(super) struct CallFuture<S, R>
+    where
+        S: HttpService,
+    {
+        #[pin]
+        state: State<S>,
+        runtime: R,
+        // HTTP/1.1.
+        call_end: Option<CallEnd>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S>
     where
         S: HttpService,
     {
@@ -98,43 +143,55 @@ pin_project! {
     }
 }
 
-impl<S: HttpService> Future for CallFuture<S> {
+impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
     type Output = Result<Response<ResponseBody<S::Body>>, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
         // A handler that panics must not take the other calls of its connection with it.
-        let polled = catch_unwind(AssertUnwindSafe(|| self.as_mut().poll_call(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| this.state.as_mut().poll_call(cx)));
+        let http2 = this.call_end.is_none();
         let response = match polled {
-            Ok(polled) => ready!(polled).map(|body| ResponseBody { body: Some(body) }),
+            Ok(polled) => {
+                let response = ready!(polled);
+                if let Some(deadline) = response.extensions().get::<Deadline>() {
+                    let end = patience::end_of(this.runtime, deadline);
+                    match this.call_end {
+                        Some(call_end) => call_end.set(end),
+                        None => patience::say_end(end),
+                    }
+                }
+                response.map(|body| ResponseBody::new(Some(body), http2))
+            }
             Err(_panic) => {
-                let mut response = Response::new(ResponseBody { body: None });
+                let mut response = Response::new(ResponseBody::new(None, http2));
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }
         };
-        self.set(Self::Done);
+        this.state.set(State::Done);
         Poll::Ready(Ok(response))
     }
 }
 
-impl<S: HttpService> CallFuture<S> {
+impl<S: HttpService> State<S> {
     fn poll_call(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<S::Body>> {
         loop {
             let future = match self.as_mut().project() {
-                CallFutureProj::Waiting { service, request } => {
+                StateProj::Waiting { service, request } => {
                     ready!(service.poll_ready(cx));
                     let Some(request) = request.take() else {
                         return Poll::Pending;
                     };
                     service.call(request)
                 }
-                CallFutureProj::Running { future } => {
+                StateProj::Running { future } => {
                     return future.poll(cx).map(|response| match response {
                         Ok(response) => response,
                         Err(never) => match never {},
                     });
                 }
-                CallFutureProj::Done => return Poll::Pending,
+                StateProj::Done => return Poll::Pending,
             };
             self.set(Self::Running { future });
         }
@@ -148,6 +205,18 @@ pin_project! {
         // None after a panic.
         #[pin]
         body: Option<B>,
+        tail: HeldTail,
+        http2: bool,
+    }
+}
+
+impl<B> ResponseBody<B> {
+    fn new(body: Option<B>, http2: bool) -> Self {
+        Self {
+            body,
+            tail: HeldTail::default(),
+            http2,
+        }
     }
 }
 
@@ -163,27 +232,39 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(body) = self.as_mut().project().body.as_pin_mut() else {
+        let mut this = self.as_mut().project();
+        if let Some(tail) = this.tail.take() {
+            patience::say_frame(true);
+            return Poll::Ready(Some(Ok(tail)));
+        }
+        let Some(body) = this.body.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
-        match catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) {
-            Ok(polled) => {
-                polled.map(|frame| frame.map(|r| r.map_err(|e| reset::outgoing(e.into()))))
-            }
-            Err(_panic) => {
-                self.project().body.set(None);
-                Poll::Ready(Some(Err(reset::reset(Reason::INTERNAL_ERROR))))
-            }
+        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) else {
+            this.body.set(None);
+            return Poll::Ready(Some(Err(reset::reset(Reason::INTERNAL_ERROR))));
+        };
+        if !*this.http2 {
+            return polled.map(|frame| frame.map(|r| r.map_err(|e| reset::outgoing(e.into()))));
         }
+        patience::say_frame(polled.is_ready());
+        polled.map(|frame| {
+            frame.map(|result| match result {
+                Ok(frame) => Ok(this.tail.hold(frame)),
+                Err(error) => Err(reset::outgoing(error.into())),
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.tail.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
+        let size = self
+            .body
             .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+        self.tail.add_to(size)
     }
 }

@@ -1,0 +1,162 @@
+//! Clients that do not take their answers: the server ends what it cannot send.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use connect_hyper::{CallTasks, ServerEvent};
+use connect_tokio::{Request, Response, ResponseStream, Router, Server, Spec, StreamType};
+use h2::{Reason, client::SendRequest};
+use support::{bind, start};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::{Notify, mpsc},
+};
+
+const SHORT: Duration = Duration::from_millis(50);
+
+const STREAM: Spec = Spec::new("/test.v1.Test/Stream", StreamType::ServerStream);
+const UNARY: Spec = Spec::new("/test.v1.Test/Unary", StreamType::Unary);
+
+/// Notifies when dropped.
+struct OnDrop(Arc<Notify>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// More than sockets hold; and a stream of that without an end, which tells when it is dropped.
+fn large_answers(dropped: &Arc<Notify>) -> Router {
+    let large = "x".repeat(4 * 1024 * 1024);
+    let (message, dropped) = (large.clone(), Arc::clone(dropped));
+    Router::new()
+        .unary(UNARY, move |_: Request<String>| {
+            let large = large.clone();
+            async move { Ok(Response::new(large)) }
+        })
+        .server_stream(STREAM, move |_: Request<String>| {
+            let (message, guard) = (message.clone(), OnDrop(Arc::clone(&dropped)));
+            async move {
+                Ok(Response::new(ResponseStream::generate(
+                    |mut answers| async move {
+                        let _guard = guard;
+                        loop {
+                            answers.send(message.clone()).await;
+                        }
+                    },
+                )))
+            }
+        })
+}
+
+/// A client that gives the server no more window than there is at first.
+async fn http2(server: &support::Running) -> SendRequest<Bytes> {
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(socket).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// How a call ends whose answer is not taken.
+async fn reset_of(client: &mut SendRequest<Bytes>, spec: &Spec, timeout: &str) -> Option<Reason> {
+    let request = http::Request::post(format!("http://server{}", spec.procedure()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("grpc-timeout", timeout)
+        .body(())
+        .unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(&[0; 5]), true).unwrap();
+    let mut answer = match response.await {
+        Ok(response) => response.into_body(),
+        Err(error) => return error.reason(),
+    };
+    // Read, but the window is not opened again.
+    loop {
+        match answer.data().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return error.reason(),
+            None => return None,
+        }
+    }
+}
+
+const LONG: &str = "1H";
+
+#[tokio::test]
+async fn an_http2_call_that_waits_for_the_window_ends_with_its_deadline() {
+    for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
+        let dropped = Arc::new(Notify::new());
+        let server = start(bind().await.call_tasks(tasks), large_answers(&dropped));
+        for spec in [STREAM, UNARY] {
+            let mut client = http2(&server).await;
+            let reset = reset_of(&mut client, &spec, "100m").await;
+            assert_eq!(reset, Some(Reason::CANCEL), "{tasks:?}");
+        }
+        dropped.notified().await;
+    }
+}
+
+#[tokio::test]
+async fn an_http2_call_waits_for_the_window_no_longer_than_the_write_timeout() {
+    for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
+        let dropped = Arc::new(Notify::new());
+        let limited = bind().await.call_tasks(tasks).write_timeout(SHORT);
+        let server = start(limited, large_answers(&dropped));
+        let mut client = http2(&server).await;
+        // The second has no window at all: the first has used up the connection's.
+        for spec in [STREAM, UNARY] {
+            let reset = reset_of(&mut client, &spec, LONG).await;
+            assert_eq!(reset, Some(Reason::CANCEL), "{tasks:?}");
+        }
+        dropped.notified().await;
+    }
+}
+
+/// A call over HTTP/1.1 of which nothing is read.
+async fn unread_http1(server: &support::Running, timeout_ms: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let request = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+proto\r\n\
+         connect-timeout-ms: {timeout_ms}\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0",
+        STREAM.procedure()
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    socket
+}
+
+fn tell_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {
+    let (events, told) = mpsc::unbounded_channel();
+    let server = server.on_event(move |event| {
+        if let ServerEvent::ConnectionFailed { .. } = event {
+            let _ = events.send(event.to_string());
+        }
+    });
+    (server, told)
+}
+
+#[tokio::test]
+async fn an_http1_connection_whose_client_does_not_read_ends_with_the_deadline() {
+    let dropped = Arc::new(Notify::new());
+    let (server, mut told) = tell_failures(bind().await);
+    let server = start(server, large_answers(&dropped));
+    let _socket = unread_http1(&server, "100").await;
+    dropped.notified().await;
+    let failure = told.recv().await.unwrap();
+    assert!(failure.contains("took nothing"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_connection_whose_socket_takes_nothing_is_closed() {
+    let dropped = Arc::new(Notify::new());
+    let (server, mut told) = tell_failures(bind().await.write_timeout(SHORT));
+    let server = start(server, large_answers(&dropped));
+    let _socket = unread_http1(&server, "3600000").await;
+    dropped.notified().await;
+    let failure = told.recv().await.unwrap();
+    assert!(failure.contains("took nothing"), "{failure}");
+}
