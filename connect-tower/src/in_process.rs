@@ -27,9 +27,21 @@ use crate::{
 /// as services that may be local or remote. The peer that handlers see has no address.
 ///
 /// ```
-/// use connect_tower::{Client, InProcess, Router};
+/// use std::{future::Future, pin::pin, task::{Context, Poll, Waker}};
 ///
-/// let client = Client::new(InProcess::new(Router::new()));
+/// use connect_tower::{Client, InProcess, Prost, Request, Response, Router, Spec, StreamType};
+///
+/// let upper = Spec::new("/text.v1.Text/Upper", StreamType::Unary);
+/// let router = Router::new().unary(upper.clone(), |request: Request<String>| async move {
+///     Ok(Response::new(request.message().to_uppercase()))
+/// });
+/// let client = Client::new(InProcess::new(router));
+///
+/// // This handler waits for nothing, so one poll is all that its call needs.
+/// let call = client.unary::<Prost, String, String>(&upper, Request::new("hi".into()));
+/// let polled = pin!(call).poll(&mut Context::from_waker(Waker::noop()));
+/// let Poll::Ready(Ok(response)) = polled else { panic!("not yet, or not at all") };
+/// assert_eq!(response.message(), "HI");
 /// ```
 #[derive(Clone, Debug)]
 pub struct InProcess {
