@@ -86,7 +86,7 @@ impl ClientConfig {
         }
         append_metadata(&mut headers, self.headers.clone(), options.headers);
         let mut limits = self.limits;
-        if let Some(bytes) = options.max_recv_message_bytes {
+        if let Some(bytes) = options.recv_message_bytes {
             limits = limits.with_recv_message_bytes(bytes);
         }
         let send = SendHalf::new(SendParams {

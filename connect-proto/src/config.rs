@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Compressions, DeadlinePolicy, Error, Protocol};
+use crate::{Compressions, DeadlinePolicy, Error, Protocol, metadata};
 
 /// How much memory a call may hold, whatever the peer sends. All sizes are in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -374,6 +374,20 @@ impl ClientConfig {
         self
     }
 
+    /// Adds one header to those of every call.
+    ///
+    /// # Errors
+    ///
+    /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
+    pub fn with_header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Result<Self, Error> {
+        metadata::append(&mut self.headers, name, value)?;
+        Ok(self)
+    }
+
     /// The protocol that calls speak.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -410,7 +424,7 @@ pub struct CallOptions {
     /// Whether to compress this call's requests; the client's choice when `None`.
     pub compress: Option<bool>,
     /// The largest response message, in bytes; the client's limit when `None`.
-    pub max_recv_message_bytes: Option<usize>,
+    pub recv_message_bytes: Option<usize>,
     /// Whether to use HTTP GET where the procedure allows it; the client's choice when `None`.
     pub get: Option<bool>,
 }

@@ -66,9 +66,9 @@ pub struct Envelope {
 ///
 /// let mut deframer = Deframer::new();
 /// deframer.push(Bytes::from_static(b"\x00\x00\x00"));
-/// assert_eq!(deframer.next(|_| Ok::<_, Infallible>(())), Ok(None));
+/// assert_eq!(deframer.next_envelope(|_| Ok::<_, Infallible>(())), Ok(None));
 /// deframer.push(Bytes::from_static(b"\x00\x02hi\x00"));
-/// let envelope = deframer.next(|_| Ok::<_, Infallible>(())).unwrap().unwrap();
+/// let envelope = deframer.next_envelope(|_| Ok::<_, Infallible>(())).unwrap().unwrap();
 /// assert_eq!(envelope.payload, "hi");
 /// assert!(deframer.is_partial(), "one byte of the next prefix is there");
 /// ```
@@ -108,7 +108,7 @@ impl Deframer {
 
     /// Takes the next bytes of the stream.
     ///
-    /// Call it after [`next`](Self::next) has returned `Ok(None)`; bytes pushed earlier are joined by a copy.
+    /// Call it after [`next_envelope`](Self::next_envelope) has returned `Ok(None)`; bytes pushed earlier are joined by a copy.
     pub fn push(&mut self, chunk: Bytes) {
         if self.chunk.is_empty() {
             self.chunk = chunk;
@@ -128,7 +128,7 @@ impl Deframer {
     /// # Errors
     ///
     /// Only what `admit` returns.
-    pub fn next<E>(
+    pub fn next_envelope<E>(
         &mut self,
         admit: impl FnOnce(Prefix) -> Result<(), E>,
     ) -> Result<Option<Envelope>, E> {
@@ -181,7 +181,7 @@ impl Deframer {
         }
     }
 
-    /// Whether pushed bytes wait that [`next`](Self::next) has not looked at.
+    /// Whether pushed bytes wait that [`next_envelope`](Self::next_envelope) has not looked at.
     #[must_use]
     pub(crate) fn has_unread(&self) -> bool {
         !self.chunk.is_empty()
@@ -227,7 +227,7 @@ mod tests {
         let at = chunk[PREFIX_LEN..].as_ptr();
         let mut deframer = Deframer::new();
         deframer.push(chunk);
-        let envelope = deframer.next(admit_all).unwrap().unwrap();
+        let envelope = deframer.next_envelope(admit_all).unwrap().unwrap();
         assert_eq!(envelope.payload.as_ptr(), at);
         assert!(!deframer.is_partial());
     }
@@ -236,7 +236,7 @@ mod tests {
     fn claimed_length_reserves_nothing() {
         let mut deframer = Deframer::new();
         deframer.push(Bytes::from_static(b"\x00\xff\xff\xff\xffab"));
-        assert_eq!(deframer.next(admit_all), Ok(None));
+        assert_eq!(deframer.next_envelope(admit_all), Ok(None));
         let Step::Payload { gathered, .. } = &deframer.step else {
             panic!("the prefix is complete");
         };
@@ -260,14 +260,14 @@ mod tests {
             let mut one = Deframer::new();
             one.push(Bytes::from(wire.clone()));
             let mut expected = Vec::new();
-            while let Some(envelope) = one.next(admit_all).unwrap() {
+            while let Some(envelope) = one.next_envelope(admit_all).unwrap() {
                 expected.push(envelope);
             }
             let mut many = Deframer::new();
             let mut actual = Vec::new();
             for chunk in wire.chunks(cut) {
                 many.push(Bytes::copy_from_slice(chunk));
-                while let Some(envelope) = many.next(admit_all).unwrap() {
+                while let Some(envelope) = many.next_envelope(admit_all).unwrap() {
                     actual.push(envelope);
                 }
             }

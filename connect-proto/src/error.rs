@@ -3,9 +3,9 @@
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::Code;
+use crate::{Code, metadata};
 
 /// An RPC error: a [`Code`], a message, typed details and metadata.
 ///
@@ -30,8 +30,8 @@ struct Inner {
     message: Cow<'static, str>,
     details: Vec<ErrorDetail>,
     metadata: HeaderMap,
-    /// The metadata came from a peer: it is for reading, and is not sent on.
-    received: bool,
+    /// The metadata came from a peer and is for reading; this was added to it here, and is what is sent.
+    added: Option<HeaderMap>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -54,7 +54,7 @@ impl Error {
             message: message.into(),
             details: Vec::new(),
             metadata: HeaderMap::new(),
-            received: false,
+            added: None,
             source: None,
         }))
     }
@@ -82,8 +82,8 @@ impl Error {
     /// A server's error carries it as trailing metadata; in Connect unary responses as plain headers.
     ///
     /// A client's error holds all headers and trailers of the response. They are for reading: a handler that returns
-    /// such an error to its own caller does not send them on, whatever they hold. To send some of them, set them by
-    /// [`with_metadata`](Self::with_metadata).
+    /// such an error to its own caller does not send them on, whatever they hold. To send some of them, add them by
+    /// [`with_header`](Self::with_header), or replace all by [`with_metadata`](Self::with_metadata).
     #[must_use]
     pub fn metadata(&self) -> &HeaderMap {
         &self.0.metadata
@@ -105,7 +105,7 @@ impl Error {
     #[must_use]
     pub fn with_metadata(mut self, metadata: HeaderMap) -> Self {
         self.0.metadata = metadata;
-        self.0.received = false;
+        self.0.added = None;
         self
     }
 
@@ -114,21 +114,53 @@ impl Error {
         self.0.message.to_mut().push_str(more);
     }
 
+    /// Adds one field of metadata, beside what there may be of this name.
+    ///
+    /// ```
+    /// use connect_proto::Error;
+    ///
+    /// fn busy() -> Result<(), Error> {
+    ///     Err(Error::unavailable("come back later").with_header("retry-after", "3")?)
+    /// }
+    /// assert_eq!(busy().unwrap_err().metadata()["retry-after"], "3");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
+    pub fn with_header(
+        mut self,
+        name: impl TryInto<HeaderName>,
+        value: impl TryInto<HeaderValue>,
+    ) -> Result<Self, Self> {
+        let mut field = HeaderMap::new();
+        metadata::append(&mut field, name, value)?;
+        self.add_metadata(field);
+        Ok(self)
+    }
+
+    /// Adds metadata, beside what there may be of the same names.
+    pub fn add_metadata(&mut self, more: HeaderMap) {
+        if more.is_empty() {
+            return;
+        }
+        if let Some(added) = &mut self.0.added {
+            metadata::append_all(added, more.clone());
+        }
+        metadata::append_all(&mut self.0.metadata, more);
+    }
+
     /// Sets what the peer sent beside the error.
     pub(crate) fn with_received(mut self, metadata: HeaderMap) -> Self {
         self.0.metadata = metadata;
-        self.0.received = true;
+        self.0.added = Some(HeaderMap::new());
         self
     }
 
     /// Takes out the metadata that is to be sent.
     pub(crate) fn take_metadata_to_send(&mut self) -> HeaderMap {
         let metadata = std::mem::take(&mut self.0.metadata);
-        if self.0.received {
-            HeaderMap::new()
-        } else {
-            metadata
-        }
+        self.0.added.take().unwrap_or(metadata)
     }
 
     /// Keeps the cause, for logs on this side. It never goes to the peer.

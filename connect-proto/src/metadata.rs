@@ -35,6 +35,33 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::Error;
 
+/// Adds a text value to those that the metadata of this name has.
+///
+/// # Errors
+///
+/// [`Code::Internal`](crate::Code::Internal) when name or value cannot stand in HTTP, or the map is full: the program is at
+/// fault, not its peer.
+pub fn append<N, V>(map: &mut HeaderMap, name: N, value: V) -> Result<(), Error>
+where
+    N: TryInto<HeaderName>,
+    V: TryInto<HeaderValue>,
+{
+    let Ok(name) = name.try_into() else {
+        return Err(Error::internal(
+            "a metadata name holds characters that HTTP does not allow",
+        ));
+    };
+    let Ok(value) = value.try_into() else {
+        return Err(Error::internal(format!(
+            "the value of {:?} holds characters that HTTP does not allow",
+            name.as_str()
+        )));
+    };
+    map.try_append(name, value)
+        .map_err(|_| Error::internal("too much metadata"))?;
+    Ok(())
+}
+
 /// The value of a `-bin` header for these bytes: base64 without padding.
 ///
 /// gRPC, "Requests": implementations "MUST accept padded and un-padded values and should emit un-padded

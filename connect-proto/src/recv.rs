@@ -520,7 +520,9 @@ impl RecvHalf {
             limits: self.limits,
         };
         match &mut self.body {
-            Body::Envelopes { deframer, .. } => deframer.next(|prefix| refuse.admit(prefix)),
+            Body::Envelopes { deframer, .. } => {
+                deframer.next_envelope(|prefix| refuse.admit(prefix))
+            }
             Body::Message { .. } | Body::Error { .. } | Body::Words { .. } => Ok(None),
         }
     }

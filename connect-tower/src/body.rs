@@ -13,12 +13,7 @@ use connect_proto::{Error, SendHalf, Time, Transmit};
 use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{
-    BoxError,
-    client::Consumer,
-    deadline::Alarm,
-    sink::{BoxProducer, Sink},
-};
+use crate::{BoxError, client::Consumer, deadline::Alarm, panics::Guarded, sink::Sink};
 
 /// The body of a call's request or response.
 ///
@@ -57,7 +52,7 @@ enum End {
 /// A sending half, what fills it, and what ends it.
 struct Call {
     send: SendHalf,
-    producer: Option<BoxProducer>,
+    producer: Option<Guarded>,
     alarm: Option<Alarm>,
     cause: Option<Cause>,
 }
@@ -115,7 +110,7 @@ impl CallBody {
     }
 
     /// What a server's half has to send that the producer fills until the half is finished.
-    pub(crate) fn response(send: SendHalf, producer: BoxProducer, alarm: Option<Alarm>) -> Self {
+    pub(crate) fn response(send: SendHalf, producer: Guarded, alarm: Option<Alarm>) -> Self {
         if send.is_finished() {
             return Self::finished(send);
         }
@@ -129,7 +124,7 @@ impl CallBody {
 
     /// What a client's half has to send that the producer fills. The call's deadline is kept by who waits for the
     /// response: the request is dropped with the call.
-    pub(crate) fn request(send: SendHalf, producer: BoxProducer, cause: Cause) -> Self {
+    pub(crate) fn request(send: SendHalf, producer: Guarded, cause: Cause) -> Self {
         Self(Inner::Call(Box::new(Call {
             send,
             producer: Some(producer),
@@ -256,7 +251,7 @@ impl Call {
             send: &mut self.send,
             extensions: &mut Extensions::new(),
         };
-        let produced = producer.as_mut().poll_produce(cx, &mut sink);
+        let produced = producer.poll_produce(cx, &mut sink);
         if self.send.is_finished() {
             self.producer = None;
             return Poll::Ready(());

@@ -160,6 +160,7 @@ impl<G: Gate> DynGate for G {
         head: &'a mut CallHead,
         policy: &'a mut CallPolicy,
     ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
-        Box::pin(Gate::gate(self, head, policy))
+        // All of it in the future, where a panic is caught.
+        Box::pin(async move { Gate::gate(self, head, policy).await })
     }
 }

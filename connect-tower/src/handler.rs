@@ -20,6 +20,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     incoming::{Incoming, IncomingBody},
+    panics::{Culprit, Guarded, catch},
     payload::append_all,
     request::Request,
     response::{Response, ResponseStream},
@@ -44,6 +45,20 @@ pub(crate) trait Handler: Send + Sync {
     ///
     /// When the message cannot be read.
     fn start(&self, request: Request<Input>, codec: Codec) -> Result<BoxProducer, Error>;
+}
+
+/// Starts a call in its handler.
+///
+/// # Errors
+///
+/// When the message cannot be read, or the handler panics.
+pub(crate) fn start(
+    handler: &dyn Handler,
+    request: Request<Input>,
+    codec: Codec,
+) -> Result<Guarded, Error> {
+    let producer = catch(Culprit::Handler, || handler.start(request, codec))??;
+    Ok(Guarded::new(producer, Culprit::Handler))
 }
 
 /// What a handler takes, in messages of a library `L`.
@@ -116,8 +131,11 @@ impl<L: Encode<M>, M: Send + 'static> Answers<L> for One<M> {
         _: &mut Context<'_>,
         sink: &mut Sink<'_>,
     ) -> Poll<()> {
-        sink.send(|buffer| L::encode(message, codec, buffer));
-        sink.finish(Ok(mem::take(trailers)));
+        let trailers = mem::take(trailers);
+        match sink.send(|buffer| L::encode(message, codec, buffer)) {
+            Ok(()) => sink.finish(Ok(trailers)),
+            Err(error) => sink.fail(error, trailers),
+        }
         Poll::Ready(())
     }
 }
@@ -137,14 +155,19 @@ impl<L: Encode<M>, M: 'static> Answers<L> for Many<M> {
         sink: &mut Sink<'_>,
     ) -> Poll<()> {
         while sink.wants_message() {
-            match ready!(Pin::new(&mut *stream).poll_next(cx)) {
-                Some(Ok(message)) => sink.send(|buffer| L::encode(&message, codec, buffer)),
-                Some(Err(error)) => sink.finish(Err(error)),
-                None => {
-                    let mut all = mem::take(trailers);
-                    append_all(&mut all, stream.take_trailers());
-                    sink.finish(Ok(all));
-                }
+            let ended = match ready!(Pin::new(&mut *stream).poll_next(cx)) {
+                Some(Ok(message)) => match sink.send(|buffer| L::encode(&message, codec, buffer)) {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                },
+                Some(Err(error)) => Err(error),
+                None => Ok(()),
+            };
+            let mut all = mem::take(trailers);
+            append_all(&mut all, stream.take_trailers());
+            match ended {
+                Ok(()) => sink.finish(Ok(all)),
+                Err(error) => sink.fail(error, all),
             }
         }
         Poll::Ready(())

@@ -263,10 +263,13 @@ where
                     }
                     return Poll::Ready(Ok(message));
                 }
-                let alarm = self.alarm.as_mut();
-                alarm.map_or(Poll::Pending, |alarm| {
-                    alarm.poll(cx).map(|_| Err(too_late()))
-                })
+                let Some(alarm) = &mut self.alarm else {
+                    return Poll::Pending;
+                };
+                ready!(alarm.poll(cx));
+                let error = too_late();
+                payloads.fail(&error);
+                Poll::Ready(Err(error))
             }
             Source::Wire { body, recv } => {
                 // A stream that never waits must not outlive its deadline.

@@ -15,15 +15,16 @@ use http_body::Body;
 
 use crate::{
     BoxFuture,
-    handler::Input,
+    handler::{self, Input},
     incoming::{Incoming, Source},
     interceptor::{Call, Next, Reply, Terminal, read_single},
     methods::Route,
+    panics::{Culprit, Guarded},
     payload::{Payload, PayloadStream, Payloads},
     request::Request,
     response::Response,
     router::Scope,
-    sink::{BoxProducer, Forward, Outbox, Produced, Producer, Sink},
+    sink::{Forward, Outbox, Produced, Producer, Sink},
     transport::BodyError,
 };
 
@@ -33,17 +34,18 @@ pub(crate) fn start(
     route: Arc<Route>,
     scope: Arc<Scope>,
     codec: Codec,
-) -> BoxProducer {
+) -> Guarded {
     let single = !route.spec.stream_type().server_streams();
     let call = request.map(|input| match input {
         Input::Message(bytes) => Payloads::once(Payload::new(bytes, codec.clone())),
         Input::Stream(incoming) => from_incoming(*incoming, codec.clone()),
     });
     let terminal = ToHandler { route, codec };
-    Box::pin(Intercepted::Waiting {
-        reply: Box::pin(async move { Next::new(&scope.interceptors, &terminal).start(call).await }),
+    let producer = Intercepted::Waiting {
+        reply: Box::pin(async move { Next::new(&scope.interceptors, &terminal).run(call).await }),
         single,
-    })
+    };
+    Guarded::new(Box::pin(producer), Culprit::Interceptor)
 }
 
 /// Messages from the peer, as payloads.
@@ -134,7 +136,7 @@ impl Terminal for ToHandler {
                 let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
                 Input::Message(payload.into_bytes())
             };
-            let producer = route.handler.start(head.map(|()| input), codec.clone())?;
+            let producer = handler::start(&*route.handler, head.map(|()| input), codec.clone())?;
             let produced = Produced::new(producer, Outbox::new(codec));
             if route.spec.stream_type().server_streams() {
                 stream_reply(produced).await

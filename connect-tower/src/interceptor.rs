@@ -7,10 +7,12 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use connect_proto::Error;
+use http::HeaderMap;
 
 use crate::{
     BoxFuture,
-    payload::{Payload, Payloads, append_all},
+    panics::{Caught, Culprit},
+    payload::{End, Payload, Payloads, append_all},
     request::Request,
     response::Response,
 };
@@ -29,6 +31,16 @@ pub type Reply = Response<Payloads>;
 /// On a server interceptors run after the [gates](crate::Gate), when the message of a unary call was read and
 /// decompressed; on a client before the request is sent. The first registered is outermost. An interceptor may answer
 /// without asking [`Next`], and may ask it more than once.
+///
+/// # How calls end
+///
+/// Every call that an interceptor passes on ends for it exactly once, and [`Next::observe`] sees that end: the answer's
+/// trailing metadata, or the error. A handler that panics, or an interceptor further in, is an `internal` error. Where
+/// nobody waits for the answer any more, the interceptor's future and the reply are dropped, and the end is
+/// `deadline_exceeded` if the deadline has passed, else `canceled`: the client went away.
+///
+/// What a gate refuses never comes here, nor does a unary call whose message cannot be read. A tower layer around the
+/// router sees those too: it finds the [`Error`] in the response's extensions.
 ///
 /// ```
 /// use connect_tower::{Call, Error, Interceptor, Next, Reply};
@@ -78,21 +90,61 @@ impl<'a> Next<'a> {
     ///
     /// # Errors
     ///
-    /// The error that the call ended with. A stream may also end with an error later, in the reply's payloads.
+    /// The error that the call ended with. A stream may also end with an error later, in the reply's payloads: see
+    /// [`observe`](Self::observe).
     pub async fn run(self, call: Call) -> Result<Reply, Error> {
-        self.start(call).await
+        let deadline = call.deadline().cloned();
+        let reply = match self.chain.split_first() {
+            None => self.terminal.call(call),
+            Some((first, chain)) => {
+                let terminal = self.terminal;
+                first.intercept(call, Self { chain, terminal })
+            }
+        };
+        let mut reply = Caught::new(reply, Culprit::Interceptor).await?;
+        reply.payloads_mut().set_deadline(deadline);
+        Ok(reply)
     }
 
-    pub(crate) fn start(self, call: Call) -> BoxFuture<'a, Result<Reply, Error>> {
-        match self.chain.split_first() {
-            None => self.terminal.call(call),
-            Some((first, chain)) => first.intercept(
-                call,
-                Self {
-                    chain,
-                    terminal: self.terminal,
-                },
-            ),
+    /// Passes the call on and runs `look` exactly once, when it ends, however that is: with all trailing metadata of an
+    /// answer that came to its clean end, or with the error. `look` may change either, if somebody still waits for it.
+    ///
+    /// The answer of a unary call has ended once it is known, a stream when its last message was taken: on a server by the
+    /// connection, which does not know whether the client reads it. A call that is dropped before ends with
+    /// `deadline_exceeded` if its deadline has passed, else with `canceled`.
+    ///
+    /// ```
+    /// use connect_tower::{Call, Error, Interceptor, Next, Reply};
+    ///
+    /// struct Log;
+    ///
+    /// impl Interceptor for Log {
+    ///     async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+    ///         let procedure = call.spec().procedure().to_owned();
+    ///         let log = move |end: Result<&mut http::HeaderMap, &mut Error>| match end {
+    ///             Ok(_trailers) => println!("{procedure} went well"),
+    ///             Err(error) => println!("{procedure} failed: {error}"),
+    ///         };
+    ///         next.observe(call, log).await
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub async fn observe(
+        self,
+        call: Call,
+        look: impl FnOnce(Result<&mut HeaderMap, &mut Error>) + Send + 'static,
+    ) -> Result<Reply, Error> {
+        let mut end = End::new(look, call.deadline().cloned());
+        match self.run(call).await {
+            Ok(reply) => Ok(reply.watch(end)),
+            Err(mut error) => {
+                end.tell(Err(&mut error));
+                Err(error)
+            }
         }
     }
 }
@@ -125,7 +177,8 @@ impl<I: Interceptor> DynInterceptor for I {
         call: Call,
         next: Next<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>> {
-        Box::pin(Interceptor::intercept(self, call, next))
+        // All of it in the future, where a panic is caught.
+        Box::pin(async move { Interceptor::intercept(self, call, next).await })
     }
 }
 
@@ -199,24 +252,35 @@ impl Response<Payloads> {
         Self::new(Payloads::once(payload))
     }
 
-    /// Runs `look` at the end of the reply, of unary calls and streams alike: with all trailing metadata, which it may
-    /// change, or with the error, which it may change too. It is not run if the call is dropped before.
+    /// Runs `look` exactly once, at the end of the reply, of unary calls and streams alike: with all trailing metadata,
+    /// which it may change, or with the error, which it may change too. A reply that is dropped before its end has ended
+    /// with `deadline_exceeded` or `canceled`.
+    ///
+    /// It is for replies that are there: [`Next::observe`] sees the end of calls that never came so far, too.
     #[must_use]
     pub fn on_end(
         self,
-        look: impl FnOnce(Result<&mut http::HeaderMap, &mut Error>) + Send + 'static,
+        look: impl FnOnce(Result<&mut HeaderMap, &mut Error>) + Send + 'static,
     ) -> Self {
+        let end = End::new(look, self.payloads().deadline().cloned());
+        self.watch(end)
+    }
+
+    fn watch<F>(self, end: End<F>) -> Self
+    where
+        F: FnOnce(Result<&mut HeaderMap, &mut Error>) + Send + 'static,
+    {
         let (mut head, payloads) = self.split();
         let trailers = std::mem::take(&mut head.trailers);
-        Self::from_head(head, payloads.with_trailers(trailers).on_end(look))
+        Self::from_head(head, payloads.with_trailers(trailers).watch(end))
     }
 }
 
 /// The one message of a unary call or reply, and the trailing metadata after it.
 pub(crate) async fn read_single(
     mut payloads: Payloads,
-    mut trailers: http::HeaderMap,
-) -> Result<(Payload, http::HeaderMap), Error> {
+    mut trailers: HeaderMap,
+) -> Result<(Payload, HeaderMap), Error> {
     let Some(payload) = payloads.next().await? else {
         return Err(Error::internal(
             "an interceptor took the call's one message",

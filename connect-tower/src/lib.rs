@@ -85,6 +85,7 @@ mod incoming;
 mod intercepted;
 mod interceptor;
 mod methods;
+mod panics;
 mod payload;
 mod peer;
 mod request;

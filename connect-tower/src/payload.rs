@@ -6,6 +6,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    thread,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,12 @@ use connect_codec::{Codec, Decode, Encode, Prost};
 use connect_proto::Error;
 use futures_core::Stream;
 use http::HeaderMap;
+
+use crate::{
+    deadline::Deadline,
+    incoming::too_late,
+    panics::{Culprit, catch, drop_quietly},
+};
 
 /// One message, encoded and not compressed, and the codec of its call.
 #[derive(Clone, Debug)]
@@ -117,6 +124,8 @@ pub struct Payloads {
     source: Source,
     trailers: HeaderMap,
     ended: bool,
+    /// That of the call, for who wants to know why the payloads were dropped.
+    deadline: Option<Deadline>,
 }
 
 enum Source {
@@ -135,6 +144,9 @@ pub(crate) trait PayloadStream: Send {
     fn take_trailers(self: Pin<&mut Self>) -> HeaderMap {
         HeaderMap::new()
     }
+
+    /// Says how the call has ended, where that was not the end of these payloads; they are dropped next.
+    fn fail(self: Pin<&mut Self>, _error: &Error) {}
 }
 
 impl Payloads {
@@ -161,6 +173,7 @@ impl Payloads {
             source,
             trailers: HeaderMap::new(),
             ended: false,
+            deadline: None,
         }
     }
 
@@ -192,6 +205,7 @@ impl Payloads {
                 source: Source::Once(payload.clone()),
                 trailers: self.trailers.clone(),
                 ended: self.ended,
+                deadline: self.deadline.clone(),
             }),
             Source::Stream(_) => None,
         }
@@ -200,21 +214,55 @@ impl Payloads {
     /// Passes each payload through `map`, which may change it, or end the call with an error.
     #[must_use]
     pub fn map(self, map: impl FnMut(Payload) -> Result<Payload, Error> + Send + 'static) -> Self {
-        Self::from_stream(Box::pin(Mapped { inner: self, map }))
+        let deadline = self.deadline.clone();
+        let mut mapped = Self::from_stream(Box::pin(Mapped { inner: self, map }));
+        mapped.deadline = deadline;
+        mapped
     }
 
-    /// Runs `look` when the payloads end: with the trailing metadata, which it may change, or with the error, which it
-    /// may change too. It is not run if the call is dropped before.
+    /// Runs `look` exactly once, when the payloads end: with the trailing metadata, which it may change, or with the
+    /// error, which it may change too. Payloads that are dropped before their end, as those of a request are that the
+    /// handler does not read to its end, have ended with `deadline_exceeded` or `canceled`.
     #[must_use]
     pub fn on_end(
         self,
         look: impl FnOnce(Result<&mut HeaderMap, &mut Error>) + Send + 'static,
     ) -> Self {
-        Self::from_stream(Box::pin(Watched {
+        let end = End::new(look, self.deadline.clone());
+        self.watch(end)
+    }
+
+    pub(crate) fn watch<F>(self, end: End<F>) -> Self
+    where
+        F: FnOnce(Result<&mut HeaderMap, &mut Error>) + Send + 'static,
+    {
+        let deadline = self.deadline.clone();
+        let mut watched = Self::from_stream(Box::pin(Watched {
             inner: self,
-            look: Some(look),
+            end,
             trailers: HeaderMap::new(),
-        }))
+        }));
+        watched.deadline = deadline;
+        watched
+    }
+
+    pub(crate) fn deadline(&self) -> Option<&Deadline> {
+        self.deadline.as_ref()
+    }
+
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Deadline>) {
+        self.deadline = deadline;
+    }
+
+    /// Ends the payloads with how the call has ended, where that was not their own end.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        if mem::replace(&mut self.ended, true) {
+            return;
+        }
+        if let Source::Stream(mut stream) = mem::replace(&mut self.source, Source::Once(None)) {
+            let _ = catch(Culprit::Interceptor, || stream.as_mut().fail(error));
+            drop_quietly(stream);
+        }
     }
 
     /// Adds trailing metadata, beside what the end of the stream brings.
@@ -232,16 +280,27 @@ impl Payloads {
             return Poll::Ready(None);
         }
         let next = match &mut self.source {
-            Source::Once(payload) => payload.take().map(Ok),
+            Source::Once(payload) => Ok(payload.take().map(Ok)),
             Source::Stream(stream) => {
-                let next = ready!(stream.as_mut().poll_payload(cx));
-                if next.is_none() {
-                    append_all(&mut self.trailers, stream.as_mut().take_trailers());
+                match catch(Culprit::Interceptor, || stream.as_mut().poll_payload(cx)) {
+                    Ok(next) => Ok(ready!(next)),
+                    Err(panicked) => Err(panicked),
                 }
-                next
             }
         };
-        self.ended = !matches!(next, Some(Ok(_)));
+        let mut next = next.unwrap_or_else(|panicked| {
+            self.fail(&panicked);
+            Some(Err(panicked))
+        });
+        match (&mut next, &mut self.source) {
+            (Some(Ok(_)), _) => return Poll::Ready(next),
+            (Some(Err(error)), _) => error.add_metadata(mem::take(&mut self.trailers)),
+            (None, Source::Stream(stream)) => {
+                append_all(&mut self.trailers, stream.as_mut().take_trailers());
+            }
+            (None, Source::Once(_)) => {}
+        }
+        self.ended = true;
         Poll::Ready(next)
     }
 
@@ -298,23 +357,36 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Payload, Error>>> {
-        let next = ready!(self.inner.poll_payload(cx));
-        Poll::Ready(next.map(|payload| payload.and_then(&mut self.map)))
+        let Some(payload) = ready!(self.inner.poll_payload(cx)).transpose()? else {
+            return Poll::Ready(None);
+        };
+        let mapped = (self.map)(payload);
+        if let Err(error) = &mapped {
+            self.inner.fail(error);
+        }
+        Poll::Ready(Some(mapped))
     }
 
     fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
         self.inner.take_trailers()
     }
+
+    fn fail(mut self: Pin<&mut Self>, error: &Error) {
+        self.inner.fail(error);
+    }
 }
 
-struct Watched<F> {
+struct Watched<F>
+where
+    F: FnOnce(Result<&mut HeaderMap, &mut Error>),
+{
     inner: Payloads,
-    look: Option<F>,
+    end: End<F>,
     trailers: HeaderMap,
 }
 
 /// The closure is moved out before it is called and never pinned.
-impl<F> Unpin for Watched<F> {}
+impl<F> Unpin for Watched<F> where F: FnOnce(Result<&mut HeaderMap, &mut Error>) {}
 
 impl<F> PayloadStream for Watched<F>
 where
@@ -324,26 +396,77 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Payload, Error>>> {
-        let mut next = ready!(self.inner.poll_payload(cx));
-        if matches!(next, Some(Ok(_))) {
-            return Poll::Ready(next);
-        }
-        let look = self.look.take();
-        match (&mut next, look) {
-            (Some(Err(error)), Some(look)) => look(Err(error)),
-            (None, look) => {
-                self.trailers = self.inner.take_trailers();
-                if let Some(look) = look {
-                    look(Ok(&mut self.trailers));
-                }
+        let this = &mut *self;
+        let mut next = ready!(this.inner.poll_payload(cx));
+        match &mut next {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => this.end.tell(Err(error)),
+            None => {
+                this.trailers = this.inner.take_trailers();
+                this.end.tell(Ok(&mut this.trailers));
             }
-            _ => {}
         }
         Poll::Ready(next)
     }
 
     fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
         mem::take(&mut self.trailers)
+    }
+
+    fn fail(mut self: Pin<&mut Self>, error: &Error) {
+        self.inner.fail(error);
+        self.end.tell(Err(&mut error.clone()));
+    }
+}
+
+/// Tells once how a call has ended; of being dropped before, if nobody has told.
+pub(crate) struct End<F>
+where
+    F: FnOnce(Result<&mut HeaderMap, &mut Error>),
+{
+    /// None once it was told.
+    look: Option<F>,
+    deadline: Option<Deadline>,
+}
+
+impl<F> End<F>
+where
+    F: FnOnce(Result<&mut HeaderMap, &mut Error>),
+{
+    pub(crate) fn new(look: F, deadline: Option<Deadline>) -> Self {
+        Self {
+            look: Some(look),
+            deadline,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, end: Result<&mut HeaderMap, &mut Error>) {
+        if let Some(look) = self.look.take() {
+            look(end);
+        }
+    }
+
+    /// Why it is dropped.
+    fn cause(&self) -> Error {
+        if thread::panicking() {
+            return Culprit::Interceptor.error();
+        }
+        if self.deadline.as_ref().is_some_and(Deadline::has_passed) {
+            return too_late();
+        }
+        Error::canceled("the call was given up before its end")
+    }
+}
+
+impl<F> Drop for End<F>
+where
+    F: FnOnce(Result<&mut HeaderMap, &mut Error>),
+{
+    fn drop(&mut self) {
+        if self.look.is_some() {
+            let mut error = self.cause();
+            let _ = catch(Culprit::Interceptor, || self.tell(Err(&mut error)));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connect_proto::{Error, Protocol, Spec, StreamType};
+use connect_proto::{Error, Protocol, Spec, StreamType, metadata};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use crate::{deadline::Deadline, peer::Peer};
@@ -47,7 +47,7 @@ pub(crate) struct Head {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) compress: Option<bool>,
-    pub(crate) max_message_bytes: Option<usize>,
+    pub(crate) recv_message_bytes: Option<usize>,
     pub(crate) get: Option<bool>,
 }
 
@@ -174,14 +174,14 @@ impl<T> Request<T> {
     ///
     /// # Errors
     ///
-    /// `internal` if name or value cannot stand in HTTP, or if there are too many headers. Binary values are for
+    /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata. Binary values are for
     /// [`metadata`](connect_proto::metadata)'s functions.
     pub fn with_header(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,
     ) -> Result<Self, Error> {
-        append(&mut self.head.headers, name, value)?;
+        metadata::append(&mut self.head.headers, name, value)?;
         Ok(self)
     }
 
@@ -203,8 +203,8 @@ impl<T> Request<T> {
     ///
     /// A larger one ends the call with `resource_exhausted`.
     #[must_use]
-    pub fn with_max_message_bytes(mut self, bytes: usize) -> Self {
-        self.head.options.max_message_bytes = Some(bytes);
+    pub fn with_recv_message_bytes(mut self, bytes: usize) -> Self {
+        self.head.options.recv_message_bytes = Some(bytes);
         self
     }
 
@@ -232,29 +232,6 @@ impl<T> IntoRequest<T> for Request<T> {
     fn into_request(self) -> Self {
         self
     }
-}
-
-/// Adds a header that a user wrote.
-pub(crate) fn append(
-    headers: &mut HeaderMap,
-    name: impl TryInto<HeaderName>,
-    value: impl TryInto<HeaderValue>,
-) -> Result<(), Error> {
-    let Ok(name) = name.try_into() else {
-        return Err(Error::internal(
-            "a metadata name holds characters that HTTP does not allow",
-        ));
-    };
-    let Ok(value) = value.try_into() else {
-        return Err(Error::internal(format!(
-            "the value of {:?} holds characters that HTTP does not allow",
-            name.as_str()
-        )));
-    };
-    headers
-        .try_append(name, value)
-        .map(drop)
-        .map_err(|_| Error::internal("there are too many headers"))
 }
 
 #[cfg(test)]

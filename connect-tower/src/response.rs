@@ -6,11 +6,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use connect_proto::Error;
+use connect_proto::{Error, metadata};
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
-
-use crate::request;
 
 /// What a call answers with: a message, or a stream of them, and the metadata before and after.
 ///
@@ -97,7 +95,8 @@ impl<T> Response<T> {
         &self.head.trailers
     }
 
-    /// The trailing metadata, to change it. What stands here is sent at the end of a stream too.
+    /// The trailing metadata, to change it. What stands here is sent at the end of a stream too, and beside the metadata
+    /// of the error if the stream ends with one.
     pub fn trailers_mut(&mut self) -> &mut HeaderMap {
         &mut self.head.trailers
     }
@@ -118,13 +117,13 @@ impl<T> Response<T> {
     ///
     /// # Errors
     ///
-    /// `internal` if name or value cannot stand in HTTP, or if there are too many headers.
+    /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
     pub fn with_header(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,
     ) -> Result<Self, Error> {
-        request::append(&mut self.head.headers, name, value)?;
+        metadata::append(&mut self.head.headers, name, value)?;
         Ok(self)
     }
 
@@ -132,13 +131,13 @@ impl<T> Response<T> {
     ///
     /// # Errors
     ///
-    /// `internal` if name or value cannot stand in HTTP, or if there are too many trailers.
+    /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
     pub fn with_trailer(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,
     ) -> Result<Self, Error> {
-        request::append(&mut self.head.trailers, name, value)?;
+        metadata::append(&mut self.head.trailers, name, value)?;
         Ok(self)
     }
 
@@ -195,7 +194,7 @@ impl<M> ResponseStream<M> {
         }
     }
 
-    /// Runs `trailers` at the clean end of the stream and sends what it returns as trailing metadata.
+    /// Runs `trailers` at the end of the stream, clean or with an error, and sends what it returns as trailing metadata.
     ///
     /// Trailers that are known from the start go into the [`Response`].
     #[must_use]

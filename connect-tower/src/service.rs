@@ -19,7 +19,8 @@ use std::{
 use bytes::Bytes;
 use connect_codec::Codec;
 use connect_proto::{
-    CallPolicy, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, Time, detect,
+    CallPolicy, Detected, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, Time,
+    detect,
 };
 use http::{Extensions, Method, Request, Response, request::Parts, response};
 use http_body::Body;
@@ -31,16 +32,19 @@ use crate::{
     body::CallBody,
     deadline::Alarm,
     gate::CallHead,
-    handler::Input,
-    incoming::{Incoming, IncomingBody, Source, lost, poll_event},
+    handler::{self, Input},
+    incoming::{Incoming, IncomingBody, Source, lost, poll_event, too_late},
     intercepted,
     methods::Route,
+    panics::{Caught, Culprit, Guarded},
     request::{self, Request as RpcRequest},
     router::{Inner, Router, Scope},
     rt::{SharedTimer, no_timer},
-    sink::{BoxProducer, Sink},
+    sink::Sink,
 };
 
+/// Serves one call. An answer that is an error as a whole, as that of a refused call is, has the [`Error`] in its
+/// extensions, for layers that log.
 impl<B> Service<Request<B>> for Router
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -112,7 +116,7 @@ where
                     let (opening, outcome) = ready!(gating.as_mut().poll(cx));
                     match (outcome, body.take()) {
                         (Ok(()), Some(body)) => accept(opening, body),
-                        (Err(error), _) => State::whole(opening.head.detected.reject(&error)),
+                        (Err(error), _) => State::refused(&opening.head.detected, error),
                         (Ok(()), None) => return Poll::Pending,
                     }
                 }
@@ -144,10 +148,17 @@ where
 }
 
 impl<B> State<B> {
-    /// The answer is known and needs no body of its own kind.
-    fn whole(response: Response<Bytes>) -> Self {
+    /// The call ends with an error before it has begun.
+    fn refused(detected: &Detected, error: Error) -> Self {
+        Self::failed(detected.reject(&error), error)
+    }
+
+    /// The whole answer, with the error that it says left for layers around the router.
+    fn failed(response: Response<Bytes>, error: Error) -> Self {
+        let mut response = response.map(CallBody::from);
+        response.extensions_mut().insert(error);
         Self::Answered {
-            response: Some(response.map(CallBody::from)),
+            response: Some(response),
         }
     }
 
@@ -160,7 +171,8 @@ impl<B> State<B> {
 
 impl<B> From<Rejection> for State<B> {
     fn from(rejection: Rejection) -> Self {
-        Self::whole(rejection.into_response())
+        let error = rejection.error().clone();
+        Self::failed(rejection.into_response(), error)
     }
 }
 
@@ -190,7 +202,7 @@ struct Running {
     send: SendHalf,
     head: Option<response::Parts>,
     extensions: Extensions,
-    producer: Option<BoxProducer>,
+    producer: Option<Guarded>,
     alarm: Option<Alarm>,
 }
 
@@ -279,13 +291,13 @@ where
         Err(rejection) => return rejection.into(),
     };
     let Some(codec) = codec.cloned() else {
-        return State::whole(detected.reject(&Error::internal("the codec has gone missing")));
+        return State::refused(&detected, Error::internal("the codec has gone missing"));
     };
     // Gates may have taken all the time that there was.
     let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
     if send.deadline().is_some_and(late) {
         let error = Error::deadline_exceeded("the deadline passed before the call was let in");
-        return State::whole(detected.reject(&error));
+        return State::refused(&detected, error);
     }
     let alarm = Alarm::at(send.deadline(), &timer);
     let streams = spec.stream_type().client_streams();
@@ -358,7 +370,8 @@ where
 impl Opening {
     async fn pass_gates(mut self) -> (Self, Result<(), Error>) {
         for gate in &self.scope.gates {
-            let passed = gate.gate(&mut self.head, &mut self.policy).await;
+            let passing = gate.gate(&mut self.head, &mut self.policy);
+            let passed = Caught::new(passing, Culprit::Gate).await;
             if passed.is_err() {
                 return (self, passed);
             }
@@ -375,31 +388,29 @@ impl Accepted {
             route,
             scope,
             codec,
-            mut send,
+            send,
             alarm,
         } = self;
         let producer = input.and_then(|input| {
             let request = RpcRequest::from_head(head, input);
             if scope.interceptors.is_empty() {
-                route.handler.start(request, codec)
+                handler::start(&*route.handler, request, codec)
             } else {
                 Ok(intercepted::start(request, route, scope, codec))
             }
         });
-        let producer = match producer {
-            Ok(producer) => Some(producer),
-            Err(error) => {
-                send.finish(Err(error));
-                None
-            }
-        };
-        Running {
+        let mut running = Running {
             send,
             head: None,
             extensions: Extensions::new(),
-            producer,
+            producer: None,
             alarm,
+        };
+        match producer {
+            Ok(producer) => running.producer = Some(producer),
+            Err(error) => running.sink().finish(Err(error)),
         }
+        running
     }
 }
 
@@ -421,13 +432,21 @@ impl Running {
                 send: &mut self.send,
                 extensions: &mut self.extensions,
             };
-            let worked = producer.as_mut().poll_produce(cx, &mut sink);
+            let worked = producer.poll_produce(cx, &mut sink);
             if worked.is_pending() && !self.send.is_head_ready() {
                 let Some(alarm) = &mut self.alarm else {
                     return Poll::Pending;
                 };
                 self.send.handle_timeout(ready!(alarm.poll(cx)));
+                self.extensions.insert(too_late());
             }
+        }
+    }
+
+    fn sink(&mut self) -> Sink<'_> {
+        Sink::Wire {
+            send: &mut self.send,
+            extensions: &mut self.extensions,
         }
     }
 

@@ -16,6 +16,7 @@ use connect_proto::{Error, SendHalf};
 use http::{Extensions, HeaderMap};
 
 use crate::{
+    panics::Guarded,
     payload::{Payload, PayloadStream, Payloads, append_all},
     response,
 };
@@ -54,6 +55,12 @@ impl Sink<'_> {
         }
     }
 
+    /// Ends the call with an error, beside which trailing metadata is sent as well.
+    pub(crate) fn fail(&mut self, mut error: Error, trailers: HeaderMap) {
+        error.add_metadata(trailers);
+        self.finish(Err(error));
+    }
+
     /// Whether more messages are welcome.
     pub(crate) fn wants_message(&self) -> bool {
         match self {
@@ -62,31 +69,34 @@ impl Sink<'_> {
         }
     }
 
-    /// Sends a message that `encode` appends to a buffer. An error of its is the outcome of the call.
-    pub(crate) fn send(&mut self, encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>) {
-        let sent = match self {
+    /// Sends a message that `encode` appends to a buffer. After an error the call is to be finished with it.
+    pub(crate) fn send(
+        &mut self,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self {
             Sink::Wire { send, .. } => send.send_message(encode),
             Sink::Payloads(outbox) => outbox.encode(encode),
-        };
-        if let Err(error) = sent {
-            self.finish(Err(error));
         }
     }
 
-    /// Sends a message that is already encoded. An error of its is the outcome of the call.
-    pub(crate) fn send_bytes(&mut self, bytes: Bytes) {
-        let sent = match self {
+    /// Sends a message that is already encoded. After an error the call is to be finished with it.
+    pub(crate) fn send_bytes(&mut self, bytes: Bytes) -> Result<(), Error> {
+        match self {
             Sink::Wire { send, .. } => send.send_bytes(bytes),
             Sink::Payloads(outbox) => outbox.push(bytes),
-        };
-        if let Err(error) = sent {
-            self.finish(Err(error));
         }
     }
 
     pub(crate) fn finish(&mut self, outcome: Result<HeaderMap, Error>) {
         match self {
-            Sink::Wire { send, .. } => send.finish(outcome),
+            Sink::Wire { send, extensions } => {
+                if let Err(error) = &outcome {
+                    // For layers around a router.
+                    extensions.insert(error.clone());
+                }
+                send.finish(outcome);
+            }
             Sink::Payloads(outbox) => {
                 outbox.end.get_or_insert(outcome);
             }
@@ -202,12 +212,12 @@ impl Outbox {
 
 /// The payloads that a producer makes.
 pub(crate) struct Produced {
-    producer: Option<BoxProducer>,
+    producer: Option<Guarded>,
     outbox: Outbox,
 }
 
 impl Produced {
-    pub(crate) fn new(producer: BoxProducer, outbox: Outbox) -> Self {
+    pub(crate) fn new(producer: Guarded, outbox: Outbox) -> Self {
         Self {
             producer: Some(producer),
             outbox,
@@ -223,9 +233,7 @@ impl Produced {
         let Some(producer) = &mut self.producer else {
             return Poll::Ready(());
         };
-        let worked = producer
-            .as_mut()
-            .poll_produce(cx, &mut Sink::Payloads(&mut self.outbox));
+        let worked = producer.poll_produce(cx, &mut Sink::Payloads(&mut self.outbox));
         if self.outbox.end.is_some() {
             self.producer = None;
         }
@@ -272,8 +280,13 @@ impl Producer for Forward {
     ) -> Poll<()> {
         while !sink.is_finished() && (self.single || sink.wants_message()) {
             match ready!(self.payloads.poll_payload(cx)) {
-                Some(Ok(payload)) => sink.send_bytes(payload.into_bytes()),
-                Some(Err(error)) => sink.finish(Err(error)),
+                Some(Ok(payload)) => {
+                    if let Err(error) = sink.send_bytes(payload.into_bytes()) {
+                        self.payloads.fail(&error);
+                        sink.fail(error, mem::take(&mut self.trailers));
+                    }
+                }
+                Some(Err(error)) => sink.fail(error, mem::take(&mut self.trailers)),
                 None => {
                     let mut trailers = mem::take(&mut self.trailers);
                     append_all(&mut trailers, self.payloads.take_trailers());

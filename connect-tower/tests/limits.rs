@@ -64,7 +64,7 @@ fn a_client_refuses_large_messages() {
             let result = client.unary::<Prost, _, String>(&UPPER, request).await;
             assert_eq!(common::brief(result).0, Code::ResourceExhausted);
 
-            let request = Request::new(large_word()).with_max_message_bytes(2000);
+            let request = Request::new(large_word()).with_recv_message_bytes(2000);
             let result = client.unary::<Prost, _, String>(&UPPER, request).await;
             assert_eq!(result.unwrap().message().len(), 1000);
 

@@ -195,3 +195,98 @@ fn extensions_pass_from_http_to_handlers_and_back() {
     let response = block_on(router.call(request)).unwrap();
     assert_eq!(response.extensions().get(), Some(&Tag(2)));
 }
+
+/// Trailers of a response go out beside the metadata of the error that its stream ends with: the specifications know one
+/// place for both (Connect, "EndStreamResponse"; gRPC, "Trailers"), and connect-go merges them in the same way.
+#[test]
+fn trailers_are_sent_beside_an_errors_metadata() {
+    let router = || {
+        Router::new()
+            .server_stream(SPLIT, |_: Request<String>| async {
+                let items = [Ok(String::from("one")), Err(rich_error())];
+                let mut late = HeaderMap::new();
+                late.insert("x-late", HeaderValue::from_static("made at the end"));
+                let stream = ResponseStream::new(stream::iter(items)).with_trailers(move || late);
+                Response::new(stream)
+                    .with_trailer("x-trailing", "1")?
+                    .with_trailer("x-reason", "also")
+            })
+            .bidi_stream(ECHO, |_: Request<Streaming<String>>| async {
+                let stream = stream::iter([Err::<String, _>(rich_error())]);
+                Response::stream(stream).with_trailer("x-trailing", "1")
+            })
+    };
+    for config in configs() {
+        let context = format!("{:?}", config.protocol());
+        let plain = common::client_with(router(), config.clone());
+        let through = common::client_with(router().interceptor(common::Transparent), config);
+        let through = through.interceptor(common::Transparent);
+        for client in [plain, through] {
+            block_on(async {
+                let request = Request::new(String::new());
+                let response = client
+                    .server_stream::<Prost, _, String>(&SPLIT, request)
+                    .await;
+                let mut stream = response.unwrap().into_stream();
+                assert!(stream.message().await.unwrap().is_some());
+                let error = stream.message().await.unwrap_err();
+                assert_eq!(error.code(), Code::ResourceExhausted, "{context}");
+                assert_eq!(error.metadata()["x-trailing"], "1", "{context}");
+                assert_eq!(error.metadata()["x-late"], "made at the end", "{context}");
+                let reasons: Vec<_> = error.metadata().get_all("x-reason").iter().collect();
+                assert_eq!(reasons, ["weather", "also"], "{context}");
+
+                let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+                let error = call.message().await.unwrap_err();
+                assert_eq!(error.metadata()["x-reason"], "weather", "{context}");
+                assert_eq!(error.metadata()["x-trailing"], "1", "{context}");
+            });
+        }
+    }
+}
+
+/// What a backend sent beside its error is for reading, and what the handler adds to it is sent.
+#[test]
+fn of_a_backends_error_only_what_was_added_is_sent_on() {
+    for config in configs() {
+        let backend = Router::new().unary(UPPER, |_: Request<String>| async {
+            Err::<Response<String>, _>(rich_error())
+        });
+        let backend = common::client_with(backend, config.clone());
+        let front = Router::new()
+            .unary(UPPER, move |request: Request<String>| {
+                let backend = backend.clone();
+                async move {
+                    let answer = backend.unary::<Prost, _, String>(&UPPER, request).await;
+                    let error = answer.unwrap_err().with_header("retry-after", "3")?;
+                    assert_eq!(error.metadata()["x-reason"], "weather");
+                    assert_eq!(error.metadata()["retry-after"], "3");
+                    Err::<Response<String>, _>(error)
+                }
+            })
+            .interceptor(common::Transparent);
+        let client = common::client_with(front, config);
+        let request = Request::new(String::new());
+        let answer = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+        let error = answer.unwrap_err();
+        assert_eq!(error.metadata()["retry-after"], "3");
+        assert!(!error.metadata().contains_key("x-reason"));
+    }
+}
+
+#[test]
+fn headers_of_every_call() {
+    for config in configs() {
+        let router = Router::new().unary(UPPER, |request: Request<String>| async move {
+            let tenant = request.headers()["x-tenant"].to_str().unwrap().to_owned();
+            Ok(Response::new(tenant))
+        });
+        let config = config.with_header("x-tenant", "blue").unwrap();
+        let error = config.clone().with_header("x tenant", "blue").unwrap_err();
+        assert_eq!(error.code(), Code::Internal);
+        let client = common::client_with(router, config);
+        let request = Request::new(String::new());
+        let answer = block_on(client.unary::<Prost, _, String>(&UPPER, request));
+        assert_eq!(answer.unwrap().message(), "blue");
+    }
+}

@@ -247,7 +247,7 @@ fn halves_work_on_different_threads() {
                 for number in 0..2000 {
                     sender.send(number.to_string()).await.unwrap();
                 }
-                sender.close();
+                sender.close_send();
             });
         });
         park_on(async move {
@@ -312,7 +312,7 @@ fn halves_drive_the_server_in_turns() {
             for _ in 1..100 {
                 sender.send("x".repeat(1000)).await.unwrap();
             }
-            sender.close();
+            sender.close_send();
             done.send(()).unwrap();
         });
         let receiving: BoxFuture<'_, ()> = Box::pin(async move {

@@ -156,7 +156,7 @@ impl Decode {
         let mut size = 0;
         for chunk in &self.chunks {
             deframer.push(chunk.clone());
-            while let Ok(Some(envelope)) = deframer.next(|_| Ok::<_, Infallible>(())) {
+            while let Ok(Some(envelope)) = deframer.next_envelope(|_| Ok::<_, Infallible>(())) {
                 size += envelope.payload.len();
             }
         }

@@ -30,7 +30,7 @@ fn deframe(wire: &[u8], cut: usize) -> (Vec<(u8, Bytes)>, bool) {
     let mut envelopes = Vec::new();
     for chunk in wire.chunks(cut.min(wire.len().max(1))) {
         deframer.push(Bytes::copy_from_slice(chunk));
-        while let Ok(Some(envelope)) = deframer.next(|_| Ok::<_, Infallible>(())) {
+        while let Ok(Some(envelope)) = deframer.next_envelope(|_| Ok::<_, Infallible>(())) {
             envelopes.push((envelope.flags, envelope.payload));
         }
     }

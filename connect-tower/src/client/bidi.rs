@@ -46,7 +46,7 @@ pub struct BidiCall<Req, Res, T: Transport> {
 
 /// The sending half of a [`BidiCall`], for another task than the receiving one.
 ///
-/// Dropping it before [`close`](Self::close) gives the call up.
+/// Dropping it before [`close_send`](Self::close_send) gives the call up.
 pub struct BidiSender<Req, T: Transport> {
     shared: Arc<Shared>,
     exchange: Arc<Exchange<T>>,
@@ -107,7 +107,7 @@ impl<Req, Res, T: Transport> BidiCall<Req, Res, T> {
 
     /// Says that no more messages will be sent. The call goes on until the server ends it.
     pub fn close_send(&mut self) {
-        self.sender.finish();
+        self.sender.close_send();
     }
 
     /// Waits for the leading metadata of the response.
@@ -140,7 +140,7 @@ impl<Req, T: Transport> BidiSender<Req, T> {
     /// # Errors
     ///
     /// The call's error if it has failed; `failed_precondition` if the server has not failed, but reads no more;
-    /// `internal` after [`close`](Self::close); `resource_exhausted` for a message over the limit, and what encoding
+    /// `internal` after [`close_send`](Self::close_send); `resource_exhausted` for a message over the limit, and what encoding
     /// returns, after both of which the call goes on.
     pub async fn send(&mut self, message: Req) -> Result<(), Error> {
         poll_fn(|cx| self.poll_send(cx, &message)).await
@@ -160,12 +160,8 @@ impl<Req, T: Transport> BidiSender<Req, T> {
         Poll::Ready(self.shared.send(encode))
     }
 
-    /// Says that no more messages will be sent.
-    pub fn close(mut self) {
-        self.finish();
-    }
-
-    fn finish(&mut self) {
+    /// Says that no more messages will be sent. The call goes on until the server ends it.
+    pub fn close_send(&mut self) {
         self.shared.finish(Ok(()));
     }
 }

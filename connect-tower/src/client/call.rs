@@ -13,9 +13,9 @@ use crate::{
     deadline::{Alarm, Deadline},
     incoming::{Incoming, Source},
     interceptor::Reply,
+    panics::Guarded,
     request::Request,
     response::Response,
-    sink::BoxProducer,
     transport::{BodyError, Transport},
 };
 
@@ -52,7 +52,7 @@ impl<T: Transport> Client<T> {
         options.headers = head.headers;
         options.timeout = timeout;
         options.compress = head.options.compress;
-        options.max_recv_message_bytes = head.options.max_message_bytes;
+        options.recv_message_bytes = head.options.recv_message_bytes;
         options.get = head.options.get;
         let timer = self.timer();
         // Without a timeout nobody asks what time it is.
@@ -102,7 +102,7 @@ impl Started {
     /// The request of a call whose messages the producer makes.
     pub(crate) fn produce(
         mut self,
-        producer: BoxProducer,
+        producer: Guarded,
     ) -> Result<(http::Request<CallBody>, Waiting), Error> {
         let cause = Cause::default();
         self.waiting.cause = Some(cause.clone());

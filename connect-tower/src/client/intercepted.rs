@@ -10,6 +10,7 @@ use crate::{
     BoxFuture,
     intercepted::from_incoming,
     interceptor::{Call, DynInterceptor, Next, Reply, Terminal, read_single},
+    panics::{Culprit, Guarded},
     payload::{Payload, Payloads},
     sink::Forward,
     transport::Transport,
@@ -57,7 +58,7 @@ impl<T> Chain<T> {
     ) -> BoxFuture<'static, Result<Reply, Error>> {
         let terminal = (self.terminal)(client);
         let interceptors = self.interceptors.clone();
-        Box::pin(async move { Next::new(&interceptors, &*terminal).start(call).await })
+        Box::pin(async move { Next::new(&interceptors, &*terminal).run(call).await })
     }
 }
 
@@ -85,11 +86,12 @@ where
     let (request, payloads) = call.into_parts();
     let mut started = client.start(&spec, request)?;
     let (request, waiting) = if spec.stream_type().client_streams() {
-        started.produce(Box::pin(Forward {
+        let forward = Forward {
             payloads,
             trailers: HeaderMap::new(),
             single: false,
-        }))?
+        };
+        started.produce(Guarded::new(Box::pin(forward), Culprit::Interceptor))?
     } else {
         let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
         started.send.send_bytes(payload.into_bytes())?;

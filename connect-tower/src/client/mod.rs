@@ -34,11 +34,12 @@ use crate::{
     deadline::{Alarm, Deadline, race},
     incoming::{blame, late, too_late},
     interceptor::{Call, Interceptor, Reply},
+    panics::{Culprit, Guarded},
     payload::{Payload, Payloads},
     request::Request,
     response::Response,
     rt::{SharedTimer, no_timer},
-    sink::{BoxProducer, Outbox, Produced, Producer, Sink},
+    sink::{Outbox, Produced, Producer, Sink},
     streaming::{Decoder, Streaming, decode_response},
     transport::Transport,
 };
@@ -298,11 +299,12 @@ impl<T: Transport> Client<T> {
     {
         let codec = self.codec()?.clone();
         let (request, stream) = request.into_parts();
-        let producer: BoxProducer = Box::pin(Encoding {
+        let encoding = Encoding {
             stream,
             codec: codec.clone(),
             library: PhantomData::<fn() -> L>,
-        });
+        };
+        let producer = Guarded::new(Box::pin(encoding), Culprit::RequestStream);
         if let Some(chain) = &self.settings.chain {
             let produced = Produced::new(producer, Outbox::new(codec));
             let payloads = Payloads::from_stream(Box::pin(produced));
@@ -421,9 +423,12 @@ where
     fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()> {
         let mut this = self.project();
         while sink.wants_message() {
-            match ready!(this.stream.as_mut().poll_next(cx)) {
-                Some(message) => sink.send(|buffer| L::encode(&message, this.codec, buffer)),
-                None => sink.finish(Ok(HeaderMap::new())),
+            let Some(message) = ready!(this.stream.as_mut().poll_next(cx)) else {
+                sink.finish(Ok(HeaderMap::new()));
+                break;
+            };
+            if let Err(error) = sink.send(|buffer| L::encode(&message, this.codec, buffer)) {
+                sink.finish(Err(error));
             }
         }
         Poll::Ready(())

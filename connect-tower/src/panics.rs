@@ -1,0 +1,131 @@
+//! Panics of a user's code, as errors of the call that it ran for.
+//!
+//! A handler that panics must end its own call, in that call's protocol, and nothing else: other calls may be polled by
+//! the same task. The panic hook has printed the panic by then; the peer is told no word of it, as it may hold anything.
+//!
+//! [`AssertUnwindSafe`] is sound here for one reason: what has panicked is not used again but to be dropped, and what it
+//! was writing to, the core's halves, changes only once a message is encoded.
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use connect_proto::Error;
+
+use crate::{
+    BoxFuture,
+    sink::{BoxProducer, Sink},
+};
+
+/// Whose code panicked, as the call's error says it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Culprit {
+    Gate,
+    Handler,
+    Interceptor,
+    RequestStream,
+}
+
+impl Culprit {
+    pub(crate) fn error(self) -> Error {
+        Error::internal(match self {
+            Self::Gate => "a gate panicked",
+            Self::Handler => "the handler panicked",
+            Self::Interceptor => "an interceptor panicked",
+            Self::RequestStream => "the stream of requests panicked",
+        })
+    }
+}
+
+/// Runs a user's code; a panic of it is an `internal` error.
+pub(crate) fn catch<T>(culprit: Culprit, work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| culprit.error())
+}
+
+/// Drops a user's value. A panic of that has been printed, and there is nobody left to tell.
+pub(crate) fn drop_quietly<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+}
+
+/// A future whose panic is its error.
+pub(crate) struct Caught<'a, T> {
+    /// None once it is done.
+    future: Option<BoxFuture<'a, Result<T, Error>>>,
+    culprit: Culprit,
+}
+
+impl<'a, T> Caught<'a, T> {
+    pub(crate) fn new(future: BoxFuture<'a, Result<T, Error>>, culprit: Culprit) -> Self {
+        Self {
+            future: Some(future),
+            culprit,
+        }
+    }
+}
+
+impl<T> Future for Caught<'_, T> {
+    type Output = Result<T, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let culprit = self.culprit;
+        let Some(future) = &mut self.future else {
+            return Poll::Pending;
+        };
+        let polled = catch(culprit, || future.as_mut().poll(cx));
+        let output = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => output,
+            Err(error) => Err(error),
+        };
+        drop_quietly(self.future.take());
+        Poll::Ready(output)
+    }
+}
+
+impl<T> Drop for Caught<'_, T> {
+    fn drop(&mut self) {
+        drop_quietly(self.future.take());
+    }
+}
+
+/// A producer whose panic is the outcome of its side of the call.
+pub(crate) struct Guarded {
+    /// None after a panic.
+    producer: Option<BoxProducer>,
+    culprit: Culprit,
+}
+
+impl Guarded {
+    pub(crate) fn new(producer: BoxProducer, culprit: Culprit) -> Self {
+        Self {
+            producer: Some(producer),
+            culprit,
+        }
+    }
+
+    /// As [`Producer::poll_produce`](crate::sink::Producer::poll_produce).
+    pub(crate) fn poll_produce(&mut self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()> {
+        let Some(producer) = &mut self.producer else {
+            return Poll::Ready(());
+        };
+        match catch(self.culprit, || producer.as_mut().poll_produce(cx, sink)) {
+            Ok(polled) => polled,
+            Err(error) => {
+                drop_quietly(self.producer.take());
+                sink.finish(Err(error));
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Some(producer) = self.producer.take() {
+            drop_quietly(producer);
+        }
+    }
+}
