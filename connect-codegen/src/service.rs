@@ -97,6 +97,8 @@ struct Method {
     client_fn: Ident,
     /// Of stream types whose client method takes no message: the same with a request.
     client_fn_with: Ident,
+    /// Of the same: the one that takes a stream of all requests.
+    client_fn_from: Ident,
     input: syn::Type,
     output: syn::Type,
 }
@@ -206,6 +208,7 @@ impl Method {
             constant: names.constants.claim(&plain.to_uppercase()),
             trait_fn: names.trait_fns.claim(&method.name),
             client_fn_with: names.client_fns.claim(&format!("{plain}_with")),
+            client_fn_from: names.client_fns.claim(&format!("{plain}_from")),
             client_fn,
             input,
             output,

@@ -130,7 +130,7 @@ pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};
 pub use methods::{Methods, Service};
 pub use payload::{Payload, Payloads};
 pub use peer::Peer;
-pub use request::{IntoRequest, Request};
+pub use request::{IntoRequest, IntoStreamRequest, Request};
 pub use response::{Response, ResponseStream};
 pub use router::{RouteConflict, Router};
 pub use service::RouterFuture;
@@ -143,9 +143,9 @@ pub mod __codegen {
     pub use connect_codec::__codegen::*;
 
     pub use crate::{
-        BidiCall, Client, ClientConfig, ClientStreamCall, Error, Idempotency, IntoRequest, Methods,
-        Prost, ProstBinary, Request, Response, ResponseStream, Service, Spec, StreamType,
-        Streaming, Transport,
+        BidiCall, Client, ClientConfig, ClientStreamCall, Codecs, Error, Idempotency, Interceptor,
+        IntoRequest, IntoStreamRequest, Methods, Prost, ProstBinary, Request, Response,
+        ResponseStream, Service, Spec, StreamType, Streaming, Transport, rt::SharedTimer,
     };
 }
 

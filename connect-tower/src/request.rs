@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use connect_proto::{Error, Protocol, Spec, StreamType, metadata};
+use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use crate::{deadline::Deadline, peer::Peer};
@@ -230,6 +231,46 @@ impl<T> IntoRequest<T> for T {
 
 impl<T> IntoRequest<T> for Request<T> {
     fn into_request(self) -> Self {
+        self
+    }
+}
+
+/// A stream of messages, or a [`Request`] with one: what client methods take whose requests are given whole.
+///
+/// ```
+/// use connect_tower::{IntoStreamRequest, Request};
+/// use futures_util::stream;
+///
+/// fn send_all(requests: impl IntoStreamRequest<u32>) {
+///     let _request = requests.into_stream_request();
+/// }
+///
+/// # fn main() -> Result<(), connect_tower::Error> {
+/// send_all(stream::iter([1, 2, 3]));
+/// send_all(Request::new(stream::iter([1, 2, 3])).with_header("x-tenant", "blue")?);
+/// # Ok(())
+/// # }
+/// ```
+pub trait IntoStreamRequest<M> {
+    /// The stream.
+    type Stream: Stream<Item = M> + Send + 'static;
+
+    /// The request.
+    fn into_stream_request(self) -> Request<Self::Stream>;
+}
+
+impl<M, S: Stream<Item = M> + Send + 'static> IntoStreamRequest<M> for S {
+    type Stream = S;
+
+    fn into_stream_request(self) -> Request<S> {
+        Request::new(self)
+    }
+}
+
+impl<M, S: Stream<Item = M> + Send + 'static> IntoStreamRequest<M> for Request<S> {
+    type Stream = S;
+
+    fn into_stream_request(self) -> Self {
         self
     }
 }

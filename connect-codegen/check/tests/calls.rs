@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -15,8 +16,10 @@ use connect_codegen_check::built::shapes::{
 };
 use connect_tower::{
     Client, ClientConfig, Code, Codecs, CustomCodec, DynMessage, Error, Idempotency, InProcess,
-    Request, Response, ResponseStream, Router, Service, StreamType, Streaming, json::JsonOptions,
+    Request, Response, ResponseStream, Router, Service, StreamType, Streaming, before,
+    json::JsonOptions, rt::NoTimer,
 };
+use futures_util::stream;
 
 /// A tour that remembers which names were looked at.
 #[derive(Debug, Default)]
@@ -204,6 +207,51 @@ fn bidi_stream() {
 }
 
 #[test]
+fn requests_given_whole() {
+    for client in clients() {
+        let shapes = || stream::iter(["a", "b"].map(|_| Shape::default()));
+        let count = block_on(client.collect_from(shapes())).unwrap();
+        assert_eq!(count.into_message(), 2);
+        let request = Request::new(shapes()).with_header("x-mood", "good");
+        let count = block_on(client.collect_from(request.unwrap())).unwrap();
+        assert_eq!(count.into_message(), 2);
+
+        let words = stream::iter(["really", "so"].map(String::from));
+        let mut answers = block_on(client.talk_from(words)).unwrap().into_stream();
+        for expected in [Some("really?"), Some("so?"), None] {
+            let answer = block_on(answers.message()).unwrap();
+            assert_eq!(answer.as_deref(), expected);
+        }
+    }
+}
+
+/// What a `Client` can be told, a generated one can be told, too.
+#[test]
+fn settings_of_clients() {
+    let router = Router::new()
+        .add_service(TourServiceServer::new(Tour::default()))
+        .with_codecs(codecs());
+    let config = ClientConfig::new()
+        .with_codec("hex")
+        .with_default_timeout(Duration::from_secs(1));
+    let client = TourServiceClient::new(InProcess::new(router))
+        .with_codecs(codecs())
+        .with_timer(Arc::new(NoTimer))
+        .with_config(config)
+        .interceptor(before(|call| {
+            let header = call.headers_mut().insert("x-seen", "1".parse().unwrap());
+            assert!(header.is_none());
+            match call.spec().method() {
+                "Rest" => Err(Error::aborted("no rest")),
+                _ => Ok(()),
+            }
+        }));
+    block_on(client.look(look_at("cube"))).unwrap();
+    let error = block_on(client.rest(())).unwrap_err();
+    assert_eq!(error.code(), Code::Aborted);
+}
+
+#[test]
 fn messages_of_other_libraries_types() {
     for client in clients() {
         block_on(client.rest(())).unwrap();
@@ -268,6 +316,8 @@ fn calls_are_send() {
     let client = &clients()[0];
     block_on(assert_send(client.look(look_at("ball")))).unwrap();
     drop(assert_send(client.walk(look_at("ball"))));
+    drop(assert_send(client.collect_from(stream::empty())));
+    drop(assert_send(client.talk_from(stream::empty())));
     let mut call = assert_send(client.talk());
     drop(assert_send(call.send(String::new())));
     assert_send(TourServiceServer::new(Tour::default()));

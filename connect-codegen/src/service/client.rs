@@ -8,7 +8,14 @@ use super::{Method, Service, StreamType, server::debug_impl};
 use crate::names;
 
 /// Methods of clients that no procedure may have the name of.
-pub(super) const OWN_METHODS: [&str; 3] = ["new", "from_client", "with_config"];
+pub(super) const OWN_METHODS: [&str; 6] = [
+    "new",
+    "from_client",
+    "with_config",
+    "with_codecs",
+    "with_timer",
+    "interceptor",
+];
 
 pub(super) fn items(service: &Service) -> Vec<Item> {
     let Service {
@@ -50,6 +57,30 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
                 #[must_use]
                 pub fn with_config(self, config: #root::ClientConfig) -> Self {
                     Self::from_client(self.client.with_config(config))
+                }
+
+                /// Sets the codecs that the configured name may stand for.
+                #[must_use]
+                pub fn with_codecs(self, codecs: #root::Codecs) -> Self {
+                    Self::from_client(self.client.with_codecs(codecs))
+                }
+
+                /// Sets the timer that deadlines are kept with: the transport's unless told.
+                #[must_use]
+                pub fn with_timer(self, timer: #root::SharedTimer) -> Self {
+                    Self::from_client(self.client.with_timer(timer))
+                }
+
+                /// Adds an interceptor, inside of those that are there.
+                #[must_use]
+                pub fn interceptor(self, interceptor: impl #root::Interceptor) -> Self
+                where
+                    T: #root::Transport<
+                            Body: ::core::marker::Send + 'static,
+                            Future: ::core::marker::Send,
+                        > + ::core::marker::Send + ::core::marker::Sync + 'static,
+                {
+                    Self::from_client(self.client.interceptor(interceptor))
                 }
 
                 #(#methods)*
@@ -96,12 +127,13 @@ fn client_method(method: &Method, service: &Service) -> TokenStream {
     }
 }
 
-/// A method whose requests are a stream returns at once, with an object to send them by.
+/// A method whose requests are a stream returns at once, with an object to send them by; or it takes them whole.
 fn call_object(method: &Method, service: &Service) -> TokenStream {
     let Method {
         docs,
         client_fn,
         client_fn_with,
+        client_fn_from,
         input,
         output,
         constant,
@@ -114,13 +146,24 @@ fn call_object(method: &Method, service: &Service) -> TokenStream {
     let root = names::root();
     let deprecated = method.deprecated();
     let function = stream_type.function();
-    let call = match stream_type {
-        StreamType::ClientStream => quote!(#root::ClientStreamCall<#input, #output, T>),
-        _ => quote!(#root::BidiCall<#input, #output, T>),
+    let (call, function_from, answer) = match stream_type {
+        StreamType::ClientStream => (
+            quote!(#root::ClientStreamCall<#input, #output, T>),
+            names::identifier("client_stream_from"),
+            quote!(#output),
+        ),
+        _ => (
+            quote!(#root::BidiCall<#input, #output, T>),
+            names::identifier("bidi_stream_from"),
+            quote!(#root::Streaming<#output, T::Body>),
+        ),
     };
     let plain = client_fn.to_string();
     let plain = plain.trim_start_matches("r#");
     let about = format!(" The same as [`{plain}`](Self::{plain}), with headers and options.");
+    let about_from = format!(
+        " The same as [`{plain}`](Self::{plain}), with all requests in a stream, or in a `Request` with one."
+    );
     quote! {
         #(#docs)*
         ///
@@ -137,6 +180,20 @@ fn call_object(method: &Method, service: &Service) -> TokenStream {
         #[must_use]
         pub fn #client_fn_with(&self, request: #root::Request<()>) -> #call {
             self.client.#function::<#library, _, _>(&#module::#constant, request)
+        }
+
+        #[doc = #about_from]
+        ///
+        /// # Errors
+        ///
+        /// The server's error, or what went wrong on the way.
+        #deprecated
+        pub async fn #client_fn_from(
+            &self,
+            requests: impl #root::IntoStreamRequest<#input>,
+        ) -> ::core::result::Result<#root::Response<#answer>, #root::Error> {
+            let request = #root::IntoStreamRequest::into_stream_request(requests);
+            self.client.#function_from::<#library, _, _, _>(&#module::#constant, request).await
         }
     }
 }

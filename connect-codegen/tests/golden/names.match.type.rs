@@ -3553,6 +3553,27 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Calls `/names.match.type.NamesService/New`.
     ///
     /// # Errors
@@ -3696,6 +3717,28 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         self.client
             .bidi_stream::<connect_rs::Prost, _, _>(&names_service::AWAIT, request)
     }
+    /// The same as [`await`](Self::await), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn await_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<Request>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<connect_rs::Streaming<Response, T::Body>>,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&names_service::AWAIT, request)
+            .await
+    }
     /// Calls `/names.match.type.NamesService/AwaitWith`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -3721,6 +3764,25 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
                 _,
                 _,
             >(&names_service::AWAIT_WITH, request)
+    }
+    /// The same as [`await_with_`](Self::await_with_), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn await_with_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<Request>,
+    ) -> ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error> {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .client_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&names_service::AWAIT_WITH, request)
+            .await
     }
     /// Calls `/names.match.type.NamesService/type_id`.
     ///
@@ -3766,7 +3828,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
     #[must_use]
-    pub fn interceptor(&self) -> connect_rs::ClientStreamCall<Some, Some, T> {
+    pub fn interceptor_(&self) -> connect_rs::ClientStreamCall<Some, Some, T> {
         let request = connect_rs::Request::new(());
         self.client
             .client_stream::<
@@ -3775,7 +3837,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
                 _,
             >(&names_service::INTERCEPTOR, request)
     }
-    /// The same as [`interceptor`](Self::interceptor), with headers and options.
+    /// The same as [`interceptor_`](Self::interceptor_), with headers and options.
     #[must_use]
     pub fn interceptor_with(
         &self,
@@ -3788,12 +3850,31 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
                 _,
             >(&names_service::INTERCEPTOR, request)
     }
+    /// The same as [`interceptor_`](Self::interceptor_), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn interceptor_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<Some>,
+    ) -> ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error> {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .client_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&names_service::INTERCEPTOR, request)
+            .await
+    }
     /// Calls `/names.match.type.NamesService/WithCodecs`.
     ///
     /// # Errors
     ///
     /// The server's error, or what went wrong on the way.
-    pub async fn with_codecs(
+    pub async fn with_codecs_(
         &self,
         request: impl connect_rs::IntoRequest<Streaming>,
     ) -> ::core::result::Result<
@@ -3814,7 +3895,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     /// # Errors
     ///
     /// The server's error, or what went wrong on the way.
-    pub async fn with_timer(
+    pub async fn with_timer_(
         &self,
         request: impl connect_rs::IntoRequest<ResponseStream>,
     ) -> ::core::result::Result<
@@ -4014,6 +4095,27 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Calls `/names.match.type.Service/Call`.
     ///
     /// # Errors
@@ -4143,6 +4245,27 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
     #[must_use]
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
+    }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
     }
     /// Calls `/names.match.type.response/Response`.
     ///
@@ -4442,6 +4565,27 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Calls `/names.match.type.WellKnown/Nothing`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -4457,6 +4601,28 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         request: connect_rs::Request<()>,
     ) -> connect_rs::BidiCall<(), (), T> {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
+    }
+    /// The same as [`nothing`](Self::nothing), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn nothing_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<()>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<connect_rs::Streaming<(), T::Body>>,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&well_known::NOTHING, request)
+            .await
     }
     /// Calls `/names.match.type.WellKnown/Times`.
     ///
@@ -4483,6 +4649,25 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         T,
     > {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
+    }
+    /// The same as [`times`](Self::times), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn times_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<connect_rs::prost_types::Timestamp>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<connect_rs::prost_types::Timestamp, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&well_known::TIMES, request)
+            .await
     }
     /// Calls `/names.match.type.WellKnown/Anything`.
     ///
@@ -4512,6 +4697,30 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         self.client
             .bidi_stream::<connect_rs::Prost, _, _>(&well_known::ANYTHING, request)
     }
+    /// The same as [`anything`](Self::anything), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn anything_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<connect_rs::prost_types::Any>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<connect_rs::prost_types::Any, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&well_known::ANYTHING, request)
+            .await
+    }
     /// Calls `/names.match.type.WellKnown/Strings`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -4537,6 +4746,32 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         T,
     > {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
+    }
+    /// The same as [`strings`](Self::strings), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn strings_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<
+            connect_rs::prost::alloc::string::String,
+        >,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<connect_rs::prost::alloc::string::String, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&well_known::STRINGS, request)
+            .await
     }
     /// Calls `/names.match.type.WellKnown/Blobs`.
     ///
@@ -4564,6 +4799,27 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     > {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
     }
+    /// The same as [`blobs`](Self::blobs), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn blobs_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<
+            connect_rs::prost::alloc::vec::Vec<u8>,
+        >,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<connect_rs::prost::alloc::vec::Vec<u8>, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&well_known::BLOBS, request)
+            .await
+    }
     /// Calls `/names.match.type.WellKnown/Structs`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -4589,5 +4845,29 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         T,
     > {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
+    }
+    /// The same as [`structs`](Self::structs), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn structs_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<connect_rs::prost_types::Struct>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<connect_rs::prost_types::Struct, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&well_known::STRUCTS, request)
+            .await
     }
 }

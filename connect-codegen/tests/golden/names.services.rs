@@ -200,6 +200,27 @@ impl<T: connect_rs::Transport> RequestClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Calls `/names.services.Request/Response`.
     ///
     /// # Errors
@@ -327,6 +348,27 @@ impl<T: connect_rs::Transport> ClientClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Calls `/names.services.Client/Request`.
     ///
     /// # Errors
@@ -453,6 +495,27 @@ impl<T: connect_rs::Transport> SendClient<T> {
     #[must_use]
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
+    }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
     }
     /// Calls `/names.services.Send/Sync`.
     ///
@@ -584,6 +647,27 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Calls `/names.services.Streaming/Message`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -599,5 +683,22 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
         request: connect_rs::Request<()>,
     ) -> connect_rs::BidiCall<Message, Message, T> {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&streaming::MESSAGE, request)
+    }
+    /// The same as [`message`](Self::message), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn message_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<Message>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<connect_rs::Streaming<Message, T::Body>>,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&streaming::MESSAGE, request)
+            .await
     }
 }

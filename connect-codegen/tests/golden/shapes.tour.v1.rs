@@ -359,6 +359,27 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Looks at one shape.
     ///
     /// # Errors
@@ -411,6 +432,25 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
         self.client
             .client_stream::<connect_rs::Prost, _, _>(&tour_service::COLLECT, request)
     }
+    /// The same as [`collect`](Self::collect), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn collect_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<super::super::v1::Shape>,
+    ) -> ::core::result::Result<connect_rs::Response<i64>, connect_rs::Error> {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .client_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&tour_service::COLLECT, request)
+            .await
+    }
     /// Says something to each word.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -436,6 +476,27 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
         T,
     > {
         self.client.bidi_stream::<connect_rs::Prost, _, _>(&tour_service::TALK, request)
+    }
+    /// The same as [`talk`](Self::talk), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn talk_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<
+            connect_rs::prost::alloc::string::String,
+        >,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<connect_rs::prost::alloc::string::String, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&tour_service::TALK, request)
+            .await
     }
     /// Calls `/shapes.tour.v1.TourService/Rest`.
     ///
@@ -551,5 +612,26 @@ impl<T: connect_rs::Transport> EmptyServiceClient<T> {
     #[must_use]
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
+    }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
     }
 }

@@ -122,6 +122,27 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// Answers each request by one response, in their order.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
@@ -157,6 +178,30 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
                 _,
                 _,
             >(&server_reflection::SERVER_REFLECTION_INFO, request)
+    }
+    /// The same as [`server_reflection_info`](Self::server_reflection_info), with all requests in a stream, or in a `Request` with one.
+    ///
+    /// # Errors
+    ///
+    /// The server's error, or what went wrong on the way.
+    pub async fn server_reflection_info_from(
+        &self,
+        requests: impl connect_rs::IntoStreamRequest<crate::v1::ServerReflectionRequest>,
+    ) -> ::core::result::Result<
+        connect_rs::Response<
+            connect_rs::Streaming<crate::v1::ServerReflectionResponse, T::Body>,
+        >,
+        connect_rs::Error,
+    > {
+        let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
+        self.client
+            .bidi_stream_from::<
+                connect_rs::Prost,
+                _,
+                _,
+                _,
+            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+            .await
     }
 }
 /// The files of this package and all that they import, as an encoded
