@@ -110,7 +110,7 @@ fn a_response_stream_that_failed_is_given_up_before_it_is_dropped() {
         });
         block_on(async {
             let client = client_with(router, config);
-            let request = Request::new(String::new()).with_max_message_bytes(3);
+            let request = Request::new(String::new()).with_recv_message_bytes(3);
             let response = client
                 .server_stream::<Prost, _, String>(&SPLIT, request)
                 .await
