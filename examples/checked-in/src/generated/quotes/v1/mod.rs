@@ -557,6 +557,27 @@ impl<T: connect_rs::Transport> QuoteServiceClient<T> {
     pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
         Self::from_client(self.client.with_config(config))
     }
+    /// Sets the codecs that the configured name may stand for.
+    #[must_use]
+    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
+        Self::from_client(self.client.with_codecs(codecs))
+    }
+    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    #[must_use]
+    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
+        Self::from_client(self.client.with_timer(timer))
+    }
+    /// Adds an interceptor, inside of those that are there.
+    #[must_use]
+    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    where
+        T: connect_rs::Transport<
+                Body: ::core::marker::Send + 'static,
+                Future: ::core::marker::Send,
+            > + ::core::marker::Send + ::core::marker::Sync + 'static,
+    {
+        Self::from_client(self.client.interceptor(interceptor))
+    }
     /// The last price.
     ///
     /// # Errors
