@@ -18,7 +18,7 @@
 use std::{env, error::Error, fs, path::Path};
 
 /// The file to read, and the name of what is written for `src/lib.rs` to include.
-const CHAPTERS: [(&str, &str); 9] = [
+const CHAPTERS: [(&str, &str); 10] = [
     ("../README.md", "project.md"),
     ("services-and-handlers.md", "services.md"),
     ("clients.md", "clients.md"),
@@ -28,6 +28,7 @@ const CHAPTERS: [(&str, &str); 9] = [
     ("health-and-reflection.md", "health.md"),
     ("how-a-call-flows.md", "flows.md"),
     ("embedding.md", "embedding.md"),
+    ("web.md", "web.md"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -53,4 +53,6 @@ mod chapters {
     mod flows {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/embedding.md"))]
     mod embedding {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/web.md"))]
+    mod web {}
 }
