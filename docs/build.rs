@@ -22,6 +22,7 @@ const CHAPTERS: [(&str, &str); 10] = [
     ("../README.md", "project.md"),
     ("services-and-handlers.md", "services.md"),
     ("clients.md", "clients.md"),
+    ("codegen.md", "codegen.md"),
     ("streaming.md", "streaming.md"),
     ("errors.md", "errors.md"),
     ("tls.md", "tls.md"),

@@ -41,6 +41,8 @@ mod chapters {
     mod services {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/clients.md"))]
     mod clients {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/codegen.md"))]
+    mod codegen {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/streaming.md"))]
     mod streaming {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/errors.md"))]
