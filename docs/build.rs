@@ -18,7 +18,7 @@
 use std::{env, error::Error, fs, path::Path};
 
 /// The file to read, and the name of what is written for `src/lib.rs` to include.
-const CHAPTERS: [(&str, &str); 10] = [
+const CHAPTERS: &[(&str, &str)] = &[
     ("../README.md", "project.md"),
     ("services-and-handlers.md", "services.md"),
     ("clients.md", "clients.md"),
