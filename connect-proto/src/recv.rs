@@ -46,9 +46,9 @@ pub enum RecvEvent {
 /// The receiving half of one call, for either side and all protocols.
 ///
 /// Feed it what the HTTP layer has ([`recv_data`](Self::recv_data), then one of [`recv_trailers`](Self::recv_trailers),
-/// [`recv_eof`](Self::recv_eof) and [`recv_reset`](Self::recv_reset)) whenever [`poll_event`](Self::poll_event) has
-/// returned `None` and [`wants_data`](Self::wants_data) holds; call [`handle_timeout`](Self::handle_timeout) when its
-/// [`deadline`](Self::deadline) has come.
+/// [`recv_eof`](Self::recv_eof), [`recv_reset`](Self::recv_reset) and [`fail`](Self::fail)) whenever
+/// [`poll_event`](Self::poll_event) has returned `None` and [`wants_data`](Self::wants_data) holds; call
+/// [`handle_timeout`](Self::handle_timeout) when its [`deadline`](Self::deadline) has come.
 ///
 /// ```text
 ///             data                     terminal envelope             end of body
@@ -199,7 +199,7 @@ impl RecvHalf {
     /// A half that has failed before any byte of the body: its error is the next event.
     pub(crate) fn failed(params: RecvParams, error: Error) -> Self {
         let mut half = Self::new(params);
-        half.fail(error);
+        half.end_early(error);
         half
     }
 
@@ -234,7 +234,8 @@ impl RecvHalf {
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline, and once the
-    /// ending is known.
+    /// ending is known: for Connect GET, whose message is in the head, from the start. What bounds the whole call is
+    /// [`SendHalf::deadline`](crate::SendHalf::deadline).
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         self.deadline.filter(|_| self.is_open())
@@ -293,7 +294,7 @@ impl RecvHalf {
             }
             Body::Message { gather, .. } => {
                 if !gather.push(data, limit) {
-                    self.fail(self.too_large());
+                    self.end_early(self.too_large());
                 }
             }
             Body::Error {
@@ -303,7 +304,7 @@ impl RecvHalf {
             } => {
                 if !gather.push(data, self.limits.trailer_bytes()) {
                     let (error, trailers) = (fallback.clone(), mem::take(trailers));
-                    self.fail(self.with_peer_metadata(error, trailers));
+                    self.end_early(self.with_peer_metadata(error, trailers));
                 }
             }
             Body::Words { words, .. } => {
@@ -337,6 +338,19 @@ impl RecvHalf {
         }
     }
 
+    /// Ends the half with this error, for what is wrong below the core: HTTP that cannot be read on. Whole messages come
+    /// before it. Ignored after the end, as is all input that follows; an ending that the peer has already told stands.
+    ///
+    /// By convention `invalid_argument` on a server, as the bytes are the client's, and `internal` on a client.
+    pub fn fail(&mut self, error: Error) {
+        if self.is_open() {
+            self.input = match self.state {
+                State::Closing(_) => Input::Reset(Reset::ConnectionLost),
+                _ => Input::Malformed(error),
+            };
+        }
+    }
+
     /// Ends the half with `deadline_exceeded` if its deadline has come. Messages that were not polled are dropped;
     /// an ending that is already known stands.
     pub fn handle_timeout(&mut self, now: Time) {
@@ -351,7 +365,7 @@ impl RecvHalf {
                     Side::Client => "the response",
                     Side::Server => "the request",
                 };
-                self.fail(Error::deadline_exceeded(format!(
+                self.end_early(Error::deadline_exceeded(format!(
                     "the deadline passed before {peer} was complete"
                 )));
             }
@@ -388,7 +402,7 @@ impl RecvHalf {
     }
 
     /// Makes the error the next event; what was held for the call is let go.
-    fn fail(&mut self, error: Error) {
+    fn end_early(&mut self, error: Error) {
         self.state = State::Ending(None, Err(error));
         self.release();
     }
@@ -477,8 +491,10 @@ impl RecvHalf {
         };
         match &mut self.body {
             Body::Message { gather, trailers } => {
-                if let Input::Reset(reset) = input {
-                    return Err(reset.to_error(self.side));
+                match input {
+                    Input::Reset(reset) => return Err(reset.to_error(self.side)),
+                    Input::Malformed(error) => return Err(error),
+                    Input::Open | Input::Eof | Input::Trailers(_) => {}
                 }
                 let payload = gather.take();
                 let trailers = mem::take(trailers);
@@ -495,7 +511,7 @@ impl RecvHalf {
                     (fallback.clone(), mem::take(trailers), gather.take());
                 // A truncated error body is a malformed one: the HTTP status still tells the code.
                 let payload = match input {
-                    Input::Reset(_) => Bytes::new(),
+                    Input::Reset(_) | Input::Malformed(_) => Bytes::new(),
                     _ => self.decompress_error(payload),
                 };
                 let error = connect::decode_error(&payload, fallback.code())

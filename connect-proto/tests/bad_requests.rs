@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::{Frame, accept, feed, frame, headers, post, respond, spec};
 use connect_proto::{
@@ -515,6 +517,69 @@ fn resets_are_never_a_clean_end() {
             }
         }
     }
+}
+
+/// A driver whose HTTP broke ends the half with its own error: after the whole messages, and once.
+#[test]
+fn a_driver_that_fails_is_never_a_clean_end() {
+    let config = ServerConfig::new();
+    let broken = Error::invalid_argument("a chunk has no size");
+    for (content_type, stream_type, body, messages) in [
+        (
+            "application/grpc",
+            StreamType::ClientStream,
+            frame(0, b"a"),
+            1,
+        ),
+        ("application/grpc", StreamType::Unary, frame(0, b"a"), 0),
+        (
+            "application/grpc-web",
+            StreamType::ClientStream,
+            frame(0, b"a"),
+            1,
+        ),
+        (
+            "application/connect+proto",
+            StreamType::ServerStream,
+            frame(0, b"a"),
+            0,
+        ),
+        ("application/proto", StreamType::Unary, b"a".to_vec(), 0),
+    ] {
+        let (mut recv, _) = accept(&post(content_type), stream_type, &config);
+        recv.recv_data(Bytes::from(body));
+        recv.fail(broken.clone());
+        assert!(!recv.wants_data(), "{content_type}");
+        recv.recv_eof();
+        let mut events = Vec::new();
+        common::poll_all(&mut recv, &mut events);
+        assert_eq!(events.len(), messages + 1, "{content_type}: {events:?}");
+        assert_eq!(events.pop(), Some(Err(broken.clone())), "{content_type}");
+        recv.fail(Error::internal("late"));
+        assert_eq!(recv.poll_event(), None);
+        assert_eq!(recv.error(), Some(&broken));
+    }
+}
+
+/// The request of a GET is whole with its head: only the sending half's deadline bounds the call, and nothing that the
+/// connection does takes the message away.
+#[test]
+fn a_get_has_ended_with_its_head() {
+    let mut head = get("encoding=proto&message=abc&connect=v1");
+    head.headers
+        .extend(headers(&[("connect-timeout-ms", "1000")]));
+    let (mut recv, send) = accept(&head, StreamType::Unary, &ServerConfig::new());
+    assert_eq!(recv.deadline(), None);
+    assert_eq!(
+        send.deadline(),
+        Some(Time::from_epoch(Duration::from_secs(1)))
+    );
+    recv.fail(Error::internal("late"));
+    recv.handle_timeout(Time::MAX);
+    let mut events = Vec::new();
+    common::poll_all(&mut recv, &mut events);
+    let message = RecvEvent::Message(Bytes::from_static(b"abc"));
+    assert_eq!(events, [Ok(message), Ok(RecvEvent::End(HeaderMap::new()))]);
 }
 
 /// Names of encodings compare without case, as all of HTTP's.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Frame, feed, frame, headers, request};
 use connect_proto::{
-    CallOptions, ClientConfig, Code, Limits, Protocol, RecvEvent, Reset, StreamType, Time,
+    CallOptions, ClientConfig, Code, Error, Limits, Protocol, RecvEvent, Reset, StreamType, Time,
 };
 use http::HeaderMap;
 
@@ -430,6 +430,16 @@ fn a_known_end_outlives_the_connection() {
         Some(Ok(RecvEvent::End(HeaderMap::new())))
     );
 
+    // Nor does broken HTTP after it matter.
+    let mut recv = client_half(Protocol::Connect, StreamType::ServerStream, 200, &head);
+    recv.recv_data(Bytes::from(frame(2, b"{}")));
+    assert_eq!(recv.poll_event(), None);
+    recv.fail(Error::internal("a chunk has no size"));
+    assert_eq!(
+        recv.poll_event(),
+        Some(Ok(RecvEvent::End(HeaderMap::new())))
+    );
+
     // A server that goes on after the end of its stream does not.
     let mut recv = client_half(Protocol::Connect, StreamType::ServerStream, 200, &head);
     recv.recv_data(Bytes::from(frame(2, b"{}")));
@@ -466,6 +476,17 @@ fn text_after_the_end_is_an_error() {
             assert_eq!(events[0].is_ok(), clean, "{rest:?} {cut}: {events:?}");
         }
     }
+}
+
+/// An error whose body cannot be read on still has the code that its HTTP status tells.
+#[test]
+fn an_error_in_broken_http_keeps_its_status() {
+    let head = [("content-type", "application/json")];
+    let mut recv = client_half(Protocol::Connect, StreamType::Unary, 503, &head);
+    recv.recv_data(Bytes::from_static(b"{\"code\":\"aborted\""));
+    recv.fail(Error::internal("a chunk has no size"));
+    let error = recv.poll_event().unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
 }
 
 /// What a proxy or another server says is shown, cut and made printable, however it comes. The HTTP status gives the code.
@@ -533,7 +554,7 @@ fn a_response_that_is_no_rpc_is_quoted() {
 #[test]
 fn the_words_of_a_response_that_is_no_rpc_are_not_waited_for() {
     for protocol in Protocol::ALL {
-        for end in 0..3 {
+        for end in 0..4 {
             let pairs = [("content-type", "text/plain")];
             let mut recv = deadline_half(protocol, 404, &pairs);
             recv.recv_data(Bytes::from_static(b"not "));
@@ -541,6 +562,7 @@ fn the_words_of_a_response_that_is_no_rpc_are_not_waited_for() {
             match end {
                 0 => recv.handle_timeout(Time::from_epoch(Duration::from_secs(9))),
                 1 => recv.recv_reset(Reset::ConnectionLost),
+                2 => recv.fail(Error::internal("a chunk has no size")),
                 _ => recv.recv_data(Bytes::from(vec![b'x'; 1000])),
             }
             assert!(!recv.wants_data());

@@ -254,7 +254,7 @@ proptest! {
 
     /// 2 and 5: any order of inputs is survived, and after the ending there is nothing.
     #[test]
-    fn any_order_of_inputs_is_survived(call in calls(), inputs in prop::collection::vec((0u8..6, prop::collection::vec(any::<u8>(), 0..20)), 0..12)) {
+    fn any_order_of_inputs_is_survived(call in calls(), inputs in prop::collection::vec((0u8..7, prop::collection::vec(any::<u8>(), 0..20)), 0..12)) {
         let recording = call.record();
         let sides = [
             (recording.server, recording.request, !call.stream_type.client_streams()),
@@ -272,6 +272,7 @@ proptest! {
                     2 => half.recv_eof(),
                     3 => half.recv_trailers(HeaderMap::new()),
                     4 => half.recv_reset(Reset::ConnectionLost),
+                    5 => half.fail(Error::internal("broken below")),
                     _ => half.handle_timeout(connect_proto::Time::MAX),
                 }
                 while let Some(event) = half.poll_event() {
