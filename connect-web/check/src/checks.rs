@@ -290,10 +290,7 @@ async fn broken(caller: &Caller) -> Outcome {
 fn is_failure(error: &Error) -> Outcome {
     equal(error.code(), Code::ResourceExhausted)?;
     equal(error.message(), "no more ✓ of that")?;
-    let retry: RetryInfo = match error.message_detail() {
-        Some(detail) => detail.map_err(text)?,
-        None => return Err("the error has no detail".to_owned()),
-    };
+    let retry: RetryInfo = error.message_detail().ok_or("the error has no detail")?;
     equal(retry.retry_delay.map(|delay| delay.seconds), Some(5))?;
     equal(
         error.metadata().get(LEADING).map(|v| v.as_bytes()),
