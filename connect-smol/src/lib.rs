@@ -59,7 +59,7 @@
 //!     let _ = stop.recv().await;
 //! };
 //! // Returns when all calls have ended, or after 30 seconds: see `Server::drain_timeout`.
-//! server.serve_with_shutdown(Router::new(), stop).await?;
+//! server.serve_with_shutdown(Router::new(), stop).await;
 //! # Ok(())
 //! # }
 //! ```

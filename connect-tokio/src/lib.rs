@@ -52,7 +52,7 @@
 //!     let _ = tokio::signal::ctrl_c().await;
 //! };
 //! // Returns when all calls have ended, or after 30 seconds: see `Server::drain_timeout`.
-//! server.serve_with_shutdown(Router::new(), stop).await?;
+//! server.serve_with_shutdown(Router::new(), stop).await;
 //! # Ok(())
 //! # }
 //! ```

@@ -278,7 +278,7 @@ async fn broken_requests_get_clear_answers() {
             );
         }
     }
-    running.stop().await.unwrap().unwrap();
+    running.stop().await.unwrap();
 }
 
 /// gRPC needs HTTP/2: it is refused on HTTP/1.1 in a way that any HTTP client understands.

@@ -143,7 +143,7 @@ async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
         assert!(shown.contains("use an https URI"), "{shown}");
         assert_eq!(error.error().code(), Code::Unavailable);
     }
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
     assert_eq!(events.lock().unwrap().len(), 2);
 }
 

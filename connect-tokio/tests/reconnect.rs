@@ -32,7 +32,7 @@ async fn a_restarted_server_is_found_again() {
         assert_eq!(channel.state(), ChannelState::Idle);
         call(&channel, request(CallBody::full("1"))).await.unwrap();
         assert_eq!(channel.state(), ChannelState::Ready);
-        server.stop().await.unwrap().unwrap();
+        server.stop().await.unwrap();
 
         let error = call(&channel, request(CallBody::full("2")))
             .await
@@ -88,8 +88,8 @@ async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives(
         "last"
     );
     assert!(stream.collect().await.unwrap().to_bytes().is_empty());
-    old.await.unwrap().unwrap();
-    new.stop().await.unwrap().unwrap();
+    old.await.unwrap();
+    new.stop().await.unwrap();
 }
 
 /// HTTP/2 by hand: what a server says to the first HEADERS of a connection.

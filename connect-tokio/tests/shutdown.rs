@@ -70,7 +70,7 @@ async fn calls_in_flight_finish_and_new_ones_are_refused() {
 
         gate.go_on.notify_one();
         assert_eq!(in_flight.await.unwrap().unwrap().body(), "done");
-        task.await.unwrap().unwrap();
+        task.await.unwrap();
     }
 }
 
@@ -94,7 +94,7 @@ async fn idle_connections_do_not_hold_up_the_shutdown() {
     let mut answer = [0; 17];
     stubborn.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer[9..12], b"200");
-    server.stop().await.unwrap().unwrap();
+    server.stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn the_drain_is_bounded_and_resets_what_is_left() {
         gate.begun.notified().await;
         gate.begun.notified().await;
 
-        server.stop().await.unwrap().unwrap();
+        server.stop().await.unwrap();
         assert_eq!(told.recv().await, Some(2));
         let mut codes = Vec::new();
         for call in calls {
@@ -163,7 +163,7 @@ async fn a_stream_in_flight_goes_on_during_the_drain() {
     assert!(!task.is_finished());
     drop(chunks);
     assert!(stream.collect().await.unwrap().to_bytes().is_empty());
-    task.await.unwrap().unwrap();
+    task.await.unwrap();
 }
 
 #[tokio::test]

@@ -29,6 +29,6 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         pem_cert: creds.map(|creds| creds.cert).unwrap_or_default(),
     };
     delimited::write(&mut io::stdout().lock(), &ready)?;
-    server.serve(server::router(&wanted)?).await?;
+    server.serve(server::router(&wanted)?).await;
     Ok(())
 }

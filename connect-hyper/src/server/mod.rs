@@ -11,7 +11,7 @@ mod patience;
 mod request_body;
 mod service;
 
-use std::{fmt, future::Future, net::ToSocketAddrs, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use connect_tower::Peer;
 
@@ -102,18 +102,25 @@ pub enum ServerEvent<'a> {
 }
 
 impl<R: Runtime> Server<R> {
-    /// Binds a TCP socket and listens on it: `"127.0.0.1:8080"`, `"[::]:0"`, a `SocketAddr`. Port 0 takes a
+    /// Binds a TCP socket and listens on it: `"127.0.0.1:8080"`, `"[::]:0"`, a [`SocketAddr`]. Port 0 takes a
     /// free port; [`local_addr`](Self::local_addr) tells it.
     ///
-    /// A name in place of an address is looked up here, once, and blocks while it is.
+    /// A name in place of an address, as in `"localhost:8080"`, is looked up by the runtime; the first of its addresses
+    /// that can be bound is taken.
     ///
     /// # Errors
     ///
-    /// When the text is no address, or none of the addresses can be bound.
-    pub async fn bind(address: impl ToSocketAddrs) -> std::io::Result<Self> {
+    /// When the text is no address and no name with a port, or none of the addresses can be bound.
+    pub async fn bind(address: impl fmt::Display) -> std::io::Result<Self> {
+        let text = address.to_string();
+        drop(address);
         let runtime = R::default();
+        let addresses = resolve(&runtime, &text).await.map_err(|error| {
+            let text = format!("cannot listen on {text}: {error}");
+            std::io::Error::new(error.kind(), text)
+        })?;
         let mut failure = None;
-        for address in address.to_socket_addrs()?.collect::<Vec<_>>() {
+        for address in addresses {
             match runtime.listen(address).await {
                 Ok(listener) => return Ok(Self::from_listener(listener)),
                 Err(error) => {
@@ -123,9 +130,25 @@ impl<R: Runtime> Server<R> {
             }
         }
         Err(failure.unwrap_or_else(|| {
-            std::io::Error::new(std::io::ErrorKind::InvalidInput, "no address to listen on")
+            let text = format!("cannot listen on {text}: the name has no address");
+            std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
         }))
     }
+}
+
+/// The addresses that a text names.
+async fn resolve<R: Runtime>(runtime: &R, text: &str) -> std::io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = text.parse() {
+        return Ok(vec![address]);
+    }
+    let named = text
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let Some((host, port)) = named else {
+        let text = "neither an address nor a name, with a port as in \"127.0.0.1:8080\"";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+    };
+    runtime.resolve(host, port).await
 }
 
 impl<R: Runtime, L: Listener<R>> Server<R, L> {
@@ -151,7 +174,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// # Errors
     ///
     /// When the listener has none.
-    pub fn local_addr(&self) -> std::io::Result<std::net::SocketAddr> {
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
@@ -266,30 +289,21 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// Serves until the future is dropped, which ends all connections at once.
-    ///
-    /// # Errors
-    ///
-    /// None now: accept errors are waited out.
-    pub async fn serve<S: HttpService>(self, service: S) -> std::io::Result<()> {
-        self.serve_with_shutdown(service, std::future::pending())
-            .await
+    /// Serves until the future is dropped, which ends all connections at once. It does not end by itself: accept errors are
+    /// waited out.
+    pub async fn serve<S: HttpService>(self, service: S) {
+        accept::run(self, service, std::future::pending()).await;
     }
 
     /// Serves until the signal comes, and then shuts down gracefully: the listener is closed, HTTP/2 clients
     /// get GOAWAY, HTTP/1.1 connections close after their call, and calls in flight have
-    /// [`drain_timeout`](Self::drain_timeout) to end. Returns when all connections have ended.
-    ///
-    /// # Errors
-    ///
-    /// None now: accept errors are waited out.
+    /// [`drain_timeout`](Self::drain_timeout) to end. Returns when all connections have ended. Accept errors are waited out.
     pub async fn serve_with_shutdown<S: HttpService>(
         self,
         service: S,
         signal: impl Future<Output = ()> + Send,
-    ) -> std::io::Result<()> {
+    ) {
         accept::run(self, service, signal).await;
-        Ok(())
     }
 }
 

@@ -75,12 +75,12 @@ pub(crate) fn text(text: impl Into<String>) -> Response<ResponseBody> {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    pub(crate) task: JoinHandle<std::io::Result<()>>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl Running {
     /// Begins the graceful shutdown.
-    pub(crate) fn stop(self) -> JoinHandle<std::io::Result<()>> {
+    pub(crate) fn stop(self) -> JoinHandle<()> {
         let _ = self.stop.send(());
         self.task
     }

@@ -40,10 +40,10 @@ pub(crate) async fn run(options: Serve) -> Result<(), Box<dyn Error>> {
 
     let plain = plain.serve_with_shutdown(service.clone(), stopped(stop.clone()));
     match tls {
-        None => plain.await?,
+        None => plain.await,
         Some(tls) => {
             let tls = tls.serve_with_shutdown(service, stopped(stop));
-            tokio::try_join!(plain, tls)?;
+            tokio::join!(plain, tls);
         }
     }
     println!("Eliza has stopped.");

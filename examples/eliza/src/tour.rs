@@ -34,7 +34,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
     }
 
     drop((channel, stop));
-    serving.await??;
+    serving.await?;
     println!("\nThat was one handler for all of it. Next: `cargo run -p eliza -- serve`");
     Ok(())
 }
