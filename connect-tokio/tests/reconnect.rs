@@ -111,7 +111,7 @@ async fn http2_answering(
                 let _ = socket.read_to_end(&mut Vec::new()).await;
             });
         }
-        Server::from_listener(listener).serve(echo()).await
+        Server::from_listener(listener).serve(echo()).await;
     });
     (address, streams)
 }

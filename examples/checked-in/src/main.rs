@@ -15,6 +15,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::bind("127.0.0.1:8080").await?;
     println!("listening on http://127.0.0.1:8080");
     let router = Router::new().add_service(QuoteServiceServer::new(Quotes::new()));
-    server.serve(router).await?;
+    server.serve(router).await;
     Ok(())
 }

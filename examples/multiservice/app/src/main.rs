@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => {
             let server = Server::bind(ADDRESS).await?;
             println!("listening on http://{ADDRESS}");
-            server.serve(shop::router()).await?;
+            server.serve(shop::router()).await;
         }
         Some("buy") => {
             let ids: Vec<_> = args.collect();

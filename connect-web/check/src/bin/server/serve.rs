@@ -40,7 +40,7 @@ pub(crate) async fn run() -> Result<(), Box<dyn StdError>> {
 
     let server = Server::bind("127.0.0.1:0").await?;
     println!("http://{}", server.local_addr()?);
-    server.serve(layer.layer(router(&Notes::default()))).await?;
+    server.serve(layer.layer(router(&Notes::default()))).await;
     Ok(())
 }
 
