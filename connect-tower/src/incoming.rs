@@ -206,10 +206,13 @@ impl<B> Incoming<B> {
         self.end(Err(error));
     }
 
-    /// A body that failed is dropped at once: the peer shall not go on until the stream of messages is dropped too.
+    /// A body that failed is dropped at once: the peer shall not go on until the stream of messages is dropped too. And
+    /// interceptors learn how the call has ended.
     fn end(&mut self, ending: Result<(), Error>) {
-        if ending.is_err() && matches!(self.source, Source::Wire { .. }) {
-            self.source = Source::Dropped;
+        match (&ending, &mut self.source) {
+            (Err(_), Source::Wire { .. }) => self.source = Source::Dropped,
+            (Err(error), Source::Payloads(payloads)) => payloads.fail(error),
+            (Ok(()), _) | (Err(_), Source::Dropped) => {}
         }
         self.ended = Some(ending);
     }
@@ -266,10 +269,7 @@ where
                 let Some(alarm) = &mut self.alarm else {
                     return Poll::Pending;
                 };
-                ready!(alarm.poll(cx));
-                let error = too_late();
-                payloads.fail(&error);
-                Poll::Ready(Err(error))
+                alarm.poll(cx).map(|_| Err(too_late()))
             }
             Source::Wire { body, recv } => {
                 // A stream that never waits must not outlive its deadline.

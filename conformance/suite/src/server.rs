@@ -120,7 +120,7 @@ impl ConformanceService for Service {
     ) -> Result<Response<ResponseStream<ServerStreamResponse>>, Error> {
         let (call, message) = request.into_parts();
         let requests = vec![convert::any(&message)];
-        let mut script = Script::new(&call, message.response_definition)?;
+        let mut script = Script::new(&call, message.response_definition);
         script.requests = requests;
         let head = script.head()?;
         Ok(head.map(|()| {
@@ -146,7 +146,7 @@ impl ConformanceService for Service {
             return Ok(Response::new(ResponseStream::from(Vec::new())));
         };
         let any = convert::any(&first);
-        let mut script = Script::new(&call, first.response_definition)?;
+        let mut script = Script::new(&call, first.response_definition);
         script.requests.push(any);
         if !first.full_duplex {
             while let Some(message) = messages.message().await? {
@@ -254,29 +254,23 @@ struct Script {
     sent: usize,
     /// Requests that no answer has told of yet.
     requests: Vec<Any>,
-    trailers: HeaderMap,
 }
 
 impl Script {
-    fn new(
-        call: &Request<()>,
-        definition: Option<StreamResponseDefinition>,
-    ) -> Result<Self, Error> {
-        let definition = definition.unwrap_or_default();
-        Ok(Self {
+    fn new(call: &Request<()>, definition: Option<StreamResponseDefinition>) -> Self {
+        Self {
             timer: Call(call).timer().cloned(),
-            trailers: convert::header_map(&definition.response_trailers)?,
-            definition,
+            definition: definition.unwrap_or_default(),
             info: Some(Call(call).info(Vec::new())),
             sent: 0,
             requests: Vec::new(),
-        })
+        }
     }
 
     fn head(&self) -> Result<Response<()>, Error> {
         let mut response = Response::new(());
         *response.headers_mut() = convert::header_map(&self.definition.response_headers)?;
-        *response.trailers_mut() = self.trailers.clone();
+        *response.trailers_mut() = convert::header_map(&self.definition.response_trailers)?;
         Ok(response)
     }
 
@@ -299,7 +293,8 @@ impl Script {
                 .details
                 .extend(self.take_info().map(|info| convert::any(&info)));
         }
-        Err(convert::error(wanted).with_metadata(self.trailers))
+        // The response's trailers go out beside the error.
+        Err(convert::error(wanted))
     }
 
     fn take_info(&mut self) -> Option<RequestInfo> {
