@@ -1,13 +1,14 @@
 //! The server and the client that the official conformance suite examines, written once for every runtime.
 //!
-//! A program of a runtime reads what the runner wants ([`delimited`]), and starts [`server::router`] on its
-//! server, or hands [`client::run`] a way to make channels. What needs a clock takes the adapter's, as any
-//! handler can.
+//! [`program`] is the whole of either but for its runtime: it reads what the runner wants ([`delimited`]), and starts
+//! [`server::router`] on a server, or hands [`client::run`] a way to make channels. What needs a clock takes the
+//! adapter's, as any handler can.
 
 pub mod client;
 pub mod compression;
 mod convert;
 pub mod delimited;
+pub mod program;
 pub mod server;
 
 /// The suite's messages and its service.
