@@ -6,7 +6,6 @@ use std::{
     net::SocketAddr,
     pin::pin,
     sync::Arc,
-    task::Poll,
 };
 
 use connect_proto::Error;
@@ -195,19 +194,12 @@ async fn speak<R: Runtime>(
 /// Polls an HTTP/2 connection and its calls: the connection's future ends when no new call can come, the
 /// calls go on to their own ends.
 async fn drive<C: Future>(connection: C, mut calls: Calls) {
-    let mut connection = pin!(connection);
-    let mut open = true;
-    poll_fn(|cx| {
-        if open {
-            let polled = calls.poll_with(cx, |cx| connection.as_mut().poll(cx));
-            if polled.is_pending() {
-                return Poll::Pending;
-            }
-            open = false;
-        }
-        calls.poll_rest(cx)
-    })
-    .await;
+    {
+        let mut connection = pin!(connection);
+        poll_fn(|cx| calls.poll_with(cx, |cx| connection.as_mut().poll(cx))).await;
+        // It ends here, while the calls go on: requests that it did not take any more are given back.
+    }
+    poll_fn(|cx| calls.poll_rest(cx)).await;
 }
 
 impl Phase {

@@ -1,13 +1,10 @@
 //! Cancelled calls: what is dropped on one side ends on the other, with the right code.
 
-mod support;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_hyper::server::RequestBody;
 use connect_proto::{Code, Error};
-use connect_tokio::Channel;
 use connect_tower::{
     CallBody, Transport,
     transport::{BodyError, Sent},
@@ -15,22 +12,25 @@ use connect_tower::{
 use h2::Reason;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use support::{BoxError, ServiceFn, bind, body_channel, call, post, post_http2, start, text};
-use tokio::{
-    net::TcpListener,
-    sync::{Notify, mpsc, oneshot},
+use macro_rules_attribute::apply;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::support::{
+    BoxError, Chunks, ServiceFn, accept, async_test, bind, body_channel, call, listen, post,
+    post_http2, spawn, start, text,
 };
+use crate::rt::Channel;
 
 /// An HTTP/2 server that shows the test its streams.
 async fn raw_http2() -> (
     Channel,
     mpsc::UnboundedReceiver<(Request<h2::RecvStream>, h2::server::SendResponse<Bytes>)>,
 ) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let (sender, streams) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let (socket, _) = listener.accept().await.unwrap();
+    spawn(async move {
+        let socket = accept(&mut listener).await;
         let mut connection = h2::server::handshake(socket).await.unwrap();
         while let Some(Ok(stream)) = connection.accept().await {
             let _ = sender.send(stream);
@@ -45,7 +45,7 @@ async fn reset_of(respond: &mut h2::server::SendResponse<Bytes>) -> Reason {
         .unwrap()
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn dropping_a_call_before_its_answer_resets_the_stream() {
     let (channel, mut streams) = raw_http2().await;
     // A unary request, complete; and a stream, which is not.
@@ -53,7 +53,7 @@ async fn dropping_a_call_before_its_answer_resets_the_stream() {
     for body in [CallBody::full("x"), CallBody::foreign(body)] {
         let (cancel, cancelled) = oneshot::channel::<()>();
         let sending = channel.send(post_http2(body));
-        let task = tokio::spawn(async move {
+        let task = spawn(async move {
             tokio::select! {
                 _ = sending => panic!("there is no answer"),
                 _ = cancelled => {}
@@ -66,12 +66,12 @@ async fn dropping_a_call_before_its_answer_resets_the_stream() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn dropping_a_response_resets_the_stream() {
     let (channel, mut streams) = raw_http2().await;
     let (_chunks, body) = body_channel();
     for body in [CallBody::full("x"), CallBody::foreign(body)] {
-        let sending = tokio::spawn(channel.send(post_http2(body)));
+        let sending = spawn(channel.send(post_http2(body)));
         let (_request, mut respond) = streams.recv().await.unwrap();
         let mut stream = respond.send_response(Response::new(()), false).unwrap();
         let response = sending.await.unwrap().unwrap();
@@ -82,11 +82,11 @@ async fn dropping_a_response_resets_the_stream() {
 }
 
 /// gRPC, PROTOCOL-HTTP2 "Early Server Closure".
-#[tokio::test]
+#[apply(async_test)]
 async fn a_complete_answer_ends_a_request_that_is_not() {
     let (channel, mut streams) = raw_http2().await;
     let (chunks, body) = body_channel();
-    let sending = tokio::spawn(channel.send(post_http2(CallBody::foreign(body))));
+    let sending = spawn(channel.send(post_http2(CallBody::foreign(body))));
     let (mut request, mut respond) = streams.recv().await.unwrap();
     let mut stream = respond.send_response(Response::new(()), false).unwrap();
     stream.send_data("all".into(), true).unwrap();
@@ -101,7 +101,7 @@ async fn a_complete_answer_ends_a_request_that_is_not() {
     assert_eq!(reason, Some(Reason::NO_ERROR));
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_request_that_fails_resets_the_stream() {
     let (channel, mut streams) = raw_http2().await;
     let given_up: BoxError = Box::new(Error::canceled("given up"));
@@ -111,7 +111,7 @@ async fn a_request_that_fails_resets_the_stream() {
     ] {
         let (chunks, body) = body_channel();
         chunks.send(Ok("begun".into())).unwrap();
-        let sending = tokio::spawn(channel.send(post_http2(CallBody::foreign(body))));
+        let sending = spawn(channel.send(post_http2(CallBody::foreign(body))));
         let (mut request, _respond) = streams.recv().await.unwrap();
         assert_eq!(request.body_mut().data().await.unwrap().unwrap(), "begun");
         chunks.send(Err(error)).unwrap();
@@ -122,7 +122,7 @@ async fn a_request_that_fails_resets_the_stream() {
 }
 
 /// gRPC, PROTOCOL-HTTP2 "Errors": before the head.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_reset_by_the_server_has_the_code_of_the_table() {
     let (channel, mut streams) = raw_http2().await;
     for (reason, code) in [
@@ -131,7 +131,7 @@ async fn a_reset_by_the_server_has_the_code_of_the_table() {
         (Reason::INADEQUATE_SECURITY, Code::PermissionDenied),
         (Reason::INTERNAL_ERROR, Code::Internal),
     ] {
-        let sending = tokio::spawn(channel.send(post_http2(CallBody::full("x"))));
+        let sending = spawn(channel.send(post_http2(CallBody::full("x"))));
         let (_request, mut respond) = streams.recv().await.unwrap();
         respond.send_reset(reason);
         let error = sending.await.unwrap().unwrap_err();
@@ -144,10 +144,10 @@ async fn a_reset_by_the_server_has_the_code_of_the_table() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_reset_in_the_middle_of_a_body_is_told_with_its_code() {
     let (channel, mut streams) = raw_http2().await;
-    let sending = tokio::spawn(channel.send(post_http2(CallBody::full("x"))));
+    let sending = spawn(channel.send(post_http2(CallBody::full("x"))));
     let (_request, mut respond) = streams.recv().await.unwrap();
     let mut stream = respond.send_response(Response::new(()), false).unwrap();
     stream.send_data("part".into(), false).unwrap();
@@ -171,7 +171,7 @@ impl Drop for OnDrop {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_cancelled_call_drops_its_handler() {
     for request in [post, post_http2] {
         let (begun, dropped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -187,14 +187,14 @@ async fn a_cancelled_call_drops_its_handler() {
         });
         let server = start(bind().await, service);
         let channel = Channel::new(server.uri()).unwrap();
-        let calling = tokio::spawn(channel.send(request(CallBody::empty())));
+        let calling = spawn(channel.send(request(CallBody::empty())));
         begun.notified().await;
         calling.abort();
         dropped.notified().await;
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_cancelled_stream_drops_its_body() {
     for request in [post, post_http2] {
         let (chunks, body) = body_channel();
@@ -212,7 +212,7 @@ async fn a_cancelled_stream_drops_its_body() {
 }
 
 /// What a server does with a response whose body fails.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_response_that_fails_resets_the_stream_or_closes_the_connection() {
     let given_up: BoxError = Box::new(Error::canceled("given up"));
     let refused: BoxError = Box::new(BodyError::http2(11));
@@ -242,7 +242,7 @@ async fn a_response_that_fails_resets_the_stream_or_closes_the_connection() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_panic_ends_its_own_call_only() {
     let go_on = Arc::new(Notify::new());
     let wait = Arc::clone(&go_on);
@@ -258,7 +258,7 @@ async fn a_panic_ends_its_own_call_only() {
     });
     let server = start(bind().await, service);
     let channel = Channel::new(server.uri()).unwrap();
-    let other = tokio::spawn({
+    let other = spawn({
         let channel = channel.clone();
         async move { call(&channel, post_http2(CallBody::empty())).await }
     });
@@ -275,7 +275,7 @@ async fn a_panic_ends_its_own_call_only() {
 }
 
 /// Panics when there is a chunk.
-struct Panics(support::Chunks);
+struct Panics(Chunks);
 
 impl http_body::Body for Panics {
     type Data = Bytes;
@@ -291,7 +291,7 @@ impl http_body::Body for Panics {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_panic_in_a_body_resets_its_stream_only() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(Panics(body))));
@@ -333,7 +333,7 @@ impl Drop for PanicsOnDrop {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_panic_while_a_call_is_dropped_ends_its_own_call_only() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
@@ -354,7 +354,7 @@ async fn a_panic_while_a_call_is_dropped_ends_its_own_call_only() {
     });
     let server = start(bind().await, service);
     let channel = Channel::new(server.uri()).unwrap();
-    let other = tokio::spawn({
+    let other = spawn({
         let channel = channel.clone();
         async move { call(&channel, post_http2(CallBody::empty())).await }
     });
@@ -363,7 +363,7 @@ async fn a_panic_while_a_call_is_dropped_ends_its_own_call_only() {
     request
         .headers_mut()
         .insert("x-panic", "1".parse().unwrap());
-    let panicking = tokio::spawn(channel.send(request));
+    let panicking = spawn(channel.send(request));
     begun.notified().await;
     panicking.abort();
     go_on.notify_one();

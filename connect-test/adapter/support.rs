@@ -1,28 +1,130 @@
-//! What the tests share: a service made of a closure, a running server, calls on a channel, certificates.
-
-// Each test file uses a part of this.
-#![allow(dead_code, reason = "every test file compiles its own copy")]
+//! What the tests share: tasks and sockets of the runtime, a service made of a closure, a running server, calls on a
+//! channel, certificates.
 
 use std::{
     convert::Infallible,
     future::Future,
+    io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use connect_hyper::server::RequestBody;
-use connect_tokio::{Channel, Server};
+use connect_hyper::{
+    runtime::{Listener, Runtime},
+    server::RequestBody,
+};
 use connect_tower::{CallBody, Transport, transport::TransportError};
+use futures_util::future::{AbortHandle, Aborted, abortable};
 use http::{Request, Response, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use tokio::{sync::oneshot, task::JoinHandle};
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+
+use crate::rt::{Channel, Rt, Server};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 type Answer = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
+/// Makes a test of an async function: `#[apply(async_test)]`.
+macro_rules! async_test {
+    ($(#[$attribute:meta])* async fn $name:ident() $body:block) => {
+        $(#[$attribute])*
+        #[test]
+        fn $name() {
+            crate::rt::block_on(async $body);
+        }
+    };
+}
+pub(crate) use async_test;
+
+pub(crate) fn runtime() -> Rt {
+    Default::default()
+}
+
+/// A task of the runtime under test. Dropping this leaves it running.
+pub(crate) struct Task<T> {
+    output: oneshot::Receiver<T>,
+    abort: AbortHandle,
+}
+
+pub(crate) fn spawn<F>(future: F) -> Task<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (sender, output) = oneshot::channel();
+    let (future, abort) = abortable(future);
+    runtime().spawn(async move {
+        if let Ok(output) = future.await {
+            let _ = sender.send(output);
+        }
+    });
+    Task { output, abort }
+}
+
+impl<T> Task<T> {
+    pub(crate) fn abort(&self) {
+        self.abort.abort();
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        !self.output.is_empty()
+    }
+}
+
+/// The task's output; an error if it was aborted or panicked.
+impl<T> Future for Task<T> {
+    type Output = Result<T, Aborted>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = Pin::new(&mut self.output).poll(cx);
+        polled.map(|output| output.map_err(|_| Aborted))
+    }
+}
+
+/// Lets others run.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// The future's output, if it comes in time.
+pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = hyper::rt::Timer::sleep(&runtime(), time);
+    tokio::select! {
+        output = &mut future => Some(output),
+        () = &mut sleep => None,
+    }
+}
+
+/// A socket of the runtime under test, with the reading and writing of tokio's traits, which need no tokio runtime.
+pub(crate) type Socket = TokioIo<<Rt as Runtime>::Io>;
+
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<Socket> {
+    runtime().connect(address).await.map(TokioIo::new)
+}
+
+pub(crate) async fn listen() -> <Rt as Runtime>::Listener {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    runtime().listen(any).await.unwrap()
+}
+
+pub(crate) async fn accept(listener: &mut <Rt as Runtime>::Listener) -> Socket {
+    let (io, _) = Listener::accept(listener).await.unwrap();
+    TokioIo::new(io)
+}
 
 /// A service made of a function.
 #[derive(Clone)]
@@ -75,12 +177,12 @@ pub(crate) fn text(text: impl Into<String>) -> Response<ResponseBody> {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    pub(crate) task: JoinHandle<()>,
+    pub(crate) task: Task<()>,
 }
 
 impl Running {
     /// Begins the graceful shutdown.
-    pub(crate) fn stop(self) -> JoinHandle<()> {
+    pub(crate) fn stop(self) -> Task<()> {
         let _ = self.stop.send(());
         self.task
     }
@@ -100,7 +202,7 @@ where
 {
     let address = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(server.serve_with_shutdown(service, async {
+    let task = spawn(server.serve_with_shutdown(service, async {
         let _ = stopped.await;
     }));
     Running {

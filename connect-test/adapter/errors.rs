@@ -1,29 +1,26 @@
 //! A call without a connection: the message says which phase failed, with whom, and what may help.
 
-mod support;
-
 use std::time::Duration;
 
 use connect_hyper::HttpVersion;
 use connect_proto::Code;
-use connect_tokio::{Channel, ClientTls};
 use connect_tower::{
     CallBody, Client, ClientConfig, InProcess, Prost, Protocol, Request, Router, Spec, StreamType,
     transport::{Sent, TransportError},
 };
-use support::{call, certs::Authority, post};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use macro_rules_attribute::apply;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::support::{accept, async_test, call, certs::Authority, listen, post, spawn};
+use crate::rt::{Channel, ClientTls};
 
 async fn fail(channel: &Channel) -> TransportError {
     call(channel, post(CallBody::full("x"))).await.unwrap_err()
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_refused_connection_names_the_address() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen().await;
     let address = listener.local_addr().unwrap();
     drop(listener);
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
@@ -49,7 +46,7 @@ async fn a_refused_connection_names_the_address() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_unknown_host_is_named() {
     let channel = Channel::new("http://does-not-exist.invalid").unwrap();
     let error = fail(&channel).await;
@@ -65,9 +62,9 @@ async fn an_unknown_host_is_named() {
 }
 
 /// A listener that takes the connection and says nothing.
-#[tokio::test]
+#[apply(async_test)]
 async fn connecting_has_its_time() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen().await;
     let uri = format!("https://{}", listener.local_addr().unwrap());
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
         let channel = Channel::builder(&uri)
@@ -88,23 +85,23 @@ async fn connecting_has_its_time() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn https_needs_tls_and_says_how() {
     let error = Channel::new("https://localhost").unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("ClientTls"), "{error}");
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn what_is_not_http_is_an_error() {
     for (said, code) in [
         ("220 mail.example.com ESMTP\r\n\r\n", Code::Internal),
         ("", Code::Unavailable),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut listener = listen().await;
         let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await.unwrap();
+        spawn(async move {
+            let mut socket = accept(&mut listener).await;
             let _ = socket.read(&mut [0; 1024]).await;
             let _ = socket.write_all(said.as_bytes()).await;
         });
@@ -119,16 +116,16 @@ async fn what_is_not_http_is_an_error() {
 }
 
 /// A response that is cut off is never a clean end.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_truncated_response_is_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    tokio::spawn(async move {
+    spawn(async move {
         for answer in [
             "content-length: 9\r\n\r\npart",
             "transfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
         ] {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&mut listener).await;
             let mut request = [0; 1024];
             let _ = socket.read(&mut request).await;
             let _ = socket
@@ -147,16 +144,16 @@ async fn a_truncated_response_is_an_error() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_server_that_answers_no_pings_is_given_up() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
         .http_version(HttpVersion::Http2)
         .keep_alive(Duration::from_millis(20), Duration::from_millis(20))
         .build()
         .unwrap();
-    tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.unwrap();
+    spawn(async move {
+        let mut socket = accept(&mut listener).await;
         // SETTINGS, which the client waits for, and no more.
         let _ = socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await;
         let _ = socket.read_to_end(&mut Vec::new()).await;
@@ -170,10 +167,10 @@ async fn a_server_that_answers_no_pings_is_given_up() {
 }
 
 /// A handler that returns the error of a call of its own tells its caller nothing of where it called.
-#[tokio::test]
+#[apply(async_test)]
 async fn what_a_handler_forwards_names_no_address() {
     const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen().await;
     let address = listener.local_addr().unwrap();
     drop(listener);
     let backend = Client::new(Channel::new(format!("http://{address}")).unwrap());
@@ -200,59 +197,4 @@ async fn what_a_handler_forwards_names_no_address() {
         assert!(format!("{here:#}").contains(&address.to_string()));
         assert_eq!(Sent::of(&here), Some(Sent::No));
     }
-}
-
-/// The task of a connection can be lost under a call.
-#[test]
-fn a_runtime_that_goes_away_under_a_call_is_unavailable() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let uri = format!("http://{}", listener.local_addr().unwrap());
-    {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let channel = Channel::new(&uri).unwrap();
-        let mut calling = Box::pin(fail(&channel));
-        runtime.block_on(async {
-            let accepting = tokio::task::spawn_blocking({
-                let listener = listener.try_clone().unwrap();
-                move || {
-                    let (mut socket, _) = listener.accept().unwrap();
-                    std::io::Read::read_exact(&mut socket, &mut [0; 16]).unwrap();
-                    socket
-                }
-            });
-            tokio::select! {
-                error = &mut calling => panic!("{error}"),
-                socket = accepting => socket.unwrap(),
-            }
-        });
-        drop(runtime);
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let std::task::Poll::Ready(error) = calling.as_mut().poll(&mut cx) else {
-            panic!("there is nobody to wait for");
-        };
-        assert_eq!(error.error().code(), Code::Unavailable, "{error}");
-        assert_eq!(error.sent(), Sent::Maybe);
-    }
-}
-
-/// A runtime that is shutting down drops new tasks.
-#[test]
-fn a_runtime_that_is_gone_is_an_error_and_no_loop() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let handle = runtime.handle().clone();
-    drop(runtime);
-    let _entered = handle.enter();
-    let channel = Channel::builder("http://127.0.0.1:9")
-        .http_version(HttpVersion::Http2)
-        .build()
-        .unwrap();
-    let mut calling = Box::pin(fail(&channel));
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(error) = calling.as_mut().poll(&mut cx) else {
-        panic!("there is nobody to wait for");
-    };
-    assert!(error.to_string().contains("shutting down"), "{error}");
 }

@@ -1,7 +1,5 @@
 //! A channel outlives its connections: it replaces them, and resends only what was surely not processed.
 
-mod support;
-
 use std::{
     net::SocketAddr,
     sync::{
@@ -13,17 +11,19 @@ use std::{
 use connect_hyper::ChannelState;
 use connect_hyper::server::RequestBody;
 use connect_proto::{Code, Idempotency};
-use connect_tokio::{Channel, Server};
 use connect_tower::{CallBody, Transport, transport::Sent};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use support::{ServiceFn, bind, body_channel, call, echo, post, post_http2, start};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use macro_rules_attribute::apply;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-#[tokio::test]
+use super::support::{
+    ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo, listen, post,
+    post_http2, spawn, start, yield_now,
+};
+use crate::rt::{Channel, Server};
+
+#[apply(async_test)]
 async fn a_restarted_server_is_found_again() {
     for request in [post, post_http2] {
         let server = start(bind().await, echo());
@@ -50,7 +50,7 @@ async fn a_restarted_server_is_found_again() {
 
 /// A connection that is closing gracefully carries its open stream to the end, while the next call finds
 /// the server's successor.
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
@@ -70,7 +70,7 @@ async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives(
     let new = loop {
         match Server::bind(address).await {
             Ok(server) => break start(server, echo()),
-            Err(_still_bound) => tokio::task::yield_now().await,
+            Err(_still_bound) => yield_now().await,
         }
     };
     // Whether the GOAWAY has arrived by now or not: no call may fail.
@@ -97,17 +97,17 @@ async fn http2_answering(
     answer: &'static [u8],
     connections: usize,
 ) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let streams = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&streams);
-    tokio::spawn(async move {
+    spawn(async move {
         for _ in 0..connections {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&mut listener).await;
             answer_first_stream(&mut socket, answer).await;
             seen.fetch_add(1, Ordering::SeqCst);
             // The client closes the connection, or goes on without an answer.
-            tokio::spawn(async move {
+            spawn(async move {
                 let _ = socket.read_to_end(&mut Vec::new()).await;
             });
         }
@@ -122,7 +122,7 @@ const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// RST_STREAM of stream 1: REFUSED_STREAM.
 const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
 
-async fn answer_first_stream(socket: &mut TcpStream, answer: &[u8]) {
+async fn answer_first_stream(socket: &mut Socket, answer: &[u8]) {
     let mut preface = [0; 24];
     socket.read_exact(&mut preface).await.unwrap();
     socket.write_all(SETTINGS).await.unwrap();
@@ -138,7 +138,7 @@ async fn answer_first_stream(socket: &mut TcpStream, answer: &[u8]) {
     socket.write_all(answer).await.unwrap();
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn what_the_server_did_not_process_is_sent_again() {
     for answer in [GOAWAY, REFUSED] {
         let (address, streams) = http2_answering(answer, 2).await;
@@ -151,7 +151,7 @@ async fn what_the_server_did_not_process_is_sent_again() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn it_is_sent_three_times_at_most() {
     let (address, streams) = http2_answering(REFUSED, usize::MAX).await;
     let channel = Channel::new(format!("http://{address}")).unwrap();
@@ -163,7 +163,7 @@ async fn it_is_sent_three_times_at_most() {
     assert_eq!(streams.load(Ordering::SeqCst), 3);
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_stream_that_cannot_be_repeated_is_not_sent_again() {
     let (address, _) = http2_answering(GOAWAY, 1).await;
     let channel = Channel::new(format!("http://{address}")).unwrap();
@@ -181,13 +181,13 @@ async fn a_stream_that_cannot_be_repeated_is_not_sent_again() {
 
 /// Answers the first request of a connection, and closes it on the second, as a server does that finds it idle.
 async fn one_answer_then_close() -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let connections = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&connections);
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&mut listener).await;
             seen.fetch_add(1, Ordering::SeqCst);
             let mut request = Vec::new();
             while !request.ends_with(b"end") {
@@ -201,7 +201,7 @@ async fn one_answer_then_close() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, connections)
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_idempotent_request_that_meets_a_closing_connection_is_sent_again() {
     for (idempotency, is_resent) in [
         (Idempotency::NoSideEffects, true),
@@ -228,12 +228,12 @@ async fn an_idempotent_request_that_meets_a_closing_connection_is_sent_again() {
 }
 
 /// Idempotent or not: what a new connection did not answer would not fare better on the next.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_new_connection_that_is_lost_is_not_tried_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let accepting = tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.unwrap();
+    let accepting = spawn(async move {
+        let mut socket = accept(&mut listener).await;
         socket.read_u8().await.unwrap();
         drop(socket);
         listener
@@ -246,15 +246,15 @@ async fn a_new_connection_that_is_lost_is_not_tried_again() {
 }
 
 /// A request that was on its way when the connection broke may have been processed.
-#[tokio::test]
+#[apply(async_test)]
 async fn what_may_have_been_processed_is_not_sent_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let accepted = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&accepted);
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&mut listener).await;
             seen.fetch_add(1, Ordering::SeqCst);
             let mut byte = [0];
             socket.read_exact(&mut byte).await.unwrap();

@@ -1,24 +1,24 @@
 //! Requests of which the server takes no more: dropping the call ends them, though nobody asks for their next piece.
 
-mod support;
-
 use bytes::Bytes;
-use connect_tokio::{CallBody, Channel, Transport};
 use h2::{Reason, server::SendResponse};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use support::{body_channel, post_http2};
-use tokio::{net::TcpListener, sync::mpsc};
+use macro_rules_attribute::apply;
+use tokio::sync::mpsc;
+
+use super::support::{accept, async_test, body_channel, listen, post_http2, spawn};
+use crate::rt::{CallBody, Channel, Transport};
 
 type Stream = (Request<h2::RecvStream>, SendResponse<Bytes>);
 
 /// An HTTP/2 server that reads no byte of a request's body beyond this window.
 async fn unreading_server(window: u32) -> (Channel, mpsc::UnboundedReceiver<Stream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let (sender, mut streams) = mpsc::unbounded_channel::<Stream>();
-    tokio::spawn(async move {
-        let (socket, _) = listener.accept().await.unwrap();
+    spawn(async move {
+        let socket = accept(&mut listener).await;
         let mut builder = h2::server::Builder::new();
         builder.initial_window_size(window);
         let mut connection = builder.handshake(socket).await.unwrap();
@@ -27,7 +27,7 @@ async fn unreading_server(window: u32) -> (Channel, mpsc::UnboundedReceiver<Stre
         }
     });
     // With the first answer the client knows the window.
-    let sending = tokio::spawn(channel.send(post_http2(CallBody::empty())));
+    let sending = spawn(channel.send(post_http2(CallBody::empty())));
     let (_request, mut respond) = streams.recv().await.unwrap();
     respond.send_response(Response::new(()), true).unwrap();
     sending.await.unwrap().unwrap();
@@ -46,12 +46,12 @@ fn bodies() -> Vec<CallBody> {
     ]
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn dropping_the_response_resets_a_request_that_waits_for_the_window() {
     for window in [0, 100, 200_000] {
         let (channel, mut streams) = unreading_server(window).await;
         for body in bodies() {
-            let sending = tokio::spawn(channel.send(post_http2(body)));
+            let sending = spawn(channel.send(post_http2(body)));
             let (_request, mut respond) = streams.recv().await.unwrap();
             let mut stream = respond.send_response(Response::new(()), false).unwrap();
             drop(sending.await.unwrap().unwrap());
@@ -61,11 +61,11 @@ async fn dropping_the_response_resets_a_request_that_waits_for_the_window() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn dropping_the_call_resets_a_request_that_waits_for_the_window() {
     let (channel, mut streams) = unreading_server(0).await;
     for body in bodies() {
-        let sending = tokio::spawn(channel.send(post_http2(body)));
+        let sending = spawn(channel.send(post_http2(body)));
         let (_request, mut respond) = streams.recv().await.unwrap();
         sending.abort();
         let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
@@ -73,11 +73,11 @@ async fn dropping_the_call_resets_a_request_that_waits_for_the_window() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_complete_answer_ends_a_request_that_waits_for_the_window() {
     let (channel, mut streams) = unreading_server(0).await;
     for body in bodies() {
-        let sending = tokio::spawn(channel.send(post_http2(body)));
+        let sending = spawn(channel.send(post_http2(body)));
         let (mut request, mut respond) = streams.recv().await.unwrap();
         let mut stream = respond.send_response(Response::new(()), false).unwrap();
         stream.send_data("all".into(), true).unwrap();

@@ -1,17 +1,19 @@
 //! Hostile and broken requests through a real socket, over both versions of HTTP: the HTTP status, the code and words
 //! that say what was wrong. The rules themselves are tables in the core; this shows that nothing on the way loses them.
 
-mod support;
+use std::sync::OnceLock;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use connect_hyper::HttpVersion;
-use connect_tokio::{
-    CallBody, Channel, Compression, Gzip, Idempotency, Limits, Request, Response, ResponseStream,
-    Router, Spec, StreamType, Streaming, Transport,
-};
 use http_body_util::BodyExt;
+use macro_rules_attribute::apply;
 use prost_types::Value;
-use support::{bind, start};
+
+use super::support::{async_test, bind, start};
+use crate::rt::{
+    CallBody, Channel, Code, Compression, Gzip, Idempotency, Limits, Request, Response,
+    ResponseStream, Router, Spec, StreamType, Streaming, Transport,
+};
 
 const LIMIT: usize = 4096;
 
@@ -113,9 +115,14 @@ fn frame(flags: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn bomb() -> Vec<u8> {
-    let mut out = bytes::BytesMut::new();
-    Gzip::new().compress(&vec![0; 1 << 20], &mut out).unwrap();
-    out.to_vec()
+    // Made once: without optimisation it takes seconds.
+    static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
+    let made = BOMB.get_or_init(|| {
+        let mut out = bytes::BytesMut::new();
+        Gzip::new().compress(&vec![0; 1 << 20], &mut out).unwrap();
+        out.to_vec()
+    });
+    made.clone()
 }
 
 fn connect_cases() -> Vec<Case> {
@@ -248,7 +255,7 @@ fn enveloped_cases() -> Vec<Case> {
     cases
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn broken_requests_get_clear_answers() {
     let running = start(bind().await, router());
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
@@ -282,7 +289,7 @@ async fn broken_requests_get_clear_answers() {
 }
 
 /// gRPC needs HTTP/2: it is refused on HTTP/1.1 in a way that any HTTP client understands.
-#[tokio::test]
+#[apply(async_test)]
 async fn grpc_on_http1_is_refused() {
     let running = start(bind().await, router());
     let channel = Channel::builder(running.uri())
@@ -363,6 +370,6 @@ fn web_trailers(body: &[u8]) -> (String, String) {
 }
 
 fn status(number: &str, message: &str) -> (String, String) {
-    let code = connect_tokio::Code::from_number(number.parse().unwrap());
+    let code = Code::from_number(number.parse().unwrap());
     (code.unwrap().as_str().to_owned(), message.to_owned())
 }

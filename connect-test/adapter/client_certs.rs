@@ -1,25 +1,27 @@
 //! Certificates of both sides: who is trusted, who is refused, and what handlers see.
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use connect_hyper::ServerEvent;
 use connect_hyper::server::RequestBody;
 use connect_proto::Code;
-use connect_tokio::{Channel, ClientTls, Server, ServerTls};
 use connect_tower::{
     CallBody, Peer,
     transport::{Sent, TransportError},
 };
 use http::Request;
-use support::{
-    Running, ServiceFn, bind, call, certs::Authority, echo, post, post_http2, start, text,
-};
+use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
 };
+
+use super::support::{
+    Running, ServiceFn, accept, async_test, bind, call,
+    certs::{Authority, self_signed},
+    echo, listen, post, post_http2, spawn, start, text,
+};
+use crate::rt::{Channel, ClientTls, Server, ServerTls};
 
 fn uri(server: &Running) -> String {
     format!("https://localhost:{}", server.address.port())
@@ -55,7 +57,7 @@ async fn mutual(
     (start(server, service), failures)
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_client_with_the_right_certificate_is_known_to_the_handler() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let (server, _) = mutual(&servers, &clients).await;
@@ -69,7 +71,7 @@ async fn a_client_with_the_right_certificate_is_known_to_the_handler() {
     assert_eq!(seen, format!("{:x?}", bytes::Bytes::from(me.der)));
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn clients_without_the_right_certificate_are_refused() {
     let (servers, clients) = (Authority::new(), Authority::new());
     let (server, mut failures) = mutual(&servers, &clients).await;
@@ -90,7 +92,7 @@ async fn clients_without_the_right_certificate_are_refused() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_server_that_is_not_trusted_is_never_sent_the_request() {
     let authority = Authority::new();
     let identity = authority.issue("localhost");
@@ -121,7 +123,7 @@ async fn a_server_that_is_not_trusted_is_never_sent_the_request() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
     let authority = Authority::new();
     let identity = authority.issue("localhost");
@@ -147,16 +149,16 @@ async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
     assert_eq!(events.lock().unwrap().len(), 2);
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn tls_on_a_cleartext_port_says_so() {
     // HTTP/1.1, as anything but TLS might answer.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let uri = format!(
         "https://localhost:{}",
         listener.local_addr().unwrap().port()
     );
-    tokio::spawn(async move {
-        let (mut socket, _) = listener.accept().await.unwrap();
+    spawn(async move {
+        let mut socket = accept(&mut listener).await;
         let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         let _ = socket.read_to_end(&mut Vec::new()).await;
     });
@@ -168,7 +170,7 @@ async fn tls_on_a_cleartext_port_says_so() {
 }
 
 /// What `openssl req -x509` makes: an authority's certificate, which no server may show.
-#[tokio::test]
+#[apply(async_test)]
 async fn an_authority_in_the_place_of_a_server_is_explained() {
     let authority = Authority::new();
     let tls = ServerTls::from_pem(authority.pem(), authority.key()).unwrap();
@@ -180,9 +182,9 @@ async fn an_authority_in_the_place_of_a_server_is_explained() {
 }
 
 /// What the advice comes to: a certificate of its own that is no authority's.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_self_signed_certificate_is_trusted_when_named() {
-    let (chain, key) = support::certs::self_signed("localhost");
+    let (chain, key) = self_signed("localhost");
     let server = bind().await.tls(ServerTls::from_pem(&chain, key).unwrap());
     let server = start(server, echo());
     call_with(&server, ClientTls::new().ca(chain).unwrap())

@@ -1,7 +1,5 @@
 //! Which connections a channel opens, keeps, shares and closes.
 
-mod support;
-
 use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
@@ -16,19 +14,20 @@ use std::{
 
 use connect_hyper::server::RequestBody;
 use connect_hyper::{ChannelState, HttpVersion};
-use connect_tokio::{Channel, ClientTls, ServerTls};
 use connect_tower::{CallBody, Peer, Transport, transport::Sent};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use support::{
-    Running, ServiceFn, bind, body_channel, call, certs::Authority, full, post, post_http2, start,
-    text,
-};
+use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
     sync::Barrier,
 };
+
+use super::support::{
+    Running, ServiceFn, accept, async_test, bind, body_channel, call, certs::Authority, connect,
+    echo, full, listen, post, post_http2, spawn, start, text,
+};
+use crate::rt::{Channel, ClientTls, Server, ServerTls};
 
 /// Answers with the client's address.
 fn who() -> impl connect_hyper::HttpService + Sync {
@@ -46,7 +45,7 @@ async fn address(channel: &Channel, request: Request<CallBody>) -> SocketAddr {
         .unwrap()
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_in_turn_share_an_http1_connection() {
     let server = start(bind().await, who());
     let channel = Channel::new(server.uri()).unwrap();
@@ -56,15 +55,15 @@ async fn calls_in_turn_share_an_http1_connection() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_connection_opened_early_is_used() {
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen().await;
         let uri = format!("http://{}", listener.local_addr().unwrap());
         let channel = Channel::builder(uri).http_version(version).build().unwrap();
         channel.connect().await.unwrap();
         channel.connect().await.unwrap();
-        let server = tokio::spawn(connect_tokio::Server::from_listener(listener).serve(who()));
+        let server = spawn(Server::from_listener(listener).serve(who()));
         call(&channel, post(CallBody::empty())).await.unwrap();
         server.abort();
     }
@@ -91,7 +90,7 @@ async fn addresses(
     let calls: Vec<_> = (0..calls)
         .map(|_| {
             let channel = channel.clone();
-            tokio::spawn(async move { address(&channel, request(CallBody::full("x"))).await })
+            spawn(async move { address(&channel, request(CallBody::full("x"))).await })
         })
         .collect();
     let mut seen = std::collections::HashSet::new();
@@ -101,14 +100,14 @@ async fn addresses(
     seen.len()
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_at_once_share_one_http2_connection() {
     let server = start(bind().await, together(30));
     let channel = Channel::new(server.uri()).unwrap();
     assert_eq!(addresses(&channel, 30, post_http2).await, 1);
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_at_once_have_an_http1_connection_each() {
     let server = start(bind().await, together(5));
     let channel = Channel::new(server.uri()).unwrap();
@@ -122,7 +121,7 @@ async fn tls_server(
     let authority = Authority::new();
     let identity = authority.issue("127.0.0.1");
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
-    let mut config = tokio_rustls::rustls::ServerConfig::clone(tls.config());
+    let mut config = (**tls.config()).clone();
     config.alpn_protocols = alpn.iter().map(|alpn| alpn.to_vec()).collect();
     let server = bind().await.tls(ServerTls::from_rustls(config));
     (
@@ -132,7 +131,7 @@ async fn tls_server(
 }
 
 /// Before the first answer nobody knows what the server speaks.
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_at_once_over_tls_take_what_the_server_speaks() {
     for (alpn, connections) in [(&b"h2"[..], 1), (b"http/1.1", 6)] {
         let (server, tls) = tls_server(&[alpn], together(6)).await;
@@ -142,7 +141,7 @@ async fn calls_at_once_over_tls_take_what_the_server_speaks() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_call_that_needs_http2_says_so_when_the_server_has_none() {
     let (server, tls) = tls_server(&[b"http/1.1"], who()).await;
     let uri = format!("https://{}", server.address);
@@ -159,14 +158,14 @@ async fn a_call_that_needs_http2_says_so_when_the_server_has_none() {
 
 /// Accepts connections, answers one request on each, and then waits for the client to close it.
 async fn one_answer_each() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let (sender, closed) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
-            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut socket = accept(&mut listener).await;
             let sender = sender.clone();
-            tokio::spawn(async move {
+            spawn(async move {
                 let mut request = Vec::new();
                 while !request.ends_with(b"\r\n\r\n") {
                     request.push(socket.read_u8().await.unwrap());
@@ -181,7 +180,7 @@ async fn one_answer_each() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<
     (address, closed)
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn idle_connections_are_closed_in_time() {
     let (address, mut closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
@@ -195,7 +194,7 @@ async fn idle_connections_are_closed_in_time() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn no_more_idle_connections_are_kept_than_allowed() {
     let (address, mut closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
@@ -218,7 +217,7 @@ async fn no_more_idle_connections_are_kept_than_allowed() {
     closed.recv().await.unwrap();
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn dropping_the_channel_closes_its_connections() {
     let (address, mut closed) = one_answer_each().await;
     let channel = Channel::new(format!("http://{address}")).unwrap();
@@ -228,7 +227,7 @@ async fn dropping_the_channel_closes_its_connections() {
 }
 
 /// A response that is complete before its request leaves a connection that cannot be used again.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_connection_whose_request_is_unfinished_is_not_used_again() {
     let service = ServiceFn(|request: Request<RequestBody>| async move {
         let peer = request.extensions().get::<Peer>().unwrap().clone();
@@ -243,7 +242,7 @@ async fn a_connection_whose_request_is_unfinished_is_not_used_again() {
     assert_ne!(first, second);
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn no_more_http1_connections_are_opened_than_allowed() {
     let server = start(bind().await, together(2));
     let channel = Channel::builder(server.uri()).max_connections(2).build();
@@ -251,7 +250,7 @@ async fn no_more_http1_connections_are_opened_than_allowed() {
 }
 
 /// A call that waits for a connection takes the place of one that was dropped, be it a call that waited too.
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_that_wait_for_a_connection_come_in_turn() {
     let (address, _closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
@@ -284,13 +283,13 @@ async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
 
 /// A listener that counts its connections and closes each at once.
 async fn closing() -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&count);
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
-            let (socket, _) = listener.accept().await.unwrap();
+            let socket = accept(&mut listener).await;
             seen.fetch_add(1, Ordering::SeqCst);
             drop(socket);
         }
@@ -298,7 +297,7 @@ async fn closing() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn after_a_failure_all_calls_share_one_attempt() {
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
         let (address, connections) = closing().await;
@@ -324,7 +323,7 @@ async fn after_a_failure_all_calls_share_one_attempt() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn the_wait_between_attempts_has_a_maximum() {
     let (address, connections) = closing().await;
     let channel = Channel::builder(format!("https://{address}"))
@@ -340,7 +339,7 @@ async fn the_wait_between_attempts_has_a_maximum() {
 }
 
 /// Calls that need HTTP/2 learn once that the server has none, and do not stand in the way of others.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_server_without_http2_is_asked_for_it_once() {
     let (server, tls) = tls_server(&[b"http/1.1"], who()).await;
     let (address, connections) = relay(server.address).await;
@@ -372,16 +371,16 @@ async fn a_server_without_http2_is_asked_for_it_once() {
 
 /// A port that leads to another, and how many connections it took.
 async fn relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&count);
-    tokio::spawn(async move {
+    spawn(async move {
         loop {
-            let (mut near, _) = listener.accept().await.unwrap();
+            let mut near = accept(&mut listener).await;
             seen.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
-                let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+            spawn(async move {
+                let mut far = connect(to).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
             });
         }
@@ -390,17 +389,17 @@ async fn relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
 }
 
 /// One call of several that wait for a connection goes away.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_call_that_is_dropped_while_connecting_takes_nothing_from_others() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let mut first = channel.send(post_http2(CallBody::full("1")));
     assert!(is_pending(&mut first).await);
-    let second = tokio::spawn({
+    let second = spawn({
         let channel = channel.clone();
         async move { call(&channel, post_http2(CallBody::full("2"))).await }
     });
     drop(first);
-    tokio::spawn(connect_tokio::Server::from_listener(listener).serve(support::echo()));
+    spawn(Server::from_listener(listener).serve(echo()));
     assert_eq!(second.await.unwrap().unwrap().body(), "2");
 }

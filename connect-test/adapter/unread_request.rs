@@ -1,7 +1,5 @@
 //! HTTP/1.1: an answer that begins before the request was read leaves at once.
 
-mod support;
-
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -13,12 +11,10 @@ use connect_hyper::server::RequestBody;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use support::{BoxError, ServiceFn, bind, start};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
+use macro_rules_attribute::apply;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::support::{BoxError, ServiceFn, async_test, bind, connect, start, within};
 
 /// The beginning of an answer that goes on for ever, and the request that it leaves unread.
 struct Beginning {
@@ -42,7 +38,7 @@ impl Body for Beginning {
 }
 
 /// Part of the request is in the server's buffer when the answer begins, and stays there.
-#[tokio::test]
+#[apply(async_test)]
 async fn an_answer_is_not_held_back_by_an_unread_request() {
     let service = ServiceFn(|request: Request<RequestBody>| async move {
         let body = Beginning {
@@ -52,7 +48,7 @@ async fn an_answer_is_not_held_back_by_an_unread_request() {
         Response::new(body.boxed_unsync())
     });
     let server = start(bind().await, service);
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let request = b"POST / HTTP/1.1
 host: x
 transfer-encoding: chunked
@@ -75,6 +71,6 @@ left
         }
     };
     // It comes at once or never.
-    let read = timeout(Duration::from_secs(10), reading).await;
+    let read = within(Duration::from_secs(10), reading).await;
     read.expect("the answer is held back");
 }

@@ -1,25 +1,33 @@
 //! Graceful shutdown: calls in flight finish, new ones go elsewhere, and the drain has a bound.
 
-mod support;
-
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use connect_hyper::server::RequestBody;
 use connect_hyper::{CallTasks, ServerEvent};
 use connect_proto::Code;
-use connect_tokio::Channel;
 use connect_tower::{
     CallBody, Transport,
     transport::{Sent, TransportError},
 };
 use http::Request;
 use http_body_util::BodyExt;
-use support::{ServiceFn, bind, body_channel, call, post, post_http2, start, text};
+use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::{Notify, mpsc},
 };
+
+use super::support::{
+    ServiceFn, async_test, bind, body_channel, call, connect, post, post_http2, spawn, start, text,
+    yield_now,
+};
+use crate::rt::Channel;
 
 /// Waits for the test in every call, and says when one has begun.
 #[derive(Clone, Default)]
@@ -42,17 +50,35 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// The first call waits; others are answered at once.
+    fn service_for_first(&self) -> impl connect_hyper::HttpService + Sync {
+        let gate = self.clone();
+        let first = Arc::new(AtomicBool::new(true));
+        ServiceFn(move |_: Request<RequestBody>| {
+            let (gate, first) = (gate.clone(), Arc::clone(&first));
+            async move {
+                if first.swap(false, Ordering::SeqCst) {
+                    gate.begun.notify_one();
+                    gate.go_on.notified().await;
+                }
+                text("done")
+            }
+        })
+    }
+}
+
 fn code(result: &Result<http::Response<bytes::Bytes>, TransportError>) -> Option<Code> {
     result.as_ref().err().map(|error| error.error().code())
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn calls_in_flight_finish_and_new_ones_are_refused() {
     for request in [post, post_http2] {
         let gate = Gate::default();
-        let server = start(bind().await, gate.service());
+        let server = start(bind().await, gate.service_for_first());
         let channel = Channel::new(server.uri()).unwrap();
-        let in_flight = tokio::spawn({
+        let in_flight = spawn({
             let channel = channel.clone();
             async move { call(&channel, request(CallBody::empty())).await }
         });
@@ -60,12 +86,18 @@ async fn calls_in_flight_finish_and_new_ones_are_refused() {
 
         let (address, task) = (server.address, server.stop());
         // The socket is closed before anything else: wait until that is done.
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
+        while connect(address).await.is_ok() {
+            yield_now().await;
         }
-        let late = call(&channel, request(CallBody::empty())).await;
-        assert_eq!(code(&late), Some(Code::Unavailable));
-        assert_eq!(late.unwrap_err().sent(), Sent::No);
+        // Before the connection is told, it takes calls still.
+        let late = loop {
+            match call(&channel, request(CallBody::empty())).await {
+                Ok(_) => yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(late.error().code(), Code::Unavailable);
+        assert_eq!(late.sent(), Sent::No);
         assert!(!task.is_finished());
 
         gate.go_on.notify_one();
@@ -74,7 +106,7 @@ async fn calls_in_flight_finish_and_new_ones_are_refused() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn idle_connections_do_not_hold_up_the_shutdown() {
     let gate = Gate::default();
     gate.go_on.notify_one();
@@ -84,8 +116,8 @@ async fn idle_connections_do_not_hold_up_the_shutdown() {
     gate.go_on.notify_one();
     call(&channel, post_http2(CallBody::empty())).await.unwrap();
     // One that has not said a word, and one that stays open after its call.
-    let _silent = TcpStream::connect(server.address).await.unwrap();
-    let mut stubborn = TcpStream::connect(server.address).await.unwrap();
+    let _silent = connect(server.address).await.unwrap();
+    let mut stubborn = connect(server.address).await.unwrap();
     gate.go_on.notify_one();
     stubborn
         .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
@@ -97,7 +129,7 @@ async fn idle_connections_do_not_hold_up_the_shutdown() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn the_drain_is_bounded_and_resets_what_is_left() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let (events, mut told) = mpsc::unbounded_channel();
@@ -117,7 +149,7 @@ async fn the_drain_is_bounded_and_resets_what_is_left() {
             .into_iter()
             .map(|request| {
                 let channel = channel.clone();
-                tokio::spawn(async move { call(&channel, request(CallBody::empty())).await })
+                spawn(async move { call(&channel, request(CallBody::empty())).await })
             })
             .collect();
         gate.begun.notified().await;
@@ -142,7 +174,7 @@ async fn the_drain_is_bounded_and_resets_what_is_left() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_stream_in_flight_goes_on_during_the_drain() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
@@ -166,15 +198,15 @@ async fn a_stream_in_flight_goes_on_during_the_drain() {
     task.await.unwrap();
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn dropping_the_server_ends_its_connections() {
     let gate = Gate::default();
     let server = bind().await;
     let address = server.local_addr().unwrap();
-    let serving = tokio::spawn(server.serve(gate.service()));
+    let serving = spawn(server.serve(gate.service()));
     let channel = Channel::new(format!("http://{address}")).unwrap();
     let request = channel.send(post_http2(CallBody::empty()));
-    let in_flight = tokio::spawn(request);
+    let in_flight = spawn(request);
     gate.begun.notified().await;
     serving.abort();
     assert!(in_flight.await.unwrap().is_err());

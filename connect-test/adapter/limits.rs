@@ -1,45 +1,47 @@
 //! The server's limits: what a slow, silent or stubborn client can make it hold.
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use connect_hyper::ServerEvent;
 use connect_hyper::server::RequestBody;
-use connect_tokio::{Channel, Server, ServerTls};
 use connect_tower::CallBody;
 use http::{Request, Response, StatusCode};
-use support::{ServiceFn, bind, call, certs::Authority, echo, full, post_http2, start, text};
+use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::{Notify, mpsc},
 };
 
+use super::support::{
+    ServiceFn, Socket, async_test, bind, call, certs::Authority, connect, echo, full, post_http2,
+    spawn, start, text,
+};
+use crate::rt::{Channel, Server, ServerTls};
+
 const SHORT: Duration = Duration::from_millis(20);
 
-async fn read_all(socket: &mut TcpStream) -> String {
+async fn read_all(socket: &mut Socket) -> String {
     let mut answer = Vec::new();
     // A reset ends it as well as a close.
     let _ = socket.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_client_that_does_not_finish_its_head_is_closed() {
     let server = start(bind().await.header_read_timeout(SHORT), echo());
     for said in ["", "PRI * HT", "POST / HTTP/1.1\r\nhost:"] {
-        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let mut socket = connect(server.address).await.unwrap();
         socket.write_all(said.as_bytes()).await.unwrap();
         let answer = read_all(&mut socket).await;
         assert!(!answer.contains("200"), "{answer}");
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_idle_http1_connection_is_closed() {
     let server = start(bind().await.header_read_timeout(SHORT), echo());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
     socket.write_all(request).await.unwrap();
     let answer = read_all(&mut socket).await;
@@ -49,7 +51,7 @@ async fn an_idle_http1_connection_is_closed() {
     );
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_tls_handshake_has_its_time() {
     let identity = Authority::new().issue("localhost");
     let (events, mut told) = mpsc::unbounded_channel();
@@ -63,12 +65,12 @@ async fn a_tls_handshake_has_its_time() {
             }
         });
     let server = start(server, echo());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     assert_eq!(read_all(&mut socket).await, "");
     assert_eq!(told.recv().await, Some(std::io::ErrorKind::TimedOut));
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn streams_beyond_the_limit_wait_for_their_turn() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
@@ -94,7 +96,7 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
     let calls: Vec<_> = (0..3)
         .map(|_| {
             let channel = channel.clone();
-            tokio::spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
+            spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
         })
         .collect();
     for _ in 0..3 {
@@ -116,10 +118,10 @@ fn refuse() -> impl connect_hyper::HttpService + Sync {
 }
 
 /// A client that only sends, and looks at the answer when it is done.
-#[tokio::test]
+#[apply(async_test)]
 async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
     let server = start(bind().await, refuse());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n";
     socket.write_all(head).await.unwrap();
     for _ in 0..64 {
@@ -134,20 +136,20 @@ async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
 }
 
 /// The connection of a client that goes on sending for ever ends too.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_client_that_never_stops_sending_is_cut_off() {
     let server = start(bind().await.linger_timeout(SHORT), refuse());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000000\r\n\r\n";
     socket.write_all(head).await.unwrap();
     while socket.write_all(&[b'x'; 65536]).await.is_ok() {}
 }
 
 /// Answers that do not announce the connection's end promise that it goes on.
-#[tokio::test]
+#[apply(async_test)]
 async fn an_unread_body_does_not_cost_the_connection() {
     let server = start(bind().await, refuse());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let sized = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
     let chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nF4240\r\n";
     for (head, tail) in [(&sized[..], ""), (chunked, "\r\n0\r\n\r\n"), (sized, "")] {
@@ -164,7 +166,7 @@ async fn an_unread_body_does_not_cost_the_connection() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn the_unread_body_has_a_limit_in_bytes_and_in_time() {
     let limited = bind().await.max_unread_body(1000).linger_timeout(SHORT);
     let server = start(limited, refuse());
@@ -174,7 +176,7 @@ async fn the_unread_body_has_a_limit_in_bytes_and_in_time() {
         // Small enough, but it never comes.
         ("content-length: 10", 5),
     ] {
-        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let mut socket = connect(server.address).await.unwrap();
         let head = format!("POST / HTTP/1.1\r\nhost: x\r\n{head}\r\n");
         let end = if body == 1024 { "" } else { "\r\n" };
         let body = "x".repeat(body);
@@ -188,10 +190,10 @@ async fn the_unread_body_has_a_limit_in_bytes_and_in_time() {
 }
 
 /// RFC 9110, section 10.1.1: a client that waits for "100 Continue" and gets a refusal sends no body.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_client_that_waits_to_be_asked_is_not_asked_for_an_unwanted_body() {
     let server = start(bind().await, refuse());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n";
     socket.write_all(head).await.unwrap();
     let mut answer = [0; 12];
@@ -199,7 +201,7 @@ async fn a_client_that_waits_to_be_asked_is_not_asked_for_an_unwanted_body() {
     assert_eq!(&answer, b"HTTP/1.1 403");
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_address_in_use_is_an_error_that_names_it() {
     let server = bind().await;
     let address = server.local_addr().unwrap();
@@ -216,10 +218,10 @@ async fn an_address_in_use_is_an_error_that_names_it() {
 }
 
 /// What HTTP/2 connections start with, then silence: no ping is answered.
-#[tokio::test]
+#[apply(async_test)]
 async fn a_client_that_answers_no_pings_is_closed() {
     let server = start(bind().await.keep_alive(SHORT, SHORT), echo());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     socket
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
@@ -229,10 +231,10 @@ async fn a_client_that_answers_no_pings_is_closed() {
     assert!(frames.contains("\0\0\x08\x06\0"), "{frames:?}");
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_client_that_stops_in_the_middle_of_its_request_is_not_waited_for() {
     let server = start(bind().await.read_timeout(SHORT), router_of_lengths());
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let mut socket = connect(server.address).await.unwrap();
     let head =
         b"POST /test.v1.Test/Length HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\n";
     socket.write_all(head).await.unwrap();
@@ -244,9 +246,9 @@ async fn a_client_that_stops_in_the_middle_of_its_request_is_not_waited_for() {
     assert!(answer.starts_with("HTTP/1.1 499"), "{answer}");
     assert!(answer.contains("canceled"), "{answer}");
 
-    let socket = TcpStream::connect(server.address).await.unwrap();
+    let socket = connect(server.address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
-    tokio::spawn(connection);
+    spawn(connection);
     let request = Request::post("http://server/test.v1.Test/Length")
         .header("content-type", "application/proto")
         .body(())
@@ -259,8 +261,8 @@ async fn a_client_that_stops_in_the_middle_of_its_request_is_not_waited_for() {
     );
 }
 
-fn router_of_lengths() -> connect_tokio::Router {
-    use connect_tokio::{Request, Response, Router, Spec, StreamType};
+fn router_of_lengths() -> crate::rt::Router {
+    use crate::rt::{Request, Response, Router, Spec, StreamType};
     const LENGTH: Spec = Spec::new("/test.v1.Test/Length", StreamType::Unary);
     Router::new().unary(LENGTH, |request: Request<String>| async move {
         Ok(Response::new(request.message().len() as u64))
@@ -270,7 +272,7 @@ fn router_of_lengths() -> connect_tokio::Router {
 /// What an HTTP/2 client begins with: the preface and empty settings.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
@@ -286,11 +288,11 @@ async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not(
     let channel = Channel::new(server.uri()).unwrap();
     let busy = {
         let channel = channel.clone();
-        tokio::spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
+        spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
     };
     begun.notified().await;
     for _ in 0..2 {
-        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let mut socket = connect(server.address).await.unwrap();
         socket.write_all(HTTP2_PREFACE).await.unwrap();
         let frames = read_all(&mut socket).await;
         // A frame of type GOAWAY came before the end.
@@ -300,7 +302,7 @@ async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not(
     assert_eq!(busy.await.unwrap().unwrap().body(), "fine");
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn connections_beyond_the_limit_wait_until_one_ends() {
     let (served, mut order) = mpsc::unbounded_channel();
     let service = ServiceFn(move |request: Request<RequestBody>| {
@@ -311,8 +313,8 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
         }
     });
     let server = start(bind().await.max_connections(1), service);
-    let mut first = TcpStream::connect(server.address).await.unwrap();
-    let mut second = TcpStream::connect(server.address).await.unwrap();
+    let mut first = connect(server.address).await.unwrap();
+    let mut second = connect(server.address).await.unwrap();
     second
         .write_all(b"POST /second HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         .await
@@ -328,7 +330,7 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
     assert!(read_all(&mut second).await.ends_with("fine"));
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_observer_that_panics_costs_nothing_but_the_event() {
     let identity = Authority::new().issue("localhost");
     let (events, mut told) = mpsc::unbounded_channel();
@@ -341,7 +343,7 @@ async fn an_observer_that_panics_costs_nothing_but_the_event() {
         });
     let server = start(server, echo());
     for _ in 0..2 {
-        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        let mut socket = connect(server.address).await.unwrap();
         socket.write_all(b"no TLS at all\r\n\r\n").await.unwrap();
         read_all(&mut socket).await;
         told.recv().await.unwrap();

@@ -1,16 +1,18 @@
 //! Flow control: a call that nobody reads does not hold up the other calls of its connection.
 
-mod support;
-
 use bytes::Bytes;
 use connect_hyper::{HttpVersion, server::RequestBody};
 use connect_proto::Code;
-use connect_tokio::{Channel, ClientTls, Transport};
 use connect_tower::CallBody;
 use http::Request;
 use http_body_util::BodyExt;
-use support::{BoxError, ServiceFn, bind, call, certs::Authority, full, post, start};
+use macro_rules_attribute::apply;
 use tokio::sync::mpsc;
+
+use super::support::{
+    BoxError, ServiceFn, async_test, bind, call, certs::Authority, full, post, spawn, start,
+};
+use crate::rt::{Channel, ClientTls, Transport};
 
 const LARGE: usize = 3 * 1024 * 1024;
 
@@ -29,7 +31,7 @@ async fn calls_get_through(channel: &Channel) {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_upload_that_is_not_read_holds_up_nobody() {
     let (held, mut holding) = mpsc::unbounded_channel();
     let service = ServiceFn(move |request: Request<RequestBody>| {
@@ -46,7 +48,7 @@ async fn an_upload_that_is_not_read_holds_up_nobody() {
     let running = start(bind().await, service);
     let channel = http2(running.uri());
     let upload = channel.clone();
-    let upload = tokio::spawn(async move {
+    let upload = spawn(async move {
         let request = Request::post("/hold").body(CallBody::full(vec![0; LARGE]));
         upload.send(request.unwrap()).await.map(drop)
     });
@@ -55,7 +57,7 @@ async fn an_upload_that_is_not_read_holds_up_nobody() {
     upload.abort();
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_answer_that_is_not_read_holds_up_nobody() {
     let service = ServiceFn(|request: Request<RequestBody>| async move {
         if request.uri().path() == "/large" {
@@ -74,7 +76,7 @@ async fn an_answer_that_is_not_read_holds_up_nobody() {
     calls_get_through(&channel).await;
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn tls_settings_for_a_cleartext_uri_are_a_mistake() {
     let tls = ClientTls::new().ca(Authority::new().pem()).unwrap();
     let error = Channel::builder("http://127.0.0.1:1").tls(tls).build();

@@ -1,19 +1,18 @@
 //! Clients that do not take their answers: the server ends what it cannot send.
 
-mod support;
-
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use connect_hyper::{CallTasks, ServerEvent};
-use connect_tokio::{Request, Response, ResponseStream, Router, Server, Spec, StreamType};
 use h2::{Reason, client::SendRequest};
-use support::{bind, start};
+use macro_rules_attribute::apply;
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
     sync::{Notify, mpsc},
 };
+
+use super::support::{Running, Socket, async_test, bind, connect, spawn, start};
+use crate::rt::{Request, Response, ResponseStream, Router, Server, Spec, StreamType};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -54,10 +53,10 @@ fn large_answers(dropped: &Arc<Notify>) -> Router {
 }
 
 /// A client that gives the server no more window than there is at first.
-async fn http2(server: &support::Running) -> SendRequest<Bytes> {
-    let socket = TcpStream::connect(server.address).await.unwrap();
+async fn http2(server: &Running) -> SendRequest<Bytes> {
+    let socket = connect(server.address).await.unwrap();
     let (client, connection) = h2::client::handshake(socket).await.unwrap();
-    tokio::spawn(connection);
+    spawn(connection);
     client
 }
 
@@ -87,7 +86,7 @@ async fn reset_of(client: &mut SendRequest<Bytes>, spec: &Spec, timeout: &str) -
 
 const LONG: &str = "1H";
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_http2_call_that_waits_for_the_window_ends_with_its_deadline() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let dropped = Arc::new(Notify::new());
@@ -101,7 +100,7 @@ async fn an_http2_call_that_waits_for_the_window_ends_with_its_deadline() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_http2_call_waits_for_the_window_no_longer_than_the_write_timeout() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let dropped = Arc::new(Notify::new());
@@ -118,8 +117,8 @@ async fn an_http2_call_waits_for_the_window_no_longer_than_the_write_timeout() {
 }
 
 /// A call over HTTP/1.1 of which nothing is read.
-async fn unread_http1(server: &support::Running, timeout_ms: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(server.address).await.unwrap();
+async fn unread_http1(server: &Running, timeout_ms: &str) -> Socket {
+    let mut socket = connect(server.address).await.unwrap();
     let request = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\ncontent-type: application/connect+proto\r\n\
          connect-timeout-ms: {timeout_ms}\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0",
@@ -139,7 +138,7 @@ fn tell_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {
     (server, told)
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn an_http1_connection_whose_client_does_not_read_ends_with_the_deadline() {
     let dropped = Arc::new(Notify::new());
     let (server, mut told) = tell_failures(bind().await);
@@ -150,7 +149,7 @@ async fn an_http1_connection_whose_client_does_not_read_ends_with_the_deadline()
     assert!(failure.contains("took nothing"), "{failure}");
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn a_connection_whose_socket_takes_nothing_is_closed() {
     let dropped = Arc::new(Notify::new());
     let (server, mut told) = tell_failures(bind().await.write_timeout(SHORT));

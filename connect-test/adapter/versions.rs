@@ -1,13 +1,13 @@
 //! HTTP/1.1 and HTTP/2 on one port, in the clear and over TLS.
 
-mod support;
-
 use connect_hyper::HttpVersion;
-use connect_tokio::{Channel, ClientTls, ServerTls};
 use connect_tower::CallBody;
-use support::{bind, call, certs, echo, post, post_http2, start};
+use macro_rules_attribute::apply;
 
-#[tokio::test]
+use super::support::{async_test, bind, call, certs, echo, post, post_http2, start};
+use crate::rt::{Channel, ClientTls, ServerTls};
+
+#[apply(async_test)]
 async fn one_cleartext_port_serves_both_versions() {
     let server = start(bind().await, echo());
     let channel = Channel::new(server.uri()).unwrap();
@@ -23,7 +23,7 @@ async fn one_cleartext_port_serves_both_versions() {
     assert_eq!(response.body(), "two");
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn the_channel_decides_when_the_request_does_not() {
     let server = start(bind().await, echo());
     for (version, expected) in [
@@ -40,7 +40,7 @@ async fn the_channel_decides_when_the_request_does_not() {
     }
 }
 
-#[tokio::test]
+#[apply(async_test)]
 async fn tls_agrees_on_the_version_by_alpn() {
     let authority = certs::Authority::new();
     let identity = authority.issue("localhost");

@@ -1,0 +1,100 @@
+//! Where tasks run: on an executor of one's own, on one thread alone, or nowhere.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, ThreadId},
+};
+
+use connect_smol::{
+    CallTasks, Channel, Client, Code, Prost, Request, Response, Router, Server, Smol, Spec,
+    StreamType,
+};
+use smol::{Executor, LocalExecutor, future::or};
+
+const WHERE: Spec = Spec::new("/test.v1.Test/Where", StreamType::Unary);
+
+/// Answers with the thread that the handler runs on.
+fn router() -> Router {
+    Router::new().unary(WHERE, |_: Request<String>| async {
+        Ok(Response::new(format!("{:?}", thread::current().id())))
+    })
+}
+
+/// Serves and calls on this runtime, and gives the handler's thread.
+async fn call(runtime: Smol) -> String {
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let server = server
+        .runtime(runtime.clone())
+        .call_tasks(CallTasks::Spawned);
+    let uri = format!("http://{}", server.local_addr().unwrap());
+    let calling = async {
+        let channel = Channel::builder(uri).runtime(runtime);
+        let client = Client::new(channel.build().unwrap());
+        let answer: Response<String> = client
+            .unary::<Prost, _, _>(&WHERE, Request::new(String::new()))
+            .await
+            .unwrap();
+        answer.into_message()
+    };
+    let serving = async {
+        server.serve(router()).await;
+        unreachable!("nobody stops it")
+    };
+    or(calling, serving).await
+}
+
+fn here() -> String {
+    let id: ThreadId = thread::current().id();
+    format!("{id:?}")
+}
+
+#[test]
+fn on_an_executor_of_ones_own() {
+    let executor = Arc::new(Executor::new());
+    let runtime = Smol::on(Arc::clone(&executor));
+    // Only this thread runs it.
+    assert_eq!(smol::block_on(executor.run(call(runtime))), here());
+}
+
+#[test]
+fn on_one_thread_alone() {
+    thread_local! {
+        static LOCAL: LocalExecutor<'static> = const { LocalExecutor::new() };
+    }
+    let runtime = Smol::spawning(|task| LOCAL.with(|local| local.spawn(task).detach()));
+    let seen = LOCAL.with(|local| smol::block_on(local.run(call(runtime))));
+    assert_eq!(seen, here());
+}
+
+#[test]
+fn on_the_global_executor_unless_told() {
+    assert_ne!(smol::block_on(call(Smol::default())), here());
+}
+
+/// A program that is shutting down drops tasks: calls end with an error that says so.
+#[test]
+fn nowhere_is_an_error() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&dropped);
+    let nowhere = Smol::spawning(move |task| {
+        drop(task);
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    let channel = Channel::builder(uri)
+        .http_version(connect_smol::HttpVersion::Http2)
+        .runtime(nowhere)
+        .build()
+        .unwrap();
+    let client = Client::new(channel);
+    let answer: Result<Response<String>, _> =
+        smol::block_on(client.unary::<Prost, _, _>(&WHERE, Request::new(String::new())));
+    let error = answer.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(format!("{error:#}").contains("shutting down"), "{error:#}");
+    assert_ne!(dropped.load(Ordering::SeqCst), 0);
+}

@@ -1,0 +1,22 @@
+//! What every adapter must do, through real sockets.
+//!
+//! Each adapter's `tests` include these files by path, beside a module `rt` that names the adapter's items, its runtime as
+//! `Rt`, and starts it by `block_on`. So every behaviour of connect-hyper is tested on every runtime.
+//!
+//! `tokio`'s channels and its traits for reading and writing are used freely here: they run anywhere.
+
+mod accept_errors;
+mod bad_input;
+mod cancel;
+mod client_certs;
+mod errors;
+mod limits;
+mod pool;
+mod reconnect;
+mod shutdown;
+mod slow_clients;
+mod stuck_requests;
+mod support;
+mod unread_request;
+mod versions;
+mod windows;
