@@ -66,11 +66,11 @@ bench:
 
 # write the checked-in generated code anew
 generate:
-    UPDATE_GENERATED=1 cargo test --quiet -p connect-codegen
+    UPDATE_GENERATED=1 cargo test --quiet -p connect-codegen -p checked-in
 
 # generated code that is checked in is what would be generated now; part of `test`
 check-generated:
-    cargo test --quiet -p connect-codegen
+    cargo test --quiet -p connect-codegen -p checked-in
 
 # everything, as a submission is checked
 ci:
