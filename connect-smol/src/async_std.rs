@@ -35,9 +35,15 @@ use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
 use hyper::rt::{Sleep, Timer};
 use smol::io::{AsyncRead, AsyncWrite};
 
+#[cfg(feature = "health")]
+#[doc(no_inline)]
+pub use connect_health as health;
 pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
 #[cfg(feature = "tls")]
 pub use connect_hyper::{ClientTls, ServerTls};
+#[cfg(feature = "reflection")]
+#[doc(no_inline)]
+pub use connect_reflection as reflection;
 #[doc(no_inline)]
 pub use connect_tower::*;
 

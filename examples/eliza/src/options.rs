@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use connect_tokio::Protocol;
+use connect_tower::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
 
 /// What to print when the command line is not understood.
@@ -17,7 +17,22 @@ usage: eliza                              a server and a conversation with it, i
          --protocol connect|grpc|grpc-web   connect unless told
          --codec proto|json                 proto unless told
          --get                              Connect only: as an HTTP GET
-         --ca PEM                           whom to trust, for an https URL";
+         --ca PEM                           whom to trust, for an https URL
+       all of them: --runtime tokio|smol|async-std
+                                            tokio unless told";
+
+/// What to do, and on which runtime.
+pub(crate) struct Options {
+    pub(crate) runtime: RuntimeName,
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum RuntimeName {
+    AsyncStd,
+    Smol,
+    Tokio,
+}
 
 pub(crate) enum Command {
     Help,
@@ -46,20 +61,42 @@ pub(crate) struct Say {
     pub(crate) ca: Option<PathBuf>,
 }
 
-impl Command {
+impl Options {
     pub(crate) fn from_args(args: impl Iterator<Item = OsString>) -> Result<Self, lexopt::Error> {
         let args: Vec<_> = args.collect();
         let mut parser = Parser::from_args(args);
-        match parser.next()? {
-            None => Ok(Self::Tour),
-            Some(Arg::Long("help") | Arg::Short('h')) => Ok(Self::Help),
-            Some(Arg::Value(name)) if name == "serve" => Self::serve(parser),
-            Some(Arg::Value(name)) if name == "say" => Self::say(parser),
-            Some(other) => Err(other.unexpected()),
+        let mut runtime = RuntimeName::Tokio;
+        let command = loop {
+            match parser.next()? {
+                None => break Command::Tour,
+                Some(Arg::Long("help") | Arg::Short('h')) => break Command::Help,
+                Some(Arg::Long("runtime")) => runtime = RuntimeName::read(&mut parser)?,
+                Some(Arg::Value(name)) if name == "serve" => {
+                    break Command::serve(parser, &mut runtime)?;
+                }
+                Some(Arg::Value(name)) if name == "say" => {
+                    break Command::say(parser, &mut runtime)?;
+                }
+                Some(other) => return Err(other.unexpected()),
+            }
+        };
+        Ok(Self { runtime, command })
+    }
+}
+
+impl RuntimeName {
+    fn read(parser: &mut Parser) -> Result<Self, lexopt::Error> {
+        match parser.value()?.string()?.as_str() {
+            "async-std" => Ok(Self::AsyncStd),
+            "smol" => Ok(Self::Smol),
+            "tokio" => Ok(Self::Tokio),
+            other => Err(format!("no runtime {other:?}").into()),
         }
     }
+}
 
-    fn serve(mut parser: Parser) -> Result<Self, lexopt::Error> {
+impl Command {
+    fn serve(mut parser: Parser, runtime: &mut RuntimeName) -> Result<Self, lexopt::Error> {
         let mut addr = SocketAddr::from(([127, 0, 0, 1], 8080));
         let (mut tls_addr, mut cert, mut key) = (None, None, None);
         while let Some(arg) = parser.next()? {
@@ -67,6 +104,7 @@ impl Command {
                 Arg::Long("addr") => addr = parser.value()?.parse()?,
                 Arg::Long("tls-addr") => tls_addr = Some(parser.value()?.parse()?),
                 Arg::Long("cert") => cert = Some(PathBuf::from(parser.value()?)),
+                Arg::Long("runtime") => *runtime = RuntimeName::read(&mut parser)?,
                 Arg::Long("key") => key = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("help") | Arg::Short('h') => return Ok(Self::Help),
                 other => return Err(other.unexpected()),
@@ -80,7 +118,7 @@ impl Command {
         Ok(Self::Serve(Serve { addr, tls }))
     }
 
-    fn say(mut parser: Parser) -> Result<Self, lexopt::Error> {
+    fn say(mut parser: Parser, runtime: &mut RuntimeName) -> Result<Self, lexopt::Error> {
         let mut sentence = None;
         let mut say = Say {
             sentence: String::new(),
@@ -103,6 +141,7 @@ impl Command {
                     }
                 }
                 Arg::Long("codec") => say.codec = parser.value()?.string()?,
+                Arg::Long("runtime") => *runtime = RuntimeName::read(&mut parser)?,
                 Arg::Long("get") => say.get = true,
                 Arg::Long("ca") => say.ca = Some(PathBuf::from(parser.value()?)),
                 Arg::Long("help") | Arg::Short('h') => return Ok(Self::Help),

@@ -2,15 +2,19 @@
 
 use std::error::Error;
 
-use connect_tokio::{Channel, ClientConfig, ClientTls, GetPolicy};
+use connect_hyper::{Channel, ClientTls, Runtime, tls::TlsConnector};
+use connect_tower::{ClientConfig, GetPolicy};
 
 use crate::{
     eliza::{ElizaServiceClient, SayRequest},
     options::Say,
 };
 
-pub(crate) async fn run(options: Say) -> Result<(), Box<dyn Error>> {
-    let mut channel = Channel::builder(&options.to);
+pub(crate) async fn run<R: Runtime>(options: Say) -> Result<(), Box<dyn Error>>
+where
+    ClientTls: TlsConnector<R, R::Io>,
+{
+    let mut channel = Channel::<R>::builder(&options.to);
     if let Some(path) = options.ca {
         channel = channel.tls(ClientTls::new().ca(&std::fs::read(path)?)?);
     }

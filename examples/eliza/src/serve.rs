@@ -1,18 +1,24 @@
 //! A server until it is told to stop: HTTP/1.1 and HTTP/2 on one port, and TLS on another if asked for.
 
-use std::{error::Error, fs, io};
+use std::{error::Error, fs, io, thread};
 
-use connect_tokio::{Server, ServerTls, cors, health::Health};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
+use connect_health::Health;
+use connect_hyper::{Runtime, Server, ServerTls, tls::TlsAcceptor};
+use connect_tower::cors;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
 };
+use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
 use tower_layer::Layer;
 
 use crate::{options::Serve, service};
 
-pub(crate) async fn run(options: Serve) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn run<R: Runtime>(options: Serve) -> Result<(), Box<dyn Error>>
+where
+    ServerTls: TlsAcceptor<R, R::Io>,
+{
     // Browsers ask first whether a page of another origin may call.
     let cors = CorsLayer::new()
         .allow_origin(Any)
@@ -23,13 +29,13 @@ pub(crate) async fn run(options: Serve) -> Result<(), Box<dyn Error>> {
     let service = cors.layer(service::router(&health)?);
 
     let stop = stop_signal(health)?;
-    let plain = Server::bind(options.addr).await?;
+    let plain = Server::<R>::bind(options.addr).await?;
     let addr = plain.local_addr()?;
     let tls = match options.tls {
         None => None,
         Some(tls) => {
             let identity = ServerTls::from_pem(&fs::read(tls.cert)?, &fs::read(tls.key)?)?;
-            Some(Server::bind(tls.addr).await?.tls(identity))
+            Some(Server::<R>::bind(tls.addr).await?.tls(identity))
         }
     };
     if let Some(tls) = &tls {
@@ -52,14 +58,11 @@ pub(crate) async fn run(options: Serve) -> Result<(), Box<dyn Error>> {
 
 /// Turns true on Ctrl-C and SIGTERM, once nobody is to send new calls.
 fn stop_signal(health: Health) -> io::Result<watch::Receiver<bool>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+    // A thread, because each runtime has signals of its own or none. The channel is tokio's and runs on any of them.
+    thread::spawn(move || {
+        signals.forever().next();
         health.shutdown();
         let _ = stop.send(true);
     });

@@ -1,10 +1,8 @@
 //! The service: one method for each way in which a call can stream.
 
-use connect_tokio::{
-    Error, Request, Response, ResponseStream, Router, Streaming,
-    health::Health,
-    reflection::{DescriptorError, Reflection},
-};
+use connect_health::Health;
+use connect_reflection::{DescriptorError, Reflection};
+use connect_tower::{Error, Request, Response, ResponseStream, Router, Streaming};
 
 use crate::{
     eliza::{

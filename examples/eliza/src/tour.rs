@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use connect_tokio::{Channel, ClientConfig, Protocol, Server, health::Health};
+use connect_health::Health;
+use connect_hyper::{Channel, Runtime, Server};
+use connect_tower::{ClientConfig, Protocol};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -10,19 +12,30 @@ use crate::{
     service,
 };
 
-pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
-    let server = Server::bind("127.0.0.1:0").await?;
+pub(crate) async fn run<R: Runtime>() -> Result<(), Box<dyn Error>> {
+    let server = Server::<R>::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", server.local_addr()?);
     println!("Eliza listens on {url}: one service, three protocols, one port.");
 
     let (stop, stopped) = oneshot::channel::<()>();
     let router = service::router(&Health::new())?;
-    let serving = tokio::spawn(server.serve_with_shutdown(router, async {
+    let serving = server.serve_with_shutdown(router, async {
         // An error means that the tour is over too.
         let _ = stopped.await;
-    }));
+    });
+    let conversations = async {
+        let outcome = talk_in_all(Channel::<R>::new(&url)?).await;
+        drop(stop);
+        outcome
+    };
+    let (outcome, ()) = tokio::join!(conversations, serving);
+    outcome?;
+    println!("\nThat was one handler for all of it. Next: `cargo run -p eliza -- serve`");
+    Ok(())
+}
 
-    let channel = Channel::new(&url)?;
+/// A conversation in every protocol and codec.
+async fn talk_in_all<R: Runtime>(channel: Channel<R>) -> Result<(), connect_tower::Error> {
     for protocol in Protocol::ALL {
         for codec in ["proto", "json"] {
             let config = ClientConfig::new()
@@ -32,14 +45,12 @@ pub(crate) async fn run() -> Result<(), Box<dyn Error>> {
             talk(&ElizaServiceClient::new(channel.clone()).with_config(config)).await?;
         }
     }
-
-    drop((channel, stop));
-    serving.await?;
-    println!("\nThat was one handler for all of it. Next: `cargo run -p eliza -- serve`");
     Ok(())
 }
 
-async fn talk(eliza: &ElizaServiceClient<Channel>) -> Result<(), connect_tokio::Error> {
+async fn talk<R: Runtime>(
+    eliza: &ElizaServiceClient<Channel<R>>,
+) -> Result<(), connect_tower::Error> {
     let name = String::from("Ada");
     let mut greeting = eliza
         .introduce(IntroduceRequest { name })
