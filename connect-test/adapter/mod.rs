@@ -15,6 +15,7 @@ mod pool;
 mod reconnect;
 mod shutdown;
 mod slow_clients;
+mod standard_services;
 mod stuck_requests;
 mod support;
 mod unread_request;
