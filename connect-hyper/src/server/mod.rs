@@ -213,7 +213,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
 
     /// How long a client may take nothing of an answer that is ready: the socket takes no byte (the connection is closed),
     /// or the window of an HTTP/2 call has no room (the call is reset). A call with a deadline ends there half a second
-    /// after its deadline, if that is earlier. Default: 60 seconds; [`Duration::MAX`] waits for ever.
+    /// after its deadline, if that is earlier. A client that works long on each message of a stream takes nothing
+    /// meanwhile. Default: 5 minutes; [`Duration::MAX`] waits for ever.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout.min(LONGEST);
         self
@@ -314,7 +315,7 @@ impl Default for Config {
             tls_handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
             linger_timeout: Duration::from_secs(2),
-            write_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(5 * 60),
             read_timeout: None,
             idle_timeout: Duration::from_secs(5 * 60),
             max_connections: usize::MAX,
