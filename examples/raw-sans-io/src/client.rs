@@ -1,7 +1,7 @@
 //! The core as a client: a connection a call, and responses that are read as they are asked for.
 //!
 //! It mirrors [`server`](crate::server): here the sending half makes the request, and the receiving half comes out of
-//! the response's head.
+//! the response's head. HTTP's bodies are the server's `Connection`.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,15 +12,15 @@ use std::{
 
 use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{
-    CallOptions, ClientConfig, Code, Error, RecvEvent, RecvHalf, Reset, SendHalf, Side, Spec, Time,
+    CallOptions, ClientConfig, Code, Error, RecvEvent, RecvHalf, Reset, SendHalf, Spec, Time,
     Transmit,
 };
-use http::{HeaderMap, StatusCode, Version, header::HOST, request, response};
-use httparse::EMPTY_HEADER;
+use http::{HeaderMap, HeaderValue, Response, Version, header, request, response};
+use httparse::Status::Complete;
 
 use crate::{
-    http1::{self, Body, Connection, MAX_HEADERS, invalid},
     now,
+    server::{Connection, invalid, put_head},
 };
 
 /// Calls a procedure: sends the request, and waits for the head of the response.
@@ -56,20 +56,24 @@ where
     }
 
     let deadline = expect.deadline().unwrap_or(Time::MAX);
-    let mut connection = connect(addr, deadline)
+    let mut http = connect(addr, deadline)
         .map_err(|error| failure(deadline, &format!("connect to {addr}"), &error))?;
-    let sent = write_request(&mut connection, addr, head, &mut send);
+    let sent = write_request(&mut http, addr, head, &mut send);
     // A server may answer before it has read everything: what it says counts for more than why writing failed.
-    let (head, body) = read_response(&mut connection).map_err(|error| match sent {
+    let head = read_head(&mut http).map_err(|error| match sent {
         Err(error) => failure(deadline, &format!("send the request to {addr}"), &error),
         Ok(()) => failure(deadline, &format!("read the response of {addr}"), &error),
     })?;
+    let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let until_close = !framing.iter().any(|name| head.headers.contains_key(name));
+    if until_close {
+        http.left = u64::MAX;
+    }
     Ok(Responses {
         recv: expect.recv_head(head),
-        trailers: HeaderMap::new(),
         codec,
-        connection,
-        body,
+        http,
+        until_close,
         message: PhantomData,
     })
 }
@@ -78,25 +82,11 @@ where
 #[derive(Debug)]
 pub struct Responses<M> {
     recv: RecvHalf,
-    trailers: HeaderMap,
     codec: Codec,
-    connection: Connection,
-    body: Body,
+    http: Connection,
+    /// Whether the body ends where the connection does.
+    until_close: bool,
     message: PhantomData<fn() -> M>,
-}
-
-impl<M> Responses<M> {
-    /// The leading metadata.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        self.recv.headers()
-    }
-
-    /// The trailing metadata; empty until the last message was taken.
-    #[must_use]
-    pub fn trailers(&self) -> &HeaderMap {
-        &self.trailers
-    }
 }
 
 impl<M> Iterator for Responses<M>
@@ -114,12 +104,18 @@ where
                     let message = Prost::decode(message, &self.codec);
                     return Some(message.map_err(|error| error.with_code(Code::Internal)));
                 }
-                Some(Ok(RecvEvent::End(trailers))) => self.trailers = trailers,
+                Some(Ok(RecvEvent::End(_))) => return None,
                 Some(Err(error)) => return Some(Err(error)),
                 None if self.recv.is_ended() => return None,
-                None => match self.connection.read_body(&mut self.body) {
+                None => match self.http.read_body() {
                     Ok(Some(data)) => self.recv.recv_data(data),
                     Ok(None) => self.recv.recv_eof(),
+                    Err(e) if self.until_close && e.kind() == ErrorKind::UnexpectedEof => {
+                        self.recv.recv_eof();
+                    }
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        self.recv.fail(Error::internal(error.to_string()));
+                    }
                     Err(_) => {
                         self.recv.handle_timeout(now());
                         self.recv.recv_reset(Reset::ConnectionLost);
@@ -133,16 +129,9 @@ where
 fn connect(addr: &str, deadline: Time) -> io::Result<Connection> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for addr in addr.to_socket_addrs()? {
-        let left = deadline
-            .saturating_since(now())
-            .max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(&addr, left) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                let mut connection = Connection::new(stream);
-                connection.wait_until(deadline);
-                return Ok(connection);
-            }
+        let left = deadline.saturating_since(now());
+        match TcpStream::connect_timeout(&addr, left.max(Duration::from_millis(1))) {
+            Ok(stream) => return Connection::new(stream, deadline),
             Err(error) => failure = error,
         }
     }
@@ -151,46 +140,49 @@ fn connect(addr: &str, deadline: Time) -> io::Result<Connection> {
 
 /// The sending half's loop. All of the request is there, so it leaves at once, and its length is known.
 fn write_request(
-    connection: &mut Connection,
+    http: &mut Connection,
     addr: &str,
     mut head: request::Parts,
     send: &mut SendHalf,
 ) -> io::Result<()> {
-    let mut out = Vec::new();
-    head.headers.insert(HOST, addr.parse().map_err(invalid)?);
+    let host = HeaderValue::from_str(addr).map_err(invalid)?;
+    head.headers.insert(header::HOST, host);
     let start = format!("{} {} HTTP/1.1", head.method, head.uri);
-    http1::put_head(&mut out, &start, &head.headers, send.exact_len(), true);
+    let mut out = put_head(&start, &head.headers, send.exact_len());
     while let Some(transmit) = send.poll_transmit() {
         match transmit {
             Transmit::Data(data) => out.extend_from_slice(&data),
-            Transmit::Trailers(_) => {}
+            Transmit::Trailers(_) => {} // only gRPC's
             Transmit::Reset(error) => return Err(io::Error::other(error)),
         }
     }
-    connection.write(&out)
+    http.write(&out)
 }
 
-/// The head of the response, and its body. Heads of status 1xx are no response yet.
-fn read_response(connection: &mut Connection) -> io::Result<(response::Parts, Body)> {
+/// The head of the response. Those of status 1xx are no response yet.
+fn read_head(http: &mut Connection) -> io::Result<response::Parts> {
     loop {
-        let (text, mut headers) = (connection.read_head()?, [EMPTY_HEADER; MAX_HEADERS]);
+        let mut headers = [httparse::EMPTY_HEADER; 100];
         let mut head = httparse::Response::new(&mut headers);
-        if head.parse(&text).map_err(invalid)?.is_partial() {
-            return Err(invalid("this is not the head of an HTTP/1.1 response"));
+        let Complete(len) = head.parse(&http.buffer).map_err(invalid)? else {
+            http.fill()?;
+            continue;
+        };
+        let mut response = Response::builder().status(head.code.unwrap_or_default());
+        for header in head.headers.iter() {
+            response = response.header(header.name, header.value);
         }
-        let (mut parts, ()) = http::Response::new(()).into_parts();
-        parts.status = StatusCode::from_u16(head.code.unwrap_or_default()).map_err(invalid)?;
-        parts.headers = http1::header_map(head.headers)?;
+        let (parts, ()) = response.body(()).map_err(invalid)?.into_parts();
+        http.expect_body(len, &parts.headers)?;
         if !parts.status.is_informational() {
-            let body = Body::of(&parts.headers, Side::Client)?;
-            return Ok((parts, body));
+            return Ok(parts);
         }
     }
 }
 
 /// What became of a call that has no response: the deadline's doing if it has come.
 fn failure(deadline: Time, phase: &str, error: &io::Error) -> Error {
-    if now() >= deadline {
+    if now() >= deadline || error.kind() == ErrorKind::WouldBlock {
         return Error::deadline_exceeded(format!("{phase}: the deadline has passed"));
     }
     let message = format!("{phase}: {error}");

@@ -1,20 +1,15 @@
 //! The tutorial of the core: the Eliza service over blocking sockets, on connect-proto and connect-codec alone.
 //!
-//! [`server`] drives the core as a server: read it first. [`client`] drives it as a client. [`http1`] is the HTTP below
-//! both, which the core never sees. `docs/embedding.md` walks through all three.
+//! [`server`] drives the core as a server: read it first. [`client`] drives it as a client, on the server's connection.
+//! `docs/embedding.md` walks through both.
 
 pub mod client;
-pub mod http1;
+pub mod eliza;
 pub mod server;
 
 use std::{sync::LazyLock, time::Instant};
 
 use connect_proto::{Idempotency, Spec, StreamType, Time};
-
-/// The messages, generated from `eliza.proto` by `build.rs`.
-pub mod eliza {
-    connect_codec::include_proto!("connectrpc.eliza.v1");
-}
 
 /// One sentence, one answer.
 pub const SAY: Spec = Spec::new("/connectrpc.eliza.v1.ElizaService/Say", StreamType::Unary)

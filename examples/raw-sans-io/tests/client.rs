@@ -191,6 +191,14 @@ fn servers_that_misbehave_are_named() {
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{]",
             Code::Internal,
         ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}}\r\n",
+            Code::Internal,
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+            Code::Unavailable,
+        ),
     ] {
         let error = answered_with(answer, true, patient).unwrap_err();
         let shown = String::from_utf8_lossy(answer);
