@@ -19,10 +19,10 @@
 mod calls;
 pub mod client;
 mod drain;
+mod pieces;
 mod reset;
 pub mod runtime;
 pub mod server;
-mod tail;
 #[cfg(test)]
 mod test_runtime;
 pub mod tls;

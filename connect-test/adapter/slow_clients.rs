@@ -11,7 +11,7 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 
-use super::support::{Running, Socket, async_test, bind, connect, spawn, start};
+use super::support::{Running, Socket, async_test, bind, connect, spawn, start, within};
 use crate::rt::{Request, Response, ResponseStream, Router, Server, Spec, StreamType};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -114,6 +114,39 @@ async fn an_http2_call_waits_for_the_window_no_longer_than_the_write_timeout() {
         }
         dropped.notified().await;
     }
+}
+
+/// Reads the answer to a call, with a pause after each 64 KiB.
+async fn read_slowly(client: &mut SendRequest<Bytes>, pause: Duration) -> Result<usize, h2::Error> {
+    let request = http::Request::post(format!("http://server{}", UNARY.procedure()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap();
+    let (response, mut body) = client.send_request(request, false)?;
+    body.send_data(Bytes::from_static(&[0; 5]), true)?;
+    let mut answer = response.await?.into_body();
+    let (mut read, mut unpaused) = (0, 0);
+    while let Some(data) = answer.data().await {
+        let len = data?.len();
+        (read, unpaused) = (read + len, unpaused + len);
+        if unpaused >= 64 * 1024 {
+            unpaused = 0;
+            let _ = within(pause, std::future::pending::<()>()).await;
+        }
+        answer.flow_control().release_capacity(len)?;
+    }
+    Ok(read)
+}
+
+#[apply(async_test)]
+async fn a_slow_client_that_goes_on_reading_gets_all_of_a_large_answer() {
+    // 64 pieces with a pause after each take longer than the timeout, and each of them far less.
+    let (timeout, pause) = (Duration::from_secs(1), Duration::from_millis(20));
+    let server = bind().await.write_timeout(timeout);
+    let server = start(server, large_answers(&Arc::default()));
+    let read = read_slowly(&mut http2(&server).await, pause).await;
+    assert!(read.unwrap() > 4 * 1024 * 1024);
 }
 
 /// A call over HTTP/1.1 of which nothing is read.

@@ -31,9 +31,9 @@ use pin_project_lite::pin_project;
 use super::pool::Lease;
 use crate::{
     calls::CallExecutor,
+    pieces::Pieces,
     reset::{self, BoxError},
     runtime::Runtime,
-    tail::HeldTail,
 };
 
 /// The state of a call's request, seen from both its bodies.
@@ -92,7 +92,7 @@ impl CallLink {
 /// A request's body as hyper sends it.
 pub(super) struct RequestBody {
     body: CallBody,
-    tail: HeldTail,
+    pieces: Pieces,
     link: Arc<CallLink>,
     polled: Option<Polled>,
     http2: bool,
@@ -113,38 +113,19 @@ impl RequestBody {
         }
         Self {
             body,
-            tail: HeldTail::default(),
+            pieces: Pieces::default(),
             link,
             polled: None,
             http2,
         }
     }
 
-    /// The body again, if hyper gave it back unsent.
-    pub(super) fn into_inner(self) -> CallBody {
-        self.body
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(reason) = self.link.given_up() {
-            return Poll::Ready(Some(Err(reset::reset(reason))));
-        }
-        if self.http2 && self.polled.is_none() {
-            self.polled = Some(Polled::announce(&self.link));
-        }
-        if let Some(tail) = self.tail.take() {
-            if self.body.is_end_stream() {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(piece) = self.pieces.take() {
+            if self.is_end_stream() {
                 self.link.set_sent();
             }
-            return Poll::Ready(Some(Ok(tail)));
+            return Poll::Ready(Some(Ok(piece)));
         }
         let body = Pin::new(&mut self.body);
         // A user's stream that panics must not take the other calls of its connection with it.
@@ -153,7 +134,7 @@ impl Body for RequestBody {
         match polled {
             Poll::Ready(frame) => {
                 let http2 = self.http2;
-                let frame = frame.map(|r| r.map(|f| if http2 { self.tail.hold(f) } else { f }));
+                let frame = frame.map(|r| r.map(|f| if http2 { self.pieces.cut(f) } else { f }));
                 let last = match &frame {
                     None => true,
                     Some(Ok(frame)) => frame.is_trailers() || self.is_end_stream(),
@@ -175,12 +156,40 @@ impl Body for RequestBody {
         }
     }
 
+    /// The body again, if hyper gave it back unsent.
+    pub(super) fn into_inner(self) -> CallBody {
+        self.body
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(reason) = self.link.given_up() {
+            return Poll::Ready(Some(Err(reset::reset(reason))));
+        }
+        // Not there while a user's stream is polled, which may drive other connections.
+        let mut announced = POLLED.take();
+        if self.http2 && self.polled.is_none() {
+            self.polled = Some(Polled);
+            announced = Some(Arc::clone(&self.link));
+        }
+        let polled = self.poll_body(cx);
+        POLLED.set(announced);
+        polled
+    }
+
     fn is_end_stream(&self) -> bool {
-        self.tail.is_empty() && self.body.is_end_stream()
+        self.pieces.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.tail.add_to(self.body.size_hint())
+        self.pieces.add_to(self.body.size_hint())
     }
 }
 
@@ -192,13 +201,6 @@ thread_local! {
 
 /// Forgets on drop what was announced.
 struct Polled;
-
-impl Polled {
-    fn announce(link: &Arc<CallLink>) -> Self {
-        POLLED.set(Some(Arc::clone(link)));
-        Self
-    }
-}
 
 impl Drop for Polled {
     fn drop(&mut self) {
@@ -350,5 +352,43 @@ impl fmt::Debug for ChannelBody {
         f.debug_struct("ChannelBody")
             .field("incoming", &self.incoming)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, task::Waker};
+
+    use super::*;
+    use crate::{calls::Calls, test_runtime::NoRuntime};
+
+    /// A stream of requests that drives another connection itself.
+    struct Driving(PipeExecutor<NoRuntime>);
+
+    impl Body for Driving {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            self.0.execute(pending());
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_request_ends_its_own_future_and_no_other() {
+        let (mut own, mut other) = (Calls::new(), Calls::new());
+        let link = Arc::new(CallLink::default());
+        let driving = Driving(PipeExecutor(other.executor()));
+        let mut body = RequestBody::http2(CallBody::foreign(driving), Arc::clone(&link));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
+        PipeExecutor::<NoRuntime>(own.executor()).execute(pending());
+        link.give_up(CANCELLED);
+        assert!(own.poll_rest(&cx).is_ready());
+        assert!(other.poll_rest(&cx).is_pending());
     }
 }

@@ -24,9 +24,9 @@ use super::{
     request_body::{Reading, RequestBody, Unread},
 };
 use crate::{
+    pieces::Pieces,
     reset::{self, BoxError},
     runtime::Runtime,
-    tail::HeldTail,
 };
 
 /// What a server can serve: a [`tower_service::Service`] of HTTP requests with a [`RequestBody`] that never
@@ -205,7 +205,7 @@ pin_project! {
         // None after a panic.
         #[pin]
         body: Option<B>,
-        tail: HeldTail,
+        pieces: Pieces,
         http2: bool,
     }
 }
@@ -214,7 +214,7 @@ impl<B> ResponseBody<B> {
     fn new(body: Option<B>, http2: bool) -> Self {
         Self {
             body,
-            tail: HeldTail::default(),
+            pieces: Pieces::default(),
             http2,
         }
     }
@@ -233,9 +233,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.as_mut().project();
-        if let Some(tail) = this.tail.take() {
+        if let Some(piece) = this.pieces.take() {
             patience::say_frame(true);
-            return Poll::Ready(Some(Ok(tail)));
+            return Poll::Ready(Some(Ok(piece)));
         }
         let Some(body) = this.body.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
@@ -250,14 +250,14 @@ where
         patience::say_frame(polled.is_ready());
         polled.map(|frame| {
             frame.map(|result| match result {
-                Ok(frame) => Ok(this.tail.hold(frame)),
+                Ok(frame) => Ok(this.pieces.cut(frame)),
                 Err(error) => Err(reset::outgoing(error.into())),
             })
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.tail.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.pieces.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -265,6 +265,6 @@ where
             .body
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-        self.tail.add_to(size)
+        self.pieces.add_to(size)
     }
 }
