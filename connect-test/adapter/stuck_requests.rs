@@ -1,13 +1,19 @@
 //! Requests of which the server takes no more: dropping the call ends them, though nobody asks for their next piece.
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use h2::{Reason, server::SendResponse};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
 
-use super::support::{accept, async_test, body_channel, listen, post_http2, spawn};
+use super::support::{
+    Socket, accept, async_test, body_channel, listen, post, post_http2, spawn, yield_now,
+};
 use crate::rt::{CallBody, Channel, Transport};
 
 type Stream = (Request<h2::RecvStream>, SendResponse<Bytes>);
@@ -89,5 +95,34 @@ async fn a_complete_answer_ends_a_request_that_waits_for_the_window() {
         assert_eq!(ended.reason(), Some(Reason::CANCEL));
         // Only now: a caller may keep what it has read to the end.
         drop(answer);
+    }
+}
+
+/// Ready once the other side has closed the socket: it takes bytes until then.
+async fn closed(mut socket: Socket) {
+    while socket.write_all(b"x").await.is_ok() {
+        yield_now().await;
+    }
+}
+
+#[apply(async_test)]
+async fn an_http1_connection_whose_server_takes_no_more_is_closed_with_its_call() {
+    let mut listener = listen().await;
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    // More than sockets hold.
+    let body = || CallBody::full(vec![0; 64 * 1024 * 1024]);
+    // The answer is complete, or it is dropped before its end.
+    for (length, rest) in [(2, true), (3, false)] {
+        let sending = spawn(channel.send(post(body())));
+        let mut socket = accept(&mut listener).await;
+        socket.read_u8().await.unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\nok");
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        let mut answer = sending.await.unwrap().unwrap().into_body();
+        let data = answer.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(data, "ok");
+        assert_eq!(answer.frame().now_or_never().is_some(), rest);
+        drop(answer);
+        closed(socket).await;
     }
 }

@@ -2,14 +2,17 @@
 //! and what may help.
 
 use std::{
+    convert::Infallible,
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
+use futures_channel::oneshot;
 use hyper::client::conn::{http1, http2};
 
 use super::{
@@ -20,7 +23,7 @@ use super::{
 };
 use crate::{
     calls::Calls,
-    runtime::{BoxIo, Runtime, timeout},
+    runtime::{BoxIo, Either, Runtime, race, timeout},
     tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
 
@@ -40,9 +43,15 @@ pub(super) struct Connected {
 }
 
 pub(super) enum Sender {
-    Http1(http1::SendRequest<RequestBody>),
+    Http1(http1::SendRequest<RequestBody>, Held),
     Http2(http2::SendRequest<RequestBody>),
 }
+
+/// Dropped when nobody has use for an HTTP/1.1 connection any more.
+pub(super) type Held = oneshot::Sender<Infallible>;
+
+/// How long an HTTP/1.1 connection that nobody has use for may take to close by itself.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a connection is opened by, one after the other; an error's message names it, without an address.
 #[derive(Clone, Copy, Debug)]
@@ -164,10 +173,13 @@ async fn speak<R: Runtime>(
     };
     if !http2 {
         let (sender, connection) = http1::handshake(io).await.map_err(failed)?;
-        // How it ends, its last call was told.
-        channel.runtime.spawn(async move { drop(connection.await) });
+        let (held, dropped) = oneshot::channel();
+        let runtime = channel.runtime.clone();
+        channel
+            .runtime
+            .spawn(drive_http1(runtime, connection, dropped));
         return Ok(Connected {
-            sender: Sender::Http1(sender),
+            sender: Sender::Http1(sender, held),
             remote,
         });
     }
@@ -189,6 +201,20 @@ async fn speak<R: Runtime>(
         sender: Sender::Http2(sender),
         remote,
     })
+}
+
+/// Polls an HTTP/1.1 connection. While its server takes no bytes hyper asks for nothing more of the request, and so does not
+/// see that it was given up.
+async fn drive_http1<R: Runtime, C: Future>(
+    runtime: R,
+    connection: C,
+    dropped: oneshot::Receiver<Infallible>,
+) {
+    let mut connection = pin!(connection);
+    // How it ends, its last call was told.
+    if let Either::Right(_) = race(connection.as_mut(), dropped).await {
+        let _ = timeout(&runtime, CLOSE_TIMEOUT, connection).await;
+    }
 }
 
 /// Polls an HTTP/2 connection and its calls: the connection's future ends when no new call can come, the

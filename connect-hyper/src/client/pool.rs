@@ -18,7 +18,7 @@ use hyper::client::conn::{http1, http2};
 use super::{
     ChannelState, HttpVersion, Inner,
     body::RequestBody,
-    connect::{Connected, Failure, Sender, Want, connect},
+    connect::{Connected, Failure, Held, Sender, Want, connect},
     places::{Handed, Place, Places},
     remote::Remote,
 };
@@ -56,6 +56,16 @@ struct Attempt<R: Runtime> {
     waiting: Vec<Waiter<R>>,
 }
 
+impl<R: Runtime> Attempt<R> {
+    fn add(&mut self, waiter: Waiter<R>) {
+        // Calls that have gone away meanwhile are not to make it grow.
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.retain(|w| !w.outcome.is_canceled());
+        }
+        self.waiting.push(waiter);
+    }
+}
+
 #[derive(Debug)]
 struct Waiter<R: Runtime> {
     want: Want,
@@ -90,6 +100,7 @@ pub(super) struct Http1<R: Runtime> {
     pub(super) remote: Arc<Remote>,
     /// Whether it has carried a call: the server may be closing it while the next one leaves.
     pub(super) is_used: bool,
+    _held: Held,
     /// Passed on with the drop.
     _place: Place<R>,
     channel: Weak<Inner<R>>,
@@ -315,7 +326,7 @@ impl<R: Runtime> Inner<R> {
             outcome: sender,
         };
         if let Some(attempt) = &mut state.attempt {
-            attempt.waiting.push(waiter);
+            attempt.add(waiter);
             return Plan::Wait(receiver);
         }
         // Over TLS it offers both, for calls that need HTTP/2 and calls that do not may wait for it.
@@ -360,7 +371,7 @@ impl<R: Runtime> Inner<R> {
         };
         (state.failures, state.retry_at) = (0, None);
         match sender {
-            Sender::Http1(sender) => {
+            Sender::Http1(sender, held) => {
                 state.prefers_http1 |= want == Want::Either;
                 let Some(mut place) = place.or_else(|| self.pool.places.take()) else {
                     return Ok(None);
@@ -370,6 +381,7 @@ impl<R: Runtime> Inner<R> {
                     sender,
                     remote,
                     is_used: false,
+                    _held: held,
                     _place: place,
                     channel: Arc::downgrade(self),
                 }))))
@@ -541,6 +553,25 @@ async fn reap<R: Runtime>(channel: Weak<Inner<R>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_runtime::NoRuntime;
+
+    #[test]
+    fn calls_that_have_gone_away_do_not_make_an_attempt_grow() {
+        let mut attempt: Attempt<NoRuntime> = Attempt {
+            want: Want::Http2,
+            waiting: Vec::new(),
+        };
+        let mut add = || {
+            let (outcome, receiver) = oneshot::channel();
+            let want = Want::Http2;
+            attempt.add(Waiter { want, outcome });
+            receiver
+        };
+        let _stays = add();
+        (0..1000).for_each(|_| drop(add()));
+        assert!(attempt.waiting.len() < 10);
+        assert!(!attempt.waiting[0].outcome.is_canceled());
+    }
 
     #[test]
     fn the_backoff_doubles_up_to_its_maximum() {
