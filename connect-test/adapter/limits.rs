@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connect_hyper::ServerEvent;
-use connect_hyper::server::RequestBody;
-use connect_tower::CallBody;
-use http::{Request, Response, StatusCode};
+use connect_hyper::{CallTasks, ServerEvent, server::RequestBody};
+use connect_tower::{CallBody, Transport};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use super::support::{
-    ServiceFn, Socket, async_test, bind, call, certs::Authority, connect, echo, full, post_http2,
-    spawn, start, text,
+    BoxError, ServiceFn, Socket, async_test, bind, body_channel, call, certs::Authority, connect,
+    echo, full, post, post_http2, spawn, start, text, within,
 };
 use crate::rt::{Channel, Server, ServerTls};
 
@@ -284,22 +284,66 @@ async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not(
             text("fine")
         }
     });
-    let server = start(bind().await.idle_timeout(SHORT), service);
-    let channel = Channel::new(server.uri()).unwrap();
-    let busy = {
-        let channel = channel.clone();
-        spawn(async move { call(&channel, post_http2(CallBody::empty())).await })
-    };
-    begun.notified().await;
-    for _ in 0..2 {
-        let mut socket = connect(server.address).await.unwrap();
-        socket.write_all(HTTP2_PREFACE).await.unwrap();
-        let frames = read_all(&mut socket).await;
-        // A frame of type GOAWAY came before the end.
-        assert!(frames.contains("\0\0\x08\x07\0"), "{frames:?}");
+    for timeout in [SHORT, Duration::ZERO] {
+        let server = start(bind().await.idle_timeout(timeout), service.clone());
+        let channel = Channel::new(server.uri()).unwrap();
+        let busy = spawn(async move { call(&channel, post_http2(CallBody::empty())).await });
+        begun.notified().await;
+        for _ in 0..2 {
+            let mut socket = connect(server.address).await.unwrap();
+            socket.write_all(HTTP2_PREFACE).await.unwrap();
+            let frames = read_all(&mut socket).await;
+            // A frame of type GOAWAY came before the end.
+            assert!(frames.contains("\0\0\x08\x07\0"), "{frames:?}");
+        }
+        go_on.notify_one();
+        assert_eq!(busy.await.unwrap().unwrap().body(), "fine");
     }
-    go_on.notify_one();
-    assert_eq!(busy.await.unwrap().unwrap().body(), "fine");
+}
+
+#[apply(async_test)]
+async fn no_limit_ends_a_call_in_which_both_sides_are_silent() {
+    /// Longer than any of the limits.
+    async fn pause() {
+        let _ = within(6 * SHORT, std::future::pending::<()>()).await;
+    }
+    // Long before its head, or an echo, in which the body is what is silent.
+    let service = ServiceFn(|request: Request<RequestBody>| async move {
+        if request.headers().contains_key("x-late") {
+            pause().await;
+        }
+        let body = request.into_body().map_err(BoxError::from);
+        Response::new(body.boxed_unsync())
+    });
+    for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
+        let server = bind().await.header_read_timeout(SHORT).call_tasks(tasks);
+        let server = server.idle_timeout(SHORT).write_timeout(SHORT);
+        let server = start(server.linger_timeout(SHORT), service.clone());
+        let channel = Channel::new(server.uri()).unwrap();
+        for post in [post, post_http2] {
+            let (chunks, body) = body_channel();
+            let mut request = post(CallBody::full("late"));
+            let late = HeaderValue::from_static("yes");
+            request.headers_mut().insert("x-late", late);
+            let late = spawn({
+                let channel = channel.clone();
+                async move { call(&channel, request).await }
+            });
+            let silent = post(CallBody::foreign(body));
+            let mut silent = channel.send(silent).await.unwrap().into_body();
+            for word in ["one", "two"] {
+                pause().await;
+                chunks.send(Ok(word.into())).unwrap();
+                let frame = silent.frame().await.unwrap().unwrap();
+                assert_eq!(frame.into_data().unwrap(), word, "{tasks:?}");
+            }
+            drop(chunks);
+            // HTTP/2 ends a stream by an empty frame.
+            let rest = silent.collect().await.unwrap();
+            assert_eq!(rest.to_bytes(), "");
+            assert_eq!(late.await.unwrap().unwrap().body(), "late");
+        }
+    }
 }
 
 #[apply(async_test)]

@@ -233,8 +233,11 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// is closed after one to two of them; its client is told, and connects anew when it needs to. Default: 5 minutes, as
     /// clients that vanish are not noticed otherwise; [`Duration::MAX`] keeps them. Idle HTTP/1.1 connections have
     /// [`header_read_timeout`](Self::header_read_timeout).
+    ///
+    /// 0 counts as a millisecond.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.config.idle_timeout = timeout.min(LONGEST);
+        // Without any pause the connection would look without end.
+        self.config.idle_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
         self
     }
 
