@@ -126,3 +126,21 @@ async fn an_http1_connection_whose_server_takes_no_more_is_closed_with_its_call(
         closed(socket).await;
     }
 }
+
+#[apply(async_test)]
+async fn a_call_does_not_wait_for_a_connection_whose_server_still_takes_the_last_request() {
+    let mut listener = listen().await;
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let mut sockets = Vec::new();
+    // The first is answered before its body is read, which is more than sockets hold.
+    for body in [vec![0; 64 * 1024 * 1024], vec![]] {
+        let sending = spawn(channel.send(post(CallBody::full(body))));
+        let mut socket = accept(&mut listener).await;
+        socket.read_u8().await.unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        socket.write_all(answer).await.unwrap();
+        sockets.push(socket);
+        let answer = sending.await.unwrap().unwrap().into_body();
+        assert_eq!(answer.collect().await.unwrap().to_bytes(), "ok");
+    }
+}

@@ -22,7 +22,7 @@ use super::{
     places::{Handed, Place, Places},
     remote::Remote,
 };
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, timeout};
 
 /// The connections of a channel.
 #[derive(Debug)]
@@ -142,6 +142,9 @@ enum Plan<R: Runtime> {
 /// How long a server that has refused HTTP/2 is not asked for it again.
 const NO_HTTP2: Duration = Duration::from_secs(10);
 
+/// How long a call waits for an HTTP/1.1 connection that was given back; then it takes another.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// How long to wait after the first failed attempt; each further one doubles it.
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -221,11 +224,15 @@ impl<R: Runtime> Inner<R> {
         loop {
             let waiting = match self.plan(want, anew, &mut handed) {
                 Plan::Use(Acquired::Http1(mut connection)) => {
-                    // Given back means that request and response are complete: what is left is that the
-                    // connection's task notices, or that the server closed.
-                    match connection.sender.ready().await {
-                        Ok(()) => return Ok(Acquired::Http1(connection)),
-                        Err(_closed) => continue,
+                    if connection.sender.is_ready() {
+                        return Ok(Acquired::Http1(connection));
+                    }
+                    // Given back means that hyper has all of the request, and the response is complete. Most often its
+                    // task has yet to notice, or the server closed. Else the server is still to take the request.
+                    let ready = timeout(&self.runtime, READY_TIMEOUT, connection.sender.ready());
+                    match Box::pin(ready).await {
+                        Some(Ok(())) => return Ok(Acquired::Http1(connection)),
+                        Some(Err(_)) | None => continue,
                     }
                 }
                 Plan::Use(acquired) => return Ok(acquired),
