@@ -12,9 +12,10 @@
 //!
 //! # Which tokio crates are linked, and why that is no runtime
 //!
-//! hyper and h2 use tokio's IO traits, its codec helpers and its channels (features `io-util` and `sync`).
-//! These are data structures: without `rt`, `net` and `time` there is no reactor, no timer and no executor in
-//! the program, and none is asked for.
+//! hyper and h2 link `tokio` with the features `sync` and `io-util`, and h2 links `tokio-util` for its codec: channels, and
+//! traits and helpers to read and write. These are data structures: without `rt`, `net` and `time` there is no
+//! reactor, no timer and no executor in the program, and none is asked for. `.ci/layers` checks the features, and a
+//! test of `connect-smol` that no tokio runtime is there when its server and client run.
 
 mod calls;
 pub mod client;
