@@ -9,7 +9,7 @@ use connect_proto::{Code, Error, Reset, Side};
 use connect_tower::transport::{BodyError, Sent, TransportError};
 use h2::Reason;
 
-use crate::client::Remote;
+use crate::client::{Mistaken, Remote};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -60,13 +60,13 @@ pub(crate) fn incoming_body(error: hyper::Error) -> BodyError {
 
 /// A request that failed before the response's head, and whom it was sent to.
 pub(crate) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
-    let (sent, code, what) = match remote.speaks_tls() {
-        true => (
-            Sent::Maybe,
-            Code::Unavailable,
-            "the port seems to speak TLS; use an https URI",
+    let mistaken = |what| (Sent::Maybe, Code::Unavailable, what);
+    let (sent, code, what) = match remote.mistaken() {
+        Some(Mistaken::Tls) => mistaken("the port seems to speak TLS; use an https URI"),
+        Some(Mistaken::Http1) => mistaken(
+            "the port speaks HTTP/1.1 only; choose Connect or gRPC-Web, or a port with HTTP/2",
         ),
-        false => classify(&error),
+        None => classify(&error),
     };
     let cause = find::<h2::Error>(&error).map_or_else(|| chain(&error), ToString::to_string);
     let detail = format!("request to {remote}: {what} ({cause})");

@@ -599,10 +599,10 @@ impl RecvHalf {
         let mut plain = BytesMut::new();
         match encoding.decompress(&payload, limit, &mut plain) {
             Ok(()) => Ok(plain.freeze()),
-            Err(CompressionError::TooLarge { .. }) => Err(Error::resource_exhausted(format!(
-                "after {} decompression a message is larger than the limit of {limit} bytes",
-                encoding.name()
-            ))),
+            Err(CompressionError::TooLarge { .. }) => {
+                let what = format!("after {} decompression a message", encoding.name());
+                Err(too_large(self.side, &what, limit))
+            }
             Err(error) => Err(self
                 .malformed(format!("cannot decompress a message: {error}"))
                 .with_source(error)),
@@ -627,10 +627,7 @@ impl RecvHalf {
     }
 
     fn too_large(&self) -> Error {
-        Error::resource_exhausted(format!(
-            "a message is larger than the limit of {} bytes",
-            self.limits.recv_message_bytes()
-        ))
+        too_large(self.side, "a message", self.limits.recv_message_bytes())
     }
 
     fn malformed(&self, message: String) -> Error {
@@ -678,13 +675,28 @@ impl Admission {
                 )));
             }
         } else if len > wire_limit(self.limits, compressed) {
-            return Err(Error::resource_exhausted(format!(
-                "a message of {len} bytes is larger than the limit of {} bytes",
-                self.limits.recv_message_bytes()
-            )));
+            let what = format!("a message of {len} bytes");
+            return Err(too_large(
+                self.side,
+                &what,
+                self.limits.recv_message_bytes(),
+            ));
         }
         Ok(())
     }
+}
+
+/// Says whose limit it is. The client alone learns the setter: the server's is no business of its peers.
+fn too_large(side: Side, what: &str, limit: usize) -> Error {
+    Error::resource_exhausted(match side {
+        Side::Server => {
+            format!("{what} in the request is larger than the {limit} bytes that the server takes")
+        }
+        Side::Client => format!(
+            "{what} in the response is larger than the {limit} bytes that this client takes; \
+             Limits::with_recv_message_bytes raises that"
+        ),
+    })
 }
 
 /// The most bytes that a message may have on the wire: compression may enlarge what cannot be compressed.

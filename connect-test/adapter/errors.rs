@@ -1,6 +1,9 @@
 //! A call without a connection: the message says which phase failed, with whom, and what may help.
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
 use connect_hyper::HttpVersion;
 use connect_proto::Code;
@@ -57,6 +60,33 @@ async fn an_unknown_host_is_named() {
     let message = error.to_string();
     assert!(
         message.starts_with("resolve does-not-exist.invalid: "),
+        "{message}"
+    );
+}
+
+/// What servers without HTTP/2 say to its preface.
+#[apply(async_test)]
+async fn a_port_without_http2_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
+        .http_version(HttpVersion::Http2)
+        .build()
+        .unwrap();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            socket
+                .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                .unwrap();
+            // Closed with unread bytes, a socket may lose what it has sent.
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+    });
+    let error = fail(&channel).await;
+    assert_eq!(error.error().code(), Code::Unavailable);
+    let message = error.to_string();
+    assert!(
+        message.contains("the port speaks HTTP/1.1 only"),
         "{message}"
     );
 }

@@ -98,8 +98,9 @@ async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, F
     let (io, address) = reach(channel).await?;
     let remote = Arc::new(Remote::new(address));
     if !channel.origin.is_tls() {
-        let io: BoxIo = Box::new(Cleartext::new(io, Arc::clone(&remote)));
-        return speak(channel, io, want == Want::Http2, remote).await;
+        let http2 = want == Want::Http2;
+        let io: BoxIo = Box::new(Cleartext::new(io, http2, Arc::clone(&remote)));
+        return speak(channel, io, http2, remote).await;
     }
     let session = shake_hands(channel, want, io, address).await?;
     let http2 = session.speaks(ALPN_HTTP2);

@@ -27,7 +27,7 @@ use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportEr
 use http::{Request, Response};
 
 pub use self::body::ChannelBody;
-pub(crate) use self::remote::Remote;
+pub(crate) use self::remote::{Mistaken, Remote};
 use self::{connect::Want, origin::Origin, pool::Pool};
 use crate::{
     runtime::{LONGEST, Runtime, Windows, call_timer},

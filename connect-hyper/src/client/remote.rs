@@ -4,10 +4,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -19,20 +16,29 @@ use crate::runtime::Io;
 #[derive(Debug)]
 pub(crate) struct Remote {
     address: SocketAddr,
-    speaks_tls: AtomicBool,
+    mistaken: OnceLock<Mistaken>,
+}
+
+/// What a server speaks that was spoken to in another way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Mistaken {
+    /// TLS, to a client in cleartext.
+    Tls,
+    /// HTTP/1, to a client that speaks HTTP/2 with prior knowledge.
+    Http1,
 }
 
 impl Remote {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
-            speaks_tls: AtomicBool::new(false),
+            mistaken: OnceLock::new(),
         }
     }
 
-    /// Whether the server answered cleartext with TLS.
-    pub(crate) fn speaks_tls(&self) -> bool {
-        self.speaks_tls.load(Ordering::Relaxed)
+    /// What its first bytes were, if they were not what the client asked for.
+    pub(crate) fn mistaken(&self) -> Option<Mistaken> {
+        self.mistaken.get().copied()
     }
 }
 
@@ -42,24 +48,26 @@ impl fmt::Display for Remote {
     }
 }
 
-/// A cleartext connection that notices if the server's first bytes are TLS: to HTTP they are only noise.
+/// A cleartext connection that notices if the server's first bytes are of another protocol: to HTTP they are only noise.
 pub(crate) struct Cleartext<I> {
     io: I,
+    http2: bool,
     remote: Arc<Remote>,
     is_new: bool,
 }
 
 impl<I> Cleartext<I> {
-    pub(crate) fn new(io: I, remote: Arc<Remote>) -> Self {
+    pub(crate) fn new(io: I, http2: bool, remote: Arc<Remote>) -> Self {
         Self {
             io,
+            http2,
             remote,
             is_new: true,
         }
     }
 }
 
-/// The type and version of a TLS record, RFC 8446, section 5.1. Shorter than any first read needs to be.
+/// The type and version of a TLS record, RFC 8446, section 5.1, tell it. Shorter than any first read needs to be.
 const PREFIX: usize = 2;
 
 impl<I: Io> Read for Cleartext<I> {
@@ -76,9 +84,15 @@ impl<I: Io> Read for Cleartext<I> {
         let mut first = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut self.io).poll_read(cx, first.unfilled()))?;
         self.is_new = false;
-        // An alert or a handshake, of any version since SSL 3.
-        if matches!(first.filled(), [0x15 | 0x16, 0x03]) {
-            self.remote.speaks_tls.store(true, Ordering::Relaxed);
+        let mistaken = match first.filled() {
+            // An alert or a handshake, of any version since SSL 3.
+            [0x15 | 0x16, 0x03] => Some(Mistaken::Tls),
+            // A status line. As HTTP/2 it would be a frame of 4 MiB, before any setting that allows one.
+            b"HT" if self.http2 => Some(Mistaken::Http1),
+            _ => None,
+        };
+        if let Some(mistaken) = mistaken {
+            let _ = self.remote.mistaken.set(mistaken);
         }
         buf.put_slice(first.filled());
         Poll::Ready(Ok(()))

@@ -1,6 +1,11 @@
 //! What the command line asks for.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use connect_tower::Protocol;
 use lexopt::{Arg, Parser, ValueExt};
@@ -151,4 +156,9 @@ impl Command {
         say.sentence = sentence.ok_or("say what?")?;
         Ok(Self::Say(say))
     }
+}
+
+/// A file that the command line names.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }

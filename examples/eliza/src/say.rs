@@ -7,7 +7,7 @@ use connect_tower::{ClientConfig, GetPolicy};
 
 use crate::{
     eliza::{ElizaServiceClient, SayRequest},
-    options::Say,
+    options::{Say, read},
 };
 
 pub(crate) async fn run<R: Runtime>(options: Say) -> Result<(), Box<dyn Error>>
@@ -16,7 +16,7 @@ where
 {
     let mut channel = Channel::<R>::builder(&options.to);
     if let Some(path) = options.ca {
-        channel = channel.tls(ClientTls::new().ca(&std::fs::read(path)?)?);
+        channel = channel.tls(ClientTls::new().ca(&read(&path)?)?);
     }
     let mut config = ClientConfig::new()
         .with_protocol(options.protocol)

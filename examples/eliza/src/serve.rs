@@ -1,6 +1,6 @@
 //! A server until it is told to stop: HTTP/1.1 and HTTP/2 on one port, and TLS on another if asked for.
 
-use std::{error::Error, fs, io, thread};
+use std::{error::Error, io, thread};
 
 use connect_health::Health;
 use connect_hyper::{Runtime, Server, ServerTls, tls::TlsAcceptor};
@@ -13,7 +13,10 @@ use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
 use tower_layer::Layer;
 
-use crate::{options::Serve, service};
+use crate::{
+    options::{Serve, read},
+    service,
+};
 
 pub(crate) async fn run<R: Runtime>(options: Serve) -> Result<(), Box<dyn Error>>
 where
@@ -34,7 +37,7 @@ where
     let tls = match options.tls {
         None => None,
         Some(tls) => {
-            let identity = ServerTls::from_pem(&fs::read(tls.cert)?, &fs::read(tls.key)?)?;
+            let identity = ServerTls::from_pem(&read(&tls.cert)?, &read(&tls.key)?)?;
             Some(Server::<R>::bind(tls.addr).await?.tls(identity))
         }
     };
