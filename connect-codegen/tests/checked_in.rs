@@ -140,7 +140,7 @@ fn golden_files() {
         .crate_path("::connect_tower")
         .out_dir("relative includes");
     for file in generate_all(&files, "connect-codegen/check/proto", &config) {
-        let path = format!("connect-codegen/tests/golden/{}", file.name);
+        let path = format!("connect-codegen/tests/generated/{}", file.name);
         assert_fresh(&path, &file.content);
     }
 }

@@ -7,7 +7,7 @@ pub mod built {
 
 /// Included from files that are checked in.
 pub mod checked_in {
-    include!("../../tests/golden/_protos.rs");
+    include!("../../tests/generated/_protos.rs");
 }
 
 /// Included with options that are not the defaults.
