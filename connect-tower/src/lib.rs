@@ -72,30 +72,15 @@
 //!
 //! - `gzip` (default) and `zstd`: compressions that routers and clients know unless told otherwise.
 
-mod body;
+mod call;
 mod client;
-pub mod cors;
-mod deadline;
-mod error_writer;
-mod gate;
-mod generate;
-mod handler;
-mod in_process;
-mod incoming;
-mod intercepted;
 mod interceptor;
-mod methods;
-mod panics;
-mod payload;
-mod peer;
-mod request;
-mod response;
-mod router;
-pub mod rt;
-mod service;
-mod sink;
-mod streaming;
+mod message;
+mod server;
 pub mod transport;
+
+pub use call::rt;
+pub use server::cors;
 
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
@@ -118,23 +103,23 @@ pub use connect_proto::{
 #[doc(no_inline)]
 pub use http;
 
-pub use body::CallBody;
+pub use call::body::CallBody;
+pub use call::deadline::Deadline;
+pub use call::incoming::IncomingBody;
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
-pub use deadline::Deadline;
-pub use error_writer::error_response;
-pub use gate::{CallHead, Gate, GateFn, gate_fn};
-pub use generate::Yielder;
-pub use in_process::{InProcess, InProcessFuture};
-pub use incoming::IncomingBody;
 pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};
-pub use methods::{Methods, Service};
-pub use payload::{Payload, Payloads};
-pub use peer::Peer;
-pub use request::{IntoRequest, IntoStreamRequest, Request};
-pub use response::{Response, ResponseStream};
-pub use router::{RouteConflict, Router};
-pub use service::RouterFuture;
-pub use streaming::Streaming;
+pub use message::generate::Yielder;
+pub use message::payload::{Payload, Payloads};
+pub use message::request::{IntoRequest, IntoStreamRequest, Request};
+pub use message::response::{Response, ResponseStream};
+pub use message::streaming::Streaming;
+pub use server::error_writer::error_response;
+pub use server::gate::{CallHead, Gate, GateFn, gate_fn};
+pub use server::methods::{Methods, Service};
+pub use server::router::{RouteConflict, Router};
+pub use server::service::RouterFuture;
+pub use transport::in_process::{InProcess, InProcessFuture};
+pub use transport::peer::Peer;
 pub use transport::{BodyError, Sent, ServiceFuture, ServiceTransport, Transport, TransportError};
 
 /// What generated code names. Not part of the public API.
@@ -145,7 +130,7 @@ pub mod __codegen {
     pub use crate::{
         BidiCall, Client, ClientConfig, ClientStreamCall, Codecs, Error, Idempotency, Interceptor,
         IntoRequest, IntoStreamRequest, Methods, Prost, ProstBinary, Request, Response,
-        ResponseStream, Service, Spec, StreamType, Streaming, Transport, rt::SharedTimer,
+        ResponseStream, Service, Spec, StreamType, Streaming, Transport, call::rt::SharedTimer,
     };
 }
 

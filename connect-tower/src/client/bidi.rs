@@ -18,7 +18,7 @@ use super::{
     exchange::{Exchange, Half},
     shared::Shared,
 };
-use crate::{response::Response, streaming::Decoder, transport::Transport};
+use crate::{message::response::Response, message::streaming::Decoder, transport::Transport};
 
 /// A call of streams both ways: send and receive in any order.
 ///

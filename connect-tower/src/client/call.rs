@@ -9,13 +9,13 @@ use http_body::Body;
 
 use super::Client;
 use crate::{
-    body::{CallBody, Cause},
-    deadline::{Alarm, Deadline},
-    incoming::{Incoming, Source},
+    call::body::{CallBody, Cause},
+    call::deadline::{Alarm, Deadline},
+    call::incoming::{Incoming, Source},
+    call::panics::Guarded,
     interceptor::Reply,
-    panics::Guarded,
-    request::Request,
-    response::Response,
+    message::request::Request,
+    message::response::Response,
     transport::{BodyError, Transport},
 };
 

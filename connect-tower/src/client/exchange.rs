@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     BoxFuture,
-    deadline::Alarm,
-    incoming::{late, too_late},
+    call::deadline::Alarm,
+    call::incoming::{late, too_late},
     interceptor::Reply,
     transport::{BodyError, Transport},
 };

@@ -8,11 +8,11 @@ use http::HeaderMap;
 use super::{Begun, Client};
 use crate::{
     BoxFuture,
-    intercepted::from_incoming,
+    call::panics::{Culprit, Guarded},
+    call::sink::Forward,
     interceptor::{Call, DynInterceptor, Next, Reply, Terminal, read_single},
-    panics::{Culprit, Guarded},
-    payload::{Payload, Payloads},
-    sink::Forward,
+    message::payload::{Payload, Payloads},
+    server::intercepted::from_incoming,
     transport::Transport,
 };
 

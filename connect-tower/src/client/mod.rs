@@ -30,17 +30,17 @@ use self::{
 };
 use crate::{
     BoxFuture,
-    body::CallBody,
-    deadline::{Alarm, Deadline, race},
-    incoming::{blame, late, too_late},
+    call::body::CallBody,
+    call::deadline::{Alarm, Deadline, race},
+    call::incoming::{blame, late, too_late},
+    call::panics::{Culprit, Guarded},
+    call::rt::{SharedTimer, no_timer},
+    call::sink::{Outbox, Produced, Producer, Sink},
     interceptor::{Call, Interceptor, Reply},
-    panics::{Culprit, Guarded},
-    payload::{Payload, Payloads},
-    request::Request,
-    response::Response,
-    rt::{SharedTimer, no_timer},
-    sink::{Outbox, Produced, Producer, Sink},
-    streaming::{Decoder, Streaming, decode_response},
+    message::payload::{Payload, Payloads},
+    message::request::Request,
+    message::response::Response,
+    message::streaming::{Decoder, Streaming, decode_response},
     transport::Transport,
 };
 

@@ -16,9 +16,9 @@ use futures_core::Stream;
 use http::HeaderMap;
 
 use crate::{
-    deadline::Deadline,
-    incoming::too_late,
-    panics::{Culprit, catch, drop_quietly},
+    call::deadline::Deadline,
+    call::incoming::too_late,
+    call::panics::{Culprit, catch, drop_quietly},
 };
 
 /// One message, encoded and not compressed, and the codec of its call.

@@ -17,7 +17,7 @@ use connect_proto::Error;
 
 use crate::{
     BoxFuture,
-    sink::{BoxProducer, Sink},
+    call::sink::{BoxProducer, Sink},
 };
 
 /// Whose code panicked, as the call's error says it.
@@ -106,7 +106,7 @@ impl Guarded {
         }
     }
 
-    /// As [`Producer::poll_produce`](crate::sink::Producer::poll_produce).
+    /// As [`Producer::poll_produce`](crate::call::sink::Producer::poll_produce).
     pub(crate) fn poll_produce(&mut self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()> {
         let Some(producer) = &mut self.producer else {
             return Poll::Ready(());

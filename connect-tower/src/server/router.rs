@@ -16,15 +16,15 @@ use http_body::Body;
 
 use crate::{
     BoxError, BoxFuture,
-    body::CallBody,
-    gate::{DynGate, Gate},
-    incoming::IncomingBody,
+    call::body::CallBody,
+    call::incoming::IncomingBody,
+    call::rt::SharedTimer,
     interceptor::{DynInterceptor, Interceptor},
-    methods::{Methods, Route, Service},
-    request::Request,
-    response::{Response, ResponseStream},
-    rt::SharedTimer,
-    streaming::Streaming,
+    message::request::Request,
+    message::response::{Response, ResponseStream},
+    message::streaming::Streaming,
+    server::gate::{DynGate, Gate},
+    server::methods::{Methods, Route, Service},
 };
 
 /// Serves calls: procedures by path, over any HTTP server that takes a [`tower_service::Service`].

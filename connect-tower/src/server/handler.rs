@@ -19,13 +19,13 @@ use http::HeaderMap;
 use pin_project_lite::pin_project;
 
 use crate::{
-    incoming::{Incoming, IncomingBody},
-    panics::{Culprit, Guarded, catch},
-    payload::append_all,
-    request::Request,
-    response::{Response, ResponseStream},
-    sink::{BoxProducer, Producer, Sink},
-    streaming::{Decoder, Streaming},
+    call::incoming::{Incoming, IncomingBody},
+    call::panics::{Culprit, Guarded, catch},
+    call::sink::{BoxProducer, Producer, Sink},
+    message::payload::append_all,
+    message::request::Request,
+    message::response::{Response, ResponseStream},
+    message::streaming::{Decoder, Streaming},
 };
 
 /// What arrives for a handler: its one message, or where its messages will come from.

@@ -11,10 +11,10 @@ use http::HeaderMap;
 
 use crate::{
     BoxFuture,
-    panics::{Caught, Culprit},
-    payload::{End, Payload, Payloads, append_all},
-    request::Request,
-    response::Response,
+    call::panics::{Caught, Culprit},
+    message::payload::{End, Payload, Payloads, append_all},
+    message::request::Request,
+    message::response::Response,
 };
 
 /// A call as an interceptor sees it: a [`Request`] whose message is a stream of encoded messages.

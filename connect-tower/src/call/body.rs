@@ -13,7 +13,9 @@ use connect_proto::{Error, SendHalf, Time, Transmit};
 use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::{BoxError, client::Consumer, deadline::Alarm, panics::Guarded, sink::Sink};
+use crate::{
+    BoxError, call::deadline::Alarm, call::panics::Guarded, call::sink::Sink, client::Consumer,
+};
 
 /// The body of a call's request or response.
 ///

@@ -15,16 +15,16 @@ use http_body::Body;
 
 use crate::{
     BoxFuture,
-    handler::{self, Input},
-    incoming::{Incoming, Source},
+    call::incoming::{Incoming, Source},
+    call::panics::{Culprit, Guarded},
+    call::sink::{Forward, Outbox, Produced, Producer, Sink},
     interceptor::{Call, Next, Reply, Terminal, read_single},
-    methods::Route,
-    panics::{Culprit, Guarded},
-    payload::{Payload, PayloadStream, Payloads},
-    request::Request,
-    response::Response,
-    router::Scope,
-    sink::{Forward, Outbox, Produced, Producer, Sink},
+    message::payload::{Payload, PayloadStream, Payloads},
+    message::request::Request,
+    message::response::Response,
+    server::handler::{self, Input},
+    server::methods::Route,
+    server::router::Scope,
     transport::BodyError,
 };
 

@@ -13,7 +13,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{BoxError, body::Cause, deadline::Alarm, payload::Payloads, transport::BodyError};
+use crate::{
+    BoxError, call::body::Cause, call::deadline::Alarm, message::payload::Payloads,
+    transport::BodyError,
+};
 
 /// A request's body of whatever type, as handlers of streams and fallback services see it.
 ///

@@ -9,6 +9,9 @@
 //! The trait is not implemented for every [`tower_service::Service`]: a service has no clock, and a
 //! client without one cannot keep a deadline. [`ServiceTransport`] makes a transport of a service.
 
+pub(crate) mod in_process;
+pub(crate) mod peer;
+
 use std::{
     error::Error as StdError,
     fmt,
@@ -25,7 +28,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{CallBody, rt::SharedTimer};
+use crate::{CallBody, call::rt::SharedTimer};
 
 /// An HTTP client that carries calls: a hyper channel, an in-process service, a browser's `fetch`.
 ///

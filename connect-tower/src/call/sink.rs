@@ -16,9 +16,9 @@ use connect_proto::{Error, SendHalf};
 use http::{Extensions, HeaderMap};
 
 use crate::{
-    panics::Guarded,
-    payload::{Payload, PayloadStream, Payloads, append_all},
-    response,
+    call::panics::Guarded,
+    message::payload::{Payload, PayloadStream, Payloads, append_all},
+    message::response,
 };
 
 /// Makes what one side of a call sends.

@@ -9,7 +9,7 @@ use std::{
 
 use connect_proto::Time;
 
-use crate::rt::{SharedTimer, Sleep};
+use crate::call::rt::{SharedTimer, Sleep};
 
 /// The point in time at which a call ends by itself.
 ///

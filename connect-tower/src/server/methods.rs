@@ -6,10 +6,10 @@ use connect_codec::{Decode, Encode};
 use connect_proto::{Error, Spec, StreamType};
 
 use crate::{
-    handler::{Handler, Many, One, Typed},
-    request::Request,
-    response::{Response, ResponseStream},
-    streaming::Streaming,
+    message::request::Request,
+    message::response::{Response, ResponseStream},
+    message::streaming::Streaming,
+    server::handler::{Handler, Many, One, Typed},
 };
 
 /// A service: a name and procedures. Generated code implements it for each service of a `.proto` file.

@@ -15,9 +15,9 @@ use http::HeaderMap;
 use http_body::Body;
 
 use crate::{
-    incoming::{Incoming, IncomingBody},
-    request::Request,
-    response::Response,
+    call::incoming::{Incoming, IncomingBody},
+    message::request::Request,
+    message::response::Response,
     transport::BodyError,
 };
 

@@ -12,11 +12,11 @@ use http::{Request, Response, Version};
 use tower_service::Service;
 
 use crate::{
-    body::CallBody,
-    peer::Peer,
-    router::Router,
-    rt::SharedTimer,
-    service::RouterFuture,
+    call::body::CallBody,
+    call::rt::SharedTimer,
+    server::router::Router,
+    server::service::RouterFuture,
+    transport::peer::Peer,
     transport::{Transport, TransportError},
 };
 

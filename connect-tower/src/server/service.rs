@@ -29,18 +29,18 @@ use tower_service::Service;
 
 use crate::{
     BoxError, BoxFuture,
-    body::CallBody,
-    deadline::Alarm,
-    gate::CallHead,
-    handler::{self, Input},
-    incoming::{Incoming, IncomingBody, Source, lost, poll_event, too_late},
-    intercepted,
-    methods::Route,
-    panics::{Caught, Culprit, Guarded},
-    request::{self, Request as RpcRequest},
-    router::{Inner, Router, Scope},
-    rt::{SharedTimer, no_timer},
-    sink::Sink,
+    call::body::CallBody,
+    call::deadline::Alarm,
+    call::incoming::{Incoming, IncomingBody, Source, lost, poll_event, too_late},
+    call::panics::{Caught, Culprit, Guarded},
+    call::rt::{SharedTimer, no_timer},
+    call::sink::Sink,
+    message::request::{self, Request as RpcRequest},
+    server::gate::CallHead,
+    server::handler::{self, Input},
+    server::intercepted,
+    server::methods::Route,
+    server::router::{Inner, Router, Scope},
 };
 
 /// Serves one call. An answer that is an error as a whole, as that of a refused call is, has the [`Error`] in its

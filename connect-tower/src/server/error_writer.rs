@@ -3,7 +3,7 @@
 use connect_proto::{Error, detect};
 use http::{HeaderValue, Response, header::CONTENT_TYPE, request::Parts};
 
-use crate::body::CallBody;
+use crate::call::body::CallBody;
 
 /// The whole answer that tells the caller of this request of an error, in the protocol that the caller speaks: for
 /// tower middleware that turns requests away before a router sees them.

@@ -1,0 +1,10 @@
+//! The server: from the head of a request to a handler, and the answer back.
+
+pub mod cors;
+pub(crate) mod error_writer;
+pub(crate) mod gate;
+pub(crate) mod handler;
+pub(crate) mod intercepted;
+pub(crate) mod methods;
+pub(crate) mod router;
+pub(crate) mod service;
