@@ -7,7 +7,7 @@
 //!   bound; it serves any `tower_service::Service` of HTTP, such as connect-tower's router.
 //! - [`client`]: the [`Channel`], which connects, pools, shares and replaces connections, and is a
 //!   [`Transport`](connect_tower::Transport) for generated clients.
-//! - [`tls`]: the seam for TLS, and its configuration by rustls (feature `tls`).
+//! - [`tls`]: the seam for TLS, and the settings of connect-rustls (feature `tls`).
 //! - [`runtime`]: the traits that an adapter implements. That is all there is to a new runtime.
 //!
 //! # Which tokio crates are linked, and why that is no runtime

@@ -39,11 +39,11 @@ use smol::io::{AsyncRead, AsyncWrite};
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
-#[cfg(feature = "tls")]
-pub use connect_hyper::{ClientTls, ServerTls};
 #[cfg(feature = "reflection")]
 #[doc(no_inline)]
 pub use connect_reflection as reflection;
+#[cfg(feature = "tls")]
+pub use connect_rustls::{ClientTls, ServerTls, TlsError};
 #[doc(no_inline)]
 pub use connect_tower::*;
 
@@ -127,8 +127,8 @@ impl<I> TlsAcceptor<AsyncStd, FuturesIo<I>> for ServerTls
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn accept(&self, io: FuturesIo<I>) -> Handshake {
-        crate::tls::accept(self, io)
+    fn accept(&self, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
+        crate::tls::accept(self, alpn, io)
     }
 }
 

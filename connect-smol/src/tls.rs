@@ -1,11 +1,7 @@
 //! TLS handshakes on `futures-io` streams, for smol and async-std.
 
-use std::sync::Arc;
-
-use connect_hyper::{
-    ClientTls, ServerTls,
-    tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession},
-};
+use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession};
+use connect_rustls::{ClientTls, Negotiated, ServerTls};
 use smol::io::{AsyncRead, AsyncWrite};
 
 use crate::{FuturesIo, Smol};
@@ -14,8 +10,8 @@ impl<I> TlsAcceptor<Smol, FuturesIo<I>> for ServerTls
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn accept(&self, io: FuturesIo<I>) -> Handshake {
-        accept(self, io)
+    fn accept(&self, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
+        accept(self, alpn, io)
     }
 }
 
@@ -28,16 +24,17 @@ where
     }
 }
 
-pub(crate) fn accept<I>(tls: &ServerTls, io: FuturesIo<I>) -> Handshake
+pub(crate) fn accept<I>(tls: &ServerTls, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let acceptor = futures_rustls::TlsAcceptor::from(Arc::clone(tls.config()));
+    let acceptor = futures_rustls::TlsAcceptor::from(tls.config(alpn));
     let accepting = acceptor.accept(io.into_inner());
     Box::pin(async move {
         let stream = accepting.await?;
-        let session = TlsSession::from_rustls(stream.get_ref().1);
-        Ok(session(Box::new(FuturesIo::new(stream))))
+        let negotiated = Negotiated::new(stream.get_ref().1);
+        let io = Box::new(FuturesIo::new(stream));
+        Ok(TlsSession::new(io).with_negotiated(negotiated))
     })
 }
 
@@ -51,10 +48,11 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connector = futures_rustls::TlsConnector::from(tls.config(alpn));
-    let name = tls.verified_name(host);
+    let name = tls.server_name(host);
     Box::pin(async move {
         let stream = connector.connect(name?, io.into_inner()).await?;
-        let session = TlsSession::from_rustls(stream.get_ref().1);
-        Ok(session(Box::new(FuturesIo::new(stream))))
+        let negotiated = Negotiated::new(stream.get_ref().1);
+        let io = Box::new(FuturesIo::new(stream));
+        Ok(TlsSession::new(io).with_negotiated(negotiated))
     })
 }

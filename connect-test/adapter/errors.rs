@@ -98,7 +98,7 @@ async fn connecting_has_its_time() {
     let uri = format!("https://{}", listener.local_addr().unwrap());
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
         let channel = Channel::builder(&uri)
-            .tls(ClientTls::new().ca(Authority::new().pem()).unwrap())
+            .tls(ClientTls::new().add_ca(Authority::new().pem()).unwrap())
             .http_version(version)
             .connect_timeout(Duration::from_millis(20))
             .build()

@@ -121,12 +121,11 @@ async fn tls_server(
     let authority = Authority::new();
     let identity = authority.issue("127.0.0.1");
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
-    let mut config = (**tls.config()).clone();
-    config.alpn_protocols = alpn.iter().map(|alpn| alpn.to_vec()).collect();
+    let config = Arc::unwrap_or_clone(tls.config(alpn));
     let server = bind().await.tls(ServerTls::from_rustls(config));
     (
         start(server, service),
-        ClientTls::new().ca(authority.pem()).unwrap(),
+        ClientTls::new().add_ca(authority.pem()).unwrap(),
     )
 }
 

@@ -53,7 +53,7 @@ async fn tls_agrees_on_the_version_by_alpn() {
         (HttpVersion::Http1, "HTTP/1.1"),
         (HttpVersion::Http2, "HTTP/2.0"),
     ] {
-        let trust = ClientTls::new().ca(authority.pem()).unwrap();
+        let trust = ClientTls::new().add_ca(authority.pem()).unwrap();
         let channel = Channel::builder(&uri)
             .tls(trust)
             .http_version(version)

@@ -34,7 +34,7 @@
 //! let tls = ServerTls::from_pem(std::fs::read("server.pem")?, std::fs::read("server.key")?)?;
 //! let server = Server::bind("0.0.0.0:443").await?.tls(tls);
 //!
-//! let tls = ClientTls::new().ca(std::fs::read("ca.pem")?)?;
+//! let tls = ClientTls::new().add_ca(std::fs::read("ca.pem")?)?;
 //! let channel = Channel::builder("https://example.com").tls(tls).build()?;
 //! # drop((server, channel));
 //! # Ok(())
@@ -77,11 +77,11 @@ mod tls;
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
-#[cfg(feature = "tls")]
-pub use connect_hyper::{ClientTls, ServerTls};
 #[cfg(feature = "reflection")]
 #[doc(no_inline)]
 pub use connect_reflection as reflection;
+#[cfg(feature = "tls")]
+pub use connect_rustls::{ClientTls, ServerTls, TlsError};
 #[doc(no_inline)]
 pub use connect_tower::*;
 

@@ -1,11 +1,7 @@
 //! TLS handshakes on tokio.
 
-use std::sync::Arc;
-
-use connect_hyper::{
-    ClientTls, ServerTls,
-    tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession},
-};
+use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession};
+use connect_rustls::{ClientTls, Negotiated, ServerTls};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -15,13 +11,14 @@ impl<I> TlsAcceptor<Tokio, TokioIo<I>> for ServerTls
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn accept(&self, io: TokioIo<I>) -> Handshake {
-        let accepting =
-            tokio_rustls::TlsAcceptor::from(Arc::clone(self.config())).accept(io.into_inner());
+    fn accept(&self, alpn: &[&'static [u8]], io: TokioIo<I>) -> Handshake {
+        let acceptor = tokio_rustls::TlsAcceptor::from(self.config(alpn));
+        let accepting = acceptor.accept(io.into_inner());
         Box::pin(async move {
             let stream = accepting.await?;
-            let session = TlsSession::from_rustls(stream.get_ref().1);
-            Ok(session(Box::new(TokioIo::new(stream))))
+            let negotiated = Negotiated::new(stream.get_ref().1);
+            let io = Box::new(TokioIo::new(stream));
+            Ok(TlsSession::new(io).with_negotiated(negotiated))
         })
     }
 }
@@ -32,11 +29,12 @@ where
 {
     fn connect(&self, host: &str, alpn: &[&'static [u8]], io: TokioIo<I>) -> Handshake {
         let connector = tokio_rustls::TlsConnector::from(self.config(alpn));
-        let name = self.verified_name(host);
+        let name = self.server_name(host);
         Box::pin(async move {
             let stream = connector.connect(name?, io.into_inner()).await?;
-            let session = TlsSession::from_rustls(stream.get_ref().1);
-            Ok(session(Box::new(TokioIo::new(stream))))
+            let negotiated = Negotiated::new(stream.get_ref().1);
+            let io = Box::new(TokioIo::new(stream));
+            Ok(TlsSession::new(io).with_negotiated(negotiated))
         })
     }
 }

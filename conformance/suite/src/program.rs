@@ -33,7 +33,7 @@ where
     if let Some(creds) = &creds {
         let mut tls = ServerTls::from_pem(&creds.cert, &creds.key)?;
         if !wanted.client_tls_cert.is_empty() {
-            tls = tls.client_ca(&wanted.client_tls_cert)?;
+            tls = tls.with_client_ca(&wanted.client_tls_cert)?;
         }
         server = server.tls(tls);
     }
@@ -73,9 +73,9 @@ where
         let channel = Channel::builder(format!("http://{}", endpoint.authority));
         return Ok(channel.http_version(version).build()?);
     };
-    let mut tls = ClientTls::new().ca(server_cert)?;
+    let mut tls = ClientTls::new().add_ca(server_cert)?;
     if let Some((cert, key)) = &endpoint.identity {
-        tls = tls.identity(cert, key)?;
+        tls = tls.with_identity(cert, key)?;
     }
     let channel = Channel::builder(format!("https://{}", endpoint.authority));
     Ok(channel.http_version(version).tls(tls).build()?)

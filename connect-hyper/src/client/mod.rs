@@ -234,7 +234,7 @@ impl<R: Runtime> ChannelBuilder<R> {
         let origin = Origin::parse(&self.uri)?;
         if origin.is_tls() && self.tls.is_none() {
             return Err(Error::invalid_argument(format!(
-                "{origin} needs TLS: say whom to trust with Channel::builder(uri).tls(ClientTls::new().ca(pem)?)"
+                "{origin} needs TLS: say whom to trust with Channel::builder(uri).tls(ClientTls::new().add_ca(pem)?)"
             )));
         }
         if !origin.is_tls() && self.tls.is_some() {

@@ -137,7 +137,8 @@ async fn establish<R: Runtime, I: Io>(
     let (transport, agreed) = match &context.tls {
         None => (Transport::Plain(io), None),
         Some(tls) => {
-            let session = match handshake(context, tls.accept(io)).await {
+            let session = match handshake(context, tls.accept(&[ALPN_HTTP2, ALPN_HTTP1], io)).await
+            {
                 Ok(session) => session,
                 Err(error) => {
                     context.tell(&ServerEvent::HandshakeFailed {

@@ -1,4 +1,4 @@
-//! A server's certificate, key and demands on clients.
+//! A server's certificate and key, and which client certificates it demands.
 
 use std::sync::Arc;
 
@@ -6,31 +6,28 @@ use rustls::{
     RootCertStore, ServerConfig,
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{ALPN_HTTP1, ALPN_HTTP2, TlsError, pem};
+use crate::{
+    error::TlsError,
+    pem::{self, Identity},
+};
 
-/// TLS for a server: TLS 1.2 and 1.3 by rustls, HTTP/2 and HTTP/1.1 by ALPN.
+/// TLS for a server: TLS 1.2 and 1.3 by rustls.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use connect_hyper::ServerTls;
+/// use connect_rustls::ServerTls;
 ///
 /// let tls = ServerTls::from_pem(std::fs::read("server.pem")?, std::fs::read("server.key")?)?
-///     .client_ca(std::fs::read("clients-ca.pem")?)?; // only for client certificates
+///     .with_client_ca(std::fs::read("clients-ca.pem")?)?; // only for client certificates
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
+    /// What `config` is built from; `None` if it came from the user.
     identity: Option<Arc<Identity>>,
-}
-
-#[derive(Debug)]
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
 }
 
 impl ServerTls {
@@ -40,24 +37,32 @@ impl ServerTls {
     ///
     /// When either is not valid PEM, or the key does not belong to the certificate.
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, TlsError> {
-        let identity = Identity {
-            chain: pem::certificates("the server's certificate", chain.as_ref())?,
-            key: pem::key(key.as_ref())?,
-        };
+        let what = "the server's certificate";
+        let identity = Identity::from_pem(what, chain.as_ref(), key.as_ref())?;
         Ok(Self {
             config: build(&identity, WebPkiClientVerifier::no_client_auth())?,
             identity: Some(Arc::new(identity)),
         })
     }
 
-    /// Demands a client certificate that one of these authorities (PEM) issued; other clients are refused in
-    /// the handshake. Handlers find the certificate in [`Peer::certificates`](connect_tower::Peer::certificates).
+    /// A server with any rustls configuration. ALPN protocols that it names stay; if it names none, the transport's
+    /// are used.
+    #[must_use]
+    pub fn from_rustls(config: ServerConfig) -> Self {
+        Self {
+            config: Arc::new(config),
+            identity: None,
+        }
+    }
+
+    /// Demands a client certificate that one of these authorities (PEM) issued. Other clients are refused in the
+    /// handshake. Handlers find the certificate in `Peer::certificates`.
     ///
     /// # Errors
     ///
     /// When this is not valid PEM, or the configuration came from [`from_rustls`](Self::from_rustls), which
     /// brings its own verifier.
-    pub fn client_ca(self, ca: impl AsRef<[u8]>) -> Result<Self, TlsError> {
+    pub fn with_client_ca(self, ca: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         let Some(identity) = self.identity else {
             return Err(TlsError::new(
                 "a rustls configuration brings its own client verifier: set it there",
@@ -77,22 +82,17 @@ impl ServerTls {
         })
     }
 
-    /// A server with any rustls configuration. ALPN is set to HTTP/2 and HTTP/1.1 if it is empty.
+    /// For an adapter's handshake: the rustls configuration that accepts these protocols by ALPN, the preferred one
+    /// first. Sessions are resumed whichever protocols are accepted.
     #[must_use]
-    pub fn from_rustls(mut config: ServerConfig) -> Self {
-        if config.alpn_protocols.is_empty() {
-            config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
+    pub fn config(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        if !self.config.alpn_protocols.is_empty() {
+            return Arc::clone(&self.config);
         }
-        Self {
-            config: Arc::new(config),
-            identity: None,
-        }
-    }
-
-    /// The rustls configuration, for an adapter's handshake.
-    #[must_use]
-    pub const fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+        // A copy shares everything but these names. It costs nothing beside a handshake.
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
     }
 }
 
@@ -100,7 +100,7 @@ fn build(
     identity: &Identity,
     verifier: Arc<dyn ClientCertVerifier>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let mut config = ServerConfig::builder_with_provider(pem::provider())
+    let config = ServerConfig::builder_with_provider(pem::provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| TlsError::new("no TLS version can be used").with_source(error))?
         .with_client_cert_verifier(verifier)
@@ -108,6 +108,5 @@ fn build(
         .map_err(|error| {
             TlsError::new("the server's certificate and key cannot be used").with_source(error)
         })?;
-    config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
     Ok(Arc::new(config))
 }

@@ -1,0 +1,375 @@
+//! Settings that cannot be used, and handshakes in memory: what they agree on, and what their errors advise.
+
+use std::{io, sync::Arc};
+
+use connect_rustls::{
+    ClientTls, Negotiated, ServerTls, handshake_advice, is_alpn_refusal,
+    rustls::{ClientConnection, Error, HandshakeKind, ServerConnection},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+const H2: &[u8] = b"h2";
+const H3: &[u8] = b"h3";
+const HTTP1: &[u8] = b"http/1.1";
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+struct Identity {
+    chain: String,
+    key: String,
+    der: Vec<u8>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn issue(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity {
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().to_vec(),
+        }
+    }
+}
+
+impl Identity {
+    fn server(&self) -> ServerTls {
+        ServerTls::from_pem(&self.chain, &self.key).unwrap()
+    }
+}
+
+/// Both sides of a connection to `localhost`.
+struct Pair {
+    client: ClientConnection,
+    server: ServerConnection,
+}
+
+impl Pair {
+    fn new(client: &ClientTls, offered: &[&[u8]], server: &ServerTls, accepted: &[&[u8]]) -> Self {
+        let name = client.server_name("localhost").unwrap();
+        Self {
+            client: ClientConnection::new(client.config(offered), name).unwrap(),
+            server: ServerConnection::new(server.config(accepted)).unwrap(),
+        }
+    }
+
+    /// Carries bytes until neither side has more. The first error of either side ends it, when the other side has
+    /// been told: the client's error first.
+    fn shake_hands(&mut self) -> Result<(), Error> {
+        let mut failed = None;
+        loop {
+            let mut bytes = Vec::new();
+            while self.client.wants_write() {
+                self.client.write_tls(&mut bytes).unwrap();
+            }
+            let mut from_client = &bytes[..];
+            while !from_client.is_empty() {
+                self.server.read_tls(&mut from_client).unwrap();
+                if let Err(error) = self.server.process_new_packets() {
+                    failed = Some(error);
+                }
+            }
+            let mut answer = Vec::new();
+            while self.server.wants_write() {
+                self.server.write_tls(&mut answer).unwrap();
+            }
+            let mut from_server = &answer[..];
+            while !from_server.is_empty() {
+                self.client.read_tls(&mut from_server).unwrap();
+                self.client.process_new_packets()?;
+            }
+            if bytes.is_empty() && answer.is_empty() {
+                return failed.map_or(Ok(()), Err);
+            }
+        }
+    }
+}
+
+/// As the libraries that drive rustls hand it on.
+fn io_error(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn advice(client: &ClientTls, server: &ServerTls) -> Option<&'static str> {
+    let error = Pair::new(client, &[H2], server, &[H2])
+        .shake_hands()
+        .unwrap_err();
+    handshake_advice(&io_error(error))
+}
+
+#[test]
+fn both_sides_learn_the_protocol_and_the_certificates() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let (server_identity, client_identity) = (servers.issue("localhost"), clients.issue("me"));
+    let server = server_identity
+        .server()
+        .with_client_ca(clients.pem())
+        .unwrap();
+    let client = ClientTls::new()
+        .add_ca(servers.pem())
+        .unwrap()
+        .with_identity(&client_identity.chain, &client_identity.key)
+        .unwrap();
+    // The server's preference decides, and the protocols are the caller's: HTTP/3's name is as good as any.
+    for (offered, accepted, agreed) in [
+        (&[HTTP1, H2][..], &[H2, HTTP1][..], Some(H2)),
+        (&[HTTP1], &[H2, HTTP1], Some(HTTP1)),
+        (&[H3], &[H3], Some(H3)),
+        (&[], &[H2], None),
+        (&[H2], &[], None),
+    ] {
+        let mut pair = Pair::new(&client, offered, &server, accepted);
+        pair.shake_hands().unwrap();
+        let at_client = Negotiated::new(&pair.client);
+        let at_server = Negotiated::new(&pair.server);
+        assert_eq!((at_client.alpn(), at_server.alpn()), (agreed, agreed));
+        assert_eq!(
+            at_client.into_peer_certificates(),
+            [server_identity.der.clone()]
+        );
+        assert_eq!(
+            at_server.into_peer_certificates(),
+            [client_identity.der.clone()]
+        );
+    }
+}
+
+#[test]
+fn a_client_without_a_certificate_shows_none() {
+    let authority = Authority::new("servers");
+    let client = ClientTls::new().add_ca(authority.pem()).unwrap();
+    let server = authority.issue("localhost").server();
+    let mut pair = Pair::new(&client, &[H2], &server, &[H2]);
+    pair.shake_hands().unwrap();
+    let at_server = Negotiated::new(&pair.server);
+    assert!(at_server.into_peer_certificates().is_empty());
+}
+
+#[test]
+fn protocols_of_a_rustls_configuration_stay_on_a_server_only() {
+    let authority = Authority::new("servers");
+    let identity = authority.issue("localhost");
+    let client = ClientTls::new().add_ca(authority.pem()).unwrap();
+    let mut config = Arc::unwrap_or_clone(identity.server().config(&[HTTP1]));
+    let server = ServerTls::from_rustls(config.clone());
+    let client = ClientTls::from_rustls(Arc::unwrap_or_clone(client.config(&[H3])));
+    let mut pair = Pair::new(&client, &[H2, HTTP1], &server, &[H2, HTTP1]);
+    pair.shake_hands().unwrap();
+    assert_eq!(Negotiated::new(&pair.client).alpn(), Some(HTTP1));
+
+    config.alpn_protocols.clear();
+    let server = ServerTls::from_rustls(config);
+    let mut pair = Pair::new(&client, &[H2, HTTP1], &server, &[H2, HTTP1]);
+    pair.shake_hands().unwrap();
+    assert_eq!(Negotiated::new(&pair.client).alpn(), Some(H2));
+}
+
+/// Each handshake takes a configuration of its own, and yet they share what is remembered of sessions.
+#[test]
+fn a_second_handshake_resumes_the_session_of_the_first() {
+    let authority = Authority::new("servers");
+    let client = ClientTls::new().add_ca(authority.pem()).unwrap();
+    let server = authority.issue("localhost").server();
+    let kinds = [&[H2, HTTP1][..], &[H2]].map(|offered| {
+        let mut pair = Pair::new(&client, offered, &server, &[H2, HTTP1]);
+        pair.shake_hands().unwrap();
+        pair.client.handshake_kind().unwrap()
+    });
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
+}
+
+#[test]
+fn the_name_is_that_of_the_host_by_default() {
+    let authority = Authority::new("servers");
+    let server = authority.issue("example.com").server();
+    let client = ClientTls::new().add_ca(authority.pem()).unwrap();
+    let advised = advice(&client, &server).unwrap();
+    assert!(advised.contains("with_server_name"), "{advised}");
+    let client = client.with_server_name("example.com").unwrap();
+    Pair::new(&client, &[H2], &server, &[H2])
+        .shake_hands()
+        .unwrap();
+}
+
+/// As a URI has them.
+#[test]
+fn a_host_may_be_an_address() {
+    let client = ClientTls::new();
+    for (host, name) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("a.example", "a.example"),
+    ] {
+        assert_eq!(client.server_name(host).unwrap().to_str(), name);
+    }
+    assert!(client.server_name("no host").is_err());
+}
+
+#[test]
+fn an_unknown_authority_is_told_to_be_added() {
+    let server = Authority::new("servers").issue("localhost").server();
+    for client in [
+        ClientTls::new(),
+        ClientTls::new()
+            .add_ca(Authority::new("others").pem())
+            .unwrap(),
+    ] {
+        let advised = advice(&client, &server).unwrap();
+        assert!(advised.contains("ClientTls::add_ca"), "{advised}");
+    }
+}
+
+#[test]
+fn authorities_add_up() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let client = ClientTls::new()
+        .add_ca(one.pem())
+        .unwrap()
+        .add_ca(two.pem())
+        .unwrap();
+    for authority in [&one, &two] {
+        let server = authority.issue("localhost").server();
+        Pair::new(&client, &[H2], &server, &[H2])
+            .shake_hands()
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_demands_a_certificate_says_so() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let server = servers
+        .issue("localhost")
+        .server()
+        .with_client_ca(clients.pem())
+        .unwrap();
+    let none = ClientTls::new().add_ca(servers.pem()).unwrap();
+    let stranger = servers.issue("stranger");
+    let wrong = none
+        .clone()
+        .with_identity(&stranger.chain, &stranger.key)
+        .unwrap();
+    for client in [none, wrong] {
+        let advised = advice(&client, &server).unwrap();
+        assert!(advised.contains("ClientTls::with_identity"), "{advised}");
+    }
+}
+
+#[test]
+fn a_refusal_by_alpn_is_told_apart() {
+    let authority = Authority::new("servers");
+    let server = authority.issue("localhost").server();
+    let client = ClientTls::new().add_ca(authority.pem()).unwrap();
+    let error = Pair::new(&client, &[H2], &server, &[HTTP1])
+        .shake_hands()
+        .unwrap_err();
+    assert!(is_alpn_refusal(&io_error(error)));
+
+    let untrusting = ClientTls::new();
+    let error = Pair::new(&untrusting, &[H2], &server, &[H2])
+        .shake_hands()
+        .unwrap_err();
+    assert!(!is_alpn_refusal(&io_error(error)));
+    assert!(!is_alpn_refusal(&io::Error::other("no rustls here")));
+    assert_eq!(handshake_advice(&io::Error::other("no rustls here")), None);
+}
+
+#[test]
+fn a_port_without_tls_is_advised_to_be_called_by_http() {
+    let name = ClientTls::new().server_name("localhost").unwrap();
+    let mut client = ClientConnection::new(ClientTls::new().config(&[H2]), name).unwrap();
+    let mut answer = &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..];
+    client.read_tls(&mut answer).unwrap();
+    let error = client.process_new_packets().unwrap_err();
+    let advised = handshake_advice(&io_error(error)).unwrap();
+    assert!(advised.contains("http URI"), "{advised}");
+}
+
+/// `openssl req -x509` makes such certificates.
+#[test]
+fn the_certificate_of_an_authority_does_for_no_server() {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let server = ServerTls::from_pem(&certificate, key.serialize_pem()).unwrap();
+    let client = ClientTls::new().add_ca(&certificate).unwrap();
+    let advised = advice(&client, &server).unwrap();
+    assert!(advised.contains("CA:FALSE"), "{advised}");
+}
+
+#[test]
+fn a_rustls_configuration_is_not_mixed_with_settings() {
+    let authority = Authority::new("servers");
+    let identity = authority.issue("localhost");
+    let client = ClientTls::from_rustls(Arc::unwrap_or_clone(ClientTls::new().config(&[])));
+    let server = ServerTls::from_rustls(Arc::unwrap_or_clone(identity.server().config(&[])));
+    for error in [
+        client.clone().add_ca(authority.pem()).unwrap_err(),
+        client
+            .with_identity(&identity.chain, &identity.key)
+            .unwrap_err(),
+        server.with_client_ca(authority.pem()).unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().contains("set them there")
+                || error.to_string().contains("set it there")
+        );
+    }
+}
+
+/// The cause is a source, and is not said twice.
+#[test]
+fn an_error_of_pem_has_its_cause_as_source() {
+    let good = Authority::new("servers").issue("localhost");
+    let error = ServerTls::from_pem(&good.chain, "-----BEGIN PRIVATE KEY-----").unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(!error.to_string().contains(&cause), "{error}");
+}
+
+#[test]
+fn bad_pem_is_told_apart() {
+    let good = Authority::new("servers").issue("localhost");
+    let other = Authority::new("servers").issue("localhost");
+    let explain = |chain: &str, key: &str| ServerTls::from_pem(chain, key).unwrap_err().to_string();
+    for (error, part) in [
+        (explain("", &good.key), "holds no certificate"),
+        (explain(&good.key, &good.key), "holds no certificate"),
+        (explain(&good.chain, ""), "private key"),
+        (explain(&good.chain, &good.chain), "private key"),
+        (explain(&good.chain, &other.key), "cannot be used"),
+        (
+            ClientTls::new().add_ca("x").unwrap_err().to_string(),
+            "holds no certificate",
+        ),
+        (
+            ClientTls::new()
+                .with_identity(&good.chain, &other.key)
+                .unwrap_err()
+                .to_string(),
+            "cannot be used",
+        ),
+        (
+            ClientTls::new()
+                .with_server_name("no name")
+                .unwrap_err()
+                .to_string(),
+            "neither a DNS name",
+        ),
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+}
