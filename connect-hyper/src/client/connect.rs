@@ -6,7 +6,7 @@ use std::{
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -43,12 +43,18 @@ pub(super) struct Connected {
 }
 
 pub(super) enum Sender {
-    Http1(http1::SendRequest<RequestBody>, Held),
+    Http1(http1::SendRequest<RequestBody>, Driven),
     Http2(http2::SendRequest<RequestBody>),
 }
 
-/// Dropped when nobody has use for an HTTP/1.1 connection any more.
-pub(super) type Held = oneshot::Sender<Infallible>;
+/// What ties an HTTP/1.1 connection and the task that drives it.
+#[derive(Debug)]
+pub(super) struct Driven {
+    /// Dropped when nobody has use for the connection any more: the task closes it.
+    _in_use: oneshot::Sender<Infallible>,
+    /// Ends when the task has: nothing takes requests from the connection's queue any more.
+    pub(super) ended: oneshot::Receiver<Infallible>,
+}
 
 /// How long an HTTP/1.1 connection that nobody has use for may take to close by itself.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -79,7 +85,7 @@ impl From<Failure> for TransportError {
 
 /// Connects within the channel's connect timeout.
 pub(super) async fn connect<R: Runtime>(
-    channel: &Inner<R>,
+    channel: &Arc<Inner<R>>,
     want: Want,
 ) -> Result<Connected, Failure> {
     let limit = channel.settings.connect_timeout;
@@ -94,7 +100,7 @@ pub(super) async fn connect<R: Runtime>(
         })
 }
 
-async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, Failure> {
+async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connected, Failure> {
     let (io, address) = reach(channel).await?;
     let remote = Arc::new(Remote::new(address));
     if !channel.origin.is_tls() {
@@ -111,7 +117,7 @@ async fn open<R: Runtime>(channel: &Inner<R>, want: Want) -> Result<Connected, F
 }
 
 async fn shake_hands<R: Runtime>(
-    channel: &Inner<R>,
+    channel: &Arc<Inner<R>>,
     want: Want,
     io: R::Io,
     address: SocketAddr,
@@ -162,7 +168,7 @@ async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Fa
 
 /// Starts HTTP on a connection and leaves it to a task of its own.
 async fn speak<R: Runtime>(
-    channel: &Inner<R>,
+    channel: &Arc<Inner<R>>,
     io: BoxIo,
     http2: bool,
     remote: Arc<Remote>,
@@ -174,13 +180,22 @@ async fn speak<R: Runtime>(
     };
     if !http2 {
         let (sender, connection) = http1::handshake(io).await.map_err(failed)?;
-        let (held, dropped) = oneshot::channel();
+        let (in_use, unused) = oneshot::channel();
+        let (driving, ended) = oneshot::channel();
         let runtime = channel.runtime.clone();
-        channel
-            .runtime
-            .spawn(drive_http1(runtime, connection, dropped));
+        channel.runtime.spawn(async move {
+            // Dropped when the connection was: in this order, also when the runtime drops the task.
+            let _driving: oneshot::Sender<Infallible> = driving;
+            drive_http1(runtime, connection, unused).await;
+        });
         return Ok(Connected {
-            sender: Sender::Http1(sender, held),
+            sender: Sender::Http1(
+                sender,
+                Driven {
+                    _in_use: in_use,
+                    ended,
+                },
+            ),
             remote,
         });
     }
@@ -197,7 +212,11 @@ async fn speak<R: Runtime>(
             .keep_alive_timeout(timeout);
     }
     let (sender, connection) = builder.handshake(io).await.map_err(failed)?;
-    channel.runtime.spawn(drive(connection, calls));
+    let pooled = Pooled {
+        channel: Arc::downgrade(channel),
+        remote: Arc::clone(&remote),
+    };
+    channel.runtime.spawn(drive(connection, pooled, calls));
     Ok(Connected {
         sender: Sender::Http2(sender),
         remote,
@@ -220,13 +239,33 @@ async fn drive_http1<R: Runtime, C: Future>(
 
 /// Polls an HTTP/2 connection and its calls: the connection's future ends when no new call can come, the
 /// calls go on to their own ends.
-async fn drive<C: Future>(connection: C, mut calls: Calls) {
+async fn drive<C: Future, R: Runtime>(connection: C, pooled: Pooled<R>, mut calls: Calls) {
     {
+        // Dropped after the connection, also when the runtime drops the task.
+        let _pooled = pooled;
         let mut connection = pin!(connection);
         poll_fn(|cx| calls.poll_with(cx, |cx| connection.as_mut().poll(cx))).await;
         // It ends here, while the calls go on: requests that it did not take any more are given back.
     }
     poll_fn(|cx| calls.poll_rest(cx)).await;
+}
+
+/// An HTTP/2 connection's entry in the pool, taken out when the connection's future is dropped.
+///
+/// The queue of requests between calls and connection may keep a request that came while the connection ended; it is
+/// freed, and its call told, when the last sender is dropped. The pool holds the only one that lives longer than it
+/// takes to queue a request.
+struct Pooled<R: Runtime> {
+    channel: Weak<Inner<R>>,
+    remote: Arc<Remote>,
+}
+
+impl<R: Runtime> Drop for Pooled<R> {
+    fn drop(&mut self) {
+        if let Some(channel) = self.channel.upgrade() {
+            channel.pool.discard(&self.remote);
+        }
+    }
 }
 
 impl Phase {

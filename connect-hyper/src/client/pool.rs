@@ -18,7 +18,7 @@ use hyper::client::conn::{http1, http2};
 use super::{
     ChannelState, HttpVersion, Inner,
     body::RequestBody,
-    connect::{Connected, Failure, Held, Sender, Want, connect},
+    connect::{Connected, Driven, Failure, Sender, Want, connect},
     places::{Handed, Place, Places},
     remote::Remote,
 };
@@ -100,7 +100,7 @@ pub(super) struct Http1<R: Runtime> {
     pub(super) remote: Arc<Remote>,
     /// Whether it has carried a call: the server may be closing it while the next one leaves.
     pub(super) is_used: bool,
-    _held: Held,
+    pub(super) driven: Driven,
     /// Passed on with the drop.
     _place: Place<R>,
     channel: Weak<Inner<R>>,
@@ -199,14 +199,18 @@ impl<R: Runtime> Pool<R> {
         }
     }
 
-    /// Forgets the shared connection if it is still this one: no new call is to use it.
-    pub(super) fn discard(&self, connection: &Http2) {
+    /// Forgets the shared connection if it is still the one to this remote: no new call is to use it.
+    pub(super) fn discard(&self, remote: &Arc<Remote>) {
+        // Dropped when the lock is free: that wakes calls.
+        let _discarded;
         let mut state = self.lock();
-        if let Some(current) = &state.http2 {
-            // One is made for each connection.
-            if Arc::ptr_eq(&current.remote, &connection.remote) {
-                state.http2 = None;
-            }
+        // One is made for each connection.
+        if state
+            .http2
+            .as_ref()
+            .is_some_and(|c| Arc::ptr_eq(&c.remote, remote))
+        {
+            _discarded = state.http2.take();
         }
     }
 }
@@ -283,7 +287,8 @@ impl<R: Runtime> Inner<R> {
 
     fn plan(&self, want: Want, anew: bool, handed: &mut Option<Handed<R>>) -> Plan<R> {
         // Dropped after the lock is free: that wakes calls.
-        let (mut closed, mut place) = (Vec::new(), None);
+        let (mut closed, mut _closed_http2) = (Vec::new(), None::<Http2>);
+        let mut place = None;
         match handed.take() {
             Some(Handed::Connection(connection)) => return Plan::Use(Acquired::Http1(connection)),
             Some(Handed::Place(handed)) => place = Some(handed),
@@ -315,7 +320,7 @@ impl<R: Runtime> Inner<R> {
             if !http2.sender.is_closed() {
                 return Plan::Use(Acquired::Http2(http2.clone()));
             }
-            state.http2 = None;
+            _closed_http2 = state.http2.take();
         }
         if let (Want::Http2, Some((since, error))) = (want, &state.no_http2) {
             if self.runtime.now().saturating_duration_since(*since) < NO_HTTP2 {
@@ -378,7 +383,7 @@ impl<R: Runtime> Inner<R> {
         };
         (state.failures, state.retry_at) = (0, None);
         match sender {
-            Sender::Http1(sender, held) => {
+            Sender::Http1(sender, driven) => {
                 state.prefers_http1 |= want == Want::Either;
                 let Some(mut place) = place.or_else(|| self.pool.places.take()) else {
                     return Ok(None);
@@ -388,7 +393,7 @@ impl<R: Runtime> Inner<R> {
                     sender,
                     remote,
                     is_used: false,
-                    _held: held,
+                    driven,
                     _place: place,
                     channel: Arc::downgrade(self),
                 }))))
@@ -396,7 +401,10 @@ impl<R: Runtime> Inner<R> {
             Sender::Http2(sender) => {
                 (state.prefers_http1, state.no_http2) = (false, None);
                 let http2 = Http2 { sender, remote };
-                state.http2 = Some(http2.clone());
+                // One that has ended already was discarded before it came here.
+                if !http2.sender.is_closed() {
+                    state.http2 = Some(http2.clone());
+                }
                 Ok(Some(Acquired::Http2(http2)))
             }
         }
@@ -495,9 +503,8 @@ async fn attempt<R: Runtime>(mut guard: AttemptGuard<R>) {
         let outcome = match (&mut acquired, waiter.want) {
             (Err(Failure::NoHttp2(_)), Want::Http1 | Want::Either) => Outcome::Retry,
             (Err(failure), _) => Outcome::Failed(failure.clone().into()),
-            (Ok(Some(Acquired::Http2(http2))), Want::Http2 | Want::Either) => {
-                Outcome::Acquired(Acquired::Http2(http2.clone()))
-            }
+            // It is in the pool: a call that nobody polls is not to hold a sender meanwhile.
+            (Ok(Some(Acquired::Http2(_))), Want::Http2 | Want::Either) => Outcome::Retry,
             (Ok(http1 @ Some(Acquired::Http1(_))), Want::Http1 | Want::Either) => {
                 http1.take().map_or(Outcome::Retry, Outcome::Acquired)
             }

@@ -1,6 +1,6 @@
 //! One call: a connection, the request in that connection's form, and another try if that does no harm.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use connect_proto::{Error, Idempotency};
 use connect_tower::{
@@ -13,9 +13,12 @@ use hyper::{body::Incoming, client::conn::TrySendError};
 use super::{
     Inner,
     body::{CallLink, ChannelBody, RequestBody},
-    pool::{Acquired, Lease},
+    pool::{Acquired, Http1, Http2, Lease},
 };
-use crate::{reset, runtime::Runtime};
+use crate::{
+    reset,
+    runtime::{Either, Runtime, race},
+};
 
 /// How often one request is sent at most. Every try but the first follows one that surely was not processed, or one of an
 /// idempotent procedure that met a connection which was being closed.
@@ -62,9 +65,10 @@ pub(super) async fn send<R: Runtime>(
 
 async fn over_http1<R: Runtime>(
     channel: &Inner<R>,
-    mut connection: Box<super::pool::Http1<R>>,
+    mut connection: Box<Http1<R>>,
     outgoing: Outgoing,
 ) -> Tried {
+    let remote = Arc::clone(&connection.remote);
     let Outgoing {
         mut head,
         body,
@@ -89,10 +93,19 @@ async fn over_http1<R: Runtime>(
     let sending = connection
         .sender
         .try_send_request(Request::from_parts(head, body));
-    let mut error = match sending.await {
+    let mut sending = pin!(sending);
+    let (sent, connection) = match race(sending.as_mut(), &mut connection.driven.ended).await {
+        Either::Left(sent) => (sent, Some(connection)),
+        // A request that came while the connection ended may lie in its queue until the sender is dropped.
+        Either::Right(_) => {
+            drop(connection);
+            (sending.await, None)
+        }
+    };
+    let mut error = match sent {
         Ok(response) => {
-            let lease: Box<dyn Lease> = connection;
-            return Tried::Answered(answered(response, link, Some(lease)));
+            let lease = connection.map(|connection| connection as Box<dyn Lease>);
+            return Tried::Answered(answered(response, link, lease));
         }
         Err(error) => error,
     };
@@ -103,7 +116,7 @@ async fn over_http1<R: Runtime>(
         let (head, body) = copy?;
         Some(Box::new(Outgoing { head, body, target }))
     });
-    let failure = reset::request(error, &connection.remote);
+    let failure = reset::request(error, &remote);
     match again {
         Some(again) => Tried::Again(again, failure),
         None => Tried::Failed(failure),
@@ -117,7 +130,7 @@ fn is_idempotent(head: &request::Parts) -> bool {
 
 async fn over_http2<R: Runtime>(
     channel: &Inner<R>,
-    mut connection: super::pool::Http2,
+    connection: Http2,
     outgoing: Outgoing,
 ) -> Tried {
     let Outgoing {
@@ -132,20 +145,21 @@ async fn over_http2<R: Runtime>(
     let copy = body.try_clone().map(|body| (head.clone(), body));
     let link = Arc::new(CallLink::default());
     let body = RequestBody::http2(body, Arc::clone(&link));
-    let sending = connection
-        .sender
-        .try_send_request(Request::from_parts(head, body));
+    let Http2 { mut sender, remote } = connection;
+    let sending = sender.try_send_request(Request::from_parts(head, body));
+    // Nobody waits while holding a sender: with the last one a connection that has ended frees what it left in its queue.
+    drop(sender);
     let mut error = match sending.await {
         Ok(response) => return Tried::Answered(answered(response, link, None)),
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
-    let failure = reset::request(error.into_error(), &connection.remote);
+    let failure = reset::request(error.into_error(), &remote);
     if failure.sent() != Sent::No {
         return Tried::Failed(failure);
     }
     // Most likely the server is closing the connection: the next try is to find another.
-    channel.pool.discard(&connection);
+    channel.pool.discard(&remote);
     let again = recovered.or_else(|| {
         let (head, body) = copy?;
         Some(Box::new(Outgoing { head, body, target }))
