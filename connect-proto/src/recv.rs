@@ -514,7 +514,7 @@ impl RecvHalf {
                     Input::Reset(_) | Input::Malformed(_) => Bytes::new(),
                     _ => self.decompress_error(payload),
                 };
-                let error = connect::decode_error(&payload, fallback.code())
+                let error = connect::json::decode_error(&payload, fallback.code())
                     .unwrap_or_else(|| with_words(fallback, &payload));
                 Err(self.with_peer_metadata(error, trailers))
             }
@@ -560,9 +560,10 @@ impl RecvHalf {
             return Ok(Some(payload));
         }
         let ending = if self.wire == Wire::ConnectStream {
-            let (metadata, error) = connect::decode_end_stream(&payload).map_err(|error| {
-                Error::internal(format!("the EndStreamResponse is not valid JSON: {error}"))
-            })?;
+            let (metadata, error) =
+                connect::json::decode_end_stream(&payload).map_err(|error| {
+                    Error::internal(format!("the EndStreamResponse is not valid JSON: {error}"))
+                })?;
             match error {
                 None => Ok(metadata),
                 Some(error) => Err(self.with_peer_metadata(error, metadata)),

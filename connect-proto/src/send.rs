@@ -477,7 +477,7 @@ impl SendHalf {
             Wire::ConnectStream => {
                 let (error, metadata) = split_outcome(outcome);
                 let payload =
-                    connect::encode_end_stream(error.as_ref().map_or(Ok(()), Err), &metadata);
+                    connect::json::encode_end_stream(error.as_ref().map_or(Ok(()), Err), &metadata);
                 self.out.push_terminal(FLAG_END_STREAM, payload);
                 None
             }
@@ -516,7 +516,8 @@ impl SendHalf {
                     .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 let metadata = error.take_metadata_to_send();
                 metadata::append_unary_leading(&mut self.headers, metadata);
-                self.out.push_error_body(connect::encode_error(&error));
+                self.out
+                    .push_error_body(connect::json::encode_error(&error));
             }
         }
     }

@@ -1,0 +1,3 @@
+//! What is Connect's own on the wire.
+
+pub(crate) mod json;
