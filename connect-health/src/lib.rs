@@ -46,6 +46,7 @@ use self::{statuses::Statuses, v1::HealthServer};
 #[derive(Clone)]
 pub struct Health {
     statuses: Statuses,
+    max_name_bytes: usize,
 }
 
 /// Whether a service takes calls.
@@ -65,9 +66,26 @@ impl Health {
     pub fn new() -> Self {
         let health = Self {
             statuses: Statuses::default(),
+            max_name_bytes: 1024,
         };
         health.set_serving("");
         health
+    }
+
+    /// Sets how long the name in a `Watch` may be, in bytes; 1024 by default.
+    ///
+    /// The caller chooses the name, and it is kept as long as the stream is open. A longer one is refused with
+    /// `invalid_argument`. `Check` keeps no name, and answers `not_found` as for any unknown one.
+    #[must_use]
+    pub fn with_max_name_bytes(mut self, bytes: usize) -> Self {
+        self.max_name_bytes = bytes;
+        self
+    }
+
+    /// How long the name in a `Watch` may be, in bytes.
+    #[must_use]
+    pub fn max_name_bytes(&self) -> usize {
+        self.max_name_bytes
     }
 
     /// Says that a service takes calls: short for [`set_status`](Self::set_status).

@@ -47,6 +47,13 @@ impl v1::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<ResponseStream<HealthCheckResponse>>, Error> {
         let service = request.into_message().service;
+        let max = self.max_name_bytes;
+        if service.len() > max {
+            return Err(Error::invalid_argument(format!(
+                "the name of the service has {} bytes, and at most {max} can be watched",
+                service.len()
+            )));
+        }
         Ok(Response::stream(Watch::new(self.statuses.clone(), service)))
     }
 }

@@ -270,3 +270,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_over_the_limit_is_not_watched() {
+    let at_limit = "n".repeat(1024);
+    let over = "n".repeat(1025);
+    let health = Health::new();
+    assert_eq!(health.max_name_bytes(), 1024);
+    for client in clients(&health) {
+        block_on(async {
+            let mut watching = watch(&client, &at_limit).await;
+            assert_eq!(
+                next(&mut watching).await,
+                Some(ServingStatus::ServiceUnknown)
+            );
+            let (code, message) = brief(watch_error(&client, &over).await);
+            assert_eq!(code, Code::InvalidArgument);
+            assert!(
+                message.contains("has 1025 bytes, and at most 1024"),
+                "{message}"
+            );
+        });
+    }
+    let health = health.with_max_name_bytes(2000);
+    let client = client(&health);
+    let mut watching = block_on(watch(&client, &over));
+    assert_eq!(
+        block_on(next(&mut watching)),
+        Some(ServingStatus::ServiceUnknown)
+    );
+}
+
+async fn watch_error(client: &HealthClient<InProcess>, name: &str) -> Result<(), Error> {
+    let mut watching = client.watch(service(name)).await?.into_stream();
+    watching.message().await.map(drop)
+}
