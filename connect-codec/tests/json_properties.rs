@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use common::v3::{
@@ -150,13 +150,13 @@ fn lists() -> impl Strategy<Value = Lists> {
 
 fn maps() -> impl Strategy<Value = Maps> {
     (
-        any::<HashMap<String, String>>(),
-        any::<HashMap<i32, i64>>(),
-        collection::hash_map(any::<i64>(), color(), 0..4),
-        collection::hash_map(any::<u32>(), blob(), 0..4),
-        collection::hash_map(any::<u64>(), double(), 0..4),
-        collection::hash_map(any::<bool>(), scalars(), 0..3),
-        collection::hash_map(any::<String>(), value(), 0..3),
+        any::<BTreeMap<String, String>>(),
+        any::<BTreeMap<i32, i64>>(),
+        collection::btree_map(any::<i64>(), color(), 0..4),
+        collection::btree_map(any::<u32>(), blob(), 0..4),
+        collection::btree_map(any::<u64>(), double(), 0..4),
+        collection::btree_map(any::<bool>(), scalars(), 0..3),
+        collection::btree_map(any::<String>(), value(), 0..3),
     )
         .prop_map(|m| Maps {
             string_string: m.0,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use common::{assert_refused, read, v3, write};
 use connect_codec::json::{self, JsonOptions};
@@ -119,7 +119,7 @@ fn unknown_enum_names() {
     let lists: Lists = read(r#"{"colors":["COLOR_RED","COLOR_NEW","COLOR_GREEN"]}"#).unwrap();
     assert_eq!(lists.colors, [1, 2]);
     let maps: Maps = read(r#"{"int64Color":{"1":"COLOR_NEW","2":"COLOR_RED"}}"#).unwrap();
-    assert_eq!(maps.int64_color, HashMap::from([(2, 1)]));
+    assert_eq!(maps.int64_color, BTreeMap::from([(2, 1)]));
     let choice: Choice = read(r#"{"color":"COLOR_NEW"}"#).unwrap();
     assert_eq!(choice.kind, None);
     let strict = JsonOptions::default().with_reject_unknown(true);
@@ -246,7 +246,7 @@ fn maps() {
     let escaped: Maps =
         read(r#"{"boolMessage":{"tr\u0075e":{}},"int32Int64":{"\u0031":1}}"#).unwrap();
     assert!(escaped.bool_message.contains_key(&true));
-    assert_eq!(escaped.int32_int64, HashMap::from([(1, 1)]));
+    assert_eq!(escaped.int32_int64, BTreeMap::from([(1, 1)]));
     for text in [
         r#"{"stringString":{"a":null}}"#,
         r#"{"stringString":[]}"#,

@@ -24,7 +24,7 @@ fn main() -> Result<(), Error> {
         .json(false)
         .default_methods(true)
         .bytes(None::<&str>)
-        .btree_map(".")
+        .hash_map(".")
         .boxed(".shapes.v1.Shape.extra")
         .type_attribute(".shapes.v1.Side", "#[derive(PartialOrd)]")
         .field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size\")]")

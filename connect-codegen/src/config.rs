@@ -46,7 +46,7 @@ pub struct Config {
     pub(crate) layout: Layout,
     pub(crate) include_file: String,
     pub(crate) extern_paths: Vec<(String, String)>,
-    pub(crate) btree_maps: Vec<String>,
+    pub(crate) hash_maps: Vec<String>,
     pub(crate) bytes: Vec<String>,
     pub(crate) boxed: Vec<String>,
     pub(crate) type_attributes: Vec<(String, String)>,
@@ -193,11 +193,14 @@ impl Config {
         self
     }
 
-    /// Makes map fields `BTreeMap` instead of `HashMap`: their entries are then written in the order
-    /// of keys, so equal messages are written alike.
+    /// Makes map fields `HashMap` instead of `BTreeMap`.
+    ///
+    /// By default the entries are written in the order of their keys, so that equal messages have equal
+    /// encodings, in binary and in JSON. Those of a `HashMap` are written in random order: each GET of
+    /// such a message has another URL, which no cache knows.
     #[must_use]
-    pub fn btree_map(mut self, path: impl Into<String>) -> Self {
-        self.btree_maps.push(path.into());
+    pub fn hash_map(mut self, path: impl Into<String>) -> Self {
+        self.hash_maps.push(path.into());
         self
     }
 
@@ -266,7 +269,7 @@ impl Default for Config {
             layout: Layout::default(),
             include_file: String::from("_protos.rs"),
             extern_paths: Vec::new(),
-            btree_maps: Vec::new(),
+            hash_maps: Vec::new(),
             bytes: vec![String::from(".")],
             boxed: Vec::new(),
             type_attributes: Vec::new(),

@@ -79,12 +79,8 @@ pub(crate) fn check_services(files: &[&FileDescriptorProto], config: &Config) ->
 }
 
 fn is_extern(name: &str, config: &Config) -> bool {
-    let covers = |path: &str| {
-        let rest = name.strip_prefix(path);
-        path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
     let mut given = config.extern_paths.iter();
-    covers(".google.protobuf") || given.any(|(proto, _)| covers(proto))
+    names::covers(".google.protobuf", name) || given.any(|(proto, _)| names::covers(proto, name))
 }
 
 /// The field of `FileDescriptorProto`.

@@ -7,7 +7,9 @@ use std::{
 
 use proc_macro2::Literal;
 use prost_build::Module;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::{
+    DescriptorProto, FileDescriptorProto, FileDescriptorSet, field_descriptor_proto::Label,
+};
 use syn::Item;
 
 use crate::{
@@ -176,7 +178,7 @@ fn prost_config(set: &FileDescriptorSet, config: &Config) -> Result<prost_build:
         .prost_path(format!("{}::prost", names::ROOT))
         .prost_types_path(format!("{}::prost_types", names::ROOT))
         .bytes(&config.bytes)
-        .btree_map(&config.btree_maps);
+        .btree_map(ordered_maps(set, config));
     if config.well_known_json {
         prost.compile_well_known_types();
     }
@@ -193,6 +195,43 @@ fn prost_config(set: &FileDescriptorSet, config: &Config) -> Result<prost_build:
         prost.extern_path(proto, rust);
     }
     Ok(prost)
+}
+
+/// The paths of the map fields that are `BTreeMap`. prost-build has no option for `HashMap`, its
+/// default, so the fields are named one by one where some are `HashMap`.
+fn ordered_maps(set: &FileDescriptorSet, config: &Config) -> Vec<String> {
+    if config.hash_maps.is_empty() {
+        return vec![String::from(".")];
+    }
+    let mut out = Vec::new();
+    for file in &set.file {
+        let package = match file.package() {
+            "" => String::new(),
+            package => format!(".{package}"),
+        };
+        for message in &file.message_type {
+            add_ordered_maps(message, &package, &config.hash_maps, &mut out);
+        }
+    }
+    out
+}
+
+fn add_ordered_maps(
+    message: &DescriptorProto,
+    scope: &str,
+    hash_maps: &[String],
+    out: &mut Vec<String>,
+) {
+    let path = format!("{scope}.{}", message.name());
+    let fields = message
+        .field
+        .iter()
+        .filter(|field| field.label() == Label::Repeated);
+    let fields = fields.map(|field| format!("{path}.{}", field.name()));
+    out.extend(fields.filter(|field| !hash_maps.iter().any(|map| names::covers(map, field))));
+    for nested in &message.nested_type {
+        add_ordered_maps(nested, &path, hash_maps, out);
+    }
 }
 
 /// The code of one package.

@@ -21,16 +21,16 @@
 //! Several packages that refer to each other are included as a tree of modules by
 //! `connect_tokio::include_protos!()`.
 //!
-//! `protoc` and `buf generate` run the same code as the plugin `protoc-gen-connect-rust`, for code that
+//! `protoc` and `buf generate` run the same code as the plugin `protoc-gen-connect-prost`, for code that
 //! is checked in.
 //!
 //! # How it works
 //!
 //! [`Config::compile`] turns files into descriptors (by protox), the [`plugin`] gets them from its
-//! caller; both hand them to [`generate`], which any other frontend may call too. prost-build generates the messages; their names are Rust's own
-//! art of prost, so the result is parsed and every message is found in it again by its full name and
-//! every field by its number, and the JSON implementation is put beside it. Services are written as
-//! token streams.
+//! caller; both hand them to [`generate`], which any other frontend may call too. prost-build
+//! generates the messages. How it names them in Rust is its own affair, so its output is parsed: each
+//! message is found by its full name, each field by its number, and the JSON implementation is put
+//! beside it. Services are written as token streams.
 
 mod collisions;
 mod config;

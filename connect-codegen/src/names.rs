@@ -97,6 +97,12 @@ fn attributes_of(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
     })
 }
 
+/// Whether a path of the configuration stands for this full name, which has a leading dot.
+pub(crate) fn covers(path: &str, full_name: &str) -> bool {
+    let rest = full_name.strip_prefix(path);
+    path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Names in use, to find free ones.
 #[derive(Default)]
 pub(crate) struct Taken(HashSet<String>);

@@ -75,9 +75,9 @@ const OPTIONS: [Named; 17] = [
         "`bytes` fields that are Bytes, the others are Vec<u8>; empty for none [.]; repeatable",
     ),
     named(
-        "btree_map",
+        "hash_map",
         ".PROTO",
-        "map fields that are BTreeMap; repeatable",
+        "map fields that are HashMap, the others are BTreeMap; repeatable",
     ),
     named("boxed", ".PROTO", "message fields to be boxed; repeatable"),
     named(
@@ -97,7 +97,7 @@ const BOOL: &str = "true|false";
 const REPEATABLE: [&str; 6] = [
     "extern_path",
     "bytes",
-    "btree_map",
+    "hash_map",
     "boxed",
     "type_attribute",
     "field_attribute",
@@ -164,7 +164,7 @@ impl Setting<'_> {
                 let (proto, rust) = self.pair()?;
                 config.extern_path(proto, rust)
             }
-            "btree_map" => config.btree_map(self.text()?),
+            "hash_map" => config.hash_map(self.text()?),
             "boxed" => config.boxed(self.text()?),
             "type_attribute" => {
                 let (path, attribute) = self.pair()?;
@@ -279,10 +279,10 @@ mod tests {
                 "bytes=.a"
             ]
         );
-        let config = parse("type_attribute=.p.A=#[derive(Eq, Hash)],btree_map=.").unwrap();
+        let config = parse("type_attribute=.p.A=#[derive(Eq, Hash)],hash_map=.").unwrap();
         let attribute = (String::from(".p.A"), String::from("#[derive(Eq, Hash)]"));
         assert_eq!(config.type_attributes, [attribute]);
-        assert_eq!(config.btree_maps, ["."]);
+        assert_eq!(config.hash_maps, ["."]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Answers an encoded `CodeGeneratorRequest` by an encoded `CodeGeneratorResponse`: all that
-/// `protoc-gen-connect-rust` does, as a function of bytes.
+/// `protoc-gen-connect-prost` does, as a function of bytes.
 ///
 /// What is wrong with options or files is in the `error` of the response, as the protocol has it; the
 /// feature that it declares is `FEATURE_PROTO3_OPTIONAL`.
@@ -55,7 +55,7 @@ fn files(request: CodeGeneratorRequest, encoded: &[u8]) -> Result<Vec<File>, Err
     Ok(files.collect())
 }
 
-/// What `protoc-gen-connect-rust --help` prints.
+/// What `protoc-gen-connect-prost --help` prints.
 #[doc(hidden)]
 #[must_use]
 pub fn help() -> String {
@@ -63,16 +63,16 @@ pub fn help() -> String {
 }
 
 const HELP_HEAD: &str = "\
-protoc-gen-connect-rust generates Rust for ConnectRPC: messages, JSON, service traits, servers, clients.
+protoc-gen-connect-prost generates Rust for ConnectRPC: messages, JSON, service traits, servers, clients.
 
 protoc and buf start it; it reads a CodeGeneratorRequest and writes a CodeGeneratorResponse.
 
-  protoc --connect-rust_out=src/proto --connect-rust_opt=OPTION,... -I proto proto/greet.proto
+  protoc --connect-prost_out=src/proto --connect-prost_opt=OPTION,... -I proto proto/greet.proto
 
   # buf.gen.yaml
   version: v2
   plugins:
-    - local: protoc-gen-connect-rust
+    - local: protoc-gen-connect-prost
       out: src/proto
       strategy: all
       opt: [OPTION, ...]

@@ -1,6 +1,6 @@
 //! The files to generate from: their descriptors, and their bytes as they came.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
@@ -18,7 +18,8 @@ pub(crate) struct Schemas<'a> {
 
 /// The field of `FileDescriptorSet`.
 #[cfg(feature = "compile")]
-pub(crate) const FILES_OF_SET: u64 = 1;
+pub(crate) const FILES_OF_SET: u64 = FILES_OF_DESCRIPTOR_SET;
+const FILES_OF_DESCRIPTOR_SET: u64 = 1;
 /// The field of `CodeGeneratorRequest`.
 pub(crate) const FILES_OF_REQUEST: u64 = 15;
 
@@ -32,50 +33,51 @@ impl<'a> Schemas<'a> {
         Self { set, encoded }
     }
 
-    /// An encoded set of these files and all that they import, without comments. It depends on
-    /// nothing but the files.
+    /// An encoded set of these files and all that they import, each after its imports, without
+    /// comments. It depends on nothing but the files, and takes time linear in what it holds.
     pub(crate) fn descriptor_set(&self, files: &[&FileDescriptorProto]) -> Vec<u8> {
-        let mut names: BTreeSet<&str> = files.iter().map(|file| file.name()).collect();
-        let mut to_visit: Vec<_> = names.iter().copied().collect();
-        while let Some(name) = to_visit.pop() {
-            for import in self.imports(name) {
-                if names.insert(import) {
-                    to_visit.push(import);
-                }
-            }
-        }
+        let by_name = self.by_name();
+        let encoded = self
+            .encoded
+            .map(|(message, field)| wire::contents(message, field));
+        let roots: BTreeSet<&str> = files.iter().map(|file| file.name()).collect();
+        let mut stack: Vec<_> = roots.into_iter().rev().map(Step::Enter).collect();
+        let mut entered = HashSet::new();
         let mut out = Vec::new();
-        while let Some(next) = self.next_of(&names) {
-            names.remove(next);
-            wire::push(&mut out, 1, &self.without_comments(next));
+        while let Some(step) = stack.pop() {
+            let (Step::Enter(name) | Step::Leave(name)) = step;
+            let Some(&index) = by_name.get(name) else {
+                continue;
+            };
+            let file = &self.set.file[index];
+            if let Step::Leave(_) = step {
+                let received = encoded.as_ref().and_then(|files| files.get(index));
+                let content = match received {
+                    Some(file) => wire::without(file, SOURCE_CODE_INFO),
+                    None => wire::without(&file.encode_to_vec(), SOURCE_CODE_INFO),
+                };
+                wire::push(&mut out, FILES_OF_DESCRIPTOR_SET, &content);
+            } else if entered.insert(name) {
+                stack.push(Step::Leave(name));
+                let imports = file.dependency.iter().rev();
+                stack.extend(imports.map(|import| Step::Enter(import)));
+            }
         }
         out
     }
 
-    /// The first name all of whose imports are done.
-    fn next_of(&self, waiting: &BTreeSet<&'a str>) -> Option<&'a str> {
-        let ready = |name: &&&str| !self.imports(name).any(|import| waiting.contains(import));
-        let first = waiting.iter().find(ready).or_else(|| waiting.first());
-        first.copied()
+    fn by_name(&self) -> HashMap<&'a str, usize> {
+        let files = self.set.file.iter().enumerate();
+        files.map(|(index, file)| (file.name(), index)).collect()
     }
+}
 
-    fn imports(&self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let file = self.set.file.iter().find(|file| file.name() == name);
-        let imports = file.map(|file| file.dependency.as_slice());
-        imports.unwrap_or_default().iter().map(String::as_str)
-    }
-
-    fn without_comments(&self, name: &str) -> Vec<u8> {
-        let Some(index) = self.set.file.iter().position(|file| file.name() == name) else {
-            return Vec::new();
-        };
-        if let Some((message, field)) = self.encoded {
-            if let Some(file) = wire::contents(message, field).get(index) {
-                return wire::without(file, SOURCE_CODE_INFO);
-            }
-        }
-        wire::without(&self.set.file[index].encode_to_vec(), SOURCE_CODE_INFO)
-    }
+/// A step of the walk over imports.
+enum Step<'a> {
+    /// The file is to be visited, if it was not yet.
+    Enter(&'a str),
+    /// All that it imports is written.
+    Leave(&'a str),
 }
 
 /// Where a file says what the path leads to: numbers of fields and indexes, as `SourceCodeInfo` has

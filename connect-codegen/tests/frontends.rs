@@ -22,12 +22,12 @@ fn settings() -> Vec<(&'static [&'static str], Config)> {
     vec![
         (&[], Config::new()),
         (
-            &["json=false", "default_methods", "bytes=", "btree_map=."],
+            &["json=false", "default_methods", "bytes=", "hash_map=."],
             Config::new()
                 .json(false)
                 .default_methods(true)
                 .bytes(None::<&str>)
-                .btree_map("."),
+                .hash_map("."),
         ),
         (
             &[
@@ -177,7 +177,7 @@ fn the_plugin_explains_itself() {
     };
     let help = run(&["--help"]).unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
-    for part in ["--connect-rust_opt", "extern_path=", "strategy: all"] {
+    for part in ["--connect-prost_opt", "extern_path=", "strategy: all"] {
         assert!(help.status.success() && text.contains(part), "{text}");
     }
     let version = run(&["--version"]).unwrap().stdout;

@@ -4,7 +4,7 @@ mod support;
 
 use connect_codegen::{Config, GeneratedFile, Layout, descriptors, generate};
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{DescriptorProto, FileDescriptorProto, FileDescriptorSet};
 use support::{TempDir, generate_all};
 
 const PROTOS: &str = "connect-codegen/check/proto";
@@ -225,4 +225,75 @@ fn services_alone_name_the_messages_of_elsewhere() {
     let count = |text: &str| tour.matches(text).count();
     assert!(count("#[cfg(feature = \"serve\")]") >= 10);
     assert!(count("#[cfg(feature = \"call\")]") >= 6);
+}
+
+/// The code of a package `p` that is one file of proto3.
+fn code_of(body: &str, config: &Config) -> String {
+    let dir = TempDir::new("code-of");
+    dir.write(
+        "a.proto",
+        &format!("syntax = \"proto3\"; package p; {body}"),
+    );
+    let set = descriptors(&[dir.path().join("a.proto")], &[dir.path()]).unwrap();
+    let files = generate(&set, &["a.proto"], config).unwrap();
+    content(&files, "p.rs").to_owned()
+}
+
+/// prost-build 0.14.4 wrote the field unpacked.
+#[test]
+fn a_repeated_field_with_options_stays_packed() {
+    let body = "message A { repeated int32 x = 2 [deprecated = true]; }";
+    let code = code_of(body, &Config::new());
+    assert!(code.contains("repeated"), "{code}");
+    assert!(!code.contains("packed"), "{code}");
+    let body = "message A { repeated int32 x = 2 [packed = false]; }";
+    assert!(code_of(body, &Config::new()).contains("packed = \"false\""));
+}
+
+#[test]
+fn maps_are_ordered_but_for_the_paths_that_ask_for_hash_maps() {
+    let body = "message A { map<string, int32> x = 1; map<string, B> y = 2; }
+        message B { message C { map<int32, int32> z = 1; } }";
+    let counts = |config: &Config| {
+        let code = code_of(body, config);
+        let count = |text| code.matches(text).count();
+        (count("BTreeMap<"), count("HashMap<"))
+    };
+    assert_eq!(counts(&Config::new()), (3, 0));
+    assert_eq!(counts(&Config::new().hash_map(".")), (0, 3));
+    assert_eq!(counts(&Config::new().hash_map(".p.A")), (1, 2));
+    assert_eq!(
+        counts(&Config::new().hash_map(".p.A.x").hash_map(".p.B")),
+        (1, 2)
+    );
+    assert_eq!(counts(&Config::new().hash_map(".p.A.x")), (2, 1));
+}
+
+/// It took time cubic in the number of files: hours for as many as these.
+#[test]
+fn a_descriptor_set_of_2000_files_takes_linear_time() {
+    let file = |n: usize| FileDescriptorProto {
+        name: Some(format!("{n}.proto")),
+        package: Some(String::from("p")),
+        syntax: Some(String::from("proto3")),
+        dependency: (n > 0)
+            .then(|| format!("{}.proto", n - 1))
+            .into_iter()
+            .collect(),
+        message_type: vec![DescriptorProto {
+            name: Some(format!("M{n}")),
+            ..DescriptorProto::default()
+        }],
+        ..FileDescriptorProto::default()
+    };
+    let set = FileDescriptorSet {
+        file: (0..2000).rev().map(file).collect(),
+    };
+    let config = Config::new().descriptor_set(true);
+    let files = generate(&set, &["1999.proto"], &config).unwrap();
+    let bytes = descriptor_set(content(&files, "p.rs"));
+    let found = FileDescriptorSet::decode(bytes.as_slice()).unwrap().file;
+    let names: Vec<_> = found.iter().map(|file| file.name().to_owned()).collect();
+    let expected: Vec<_> = (0..2000).map(|n| format!("{n}.proto")).collect();
+    assert_eq!(names, expected);
 }

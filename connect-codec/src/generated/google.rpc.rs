@@ -6,6 +6,8 @@ use crate::__codegen as connect_rs;
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct ErrorInfo {
     /// The cause, unique within the domain: UPPER_SNAKE_CASE, at most 63 characters.
     #[prost(string, tag = "1")]
@@ -14,8 +16,8 @@ pub struct ErrorInfo {
     #[prost(string, tag = "2")]
     pub domain: connect_rs::prost::alloc::string::String,
     /// More about the error. Keys are lowerCamelCase, at most 64 characters.
-    #[prost(map = "string, string", tag = "3")]
-    pub metadata: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub metadata: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         connect_rs::prost::alloc::string::String,
     >,
@@ -335,6 +337,8 @@ pub mod quota_failure {
     /// One exceeded quota.
     #[derive(Clone, PartialEq, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
+    #[derive(::core::fmt::Debug)]
+    #[prost(skip_debug)]
     pub struct Violation {
         /// Whose quota: `clientip:192.0.2.1`, `project:42`.
         #[prost(string, tag = "1")]
@@ -352,8 +356,8 @@ pub mod quota_failure {
         #[prost(string, tag = "5")]
         pub quota_id: connect_rs::prost::alloc::string::String,
         /// The dimensions on which the quota was enforced, and their values.
-        #[prost(map = "string, string", tag = "6")]
-        pub quota_dimensions: ::std::collections::HashMap<
+        #[prost(btree_map = "string, string", tag = "6")]
+        pub quota_dimensions: connect_rs::prost::alloc::collections::BTreeMap<
             connect_rs::prost::alloc::string::String,
             connect_rs::prost::alloc::string::String,
         >,

@@ -478,31 +478,36 @@ impl connect_rs::prost::Name for Lists {
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct Maps {
     /// `string_string`, field 1.
-    #[prost(map = "string, string", tag = "1")]
-    pub string_string: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub string_string: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         connect_rs::prost::alloc::string::String,
     >,
     /// `int32_int64`, field 2.
-    #[prost(map = "int32, int64", tag = "2")]
-    pub int32_int64: ::std::collections::HashMap<i32, i64>,
+    #[prost(btree_map = "int32, int64", tag = "2")]
+    pub int32_int64: connect_rs::prost::alloc::collections::BTreeMap<i32, i64>,
     /// `int64_color`, field 3.
-    #[prost(map = "int64, enumeration(Color)", tag = "3")]
-    pub int64_color: ::std::collections::HashMap<i64, i32>,
+    #[prost(btree_map = "int64, enumeration(Color)", tag = "3")]
+    pub int64_color: connect_rs::prost::alloc::collections::BTreeMap<i64, i32>,
     /// `uint32_bytes`, field 4.
-    #[prost(map = "uint32, bytes", tag = "4")]
-    pub uint32_bytes: ::std::collections::HashMap<u32, connect_rs::prost::bytes::Bytes>,
+    #[prost(btree_map = "uint32, bytes", tag = "4")]
+    pub uint32_bytes: connect_rs::prost::alloc::collections::BTreeMap<
+        u32,
+        connect_rs::prost::bytes::Bytes,
+    >,
     /// `uint64_double`, field 5.
-    #[prost(map = "uint64, double", tag = "5")]
-    pub uint64_double: ::std::collections::HashMap<u64, f64>,
+    #[prost(btree_map = "uint64, double", tag = "5")]
+    pub uint64_double: connect_rs::prost::alloc::collections::BTreeMap<u64, f64>,
     /// `bool_message`, field 6.
-    #[prost(map = "bool, message", tag = "6")]
-    pub bool_message: ::std::collections::HashMap<bool, Scalars>,
+    #[prost(btree_map = "bool, message", tag = "6")]
+    pub bool_message: connect_rs::prost::alloc::collections::BTreeMap<bool, Scalars>,
     /// `string_value`, field 7.
-    #[prost(map = "string, message", tag = "7")]
-    pub string_value: ::std::collections::HashMap<
+    #[prost(btree_map = "string, message", tag = "7")]
+    pub string_value: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         connect_rs::prost_types::Value,
     >,
@@ -1075,6 +1080,8 @@ impl connect_rs::prost::Name for Names {
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct Node {
     /// `child`, field 1.
     #[prost(message, optional, boxed, tag = "1")]
@@ -1083,8 +1090,8 @@ pub struct Node {
     #[prost(message, repeated, tag = "2")]
     pub children: connect_rs::prost::alloc::vec::Vec<Node>,
     /// `by_name`, field 3.
-    #[prost(map = "string, message", tag = "3")]
-    pub by_name: ::std::collections::HashMap<
+    #[prost(btree_map = "string, message", tag = "3")]
+    pub by_name: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         Node,
     >,

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match run(env::args().nth(1).as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("protoc-gen-connect-rust: {error}");
+            eprintln!("protoc-gen-connect-prost: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1001,6 +1001,8 @@ impl connect_rs::prost::Name for Json {
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct Some {
     /// `none`, field 1.
     #[prost(message, optional, tag = "1")]
@@ -1024,8 +1026,8 @@ pub struct Some {
     #[prost(message, repeated, tag = "7")]
     pub send: connect_rs::prost::alloc::vec::Vec<Send>,
     /// `hash_map`, field 8.
-    #[prost(map = "string, message", tag = "8")]
-    pub hash_map: ::std::collections::HashMap<
+    #[prost(btree_map = "string, message", tag = "8")]
+    pub hash_map: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         HashMap,
     >,
@@ -2400,6 +2402,8 @@ impl connect_rs::prost::Name for Client {
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct Keywords {
     /// `as`, field 1.
     #[prost(string, tag = "1")]
@@ -2510,8 +2514,8 @@ pub struct Keywords {
     #[prost(string, tag = "36")]
     pub r#yield: connect_rs::prost::alloc::string::String,
     /// `map`, field 37.
-    #[prost(map = "string, string", tag = "37")]
-    pub map: ::std::collections::HashMap<
+    #[prost(btree_map = "string, string", tag = "37")]
+    pub map: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         connect_rs::prost::alloc::string::String,
     >,

@@ -275,6 +275,8 @@ impl connect_rs::prost::Name for Legacy {
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct Shape {
     /// Its name.
     #[prost(string, tag = "1")]
@@ -289,14 +291,14 @@ pub struct Shape {
     #[prost(message, repeated, tag = "4")]
     pub sides: connect_rs::prost::alloc::vec::Vec<Side>,
     /// `parts`, field 5.
-    #[prost(map = "string, message", tag = "5")]
-    pub parts: ::std::collections::HashMap<
+    #[prost(btree_map = "string, message", tag = "5")]
+    pub parts: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         Shape,
     >,
     /// `colors`, field 6.
-    #[prost(map = "int32, enumeration(Color)", tag = "6")]
-    pub colors: ::std::collections::HashMap<i32, i32>,
+    #[prost(btree_map = "int32, enumeration(Color)", tag = "6")]
+    pub colors: connect_rs::prost::alloc::collections::BTreeMap<i32, i32>,
     /// `visible`, field 7.
     #[prost(bool, optional, tag = "7")]
     pub visible: ::core::option::Option<bool>,

@@ -25,7 +25,7 @@ pub(crate) fn protos() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("check/proto")
 }
 
-pub(crate) const PLUGIN: &str = env!("CARGO_BIN_EXE_protoc-gen-connect-rust");
+pub(crate) const PLUGIN: &str = env!("CARGO_BIN_EXE_protoc-gen-connect-prost");
 
 #[derive(Debug)]
 pub(crate) enum Frontend {
@@ -65,9 +65,9 @@ impl Frontend {
             Self::Protoc(program) => {
                 let mut command = Command::new(program);
                 command
-                    .arg(format!("--plugin=protoc-gen-connect-rust={PLUGIN}"))
-                    .arg(format!("--connect-rust_out={}", out.display()))
-                    .args(options.iter().map(|o| format!("--connect-rust_opt={o}")))
+                    .arg(format!("--plugin=protoc-gen-connect-prost={PLUGIN}"))
+                    .arg(format!("--connect-prost_out={}", out.display()))
+                    .args(options.iter().map(|o| format!("--connect-prost_opt={o}")))
                     .arg(format!("-I{}", dir.display()))
                     .args(files);
                 run(&mut command)

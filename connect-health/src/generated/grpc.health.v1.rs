@@ -289,10 +289,12 @@ impl connect_rs::prost::Name for HealthListRequest {
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, PartialEq, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
 pub struct HealthListResponse {
     /// By full name; the empty name is the server as a whole.
-    #[prost(map = "string, message", tag = "1")]
-    pub statuses: ::std::collections::HashMap<
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub statuses: connect_rs::prost::alloc::collections::BTreeMap<
         connect_rs::prost::alloc::string::String,
         HealthCheckResponse,
     >,
