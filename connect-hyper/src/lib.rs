@@ -21,6 +21,7 @@ mod calls;
 pub mod client;
 mod drain;
 mod pieces;
+mod read_budget;
 mod reset;
 pub mod runtime;
 pub mod server;

@@ -146,6 +146,19 @@ pub(crate) async fn race<A: Future, B: Future>(left: A, right: B) -> Either<A::O
     .await
 }
 
+/// Lets other tasks run.
+pub(crate) async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// The future's output, or `None` once the time is over.
 pub(crate) fn timeout<R: Runtime, F: Future>(
     runtime: &R,

@@ -10,6 +10,7 @@ mod bad_input;
 mod cancel;
 mod client_certs;
 mod errors;
+mod fairness;
 mod limits;
 mod pool;
 mod reconnect;

@@ -12,7 +12,7 @@ use std::{
 use super::{Server, ServerEvent, connection, service::HttpService};
 use crate::{
     drain::{Drain, Phase},
-    runtime::{Either, Listener, Runtime, call_timer, race, timeout},
+    runtime::{Either, Listener, Runtime, call_timer, race, timeout, yield_now},
 };
 
 /// The first pause after a failed accept; it doubles up to the longest.
@@ -83,7 +83,13 @@ where
 {
     let mut pause = FIRST_PAUSE;
     let mut gone = 0;
+    let mut in_a_row = 0;
     loop {
+        in_a_row += 1;
+        if in_a_row == ACCEPTS_IN_A_ROW {
+            in_a_row = 0;
+            yield_now().await;
+        }
         drain.at_most(context.config.max_connections - 1).await;
         match listener.accept().await {
             Ok((io, address)) => {
@@ -109,6 +115,9 @@ where
         }
     }
 }
+
+/// Accepts before other tasks run: a listener with a long queue is ready each time.
+const ACCEPTS_IN_A_ROW: u32 = 32;
 
 /// So many connections that were gone before they were accepted are no accident any more.
 const GONE_IN_A_ROW: u32 = 64;

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     calls::{CallExecutor, Calls},
     drain::{Phase, Watch},
+    read_budget::ReadBudget,
     runtime::{Either, Io, Runtime, race, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
 };
@@ -85,6 +86,7 @@ pub(super) async fn serve<R, I, S>(
         http1: None,
     };
     let runtime = context.runtime.clone();
+    let read_budget = io.read_budget();
     let ended = match version {
         Version::Http1 => {
             let config = &context.config;
@@ -95,7 +97,7 @@ pub(super) async fn serve<R, I, S>(
             });
             let connection = http1_builder(&context).serve_connection(io, service);
             let shut_down = http1::Connection::graceful_shutdown;
-            drive(connection, shut_down, Beside::Unread(drainer), watch).await
+            drive(connection, shut_down, Beside::Unread(drainer), read_budget, watch).await
         }
         Version::Http2 => {
             let (calls, executor) = match context.config.call_tasks {
@@ -116,7 +118,7 @@ pub(super) async fn serve<R, I, S>(
             let beside = Beside::Calls(calls, idle);
             let connection = http2_builder(&context, executor).serve_connection(io, service);
             let shut_down = http2::Connection::graceful_shutdown;
-            drive(connection, shut_down, beside, watch).await
+            drive(connection, shut_down, beside, read_budget, watch).await
         }
     };
     if let Err(error) = ended {
@@ -197,11 +199,13 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
     mut beside: Beside<R>,
+    read_budget: ReadBudget,
     mut watch: Watch,
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
     let mut draining = false;
     poll_fn(|cx| {
+        read_budget.refill();
         match watch.poll_phase(cx) {
             Phase::Serving => {}
             Phase::Draining if draining => {}

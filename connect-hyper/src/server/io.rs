@@ -13,14 +13,15 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Sleep, Write};
 use super::patience::{CallEnd, Patience};
 use crate::{
     drain::{Phase, PhaseReader},
+    read_budget::ReadBudget,
     runtime::{BoxIo, Io, Runtime},
 };
 
 /// What every HTTP/2 connection starts with (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Reads in one poll before other tasks run.
-const READS_PER_POLL: usize = 16;
+/// Reads of a closing connection in one poll, before other tasks run.
+const LINGER_READS_PER_POLL: usize = 16;
 
 /// A socket, in the clear or behind TLS.
 pub(super) enum Transport<I> {
@@ -37,6 +38,7 @@ pub(super) enum Transport<I> {
 /// - A write for which the socket has no room for too long is an error, and with it the connection ends.
 pub(super) struct ServerIo<R, I> {
     io: Transport<I>,
+    read_budget: ReadBudget,
     prefix: [u8; PREFACE.len()],
     prefix_start: usize,
     prefix_end: usize,
@@ -71,6 +73,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
     ) -> Self {
         Self {
             io,
+            read_budget: ReadBudget::new(),
             prefix: [0; PREFACE.len()],
             prefix_start: 0,
             prefix_end: 0,
@@ -82,6 +85,11 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             call_end: CallEnd::default(),
             waiting: None,
         }
+    }
+
+    /// How many reads are left, for the connection's task to refill.
+    pub(super) fn read_budget(&self) -> ReadBudget {
+        self.read_budget.clone()
     }
 
     /// Where the present call's end is to be told.
@@ -146,7 +154,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             return Poll::Ready(());
         }
         let mut scratch = [0; 4096];
-        for _ in 0..READS_PER_POLL {
+        for _ in 0..LINGER_READS_PER_POLL {
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.io).poll_read(cx, buf.unfilled()) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => *heard = true,
@@ -177,6 +185,7 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             self.prefix_start = end;
             return Poll::Ready(Ok(()));
         }
+        ready!(self.read_budget.poll_spend(cx));
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
