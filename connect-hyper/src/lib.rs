@@ -19,7 +19,6 @@
 
 mod calls;
 pub mod client;
-mod drain;
 mod pieces;
 mod read_budget;
 mod reset;

@@ -1,4 +1,4 @@
-//! The accept loop, its patience with a failing listener, and the shutdown.
+//! The accept loop, its pauses when the listener fails, and the shutdown.
 
 use std::{
     convert::Infallible,
@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Server, ServerEvent, connection, service::HttpService};
-use crate::{
+use super::{
+    Server, ServerEvent, connection,
     drain::{Drain, Phase},
-    runtime::{Either, Listener, Runtime, call_timer, race, timeout, yield_now},
+    service::HttpService,
 };
+use crate::runtime::{Either, Listener, Runtime, call_timer, race, timeout, yield_now};
 
 /// The first pause after a failed accept; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);

@@ -15,14 +15,16 @@ use hyper::server::conn::{http1, http2};
 
 use super::{
     CallTasks, Config, Observer, ServerEvent,
+    drain::{Phase, Watch},
     io::{ServerIo, Transport},
-    patience::{Activity, Idle, IdleWatch, Patience, ServerExecutor},
+    lifetime::{Activity, Idle, IdleWatch},
+    placement::{ProgressSlot, ServerExecutor},
     request_body::Drainer,
-    service::{ConnectionService, Http1, HttpService},
+    service::{ConnectionService, HttpService, PerVersion},
+    stall::WriteTimeout,
 };
 use crate::{
     calls::{CallExecutor, Calls},
-    drain::{Phase, Watch},
     read_budget::ReadBudget,
     runtime::{Either, Io, Runtime, race, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
@@ -68,8 +70,9 @@ pub(super) async fn serve<R, I, S>(
     let phase = watch.reader();
     let wrap = |io| {
         let runtime = context.runtime.clone();
-        let patience = Patience::new(&runtime, context.config.write_timeout);
-        ServerIo::new(io, runtime, context.config.linger_timeout, phase, patience)
+        let write_timeout = WriteTimeout::new(&runtime, context.config.write_timeout);
+        let linger_timeout = context.config.linger_timeout;
+        ServerIo::new(io, runtime, linger_timeout, phase, write_timeout)
     };
     let establishing = establish(&context, io, &mut peer, wrap);
     // A client that has not said anything yet loses nothing when the server shuts down.
@@ -77,13 +80,13 @@ pub(super) async fn serve<R, I, S>(
         Either::Left(Some(established)) => established,
         Either::Left(None) | Either::Right(()) => return,
     };
-    let mut service = ConnectionService {
+    let service = |version| ConnectionService {
         service,
         peer: peer.clone(),
         timer: SharedTimer::clone(&context.timer),
         runtime: context.runtime.clone(),
         read_timeout: context.config.read_timeout,
-        http1: None,
+        version,
     };
     let runtime = context.runtime.clone();
     let read_budget = io.read_budget();
@@ -91,13 +94,20 @@ pub(super) async fn serve<R, I, S>(
         Version::Http1 => {
             let config = &context.config;
             let drainer = Drainer::new(runtime, config.max_unread_body, config.linger_timeout);
-            service.http1 = Some(Http1 {
+            let service = service(PerVersion::Http1 {
                 unread: drainer.unread(),
                 call_end: io.call_end(),
             });
             let connection = http1_builder(&context).serve_connection(io, service);
             let shut_down = http1::Connection::graceful_shutdown;
-            drive(connection, shut_down, Beside::Unread(drainer), read_budget, watch).await
+            drive(
+                connection,
+                shut_down,
+                Beside::Unread(drainer),
+                read_budget,
+                watch,
+            )
+            .await
         }
         Version::Http2 => {
             let (calls, executor) = match context.config.call_tasks {
@@ -108,12 +118,15 @@ pub(super) async fn serve<R, I, S>(
                 }
                 CallTasks::Spawned => (None, CallExecutor::Runtime(runtime.clone())),
             };
-            let activity = Arc::new(Activity::default());
+            let activity = Arc::new(Activity::new(watch.connection()));
+            let slot = ProgressSlot::default();
             let executor = ServerExecutor {
                 calls: executor,
-                patience: Patience::new(&runtime, context.config.write_timeout),
+                slot: slot.clone(),
+                write_timeout: WriteTimeout::new(&runtime, context.config.write_timeout),
                 activity: Arc::clone(&activity),
             };
+            let service = service(PerVersion::Http2(slot));
             let idle = IdleWatch::new(&runtime, context.config.idle_timeout, activity);
             let beside = Beside::Calls(calls, idle);
             let connection = http2_builder(&context, executor).serve_connection(io, service);
@@ -150,10 +163,12 @@ async fn establish<R: Runtime, I: Io>(
                     return None;
                 }
             };
-            let agreed = match () {
-                () if session.speaks(ALPN_HTTP2) => Some(Version::Http2),
-                () if session.speaks(ALPN_HTTP1) => Some(Version::Http1),
-                () => None,
+            let agreed = if session.speaks(ALPN_HTTP2) {
+                Some(Version::Http2)
+            } else if session.speaks(ALPN_HTTP1) {
+                Some(Version::Http1)
+            } else {
+                None
             };
             let (io, certificates) = session.into_parts();
             if !certificates.is_empty() {

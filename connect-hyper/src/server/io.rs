@@ -10,9 +10,11 @@ use std::{
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Sleep, Write};
 
-use super::patience::{CallEnd, Patience};
-use crate::{
+use super::{
     drain::{Phase, PhaseReader},
+    stall::{CallEnd, WriteTimeout},
+};
+use crate::{
     read_budget::ReadBudget,
     runtime::{BoxIo, Io, Runtime},
 };
@@ -46,11 +48,11 @@ pub(super) struct ServerIo<R, I> {
     linger_timeout: Duration,
     phase: PhaseReader,
     runtime: R,
-    patience: Patience<R>,
+    write_timeout: WriteTimeout<R>,
     /// HTTP/1.1: the end of the present call.
     call_end: CallEnd,
     /// While the socket takes no bytes.
-    waiting: Option<Pin<Box<dyn Sleep>>>,
+    stall: Option<Pin<Box<dyn Sleep>>>,
 }
 
 enum Linger {
@@ -69,7 +71,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         runtime: R,
         linger_timeout: Duration,
         phase: PhaseReader,
-        patience: Patience<R>,
+        write_timeout: WriteTimeout<R>,
     ) -> Self {
         Self {
             io,
@@ -81,9 +83,9 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             linger_timeout,
             phase,
             runtime,
-            patience,
+            write_timeout,
             call_end: CallEnd::default(),
-            waiting: None,
+            stall: None,
         }
     }
 
@@ -97,21 +99,21 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         self.call_end.clone()
     }
 
-    /// What a write said, unless the client has taken nothing for too long.
-    fn patiently<T>(
+    /// The outcome of a write, unless the client has taken nothing for too long.
+    fn unless_stalled<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.stall = None;
             return written;
         }
-        let (patience, end) = (&self.patience, &self.call_end);
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| patience.begin(end.get()));
-        waiting.as_mut().poll(cx).map(|()| {
+        let (write_timeout, end) = (&self.write_timeout, &self.call_end);
+        let stall = self
+            .stall
+            .get_or_insert_with(|| write_timeout.start(end.get()));
+        stall.as_mut().poll(cx).map(|()| {
             let text = "the client took nothing of what was sent for too long";
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         })
@@ -197,18 +199,18 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.patiently(cx, written)
+        self.unless_stalled(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.patiently(cx, flushed)
+        self.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Linger::NotYet = self.linger {
             let shut = Pin::new(&mut self.io).poll_shutdown(cx);
-            ready!(self.patiently(cx, shut))?;
+            ready!(self.unless_stalled(cx, shut))?;
             self.linger = Linger::Reading {
                 until: self.runtime.sleep(self.linger_timeout),
                 heard: false,
@@ -229,7 +231,7 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.patiently(cx, written)
+        self.unless_stalled(cx, written)
     }
 }
 

@@ -6,16 +6,19 @@
 
 mod accept;
 mod connection;
+mod drain;
 mod io;
-mod patience;
+mod lifetime;
+mod placement;
 mod request_body;
 mod service;
+mod stall;
 
 use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use connect_tower::Peer;
 
-pub use self::{request_body::RequestBody, service::HttpService};
+pub use self::{placement::CallTasks, request_body::RequestBody, service::HttpService};
 use crate::{
     runtime::{LONGEST, Listener, Runtime, Windows},
     tls::TlsAcceptor,
@@ -53,20 +56,6 @@ struct Config {
     windows: Windows,
     keep_alive: Option<(Duration, Duration)>,
     call_tasks: CallTasks,
-}
-
-/// Where the calls of an HTTP/2 connection run.
-///
-/// Calls of HTTP/1.1 always run on the connection's task: there is one at a time.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum CallTasks {
-    /// On the connection's task, the default: least overhead for short calls, and the answers that are ready
-    /// at once leave in one write. Calls of one connection do not run in parallel; a handler that computes
-    /// long between two awaits holds up the others of its connection.
-    #[default]
-    OnConnection,
-    /// Each in a task of its own: for few connections with many calls that compute.
-    Spawned,
 }
 
 /// Something that went wrong on a connection and that no call can report.
@@ -197,7 +186,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// How long calls may go on after a shutdown began; then their connections are ended. Default: 30 seconds.
+    /// How long calls may go on after a shutdown began; then their connections are ended. Default: 25 seconds,
+    /// less than the 30 that Kubernetes waits before it kills.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
@@ -316,7 +306,7 @@ impl Default for Config {
         Self {
             header_read_timeout: Duration::from_secs(30),
             tls_handshake_timeout: Duration::from_secs(10),
-            drain_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(25),
             linger_timeout: Duration::from_secs(2),
             write_timeout: Duration::from_secs(5 * 60),
             read_timeout: None,

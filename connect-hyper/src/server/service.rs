@@ -20,8 +20,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    patience::{self, CallEnd},
+    placement::ProgressSlot,
     request_body::{Reading, RequestBody, Unread},
+    stall::{AnswerProgress, BodyPoll, CallEnd, latest_end},
 };
 use crate::{
     pieces::Pieces,
@@ -75,16 +76,26 @@ pub(super) struct ConnectionService<S, R> {
     pub(super) timer: SharedTimer,
     pub(super) runtime: R,
     pub(super) read_timeout: Option<Duration>,
-    /// What HTTP/1.1 needs; None on HTTP/2.
-    pub(super) http1: Option<Http1>,
+    pub(super) version: PerVersion,
 }
 
-/// The calls of an HTTP/1.1 connection, one after the other.
+/// What the calls of a connection share with the rest of it.
 #[derive(Clone, Debug)]
-pub(super) struct Http1 {
-    /// The place for unread bodies.
-    pub(super) unread: Arc<Unread>,
-    pub(super) call_end: CallEnd,
+pub(super) enum PerVersion {
+    /// One call after the other.
+    Http1 {
+        /// The place for unread bodies.
+        unread: Arc<Unread>,
+        call_end: CallEnd,
+    },
+    Http2(ProgressSlot),
+}
+
+/// Where a call says how its answer is getting on.
+#[derive(Debug)]
+enum CallLink {
+    Http1(CallEnd),
+    Http2(Arc<AnswerProgress>),
 }
 
 impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
@@ -98,11 +109,13 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
         let extensions = request.extensions_mut();
         extensions.insert(self.peer.clone());
         extensions.insert(SharedTimer::clone(&self.timer));
-        let call_end = self.http1.as_ref().map(|http1| http1.call_end.clone());
-        if let Some(last) = &call_end {
-            last.set(None);
-        }
-        let unread = self.http1.as_ref().map(|http1| &http1.unread);
+        let (link, unread) = match &self.version {
+            PerVersion::Http1 { unread, call_end } => {
+                call_end.set(None);
+                (CallLink::Http1(call_end.clone()), Some(unread))
+            }
+            PerVersion::Http2(slot) => (CallLink::Http2(slot.begin()), None),
+        };
         let reading = self
             .read_timeout
             .map(|timeout| Reading::new(&self.runtime, timeout));
@@ -112,7 +125,7 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
                 request: Some(RequestBody::wrap(request, unread, reading)),
             },
             runtime: self.runtime.clone(),
-            call_end,
+            link: Some(link),
         }
     }
 }
@@ -126,8 +139,8 @@ pin_project! {
         #[pin]
         state: State<S>,
         runtime: R,
-        // HTTP/1.1.
-        call_end: Option<CallEnd>,
+        // None once there is an answer.
+        link: Option<CallLink>,
     }
 }
 
@@ -150,21 +163,29 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
         let mut this = self.project();
         // A handler that panics must not take the other calls of its connection with it.
         let polled = catch_unwind(AssertUnwindSafe(|| this.state.as_mut().poll_call(cx)));
-        let http2 = this.call_end.is_none();
-        let response = match polled {
-            Ok(polled) => {
-                let response = ready!(polled);
-                if let Some(deadline) = response.extensions().get::<Deadline>() {
-                    let end = patience::end_of(this.runtime, deadline);
-                    match this.call_end {
-                        Some(call_end) => call_end.set(end),
-                        None => patience::say_end(end),
-                    }
-                }
-                response.map(|body| ResponseBody::new(Some(body), http2))
+        let answer = match polled {
+            Ok(polled) => Some(ready!(polled)),
+            Err(_panic) => None,
+        };
+        let deadline = answer
+            .as_ref()
+            .and_then(|answer| answer.extensions().get::<Deadline>());
+        let end = deadline.and_then(|deadline| latest_end(this.runtime, deadline));
+        let progress = match this.link.take() {
+            Some(CallLink::Http1(call_end)) => {
+                call_end.set(end);
+                None
             }
-            Err(_panic) => {
-                let mut response = Response::new(ResponseBody::new(None, http2));
+            Some(CallLink::Http2(progress)) => {
+                progress.set_end(end);
+                Some(progress)
+            }
+            None => None,
+        };
+        let response = match answer {
+            Some(answer) => answer.map(|body| ResponseBody::new(Some(body), progress)),
+            None => {
+                let mut response = Response::new(ResponseBody::new(None, progress));
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }
@@ -181,7 +202,7 @@ impl<S: HttpService> State<S> {
                 StateProj::Waiting { service, request } => {
                     ready!(service.poll_ready(cx));
                     let Some(request) = request.take() else {
-                        return Poll::Pending;
+                        return polled_again();
                     };
                     service.call(request)
                 }
@@ -191,11 +212,17 @@ impl<S: HttpService> State<S> {
                         Err(never) => match never {},
                     });
                 }
-                StateProj::Done => return Poll::Pending,
+                StateProj::Done => return polled_again(),
             };
             self.set(Self::Running { future });
         }
     }
+}
+
+/// hyper does not poll a future after its end.
+fn polled_again<T>() -> Poll<T> {
+    debug_assert!(false, "a call is not polled after its answer");
+    Poll::Pending
 }
 
 pin_project! {
@@ -206,16 +233,17 @@ pin_project! {
         #[pin]
         body: Option<B>,
         pieces: Pieces,
-        http2: bool,
+        // On HTTP/2.
+        progress: Option<Arc<AnswerProgress>>,
     }
 }
 
 impl<B> ResponseBody<B> {
-    fn new(body: Option<B>, http2: bool) -> Self {
+    fn new(body: Option<B>, progress: Option<Arc<AnswerProgress>>) -> Self {
         Self {
             body,
             pieces: Pieces::default(),
-            http2,
+            progress,
         }
     }
 }
@@ -234,7 +262,9 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.as_mut().project();
         if let Some(piece) = this.pieces.take() {
-            patience::say_frame(true);
+            if let Some(progress) = this.progress {
+                progress.set_body(BodyPoll::Ready);
+            }
             return Poll::Ready(Some(Ok(piece)));
         }
         let Some(body) = this.body.as_mut().as_pin_mut() else {
@@ -244,10 +274,13 @@ where
             this.body.set(None);
             return Poll::Ready(Some(Err(reset::reset(Reason::INTERNAL_ERROR))));
         };
-        if !*this.http2 {
+        let Some(progress) = this.progress else {
             return polled.map(|frame| frame.map(|r| r.map_err(|e| reset::outgoing(e.into()))));
-        }
-        patience::say_frame(polled.is_ready());
+        };
+        progress.set_body(match polled {
+            Poll::Ready(_) => BodyPoll::Ready,
+            Poll::Pending => BodyPoll::Pending,
+        });
         polled.map(|frame| {
             frame.map(|result| match result {
                 Ok(frame) => Ok(this.pieces.cut(frame)),

@@ -12,7 +12,7 @@ use std::{
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
-pub(crate) enum Phase {
+pub(super) enum Phase {
     /// Serve.
     Serving = 0,
     /// Finish the calls it has and take no more.
@@ -23,21 +23,30 @@ pub(crate) enum Phase {
 
 /// The server's side. Dropping it ends all connections.
 #[derive(Debug, Default)]
-pub(crate) struct Drain {
+pub(super) struct Drain {
     shared: Arc<Shared>,
 }
 
-/// A connection's side. Dropping it says that the connection has ended.
+/// A connection's side: what it is to do.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    shared: Arc<Shared>,
-    slot: usize,
+pub(super) struct Watch {
+    connection: OpenConnection,
     waker: Option<Waker>,
+}
+
+/// A connection, open until the last clone of this is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct OpenConnection(Arc<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    shared: Arc<Shared>,
+    index: usize,
 }
 
 /// Tells the phase, and is no connection.
 #[derive(Debug)]
-pub(crate) struct PhaseReader(Arc<Shared>);
+pub(super) struct PhaseReader(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -54,21 +63,23 @@ struct Watches {
 }
 
 impl Drain {
-    pub(crate) fn watch(&self) -> Watch {
+    pub(super) fn watch(&self) -> Watch {
         let mut watches = self.shared.lock();
-        let slot = watches.free.pop().unwrap_or_else(|| {
+        let index = watches.free.pop().unwrap_or_else(|| {
             watches.wakers.push(None);
             watches.wakers.len() - 1
         });
         Watch {
-            shared: Arc::clone(&self.shared),
-            slot,
+            connection: OpenConnection(Arc::new(Slot {
+                shared: Arc::clone(&self.shared),
+                index,
+            })),
             waker: None,
         }
     }
 
     /// Moves all connections on to this phase.
-    pub(crate) fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: Phase) {
         self.shared.phase.fetch_max(phase as u8, Ordering::SeqCst);
         let wakers: Vec<Waker> = {
             let watches = self.shared.lock();
@@ -80,17 +91,17 @@ impl Drain {
     }
 
     /// The number of connections.
-    pub(crate) fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.shared.lock().open()
     }
 
     /// Waits until no connection is left.
-    pub(crate) async fn empty(&self) {
+    pub(super) async fn empty(&self) {
         self.at_most(0).await;
     }
 
     /// Waits until no more connections than these are left.
-    pub(crate) async fn at_most(&self, max: usize) {
+    pub(super) async fn at_most(&self, max: usize) {
         poll_fn(|cx| {
             let mut watches = self.shared.lock();
             if watches.open() <= max {
@@ -111,7 +122,7 @@ impl Drop for Drain {
 
 impl Watch {
     /// The phase now; the task is woken when it changes.
-    pub(crate) fn poll_phase(&mut self, cx: &Context<'_>) -> Phase {
+    pub(super) fn poll_phase(&mut self, cx: &Context<'_>) -> Phase {
         // A connection asks in each of its polls: the lock is taken only when its waker is new.
         let known = self
             .waker
@@ -119,24 +130,30 @@ impl Watch {
             .is_some_and(|waker| waker.will_wake(cx.waker()));
         if !known {
             let waker = cx.waker().clone();
-            self.shared.lock().wakers[self.slot] = Some(waker.clone());
+            let slot = &self.connection.0;
+            slot.shared.lock().wakers[slot.index] = Some(waker.clone());
             self.waker = Some(waker);
         }
         self.phase()
     }
 
     /// The phase now.
-    pub(crate) fn phase(&self) -> Phase {
-        self.shared.phase()
+    pub(super) fn phase(&self) -> Phase {
+        self.connection.0.shared.phase()
     }
 
     /// A view of the phase for parts of the connection that do not wait for it.
-    pub(crate) fn reader(&self) -> PhaseReader {
-        PhaseReader(Arc::clone(&self.shared))
+    pub(super) fn reader(&self) -> PhaseReader {
+        PhaseReader(Arc::clone(&self.connection.0.shared))
+    }
+
+    /// The connection, for its parts that may outlive its task.
+    pub(super) fn connection(&self) -> OpenConnection {
+        self.connection.clone()
     }
 
     /// Waits until the server no longer serves.
-    pub(crate) async fn not_serving(&mut self) {
+    pub(super) async fn not_serving(&mut self) {
         poll_fn(|cx| match self.poll_phase(cx) {
             Phase::Serving => Poll::Pending,
             Phase::Draining | Phase::Ended => Poll::Ready(()),
@@ -145,12 +162,12 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Slot {
     fn drop(&mut self) {
         let waiting = {
             let mut watches = self.shared.lock();
-            watches.wakers[self.slot] = None;
-            watches.free.push(self.slot);
+            watches.wakers[self.index] = None;
+            watches.free.push(self.index);
             watches.waiting.take()
         };
         if let Some(waiting) = waiting {
@@ -161,7 +178,7 @@ impl Drop for Watch {
 
 impl PhaseReader {
     /// The phase now.
-    pub(crate) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> Phase {
         self.0.phase()
     }
 }
@@ -214,6 +231,17 @@ mod tests {
         assert!(empty.as_mut().poll(&mut cx).is_pending());
         drop(two);
         assert!(empty.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn a_connection_is_open_until_its_last_part_is_dropped() {
+        let drain = Drain::default();
+        let watch = drain.watch();
+        let call = watch.connection();
+        drop(watch);
+        assert_eq!(drain.connections(), 1);
+        drop(call);
+        assert_eq!(drain.connections(), 0);
     }
 
     #[test]

@@ -1,0 +1,145 @@
+//! Where the calls of an HTTP/2 connection run, and what surrounds each of them there.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use hyper::rt::{Executor, Sleep};
+use pin_project_lite::pin_project;
+
+use super::{
+    lifetime::{ActiveCall, Activity},
+    stall::{AnswerProgress, BodyPoll, WriteTimeout},
+};
+use crate::{calls::CallExecutor, runtime::Runtime};
+
+/// Where the calls of an HTTP/2 connection run.
+///
+/// Calls of HTTP/1.1 always run on the connection's task: there is one at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CallTasks {
+    /// On the connection's task, the default: least overhead for short calls, and the answers that are ready
+    /// at once leave in one write. Calls of one connection do not run in parallel; a handler that computes
+    /// long between two awaits holds up the others of its connection.
+    #[default]
+    OnConnection,
+    /// Each in a task of its own: for few connections with many calls that compute.
+    Spawned,
+}
+
+/// Hands a call's progress from the service to the executor of the same connection.
+///
+/// hyper calls the service with a request, makes a future of what it returns, and at once gives that future to the
+/// executor, all in one poll of the connection. So the slot is filled and emptied by turns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProgressSlot(Arc<Mutex<Option<Arc<AnswerProgress>>>>);
+
+impl ProgressSlot {
+    /// A new call begins; its future comes to the executor next.
+    pub(super) fn begin(&self) -> Arc<AnswerProgress> {
+        let progress = Arc::<AnswerProgress>::default();
+        let last = self.replace(Some(Arc::clone(&progress)));
+        debug_assert!(last.is_none(), "hyper executes each call at once");
+        progress
+    }
+
+    /// The call whose future came to the executor. `None` for the tunnel that a service opens by answering CONNECT.
+    fn take(&self) -> Option<Arc<AnswerProgress>> {
+        self.replace(None)
+    }
+
+    fn replace(&self, progress: Option<Arc<AnswerProgress>>) -> Option<Arc<AnswerProgress>> {
+        // Nothing that can panic runs under the lock.
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut slot, progress)
+    }
+}
+
+/// The executor of an HTTP/2 connection.
+#[derive(Clone, Debug)]
+pub(super) struct ServerExecutor<R> {
+    pub(super) calls: CallExecutor<R>,
+    pub(super) slot: ProgressSlot,
+    pub(super) write_timeout: WriteTimeout<R>,
+    pub(super) activity: Arc<Activity>,
+}
+
+impl<R, F> Executor<F> for ServerExecutor<R>
+where
+    R: Runtime,
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        self.calls.execute(ServerCall {
+            call: Some(call),
+            progress: self.slot.take(),
+            stall: None,
+            write_timeout: self.write_timeout.clone(),
+            _active: ActiveCall::new(&self.activity),
+        });
+    }
+}
+
+pin_project! {
+    /// A call as hyper polls it, counted, ended when its client takes its answer too slowly, and alone when it panics.
+    struct ServerCall<F, R> {
+        #[pin]
+        call: Option<F>,
+        progress: Option<Arc<AnswerProgress>>,
+        // While there is a frame that the client's window has no room for.
+        stall: Option<Pin<Box<dyn Sleep>>>,
+        write_timeout: WriteTimeout<R>,
+        // Last: the call is counted until all of it is dropped.
+        _active: ActiveCall,
+    }
+}
+
+impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        // The future is dropped here: what a handler drops may panic too.
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let Some(call) = this.call.as_mut().as_pin_mut() else {
+                return Poll::Ready(());
+            };
+            let polled = call.poll(cx);
+            if polled.is_ready() {
+                this.call.set(None);
+            }
+            polled
+        }));
+        if let Ok(Poll::Pending) = polled {
+            if let Some(progress) = this.progress {
+                match progress.take_body() {
+                    BodyPoll::Ready => {
+                        *this.stall = Some(this.write_timeout.start(progress.end()));
+                    }
+                    BodyPoll::Pending => *this.stall = None,
+                    BodyPoll::NotPolled => {}
+                }
+            }
+            let Some(stall) = this.stall else {
+                return Poll::Pending;
+            };
+            if stall.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        // Over, panicked, or waited for too long: dropped, an unfinished call resets its stream.
+        let _ = catch_unwind(AssertUnwindSafe(|| this.call.set(None)));
+        Poll::Ready(())
+    }
+}
+
+impl<F, R> fmt::Debug for ServerCall<F, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerCall").finish_non_exhaustive()
+    }
+}
