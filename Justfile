@@ -24,7 +24,7 @@ codegen:
 doc:
     .ci/run doc
 
-# what each crate may link, and how long files may be
+# what each crate may link, the order of its modules, and how long files may be
 layers:
     .ci/run layers files
 

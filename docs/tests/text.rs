@@ -123,8 +123,11 @@ fn schemas_are_the_ones_that_are_compiled() {
 }
 
 #[test]
-fn the_readme_begins_with_its_two_commands_alone() {
-    assert!(read("README.md").starts_with("```sh\ncargo run -p eliza\ncargo test\n```\n"));
+fn the_readme_begins_with_its_title_and_its_two_commands() {
+    let readme = read("README.md");
+    assert!(readme.starts_with("# ConnectRPC for Rust\n\n"));
+    let (_, code) = readme.split_once("```").expect("a block of code");
+    assert!(code.starts_with("sh\ncargo run -p eliza\ncargo test\n```\n"));
 }
 
 #[test]
