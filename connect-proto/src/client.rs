@@ -11,7 +11,9 @@ use http::{
 
 use crate::{
     CallOptions, ClientConfig, Code, Compression, Compressions, Error, Limits, Protocol, RecvHalf,
-    SendHalf, Side, Spec, StreamType, Time, metadata,
+    SendHalf, Side, Spec, StreamType, Time,
+    excerpt::excerpt,
+    metadata,
     protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, grpc},
     recv::{RecvParams, has_words, http_status_error},
     send::{Encoder, SendParams, Start},
@@ -104,6 +106,7 @@ impl ClientConfig {
                 min_bytes: self.min_compress_bytes,
             },
             limits,
+            forward_errors: false,
             deadline,
         });
         let expect = ExpectHead {
@@ -246,15 +249,16 @@ impl ExpectHead {
             Some(found) if found.wire == expected || unary(found.wire) && unary(expected) => {
                 (found.codec != self.dialect.codec).then(|| {
                     Error::internal(format!(
-                        "the server answered with codec {:?} to a request with codec {:?}",
-                        found.codec, self.dialect.codec
+                        "the server answered with codec {} to a request with codec {:?}",
+                        excerpt(&*found.codec),
+                        self.dialect.codec
                     ))
                 })
             }
             _ => {
                 let shown = headers.get(CONTENT_TYPE).map_or_else(
                     || String::from("no content type"),
-                    |value| format!("content type {value:?}"),
+                    |value| format!("content type {}", excerpt(value)),
                 );
                 let code = Code::from_http_status(status);
                 let protocol = self.dialect.protocol();
@@ -282,7 +286,8 @@ impl ExpectHead {
             // gRPC, "Compression": "Data sent from a server compressed with an algorithm not supported by the
             // client WILL result in an INTERNAL error status on the client side."
             None => Err(Error::internal(format!(
-                "the server compressed with {name:?}, which this client does not know"
+                "the server compressed with {}, which this client does not know",
+                excerpt(value)
             ))),
         }
     }

@@ -7,11 +7,17 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::{Compressions, DeadlinePolicy, Error, Protocol, metadata};
 
 /// How much memory a call may hold, whatever the peer sends. All sizes are in bytes.
+///
+/// They count encoded bytes: a message as it comes, and as it is after decompression. They do not count what a message
+/// becomes in memory when a codec decodes it. Protobuf's encoding is dense: 2 bytes can become an empty submessage of 100
+/// bytes, so a message of 4 MiB can take hundreds of MiB. Where peers are not trusted, choose
+/// [`with_recv_message_bytes`](Self::with_recv_message_bytes) as small as the service allows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     recv_message: usize,
     send_message: usize,
     trailers: usize,
+    sent_error: usize,
 }
 
 impl Default for Limits {
@@ -20,6 +26,7 @@ impl Default for Limits {
             recv_message: 4 * 1024 * 1024,
             send_message: u32::MAX as usize,
             trailers: 1024 * 1024,
+            sent_error: 6 * 1024,
         }
     }
 }
@@ -57,6 +64,23 @@ impl Limits {
     pub const fn with_trailer_bytes(mut self, bytes: usize) -> Self {
         self.trailers = bytes;
         self
+    }
+
+    /// The largest error to send, message and details together, as gRPC's trailers carry them. Default: 6 KiB.
+    ///
+    /// Peers and proxies take 8 to 16 KiB of header fields for a whole response, and reset the stream beyond that: then
+    /// the code is lost too. Of an error that is larger the details are left out first, then the end of the message; the
+    /// code always arrives, and the message says what is missing. The limit is the same in all protocols.
+    #[must_use]
+    pub const fn with_sent_error_bytes(mut self, bytes: usize) -> Self {
+        self.sent_error = bytes;
+        self
+    }
+
+    /// See [`with_sent_error_bytes`](Self::with_sent_error_bytes).
+    #[must_use]
+    pub const fn sent_error_bytes(&self) -> usize {
+        self.sent_error
     }
 
     /// See [`with_recv_message_bytes`](Self::with_recv_message_bytes).
@@ -99,6 +123,7 @@ pub struct ServerConfig {
     pub(crate) deadline: DeadlinePolicy,
     pub(crate) min_compress_bytes: usize,
     pub(crate) require_protocol_version: bool,
+    pub(crate) forwarded_errors: bool,
 }
 
 impl Default for ServerConfig {
@@ -118,6 +143,7 @@ impl ServerConfig {
             deadline: DeadlinePolicy::default(),
             min_compress_bytes: DEFAULT_MIN_COMPRESS_BYTES,
             require_protocol_version: false,
+            forwarded_errors: false,
         }
     }
 
@@ -165,6 +191,15 @@ impl ServerConfig {
     #[must_use]
     pub fn with_require_protocol_version(mut self, require: bool) -> Self {
         self.require_protocol_version = require;
+        self
+    }
+
+    /// Whether errors that a handler has received from another service are sent on as they came, with code, message and
+    /// details. Default: not, callers see `internal`; see [`Error`](crate::Error#errors-that-were-received). A gateway
+    /// turns it on.
+    #[must_use]
+    pub fn with_forwarded_errors(mut self, forward: bool) -> Self {
+        self.forwarded_errors = forward;
         self
     }
 

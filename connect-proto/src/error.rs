@@ -1,16 +1,20 @@
 //! The RPC error: what a handler returns, what a client receives, in every protocol.
 
-use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+use std::{borrow::Cow, error::Error as StdError, fmt, mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Code, metadata};
+use crate::{
+    Code,
+    metadata::{self, MetadataError},
+    percent,
+};
 
 /// An RPC error: a [`Code`], a message, typed details and metadata.
 ///
-/// It is one pointer in size. `source` is for logs on this side: it never goes to the peer, and
-/// equality ignores it. `{error}` shows code and message, `{error:#}` the sources too.
+/// It is one pointer in size, and a clone shares what it points to. `source` is for logs on this side: it never goes to
+/// the peer, and equality ignores it. `{error}` shows code and message, `{error:#}` the sources too.
 ///
 /// ```
 /// use connect_proto::{Code, Error};
@@ -21,17 +25,31 @@ use crate::{Code, metadata};
 /// assert_eq!(format!("{error:#}"), "not_found: no user 42: row missing");
 /// assert_eq!(error, Error::new(Code::NotFound, "no user 42"));
 /// ```
+///
+/// # Errors that were received
+///
+/// What a client gets from its server was written by another service, for this one: [`received`](Self::received) is
+/// `Some`. A handler that returns it, say by `?`, does not hand those words to its own caller. The caller sees
+/// [`Code::Internal`] and a message that says no more than that another call failed; the received error is the source,
+/// for logs. To send it on, code, message and details as they came, say so: [`forward`](Self::forward) for one error,
+/// [`ServerConfig::with_forwarded_errors`](crate::ServerConfig::with_forwarded_errors) for a gateway.
+///
+/// Errors that the client itself makes (its deadline passed, there is no connection) were not received; they name no
+/// address and no host, and are sent like any other.
 #[derive(Clone)]
-pub struct Error(Box<Inner>);
+pub struct Error(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
     code: Code,
     message: Cow<'static, str>,
     details: Vec<ErrorDetail>,
+    /// Sent with the error.
     metadata: HeaderMap,
-    /// The metadata came from a peer and is for reading; this was added to it here, and is what is sent.
-    added: Option<HeaderMap>,
+    /// What the peer sent with the error; never sent on.
+    received: Option<HeaderMap>,
+    /// May be sent although it was received.
+    forwarded: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -46,15 +64,20 @@ pub struct ErrorDetail {
 }
 
 impl Error {
+    /// How many details a received error has at most; what a peer sends beyond them is left out. An empty detail takes a
+    /// few bytes on the wire and many more in memory.
+    pub const MAX_DETAILS: usize = 1_024;
+
     /// An error with this code and message, without details and metadata.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             code,
             message: message.into(),
             details: Vec::new(),
             metadata: HeaderMap::new(),
-            added: None,
+            received: None,
+            forwarded: false,
             source: None,
         }))
     }
@@ -77,41 +100,67 @@ impl Error {
         &self.0.details
     }
 
-    /// Metadata that travels with the error.
+    /// Metadata that is sent with the error.
     ///
-    /// A server's error carries it as trailing metadata; in Connect unary responses as plain headers.
-    ///
-    /// A client's error holds all headers and trailers of the response. They are for reading: a handler that returns
-    /// such an error to its own caller does not send them on, whatever they hold. To send some of them, add them by
-    /// [`with_header`](Self::with_header), or replace all by [`with_metadata`](Self::with_metadata).
+    /// A server's error carries it as trailing metadata; in Connect unary responses as plain headers. What a client has
+    /// received is not in it: see [`received`](Self::received).
     #[must_use]
     pub fn metadata(&self) -> &HeaderMap {
         &self.0.metadata
     }
 
-    /// The metadata, to change it.
+    /// The metadata that is sent with the error, to change it.
     pub fn metadata_mut(&mut self) -> &mut HeaderMap {
-        &mut self.0.metadata
+        &mut self.inner().metadata
+    }
+
+    /// The metadata that came with the error over the wire: all headers and trailers of the response. `None` for an error
+    /// that was made on this side.
+    ///
+    /// It is for reading. It is never sent on, also not by [`forward`](Self::forward): it holds what the protocol of
+    /// that call needed. To send some of it, add it by [`with_header`](Self::with_header).
+    #[must_use]
+    pub fn received(&self) -> Option<&HeaderMap> {
+        self.0.received.as_ref()
+    }
+
+    /// Lets an error that was received be sent on, with its code, message and details; no difference for others.
+    ///
+    /// ```
+    /// use connect_proto::{Code, Error};
+    ///
+    /// /// What a handler answers when the service behind it fails: a missing user is the caller's business.
+    /// fn answer(error: Error) -> Error {
+    ///     match error.code() {
+    ///         Code::NotFound => error.forward(),
+    ///         _ => error,
+    ///     }
+    /// }
+    /// # assert_eq!(answer(Error::not_found("no user 42")).code(), Code::NotFound);
+    /// ```
+    #[must_use]
+    pub fn forward(mut self) -> Self {
+        self.inner().forwarded = true;
+        self
     }
 
     /// Adds a detail.
     #[must_use]
     pub fn with_detail(mut self, detail: ErrorDetail) -> Self {
-        self.0.details.push(detail);
+        self.inner().details.push(detail);
         self
     }
 
     /// Replaces the metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: HeaderMap) -> Self {
-        self.0.metadata = metadata;
-        self.0.added = None;
+        self.inner().metadata = metadata;
         self
     }
 
     /// Says more, at the end of the message.
     pub(crate) fn append_message(&mut self, more: &str) {
-        self.0.message.to_mut().push_str(more);
+        self.inner().message.to_mut().push_str(more);
     }
 
     /// Adds one field of metadata, beside what there may be of this name.
@@ -141,39 +190,92 @@ impl Error {
 
     /// Adds metadata, beside what there may be of the same names.
     pub fn add_metadata(&mut self, more: HeaderMap) {
-        if more.is_empty() {
-            return;
+        if !more.is_empty() {
+            metadata::append_all(&mut self.inner().metadata, more);
         }
-        if let Some(added) = &mut self.0.added {
-            metadata::append_all(added, more.clone());
-        }
-        metadata::append_all(&mut self.0.metadata, more);
     }
 
-    /// Sets what the peer sent beside the error.
+    /// Sets what the peer sent with the error.
     pub(crate) fn with_received(mut self, metadata: HeaderMap) -> Self {
-        self.0.metadata = metadata;
-        self.0.added = Some(HeaderMap::new());
+        self.inner().received = Some(metadata);
         self
     }
 
+    /// What is sent in place of this error: one that was received stays here, unless it is to be forwarded.
+    pub(crate) fn into_sent(mut self, forward: bool) -> Self {
+        if self.0.received.is_none() || self.0.forwarded || forward {
+            return self;
+        }
+        let metadata = self.take_metadata();
+        Self::internal("a call that the server made to answer this one has failed")
+            .with_metadata(metadata)
+            .with_source(self)
+    }
+
     /// Takes out the metadata that is to be sent.
-    pub(crate) fn take_metadata_to_send(&mut self) -> HeaderMap {
-        let metadata = std::mem::take(&mut self.0.metadata);
-        self.0.added.take().unwrap_or(metadata)
+    pub(crate) fn take_metadata(&mut self) -> HeaderMap {
+        if self.0.metadata.is_empty() {
+            return HeaderMap::new();
+        }
+        mem::take(&mut self.inner().metadata)
+    }
+
+    /// Makes message and details fit into this many bytes of header fields, as gRPC's trailers carry them: details go
+    /// first, then the end of the message. The code always stays, and the message says what is missing.
+    ///
+    /// gRPC, "Responses": `grpc-message` is percent-encoded, `grpc-status-details-bin` holds the message once more and is
+    /// base64.
+    pub(crate) fn cut_to(&mut self, max: usize) {
+        // What a detail's fields and lengths add, at most.
+        const DETAIL_OVERHEAD: usize = 48;
+        let message = percent::encoded_len(self.message());
+        let details: usize = self
+            .details()
+            .iter()
+            .map(|detail| DETAIL_OVERHEAD + detail.type_name.len() + detail.value.len())
+            .sum();
+        let fields = match details {
+            0 => message,
+            details => message + (self.message().len() + details).div_ceil(3) * 4,
+        };
+        if fields <= max {
+            return;
+        }
+        let inner = self.inner();
+        if details > 0 {
+            inner.details.clear();
+            inner.message.to_mut().push_str(DETAILS_CUT);
+        }
+        if percent::encoded_len(&inner.message) <= max {
+            return;
+        }
+        let room = max.saturating_sub(MESSAGE_CUT.len());
+        let mut used = 0;
+        let end = inner.message.char_indices().find_map(|(at, c)| {
+            used += percent::encoded_len(c.encode_utf8(&mut [0; 4]));
+            (used > room).then_some(at)
+        });
+        let text = inner.message.to_mut();
+        text.truncate(end.unwrap_or(text.len()));
+        text.push_str(MESSAGE_CUT);
+    }
+
+    /// The one owner's view: errors are seldom shared when they are changed.
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
     }
 
     /// Keeps the cause, for logs on this side. It never goes to the peer.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(Arc::from(source.into()));
+        self.inner().source = Some(Arc::from(source.into()));
         self
     }
 
     /// The same error with another code, message, details, metadata and source kept.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {
-        self.0.code = code;
+        self.inner().code = code;
         self
     }
 
@@ -310,6 +412,7 @@ impl fmt::Debug for Error {
             .field("message", &self.0.message)
             .field("details", &self.0.details)
             .field("metadata", &self.0.metadata)
+            .field("received", &self.0.received)
             .field("source", &self.0.source)
             .finish()
     }
@@ -327,6 +430,28 @@ impl PartialEq for Error {
             && self.0.message == other.0.message
             && self.0.details == other.0.details
             && self.0.metadata == other.0.metadata
+            && self.0.received == other.0.received
+    }
+}
+
+/// Stands at the end of the message of an error whose details were too large to send.
+const DETAILS_CUT: &str = " (its details were too large to send)";
+
+/// Stands at the end of a message that was too large to send.
+const MESSAGE_CUT: &str = "... (cut)";
+
+/// `invalid_argument` for what a peer sent, `internal` for what the program did.
+impl From<MetadataError> for Error {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            // What a peer sent.
+            MetadataError::NotBase64 => Self::invalid_argument(error.to_string()),
+            // What the program itself said.
+            MetadataError::Name
+            | MetadataError::Value(_)
+            | MetadataError::NotBinary
+            | MetadataError::Full => Self::internal(error.to_string()),
+        }
     }
 }
 

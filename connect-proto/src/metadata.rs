@@ -33,32 +33,48 @@ use base64::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::Error;
+/// Why metadata cannot be put into a map, or read from it.
+///
+/// As an [`Error`](crate::Error), by `?`, it is `invalid_argument` for what a peer sent ([`NotBase64`](Self::NotBase64)) and
+/// `internal` for all others, where the program is at fault.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// The name cannot stand in HTTP.
+    #[error("a metadata name holds characters that HTTP does not allow")]
+    Name,
+    /// The value of this name cannot stand in HTTP.
+    #[error("the value of {:?} holds characters that HTTP does not allow", .0.as_str())]
+    Value(HeaderName),
+    /// Binary metadata needs a valid name that ends in `-bin`.
+    #[error("binary metadata needs a valid header name that ends in \"-bin\"")]
+    NotBinary,
+    /// A binary value is not base64.
+    #[error("binary metadata is not valid base64")]
+    NotBase64,
+    /// The map takes no more names.
+    #[error("there is too much metadata")]
+    Full,
+}
 
 /// Adds a text value to those that the metadata of this name has.
 ///
 /// # Errors
 ///
-/// [`Code::Internal`](crate::Code::Internal) when name or value cannot stand in HTTP, or the map is full: the program is at
-/// fault, not its peer.
-pub fn append<N, V>(map: &mut HeaderMap, name: N, value: V) -> Result<(), Error>
+/// When name or value cannot stand in HTTP, or the map is full.
+pub fn append<N, V>(map: &mut HeaderMap, name: N, value: V) -> Result<(), MetadataError>
 where
     N: TryInto<HeaderName>,
     V: TryInto<HeaderValue>,
 {
     let Ok(name) = name.try_into() else {
-        return Err(Error::internal(
-            "a metadata name holds characters that HTTP does not allow",
-        ));
+        return Err(MetadataError::Name);
     };
     let Ok(value) = value.try_into() else {
-        return Err(Error::internal(format!(
-            "the value of {:?} holds characters that HTTP does not allow",
-            name.as_str()
-        )));
+        return Err(MetadataError::Value(name));
     };
     map.try_append(name, value)
-        .map_err(|_| Error::internal("too much metadata"))?;
+        .map_err(|_| MetadataError::Full)?;
     Ok(())
 }
 
@@ -79,8 +95,8 @@ pub fn encode_binary(value: &[u8]) -> HeaderValue {
 ///
 /// # Errors
 ///
-/// [`Code::InvalidArgument`](crate::Code::InvalidArgument) when a part is not base64.
-pub fn decode_binary(value: &HeaderValue) -> Result<Vec<Bytes>, Error> {
+/// [`MetadataError::NotBase64`] when a part is not base64.
+pub fn decode_binary(value: &HeaderValue) -> Result<Vec<Bytes>, MetadataError> {
     binary_parts(value).collect()
 }
 
@@ -88,15 +104,14 @@ pub fn decode_binary(value: &HeaderValue) -> Result<Vec<Bytes>, Error> {
 ///
 /// # Errors
 ///
-/// [`Code::Internal`](crate::Code::Internal) when `name` is not a header name that ends in `-bin`, or the
-/// map is full: the program is at fault, not its peer.
-pub fn insert_binary<N>(map: &mut HeaderMap, name: N, value: &[u8]) -> Result<(), Error>
+/// When `name` is not a header name that ends in `-bin`, or the map is full.
+pub fn insert_binary<N>(map: &mut HeaderMap, name: N, value: &[u8]) -> Result<(), MetadataError>
 where
     N: TryInto<HeaderName>,
 {
     let name = binary_name(name)?;
     map.try_insert(name, encode_binary(value))
-        .map_err(|_| Error::internal("too much metadata"))?;
+        .map_err(|_| MetadataError::Full)?;
     Ok(())
 }
 
@@ -105,13 +120,13 @@ where
 /// # Errors
 ///
 /// As [`insert_binary`].
-pub fn append_binary<N>(map: &mut HeaderMap, name: N, value: &[u8]) -> Result<(), Error>
+pub fn append_binary<N>(map: &mut HeaderMap, name: N, value: &[u8]) -> Result<(), MetadataError>
 where
     N: TryInto<HeaderName>,
 {
     let name = binary_name(name)?;
     map.try_append(name, encode_binary(value))
-        .map_err(|_| Error::internal("too much metadata"))?;
+        .map_err(|_| MetadataError::Full)?;
     Ok(())
 }
 
@@ -119,9 +134,8 @@ where
 ///
 /// # Errors
 ///
-/// [`Code::Internal`](crate::Code::Internal) when `name` is not a header name that ends in `-bin`,
-/// [`Code::InvalidArgument`](crate::Code::InvalidArgument) when the value is not base64.
-pub fn get_binary<N>(map: &HeaderMap, name: N) -> Result<Option<Bytes>, Error>
+/// When `name` is not a header name that ends in `-bin`, or the value is not base64.
+pub fn get_binary<N>(map: &HeaderMap, name: N) -> Result<Option<Bytes>, MetadataError>
 where
     N: TryInto<HeaderName>,
 {
@@ -136,7 +150,7 @@ where
 /// # Errors
 ///
 /// As [`get_binary`].
-pub fn get_all_binary<N>(map: &HeaderMap, name: N) -> Result<Vec<Bytes>, Error>
+pub fn get_all_binary<N>(map: &HeaderMap, name: N) -> Result<Vec<Bytes>, MetadataError>
 where
     N: TryInto<HeaderName>,
 {
@@ -265,22 +279,20 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-fn binary_parts(value: &HeaderValue) -> impl Iterator<Item = Result<Bytes, Error>> {
+fn binary_parts(value: &HeaderValue) -> impl Iterator<Item = Result<Bytes, MetadataError>> {
     value.as_bytes().split(|&byte| byte == b',').map(|part| {
         BASE64
             .decode(part.trim_ascii())
             .map(Bytes::from)
-            .map_err(|_| Error::invalid_argument("binary metadata is not valid base64"))
+            .map_err(|_| MetadataError::NotBase64)
     })
 }
 
-fn binary_name<N: TryInto<HeaderName>>(name: N) -> Result<HeaderName, Error> {
+fn binary_name<N: TryInto<HeaderName>>(name: N) -> Result<HeaderName, MetadataError> {
     name.try_into()
         .ok()
         .filter(|name| name.as_str().ends_with("-bin"))
-        .ok_or_else(|| {
-            Error::internal("binary metadata needs a valid header name that ends in \"-bin\"")
-        })
+        .ok_or(MetadataError::NotBinary)
 }
 
 /// The name without `trailer-`, when that leaves a name.

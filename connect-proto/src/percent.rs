@@ -16,13 +16,22 @@ const ESCAPED_AND_SPACE: &AsciiSet = &ESCAPED.add(b' ');
 ///
 /// HTTP strips spaces at both ends of a header, so a message that has one there escapes its spaces.
 pub(crate) fn encode(message: &str) -> Cow<'_, str> {
-    let outer_space = message.starts_with(' ') || message.ends_with(' ');
-    let set = if outer_space {
+    utf8_percent_encode(message, escaped_in(message)).into()
+}
+
+fn escaped_in(message: &str) -> &'static AsciiSet {
+    if message.starts_with(' ') || message.ends_with(' ') {
         ESCAPED_AND_SPACE
     } else {
         ESCAPED
-    };
-    utf8_percent_encode(message, set).into()
+    }
+}
+
+/// How many bytes [`encode`] makes of the message.
+pub(crate) fn encoded_len(message: &str) -> usize {
+    utf8_percent_encode(message, escaped_in(message))
+        .map(str::len)
+        .sum()
 }
 
 /// The message in a value of `grpc-message`.

@@ -61,6 +61,10 @@ pub struct SendHalf {
     encoder: Encoder,
     out: Out,
     state: State,
+    /// The most bytes of an error that is sent.
+    max_error: usize,
+    /// Errors that were received are sent as they are.
+    forward_errors: bool,
     /// Why messages are no longer taken, where that was not the caller's own `finish`.
     failure: Option<Error>,
     deadline: Option<Time>,
@@ -116,6 +120,7 @@ pub(crate) struct SendParams {
     pub(crate) single: bool,
     pub(crate) encoder: Encoder,
     pub(crate) limits: Limits,
+    pub(crate) forward_errors: bool,
     pub(crate) deadline: Option<Time>,
 }
 
@@ -131,6 +136,8 @@ impl SendHalf {
             encoder: params.encoder,
             out: Out::new(params.limits.send_message_bytes()),
             state: State::Open,
+            max_error: params.limits.sent_error_bytes(),
+            forward_errors: params.forward_errors,
             failure: None,
             deadline: params.deadline,
         };
@@ -469,6 +476,11 @@ impl SendHalf {
 
     fn finish_response(&mut self, outcome: Result<HeaderMap, Error>) {
         let head_is_out = !matches!(self.head, Head::Held(_));
+        let outcome = outcome.map_err(|error| {
+            let mut error = error.into_sent(self.forward_errors);
+            error.cut_to(self.max_error);
+            error
+        });
         let trailers = match self.dialect.wire {
             Wire::ConnectUnary | Wire::ConnectGet => {
                 self.finish_unary(outcome);
@@ -514,7 +526,7 @@ impl SendHalf {
                 self.headers.remove(CONTENT_ENCODING);
                 self.headers
                     .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                let metadata = error.take_metadata_to_send();
+                let metadata = error.take_metadata();
                 metadata::append_unary_leading(&mut self.headers, metadata);
                 self.out
                     .push_error_body(connect::json::encode_error(&error));
@@ -534,7 +546,7 @@ fn split_outcome(outcome: Result<HeaderMap, Error>) -> (Option<Error>, HeaderMap
     let (error, custom) = match outcome {
         Ok(trailers) => (None, trailers),
         Err(mut error) => {
-            let custom = error.take_metadata_to_send();
+            let custom = error.take_metadata();
             (Some(error), custom)
         }
     };

@@ -13,6 +13,7 @@ use crate::{
     CallPolicy, Compression, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec,
     StreamType, Time, Transmit,
     config::header_value,
+    excerpt::excerpt,
     protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, get::Query},
     recv::RecvParams,
     send::{Encoder, SendParams, Start},
@@ -91,7 +92,7 @@ impl Rejection {
     /// [`Detected::unknown_procedure`].
     #[must_use]
     pub fn not_found(path: &str) -> Self {
-        let error = Error::unimplemented(format!("nothing is served at {path:?}"));
+        let error = Error::unimplemented(format!("nothing is served at {}", excerpt(path)));
         Self::plain(StatusCode::NOT_FOUND, error)
     }
 
@@ -134,8 +135,8 @@ pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
         return Err(Rejection::unsupported_media_type(
             match parts.headers.get(CONTENT_TYPE) {
                 Some(value) => format!(
-                    "content type {:?} is none of Connect's, gRPC's or gRPC-Web's",
-                    String::from_utf8_lossy(value.as_bytes())
+                    "content type {} is none of Connect's, gRPC's or gRPC-Web's",
+                    excerpt(value)
                 ),
                 None if parts.method == Method::GET => String::from(
                     "a GET request needs the query parameters \"encoding\" and \"message\"",
@@ -253,7 +254,7 @@ impl Detected {
     /// `unimplemented` in the other two, so that any client infers `unimplemented`.
     #[must_use]
     pub fn unknown_procedure(&self, path: &str) -> Rejection {
-        let error = Error::unimplemented(format!("no procedure {path:?} is served here"));
+        let error = Error::unimplemented(format!("no procedure {} is served here", excerpt(path)));
         match self.protocol() {
             Protocol::Connect => Rejection::plain(StatusCode::NOT_FOUND, error),
             Protocol::Grpc | Protocol::GrpcWeb => {
@@ -363,11 +364,11 @@ impl Detected {
         }
         let offered = offered.join(", ");
         let sent = match headers.get(CONTENT_TYPE) {
-            Some(value) if !self.is_get() => String::from_utf8_lossy(value.as_bytes()),
-            _ => Cow::Borrowed(&*self.dialect.codec),
+            Some(value) if !self.is_get() => excerpt(value),
+            _ => excerpt(&*self.dialect.codec),
         };
         let mut rejection = Rejection::unsupported_media_type(format!(
-            "{} does not take {sent:?}, it takes {offered}",
+            "{} does not take {sent}, it takes {offered}",
             spec.procedure()
         ));
         if let Ok(value) = header_value(&offered) {
@@ -406,8 +407,8 @@ impl Detected {
                 "{name} is required, with the value {expected:?}"
             ))),
             Some(found) if found != expected.as_bytes() => Err(Error::invalid_argument(format!(
-                "{name} must be {expected:?}, not {:?}",
-                String::from_utf8_lossy(found)
+                "{name} must be {expected:?}, not {}",
+                excerpt(found)
             ))),
             _ => Ok(()),
         }
@@ -478,6 +479,7 @@ impl Detected {
             single,
             encoder,
             limits: config.map(|config| config.limits).unwrap_or_default(),
+            forward_errors: config.is_some_and(|config| config.forwarded_errors),
             deadline: None,
         }
     }
@@ -489,7 +491,8 @@ fn unknown_compression(name: &str, config: &ServerConfig) -> Error {
         .chain(config.compressions.names())
         .collect();
     Error::unimplemented(format!(
-        "unknown compression {name:?}: supported are {}",
+        "unknown compression {}: supported are {}",
+        excerpt(name),
         supported.join(", ")
     ))
 }

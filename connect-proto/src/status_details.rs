@@ -42,7 +42,7 @@ pub(crate) fn encode(error: &Error) -> Bytes {
 
 /// Reads a `google.rpc.Status`. Values of details are slices of `bytes`.
 ///
-/// Unknown fields are skipped, and so are known ones with another wire type, as Protobuf
+/// At most [`MAX_DETAILS`](Error::MAX_DETAILS) details are kept. Unknown fields are skipped, and so are known ones with another wire type, as Protobuf
 /// parsers do.
 pub(crate) fn decode(bytes: Bytes) -> Result<DecodedStatus, Malformed> {
     let mut reader = Reader { bytes };
@@ -51,9 +51,7 @@ pub(crate) fn decode(bytes: Bytes) -> Result<DecodedStatus, Malformed> {
         match field {
             (1, Value::Varint(code)) => status.code = code as u32,
             (2, Value::Bytes(message)) => status.message = text(&message)?.to_owned(),
-            (3, Value::Bytes(_)) if status.details.len() == MAX_DETAILS => {
-                return Err(Malformed("too many details"));
-            }
+            (3, Value::Bytes(_)) if status.details.len() == Error::MAX_DETAILS => {}
             (3, Value::Bytes(detail)) => status.details.push(decode_detail(detail)?),
             _ => {}
         }
@@ -70,9 +68,6 @@ const FIXED32: u64 = 5;
 
 /// Groups inside groups that are skipped, as deep as Protobuf parsers go.
 const MAX_GROUP_DEPTH: usize = 100;
-
-/// An empty detail has two bytes on the wire and many more in memory.
-const MAX_DETAILS: usize = 1_024;
 
 const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 

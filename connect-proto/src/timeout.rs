@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use crate::Error;
+use crate::{Error, excerpt::excerpt};
 
 /// How long a side lets calls take: bounds for what the caller asks, and a default.
 ///
@@ -151,12 +151,7 @@ fn parse_digits(digits: &[u8], max: usize) -> Option<u64> {
 }
 
 fn invalid(name: &str, value: &HeaderValue, expected: &str) -> Error {
-    /// Enough to recognise the value in a log.
-    const SHOWN: usize = 32;
-    let bytes = value.as_bytes();
-    let shown = bytes[..bytes.len().min(SHOWN)].escape_ascii();
-    let dots = if bytes.len() > SHOWN { "..." } else { "" };
-    Error::invalid_argument(format!("{name}: {expected}, got \"{shown}{dots}\""))
+    Error::invalid_argument(format!("{name}: {expected}, got {}", excerpt(value)))
 }
 
 /// `text` is digits and letters, so the fallback is never taken.

@@ -403,7 +403,7 @@ fn grpc_status_comes_from_the_trailers() {
     let events = feed(&mut recv, &[Frame::Trailers(trailers)], 1);
     let error = events[0].as_ref().unwrap_err();
     assert_eq!(error.code(), Code::FailedPrecondition);
-    assert_eq!(error.metadata()["foo"], "bar");
+    assert_eq!(error.received().unwrap()["foo"], "bar");
 
     let mut recv = client_half(Protocol::Grpc, StreamType::ServerStream, 503, &head);
     let events = feed(&mut recv, &[Frame::Eof], 1);
@@ -543,7 +543,11 @@ fn a_response_that_is_no_rpc_is_quoted() {
                 assert_eq!(error.code(), Code::from_http_status(http), "{case}");
                 assert!(message.ends_with(words), "{case}: {message}");
                 assert!(message.contains("/test.v1.Test/"), "{case}: {message}");
-                assert_eq!(error.metadata()["content-type"], content_type, "{case}");
+                assert_eq!(
+                    error.received().unwrap()["content-type"],
+                    content_type,
+                    "{case}"
+                );
                 assert!(recv.poll_event().is_none());
             }
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on};
 use connect_tower::{
     ClientConfig, Code, Error, ErrorDetail, Prost, Protocol, Request, Response, ResponseStream,
-    Router, Streaming, metadata,
+    Router, ServerConfig, Streaming, metadata,
 };
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue};
@@ -152,7 +152,11 @@ fn errors_keep_code_message_details_and_metadata() {
             assert_eq!(error.code(), Code::ResourceExhausted, "{context}");
             assert_eq!(error.message(), rich_error().message(), "{context}");
             assert_eq!(error.details(), rich_error().details(), "{context}");
-            assert_eq!(error.metadata()["x-reason"], "weather", "{context}");
+            assert_eq!(
+                error.received().unwrap()["x-reason"],
+                "weather",
+                "{context}"
+            );
             assert!(std::error::Error::source(&error).is_none(), "{context}");
         };
         block_on(async {
@@ -231,46 +235,115 @@ fn trailers_are_sent_beside_an_errors_metadata() {
                 assert!(stream.message().await.unwrap().is_some());
                 let error = stream.message().await.unwrap_err();
                 assert_eq!(error.code(), Code::ResourceExhausted, "{context}");
-                assert_eq!(error.metadata()["x-trailing"], "1", "{context}");
-                assert_eq!(error.metadata()["x-late"], "made at the end", "{context}");
-                let reasons: Vec<_> = error.metadata().get_all("x-reason").iter().collect();
+                assert_eq!(error.received().unwrap()["x-trailing"], "1", "{context}");
+                assert_eq!(
+                    error.received().unwrap()["x-late"],
+                    "made at the end",
+                    "{context}"
+                );
+                let reasons: Vec<_> = error
+                    .received()
+                    .unwrap()
+                    .get_all("x-reason")
+                    .iter()
+                    .collect();
                 assert_eq!(reasons, ["weather", "also"], "{context}");
 
                 let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
                 let error = call.message().await.unwrap_err();
-                assert_eq!(error.metadata()["x-reason"], "weather", "{context}");
-                assert_eq!(error.metadata()["x-trailing"], "1", "{context}");
+                assert_eq!(
+                    error.received().unwrap()["x-reason"],
+                    "weather",
+                    "{context}"
+                );
+                assert_eq!(error.received().unwrap()["x-trailing"], "1", "{context}");
             });
         }
     }
 }
 
-/// What a backend sent beside its error is for reading, and what the handler adds to it is sent.
+/// An error of a service behind the server: its words are not for the server's own callers, unless the handler or the
+/// server's configuration says so. What the handler adds to it is sent in any case; what the backend sent beside it, never.
 #[test]
-fn of_a_backends_error_only_what_was_added_is_sent_on() {
+fn a_backends_error_is_sent_on_only_on_purpose() {
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Forward {
+        No,
+        ThisError,
+        All,
+    }
     for config in configs() {
-        let backend = Router::new().unary(UPPER, |_: Request<String>| async {
-            Err::<Response<String>, _>(rich_error())
-        });
-        let backend = common::client_with(backend, config.clone());
-        let front = Router::new()
-            .unary(UPPER, move |request: Request<String>| {
+        for forward in [Forward::No, Forward::ThisError, Forward::All] {
+            let context = format!("{:?} {forward:?}", config.protocol());
+            let backend = Router::new().unary(UPPER, |_: Request<String>| async {
+                Err::<Response<String>, _>(rich_error())
+            });
+            let backend = common::client_with(backend, config.clone());
+            let ask = move || {
                 let backend = backend.clone();
                 async move {
+                    let request = Request::new(String::new());
                     let answer = backend.unary::<Prost, _, String>(&UPPER, request).await;
                     let error = answer.unwrap_err().with_header("retry-after", "3")?;
-                    assert_eq!(error.metadata()["x-reason"], "weather");
-                    assert_eq!(error.metadata()["retry-after"], "3");
-                    Err::<Response<String>, _>(error)
+                    assert_eq!(error.received().unwrap()["x-reason"], "weather");
+                    assert!(!error.metadata().contains_key("x-reason"));
+                    Err::<String, Error>(match forward {
+                        Forward::ThisError => error.forward(),
+                        Forward::No | Forward::All => error,
+                    })
                 }
-            })
-            .interceptor(common::Transparent);
-        let client = common::client_with(front, config);
-        let request = Request::new(String::new());
-        let answer = block_on(client.unary::<Prost, _, String>(&UPPER, request));
-        let error = answer.unwrap_err();
-        assert_eq!(error.metadata()["retry-after"], "3");
-        assert!(!error.metadata().contains_key("x-reason"));
+            };
+            let ask_again = ask.clone();
+            let front = Router::new()
+                .with_config(ServerConfig::new().with_forwarded_errors(forward == Forward::All))
+                .unary(UPPER, move |_: Request<String>| {
+                    let asking = ask();
+                    async move { Ok(Response::new(asking.await?)) }
+                })
+                .server_stream(SPLIT, move |_: Request<String>| {
+                    let asking = ask_again();
+                    async move {
+                        Ok(Response::new(ResponseStream::generate(
+                            |mut answers| async move {
+                                answers.send("one".to_owned()).await;
+                                asking.await.map(drop)
+                            },
+                        )))
+                    }
+                })
+                .interceptor(common::Transparent);
+            let client = common::client_with(front, config.clone());
+            let check = |error: Error| {
+                assert_eq!(error.received().unwrap()["retry-after"], "3", "{context}");
+                assert!(
+                    !error.received().unwrap().contains_key("x-reason"),
+                    "{context}"
+                );
+                if forward == Forward::No {
+                    assert_eq!(error.code(), Code::Internal, "{context}");
+                    assert!(
+                        !error.message().contains(rich_error().message()),
+                        "{context}"
+                    );
+                    assert!(error.details().is_empty(), "{context}");
+                } else {
+                    assert_eq!(error.code(), rich_error().code(), "{context}");
+                    assert_eq!(error.message(), rich_error().message(), "{context}");
+                    assert_eq!(error.details(), rich_error().details(), "{context}");
+                }
+            };
+            block_on(async {
+                let request = || Request::new(String::new());
+                let answer = client.unary::<Prost, _, String>(&UPPER, request()).await;
+                check(answer.unwrap_err());
+                let response = client
+                    .server_stream::<Prost, _, String>(&SPLIT, request())
+                    .await;
+                let mut stream = response.unwrap().into_stream();
+                assert_eq!(stream.message().await.unwrap().as_deref(), Some("one"));
+                check(stream.message().await.unwrap_err());
+            });
+        }
     }
 }
 

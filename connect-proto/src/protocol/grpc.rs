@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{Code, Error, metadata, percent, status_details};
+use crate::{Code, Error, excerpt::excerpt, metadata, percent, status_details};
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -56,8 +56,8 @@ pub(crate) fn take_status(from: &mut HeaderMap) -> Option<Result<(), Error>> {
     }
     let mut text = text.unwrap_or_default();
     if !number_is_known {
-        let status = String::from_utf8_lossy(status.as_bytes());
-        text = format!("the server sent the unknown grpc-status {status:?}: {text}");
+        let status = excerpt(status);
+        text = format!("the server sent the unknown grpc-status {status}: {text}");
     }
     let mut error = Error::new(code, text);
     for detail in details.map(|status| status.details).unwrap_or_default() {

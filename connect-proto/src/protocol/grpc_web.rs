@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::metadata::MAX_FIELDS;
+use crate::{excerpt::excerpt, metadata::MAX_FIELDS};
 
 /// The payload of a trailer frame: `name: value\r\n` for each, names in lower case.
 pub(crate) fn encode_trailers(trailers: &HeaderMap) -> Bytes {
@@ -37,8 +37,7 @@ pub(crate) fn decode_trailers(block: &[u8]) -> Result<HeaderMap, String> {
             Some((name, value))
         });
         let Some((name, value)) = parsed else {
-            let shown = String::from_utf8_lossy(&line[..line.len().min(40)]);
-            return Err(format!("{shown:?} is not a header line"));
+            return Err(format!("{} is not a header line", excerpt(line)));
         };
         if trailers.len() >= MAX_FIELDS || trailers.try_append(name, value).is_err() {
             return Err(String::from("there are too many trailers"));

@@ -113,7 +113,7 @@ fn survives_the_wire(error: &Error) {
         (Protocol::GrpcWeb, "application/grpc-web+proto"),
     ] {
         let (_, mut send) = server_half(content_type, "x-none", "", StreamType::Unary);
-        send.finish(Err(error.clone()));
+        send.finish(Err(error.clone().forward()));
         let received = receive_error(protocol, &mut send);
         assert_eq!(received.code(), error.code());
         assert_eq!(received.message(), error.message());

@@ -168,6 +168,8 @@ pub(super) fn limits() -> Limits {
     Limits::default()
         .with_recv_message_bytes(LIMIT)
         .with_trailer_bytes(LIMIT)
+        // What was received can be sent on whole.
+        .with_sent_error_bytes(usize::MAX)
 }
 
 /// The largest message and end of a stream, in bytes.

@@ -293,7 +293,10 @@ fn is_failure(error: &Error) -> Outcome {
     let retry: RetryInfo = error.message_detail().ok_or("the error has no detail")?;
     equal(retry.retry_delay.map(|delay| delay.seconds), Some(5))?;
     equal(
-        error.metadata().get(LEADING).map(|v| v.as_bytes()),
+        error
+            .received()
+            .and_then(|metadata| metadata.get(LEADING))
+            .map(|v| v.as_bytes()),
         Some(b"sorry"),
     )
 }

@@ -57,7 +57,7 @@ pub(super) async fn make<T: Transport>(
     };
     if let Err(error) = outcome {
         call.result.error = Some(convert::reported_error(&error));
-        call.result.response_trailers = convert::headers(error.metadata());
+        call.result.response_trailers = error.received().map(convert::headers).unwrap_or_default();
     }
     Ok(call.result)
 }

@@ -29,9 +29,9 @@ pub(crate) fn encode_error(error: &Error) -> Bytes {
 /// "Client implementations must use the HTTP-to-Connect mapping to infer a Connect error code if
 /// Bare-Message is missing or malformed": `fallback` is that code. `None` for what is no error of Connect's.
 pub(crate) fn decode_error(body: &[u8], fallback: Code) -> Option<Error> {
-    let parsed: ErrorJson<'_> = serde_json::from_slice(body).ok()?;
+    let parsed: ErrorParsed<'_> = serde_json::from_slice(body).ok()?;
     let says_nothing =
-        parsed.code.is_none() && parsed.message.is_none() && parsed.details.is_none();
+        parsed.code().is_none() && parsed.message.is_none() && parsed.details.is_none();
     (!says_nothing).then(|| parsed.into_error(fallback))
 }
 
@@ -57,13 +57,23 @@ pub(crate) fn decode_end_stream(
     Ok((parsed.metadata.unwrap_or_default().0, error))
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Serialize)]
 struct ErrorJson<'a> {
-    #[serde(default, deserialize_with = "code_or_none", serialize_with = "code")]
-    code: Option<Code>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<DetailJson<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ErrorParsed<'a> {
+    /// Anything may stand here; what is not the name of a code leaves the choice to the caller.
+    #[serde(default, borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(default)]
     message: Option<String>,
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(default, borrow, deserialize_with = "details")]
     details: Option<Vec<DetailJson<'a>>>,
 }
 
@@ -79,12 +89,10 @@ struct DetailJson<'a> {
 
 impl<'a> From<&'a Error> for ErrorJson<'a> {
     fn from(error: &'a Error) -> Self {
-        let message = error.message();
-        let details = error.details();
         Self {
-            code: Some(error.code()),
-            message: (!message.is_empty()).then(|| message.to_owned()),
-            details: (!details.is_empty()).then(|| details.iter().map(DetailJson::from).collect()),
+            code: error.code().as_str(),
+            message: error.message(),
+            details: error.details().iter().map(DetailJson::from).collect(),
         }
     }
 }
@@ -102,9 +110,14 @@ impl<'a> From<&'a ErrorDetail> for DetailJson<'a> {
     }
 }
 
-impl ErrorJson<'_> {
+impl ErrorParsed<'_> {
+    fn code(&self) -> Option<Code> {
+        let name: String = serde_json::from_str(self.code?.get()).ok()?;
+        name.parse().ok()
+    }
+
     fn into_error(self, fallback: Code) -> Error {
-        let code = self.code.unwrap_or(fallback);
+        let code = self.code().unwrap_or(fallback);
         let mut error = Error::new(code, self.message.unwrap_or_default());
         for detail in self.details.unwrap_or_default() {
             // A detail whose value is not base64 cannot be read by anybody; code and message still stand.
@@ -122,57 +135,44 @@ impl ErrorJson<'_> {
     }
 }
 
-fn code<S: Serializer>(code: &Option<Code>, serializer: S) -> Result<S::Ok, S::Error> {
-    code.map(Code::as_str).serialize(serializer)
-}
+/// At most [`MAX_DETAILS`](Error::MAX_DETAILS) details; further ones are read and left out.
+fn details<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<DetailJson<'de>>>, D::Error> {
+    struct Details;
 
-/// A code that is missing, null, of another type or unknown is no code: the caller has a fallback.
-fn code_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Code>, D::Error> {
-    struct Lenient;
-
-    impl<'de> Visitor<'de> for Lenient {
-        type Value = Option<Code>;
+    impl<'de> Visitor<'de> for Details {
+        type Value = Option<Vec<DetailJson<'de>>>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name of an error code")
+            f.write_str("an array of details")
         }
 
-        fn visit_str<E>(self, name: &str) -> Result<Option<Code>, E> {
-            Ok(name.parse().ok())
-        }
-
-        fn visit_unit<E>(self) -> Result<Option<Code>, E> {
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
             Ok(None)
         }
 
-        fn visit_bool<E>(self, _: bool) -> Result<Option<Code>, E> {
-            Ok(None)
+        fn visit_some<D: Deserializer<'de>>(
+            self,
+            deserializer: D,
+        ) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(self)
         }
 
-        fn visit_i64<E>(self, _: i64) -> Result<Option<Code>, E> {
-            Ok(None)
-        }
-
-        fn visit_u64<E>(self, _: u64) -> Result<Option<Code>, E> {
-            Ok(None)
-        }
-
-        fn visit_f64<E>(self, _: f64) -> Result<Option<Code>, E> {
-            Ok(None)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<Code>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut details = Vec::new();
+            while details.len() < Error::MAX_DETAILS {
+                match seq.next_element()? {
+                    Some(detail) => details.push(detail),
+                    None => return Ok(Some(details)),
+                }
+            }
             while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(None)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Code>, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(None)
+            Ok(Some(details))
         }
     }
 
-    deserializer.deserialize_any(Lenient)
+    deserializer.deserialize_option(Details)
 }
 
 #[derive(Serialize)]
@@ -186,7 +186,7 @@ struct EndStreamJson<'a> {
 #[derive(Deserialize)]
 struct EndStreamParsed<'a> {
     #[serde(default, borrow)]
-    error: Option<ErrorJson<'a>>,
+    error: Option<ErrorParsed<'a>>,
     #[serde(default)]
     metadata: Option<MetadataParsed>,
 }
@@ -207,7 +207,8 @@ impl Serialize for MetadataJson<'_> {
                 .0
                 .get_all(name)
                 .iter()
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                // JSON has no place for bytes that are no text: metadata that is not ASCII needs a name that ends in "-bin".
+                .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
                 .collect();
             map.serialize_entry(name.as_str(), &values)?;
         }
@@ -273,7 +274,8 @@ impl<'de> Visitor<'de> for Values<'_> {
             if self.metadata.len() >= metadata::MAX_FIELDS {
                 return Err(serde::de::Error::custom("there is too much metadata"));
             }
-            if let (Some(name), Ok(value)) = (&self.name, HeaderValue::from_str(&value)) {
+            if let (Some(name), Ok(value)) = (&self.name, HeaderValue::from_bytes(value.as_bytes()))
+            {
                 let _ = self.metadata.try_append(name.clone(), value);
             }
         }

@@ -211,7 +211,10 @@ impl Link {
                 assert_eq!(received.code(), error.code());
                 assert_eq!(received.message(), error.message());
                 assert_eq!(received.details(), error.details());
-                assert_contains(received.metadata(), error.metadata());
+                assert_contains(
+                    received.received().expect("it came over the wire"),
+                    error.metadata(),
+                );
             }
             (Expected::Canceled, Err(received)) => assert_eq!(received.code(), Code::Canceled),
             (expected, received) => panic!("meant {expected:?}, received {received:?}"),
