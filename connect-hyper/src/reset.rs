@@ -74,6 +74,15 @@ pub(crate) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
     TransportError::new(sent, error).with_detail(detail)
 }
 
+/// A request for which its connection took no more requests.
+pub(crate) fn connection_closed(remote: &Remote) -> TransportError {
+    let error = Error::unavailable(CLOSED);
+    let detail = format!("request to {remote}: {CLOSED}");
+    TransportError::new(Sent::No, error).with_detail(detail)
+}
+
+const CLOSED: &str = "the connection was closed before the request left; try again";
+
 /// Whether the connection was closed under a request before its response.
 pub(crate) fn is_lost(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || find::<std::io::Error>(error).is_some()
@@ -89,8 +98,7 @@ fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
         return classify_h2(h2);
     }
     if error.is_canceled() || error.is_closed() {
-        let what = "the connection was closed before the request left; try again";
-        return (Sent::No, Code::Unavailable, what);
+        return (Sent::No, Code::Unavailable, CLOSED);
     }
     if find::<BodyFailed>(error).is_some() {
         let what = "the request's body failed";

@@ -402,3 +402,22 @@ async fn a_call_that_is_dropped_while_connecting_takes_nothing_from_others() {
     spawn(Server::from_listener(listener).serve(echo()));
     assert_eq!(second.await.unwrap().unwrap().body(), "2");
 }
+
+/// A call whose deadline is shorter than connecting takes does not make the next one begin again.
+#[apply(async_test)]
+async fn what_a_call_left_while_connecting_is_used_by_the_next() {
+    let mut listener = listen().await;
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let mut first = channel.send(post(CallBody::empty()));
+    assert!(is_pending(&mut first).await);
+    drop(first);
+    let mut socket = accept(&mut listener).await;
+    let second = spawn({
+        let channel = channel.clone();
+        async move { call(&channel, post(CallBody::empty())).await }
+    });
+    socket.read_u8().await.unwrap();
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    socket.write_all(answer).await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap().body(), "ok");
+}

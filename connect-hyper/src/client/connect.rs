@@ -1,29 +1,19 @@
 //! Opening a connection: name, address, socket, TLS, HTTP. Every error says which of them failed, with whom,
 //! and what may help.
 
-use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
-    net::SocketAddr,
-    pin::pin,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
-use futures_channel::oneshot;
-use hyper::client::conn::{http1, http2};
 
 use super::{
     Inner,
-    body::{PipeExecutor, RequestBody},
+    connection::{Driver, Http1Connection, Http2Connection},
     dial::dial,
     remote::{Cleartext, Remote},
 };
 use crate::{
-    calls::Calls,
-    runtime::{BoxIo, Either, Runtime, race, timeout},
+    runtime::{BoxIo, Runtime, timeout},
     tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
 
@@ -36,28 +26,22 @@ pub(super) enum Want {
     Either,
 }
 
-/// An open connection.
-pub(super) struct Connected {
-    pub(super) sender: Sender,
-    pub(super) remote: Arc<Remote>,
+impl Want {
+    /// Whether only HTTP/1.1 will do, for a server that prefers it over TLS, or not.
+    pub(super) fn needs_http1(self, prefers_http1: bool) -> bool {
+        match self {
+            Self::Http1 => true,
+            Self::Http2 => false,
+            Self::Either => prefers_http1,
+        }
+    }
 }
 
-pub(super) enum Sender {
-    Http1(http1::SendRequest<RequestBody>, Driven),
-    Http2(http2::SendRequest<RequestBody>),
+/// A connection that was just opened, and what drives it.
+pub(super) enum Connected<R: Runtime> {
+    Http1(Box<Http1Connection<R>>, Driver),
+    Http2(Http2Connection, Driver),
 }
-
-/// What ties an HTTP/1.1 connection and the task that drives it.
-#[derive(Debug)]
-pub(super) struct Driven {
-    /// Dropped when nobody has use for the connection any more: the task closes it.
-    _in_use: oneshot::Sender<Infallible>,
-    /// Ends when the task has: nothing takes requests from the connection's queue any more.
-    pub(super) ended: oneshot::Receiver<Infallible>,
-}
-
-/// How long an HTTP/1.1 connection that nobody has use for may take to close by itself.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a connection is opened by, one after the other; an error's message names it, without an address.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +71,7 @@ impl From<Failure> for TransportError {
 pub(super) async fn connect<R: Runtime>(
     channel: &Arc<Inner<R>>,
     want: Want,
-) -> Result<Connected, Failure> {
+) -> Result<Connected<R>, Failure> {
     let limit = channel.settings.connect_timeout;
     timeout(&channel.runtime, limit, open(channel, want))
         .await
@@ -100,7 +84,7 @@ pub(super) async fn connect<R: Runtime>(
         })
 }
 
-async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connected, Failure> {
+async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connected<R>, Failure> {
     let (io, address) = reach(channel).await?;
     let remote = Arc::new(Remote::new(address));
     if !channel.origin.is_tls() {
@@ -166,106 +150,29 @@ async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Fa
         })
 }
 
-/// Starts HTTP on a connection and leaves it to a task of its own.
+/// Starts HTTP on a connection.
 async fn speak<R: Runtime>(
     channel: &Arc<Inner<R>>,
     io: BoxIo,
     http2: bool,
     remote: Arc<Remote>,
-) -> Result<Connected, Failure> {
-    let failed = |error: hyper::Error| {
+) -> Result<Connected<R>, Failure> {
+    let opened = match http2 {
+        false => Http1Connection::open(io, Arc::clone(&remote), channel)
+            .await
+            .map(|(connection, driver)| Connected::Http1(connection, driver)),
+        true => {
+            let settings = channel.settings.http2;
+            Http2Connection::open(io, Arc::clone(&remote), &channel.runtime, settings)
+                .await
+                .map(|(connection, driver)| Connected::Http2(connection, driver))
+        }
+    };
+    opened.map_err(|error| {
         let text = crate::reset::chain(&error);
         let detail = format!("start HTTP with {remote}: {text}");
         unsent(Phase::Connect.failed().with_source(error), detail)
-    };
-    if !http2 {
-        let (sender, connection) = http1::handshake(io).await.map_err(failed)?;
-        let (in_use, unused) = oneshot::channel();
-        let (driving, ended) = oneshot::channel();
-        let runtime = channel.runtime.clone();
-        channel.runtime.spawn(async move {
-            // Dropped when the connection was: in this order, also when the runtime drops the task.
-            let _driving: oneshot::Sender<Infallible> = driving;
-            drive_http1(runtime, connection, unused).await;
-        });
-        return Ok(Connected {
-            sender: Sender::Http1(
-                sender,
-                Driven {
-                    _in_use: in_use,
-                    ended,
-                },
-            ),
-            remote,
-        });
-    }
-    let calls = Calls::new();
-    let executor: PipeExecutor<R> = PipeExecutor(calls.executor());
-    let mut builder = http2::Builder::new(executor);
-    builder
-        .timer(channel.runtime.clone())
-        .initial_stream_window_size(channel.settings.windows.stream)
-        .initial_connection_window_size(channel.settings.windows.connection);
-    if let Some((interval, timeout)) = channel.settings.keep_alive {
-        builder
-            .keep_alive_interval(interval)
-            .keep_alive_timeout(timeout);
-    }
-    let (sender, connection) = builder.handshake(io).await.map_err(failed)?;
-    let pooled = Pooled {
-        channel: Arc::downgrade(channel),
-        remote: Arc::clone(&remote),
-    };
-    channel.runtime.spawn(drive(connection, pooled, calls));
-    Ok(Connected {
-        sender: Sender::Http2(sender),
-        remote,
     })
-}
-
-/// Polls an HTTP/1.1 connection. While its server takes no bytes hyper asks for nothing more of the request, and so does not
-/// see that it was given up.
-async fn drive_http1<R: Runtime, C: Future>(
-    runtime: R,
-    connection: C,
-    dropped: oneshot::Receiver<Infallible>,
-) {
-    let mut connection = pin!(connection);
-    // How it ends, its last call was told.
-    if let Either::Right(_) = race(connection.as_mut(), dropped).await {
-        let _ = timeout(&runtime, CLOSE_TIMEOUT, connection).await;
-    }
-}
-
-/// Polls an HTTP/2 connection and its calls: the connection's future ends when no new call can come, the
-/// calls go on to their own ends.
-async fn drive<C: Future, R: Runtime>(connection: C, pooled: Pooled<R>, mut calls: Calls) {
-    {
-        // Dropped after the connection, also when the runtime drops the task.
-        let _pooled = pooled;
-        let mut connection = pin!(connection);
-        poll_fn(|cx| calls.poll_with(cx, |cx| connection.as_mut().poll(cx))).await;
-        // It ends here, while the calls go on: requests that it did not take any more are given back.
-    }
-    poll_fn(|cx| calls.poll_rest(cx)).await;
-}
-
-/// An HTTP/2 connection's entry in the pool, taken out when the connection's future is dropped.
-///
-/// The queue of requests between calls and connection may keep a request that came while the connection ended; it is
-/// freed, and its call told, when the last sender is dropped. The pool holds the only one that lives longer than it
-/// takes to queue a request.
-struct Pooled<R: Runtime> {
-    channel: Weak<Inner<R>>,
-    remote: Arc<Remote>,
-}
-
-impl<R: Runtime> Drop for Pooled<R> {
-    fn drop(&mut self) {
-        if let Some(channel) = self.channel.upgrade() {
-            channel.pool.discard(&self.remote);
-        }
-    }
 }
 
 impl Phase {

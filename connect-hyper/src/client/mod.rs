@@ -4,13 +4,15 @@
 //! What it may not do is guess: a request is sent a second time only if the server surely did not process
 //! the first, and every error says whether it could have.
 
-mod body;
+mod backoff;
 mod connect;
+mod connection;
 mod dial;
 mod origin;
-mod places;
 mod pool;
 mod remote;
+mod request_body;
+mod response_body;
 mod send;
 
 use std::{
@@ -26,9 +28,14 @@ use connect_proto::Error;
 use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportError};
 use http::{Request, Response};
 
-pub use self::body::ChannelBody;
 pub(crate) use self::remote::{Mistaken, Remote};
-use self::{connect::Want, origin::Origin, pool::Pool};
+pub use self::response_body::ChannelBody;
+use self::{
+    connect::Want,
+    connection::Http2Settings,
+    origin::Origin,
+    pool::{Connection, Pool},
+};
 use crate::{
     runtime::{LONGEST, Runtime, Windows, call_timer},
     tls::TlsConnector,
@@ -81,8 +88,7 @@ struct Settings {
     idle_timeout: Duration,
     max_idle: usize,
     max_connections: usize,
-    keep_alive: Option<(Duration, Duration)>,
-    windows: Windows,
+    http2: Http2Settings,
 }
 
 /// Which HTTP a channel speaks when a call does not demand HTTP/2.
@@ -145,9 +151,9 @@ impl<R: Runtime> Channel<R> {
     /// As a call without a connection.
     pub async fn connect(&self) -> Result<(), TransportError> {
         let want = self.inner.want(http::Version::HTTP_11);
-        match self.inner.acquire(want, false).await? {
-            pool::Acquired::Http2(_) => {}
-            pool::Acquired::Http1(connection) => pool::Lease::give_back(connection),
+        match self.inner.check_out(want, false).await? {
+            Connection::Http2(_) => {}
+            Connection::Http1(connection) => self.inner.check_in(connection),
         }
         Ok(())
     }
@@ -179,8 +185,8 @@ impl<R: Runtime> ChannelBuilder<R> {
         self
     }
 
-    /// The longest wait between failed attempts to connect: 50 milliseconds after the first, twice as long after each
-    /// further one, up to this. Default: 1 second. Zero: no wait.
+    /// The longest wait between failed attempts to connect: up to 50 milliseconds after the first, twice as long after each
+    /// further one, up to this. The wait itself is random, between zero and that. Default: 1 second. Zero: no wait.
     ///
     /// Only calls open connections. One that comes during the wait takes part in the next attempt, with all others that
     /// came, and so does not fail before its server has been asked again; or it ends at its own deadline.
@@ -213,7 +219,7 @@ impl<R: Runtime> ChannelBuilder<R> {
     /// Pings the server of an HTTP/2 connection that was silent for `interval` while calls are open, and
     /// gives the connection up when no answer comes within `timeout`. Default: off.
     pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.settings.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
+        self.settings.http2.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
         self
     }
 
@@ -221,7 +227,7 @@ impl<R: Runtime> ChannelBuilder<R> {
     /// all calls of a connection. A call that is not read holds up others only when the connection's window is used up
     /// by such calls, so it should be that of many. Default: 1 MiB and 16 MiB.
     pub fn windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
-        self.settings.windows = Windows::new(call_bytes, connection_bytes);
+        self.settings.http2.windows = Windows::new(call_bytes, connection_bytes);
         self
     }
 
@@ -249,7 +255,7 @@ impl<R: Runtime> ChannelBuilder<R> {
                 runtime,
                 origin,
                 tls: self.tls,
-                pool: Pool::new(self.settings.max_connections),
+                pool: Pool::new(),
                 settings: self.settings,
             }),
         })
@@ -322,8 +328,10 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(20),
             max_idle: 128,
             max_connections: 256,
-            keep_alive: None,
-            windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
+            http2: Http2Settings {
+                windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
+                keep_alive: None,
+            },
         }
     }
 }

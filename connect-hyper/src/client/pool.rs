@@ -1,41 +1,54 @@
-//! A channel's connections: one for all HTTP/2 calls, and several of HTTP/1.1, for one call at a time each.
+//! A channel's connections, and the calls that wait for one: one for all HTTP/2 calls, and several of HTTP/1.1, for one call
+//! at a time each.
 //!
-//! Attempts that may give the shared HTTP/2 connection run in a task of their own, one at a time: calls that
-//! come meanwhile wait for it, and one that is dropped while waiting takes nothing from the others. After a
-//! failed attempt all calls share the next one, whatever they want, and it waits a little before.
+//! A call checks out a connection. If none is open for it, it waits in the queue, and an attempt to connect is started
+//! if those under way are not enough. Every attempt is a task: a call that is dropped while it waits takes nothing from
+//! the others, and what it leaves behind is used by the next.
+//!
+//! How many attempts there are: one that all calls share for HTTP/2, and while nobody knows which version the server prefers;
+//! one for each waiting call where HTTP/1.1 is spoken. After a failure all calls share the next attempt, whatever
+//! they want, and it waits a little first.
 
 use std::{
+    collections::VecDeque,
+    future::Future,
     mem,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
 use futures_channel::oneshot;
-use hyper::client::conn::{http1, http2};
 
 use super::{
     ChannelState, HttpVersion, Inner,
-    body::RequestBody,
-    connect::{Connected, Driven, Failure, Sender, Want, connect},
-    places::{Handed, Place, Places},
-    remote::Remote,
+    backoff::backoff,
+    connect::{Connected, Failure, Want, connect},
+    connection::{Driver, Http1Connection, Http2Connection},
+    response_body::Reusable,
 };
-use crate::runtime::{Runtime, timeout};
+use crate::runtime::Runtime;
 
 /// The connections of a channel.
 #[derive(Debug)]
-pub(super) struct Pool<R: Runtime> {
-    state: Mutex<State<R>>,
-    /// Its lock is taken after that of the state.
-    places: Places<R>,
-}
+pub(super) struct Pool<R: Runtime>(Mutex<State<R>>);
 
 #[derive(Debug)]
 struct State<R: Runtime> {
-    http2: Option<Http2>,
-    attempt: Option<Attempt<R>>,
+    http2: Option<Arc<Http2Connection>>,
+    /// HTTP/1.1 connections that no call uses. The one that was used last is the last.
+    idle: Vec<Idle<R>>,
+    /// How many HTTP/1.1 connections are open, idle or not.
+    open: usize,
+    /// How many HTTP/1.1 connections are being opened, each for one call.
+    opening: usize,
+    /// The attempt that all calls share is under way.
+    is_connecting: bool,
+    /// The calls without a connection, the first to come first. Some may have gone away.
+    waiters: VecDeque<Waiter<R>>,
     /// TLS: the server chose HTTP/1.1 when it could have chosen HTTP/2.
     prefers_http1: bool,
     /// TLS: the server was asked for HTTP/2 alone, at this time, and refused with this error.
@@ -44,153 +57,77 @@ struct State<R: Runtime> {
     failures: u32,
     /// When to make the next attempt, after a failed one.
     retry_at: Option<Instant>,
-    /// Oldest first.
-    idle: Vec<Idle<R>>,
-    reaping: bool,
+    is_reaping: bool,
 }
 
-/// An attempt to open a connection that is under way, and the calls that wait for it.
+/// A connection for a call.
 #[derive(Debug)]
-struct Attempt<R: Runtime> {
-    want: Want,
-    waiting: Vec<Waiter<R>>,
+pub(super) enum Connection<R: Runtime> {
+    Http1(Box<Http1Connection<R>>),
+    Http2(Arc<Http2Connection>),
 }
 
-impl<R: Runtime> Attempt<R> {
-    fn add(&mut self, waiter: Waiter<R>) {
-        // Calls that have gone away meanwhile are not to make it grow.
-        if self.waiting.len() == self.waiting.capacity() {
-            self.waiting.retain(|w| !w.outcome.is_canceled());
-        }
-        self.waiting.push(waiter);
-    }
-}
+type Outcome<R> = Result<Connection<R>, TransportError>;
 
+/// A call that waits for a connection, seen from the pool.
 #[derive(Debug)]
 struct Waiter<R: Runtime> {
     want: Want,
     outcome: oneshot::Sender<Outcome<R>>,
 }
 
-/// A connection for one call.
-#[derive(Debug)]
-pub(super) enum Acquired<R: Runtime> {
-    Http1(Box<Http1<R>>),
-    Http2(Http2),
-}
-
-enum Outcome<R: Runtime> {
-    Acquired(Acquired<R>),
-    /// There is a connection, but not for this call.
-    Retry,
-    Failed(TransportError),
-}
-
-/// The shared connection.
-#[derive(Clone, Debug)]
-pub(super) struct Http2 {
-    pub(super) sender: http2::SendRequest<RequestBody>,
-    pub(super) remote: Arc<Remote>,
-}
-
-/// A connection that one call uses at a time.
-#[derive(Debug)]
-pub(super) struct Http1<R: Runtime> {
-    pub(super) sender: http1::SendRequest<RequestBody>,
-    pub(super) remote: Arc<Remote>,
-    /// Whether it has carried a call: the server may be closing it while the next one leaves.
-    pub(super) is_used: bool,
-    pub(super) driven: Driven,
-    /// Passed on with the drop.
-    _place: Place<R>,
-    channel: Weak<Inner<R>>,
+/// The same, seen from the call.
+struct Waiting<'a, R: Runtime> {
+    outcome: oneshot::Receiver<Outcome<R>>,
+    channel: &'a Arc<Inner<R>>,
 }
 
 #[derive(Debug)]
 struct Idle<R: Runtime> {
-    connection: Box<Http1<R>>,
+    connection: Box<Http1Connection<R>>,
     since: Instant,
 }
 
-/// An HTTP/1.1 connection in the hands of a response. Dropped, the connection is closed.
-pub(super) trait Lease: Send {
-    /// Request and response are complete: others may use the connection.
-    fn give_back(self: Box<Self>);
-}
-
-impl<R: Runtime> Lease for Http1<R> {
-    fn give_back(self: Box<Self>) {
-        if let Some(channel) = self.channel.upgrade() {
-            channel.put_idle(self);
-        }
-    }
-}
-
-/// What a call is to do for a connection.
-enum Plan<R: Runtime> {
-    Use(Acquired<R>),
-    Wait(oneshot::Receiver<Outcome<R>>),
-    /// Start the attempt and wait for it.
-    Start(oneshot::Receiver<Outcome<R>>),
-    /// Open a connection of its own.
-    Open(Place<R>),
-    /// There are as many connections as may be: wait for one, or for the place of one.
-    Queue(oneshot::Receiver<Handed<R>>),
-    Fail(TransportError),
+/// An attempt to open a connection.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    want: Want,
+    /// Whether all calls wait for it, or one.
+    is_shared: bool,
 }
 
 /// How long a server that has refused HTTP/2 is not asked for it again.
 const NO_HTTP2: Duration = Duration::from_secs(10);
 
-/// How long a call waits for an HTTP/1.1 connection that was given back; then it takes another.
-const READY_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// How long to wait after the first failed attempt; each further one doubles it.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-
-/// How long to wait before the next attempt, after so many that failed.
-///
-/// There is no chance in it: only calls open connections, and so the clients of a server that comes back do not march
-/// in step.
-fn backoff(failures: u32, max: Duration) -> Duration {
-    let doubled = 1_u32.checked_shl(failures.saturating_sub(1));
-    FIRST_BACKOFF
-        .saturating_mul(doubled.unwrap_or(u32::MAX))
-        .min(max)
-}
-
 impl<R: Runtime> Pool<R> {
-    /// No connections yet, and so many of HTTP/1.1 at most.
-    pub(super) fn new(max_connections: usize) -> Self {
-        Self {
-            state: Mutex::new(State {
-                http2: None,
-                attempt: None,
-                prefers_http1: false,
-                no_http2: None,
-                failures: 0,
-                retry_at: None,
-                idle: Vec::new(),
-                reaping: false,
-            }),
-            places: Places::new(max_connections),
-        }
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State {
+            http2: None,
+            idle: Vec::new(),
+            open: 0,
+            opening: 0,
+            is_connecting: false,
+            waiters: VecDeque::new(),
+            prefers_http1: false,
+            no_http2: None,
+            failures: 0,
+            retry_at: None,
+            is_reaping: false,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State<R>> {
         // Nothing that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> ChannelState {
         let state = self.lock();
-        let is_open = state.http2.as_ref().is_some_and(|c| !c.sender.is_closed())
-            || state.idle.iter().any(|i| !i.connection.sender.is_closed())
-            // In the hands of calls.
-            || self.places.open() > state.idle.len();
-        if is_open {
+        let has_http2 = state.http2.as_ref().is_some_and(|c| !c.is_closed());
+        let closed = state.idle.iter().filter(|i| i.connection.is_closed());
+        if has_http2 || state.open > closed.count() {
             ChannelState::Ready
-        } else if state.attempt.is_some() || self.places.opening() > 0 {
+        } else if state.is_connecting || state.opening > 0 {
             ChannelState::Connecting
         } else if state.failures > 0 {
             ChannelState::Failed
@@ -199,229 +136,223 @@ impl<R: Runtime> Pool<R> {
         }
     }
 
-    /// Forgets the shared connection if it is still the one to this remote: no new call is to use it.
-    pub(super) fn discard(&self, remote: &Arc<Remote>) {
-        // Dropped when the lock is free: that wakes calls.
-        let _discarded;
-        let mut state = self.lock();
-        // One is made for each connection.
-        if state
-            .http2
-            .as_ref()
-            .is_some_and(|c| Arc::ptr_eq(&c.remote, remote))
-        {
-            _discarded = state.http2.take();
-        }
+    /// Forgets the shared connection if it is still this one: no new call is to use it.
+    pub(super) fn discard(&self, connection: &Arc<Http2Connection>) {
+        self.lock().http2.take_if(|c| Arc::ptr_eq(c, connection));
     }
 }
 
 impl<R: Runtime> Inner<R> {
-    /// A connection for a call: an open one if there is, else a new one. `anew` passes over idle ones, for
-    /// a call that has come upon one that was closed: others may be too.
-    pub(super) async fn acquire(
-        self: &Arc<Self>,
-        want: Want,
-        anew: bool,
-    ) -> Result<Acquired<R>, TransportError> {
-        // What the call was handed after it had waited.
-        let mut handed = None;
+    /// A connection for a call: an open one if there is, else a new one. `skip_idle` is for a call that has come upon an
+    /// HTTP/1.1 connection that was closed: other idle ones may be too.
+    pub(super) async fn check_out(self: &Arc<Self>, want: Want, skip_idle: bool) -> Outcome<R> {
         loop {
-            let waiting = match self.plan(want, anew, &mut handed) {
-                Plan::Use(Acquired::Http1(mut connection)) => {
-                    if connection.sender.is_ready() {
-                        return Ok(Acquired::Http1(connection));
-                    }
-                    // Given back means that hyper has all of the request, and the response is complete. Most often its
-                    // task has yet to notice, or the server closed. Else the server is still to take the request.
-                    let ready = timeout(&self.runtime, READY_TIMEOUT, connection.sender.ready());
-                    match Box::pin(ready).await {
-                        Some(Ok(())) => return Ok(Acquired::Http1(connection)),
-                        Some(Err(_)) | None => continue,
-                    }
-                }
-                Plan::Use(acquired) => return Ok(acquired),
-                Plan::Fail(error) => return Err(error),
-                // In a box, to keep the future of a call small.
-                Plan::Open(place) => return Box::pin(self.open(want, place)).await,
-                Plan::Queue(waiting) => {
-                    // The places live as long as the channel.
-                    handed = waiting.await.ok();
-                    continue;
-                }
-                Plan::Wait(waiting) => waiting,
-                Plan::Start(waiting) => {
-                    let channel = Arc::clone(self);
-                    self.runtime.spawn(attempt(AttemptGuard {
-                        channel,
-                        ended: false,
-                    }));
-                    waiting
-                }
+            let connection = match self.take_or_wait(want, skip_idle)? {
+                Ok(connection) => connection,
+                Err(waiting) => waiting.await?,
             };
-            match waiting.await {
-                Ok(Outcome::Acquired(acquired)) => return Ok(acquired),
-                Ok(Outcome::Failed(error)) => return Err(error),
-                Ok(Outcome::Retry) => {}
-                Err(oneshot::Canceled) => {
-                    let error =
-                        Error::unavailable("the runtime is shutting down: it runs no new tasks");
-                    return Err(TransportError::new(Sent::No, error));
-                }
+            match &connection {
+                // In a box, to keep the future of a call small.
+                Connection::Http1(http1)
+                    if !http1.is_ready() && !Box::pin(http1.ready(&self.runtime)).await => {}
+                Connection::Http1(_) | Connection::Http2(_) => return Ok(connection),
             }
         }
     }
 
-    /// Opens a connection for one call, which may turn out to be one to share.
-    async fn open(
+    /// An open connection, or a place in the queue.
+    fn take_or_wait(
         self: &Arc<Self>,
         want: Want,
-        place: Place<R>,
-    ) -> Result<Acquired<R>, TransportError> {
-        let connected = connect(self, want).await;
-        let acquired = self.opened(connected, want, Some(place))?;
-        // There was a place.
-        acquired.ok_or_else(|| {
-            TransportError::new(Sent::No, Error::internal("a connection without a place"))
-        })
-    }
-
-    fn plan(&self, want: Want, anew: bool, handed: &mut Option<Handed<R>>) -> Plan<R> {
-        // Dropped after the lock is free: that wakes calls.
-        let (mut closed, mut _closed_http2) = (Vec::new(), None::<Http2>);
-        let mut place = None;
-        match handed.take() {
-            Some(Handed::Connection(connection)) => return Plan::Use(Acquired::Http1(connection)),
-            Some(Handed::Place(handed)) => place = Some(handed),
-            None => {}
-        }
+        skip_idle: bool,
+    ) -> Result<Result<Connection<R>, Waiting<'_, R>>, TransportError> {
+        // Dropped when the lock is free.
+        let mut closed = Vec::new();
         let mut state = self.pool.lock();
-        if want == Want::Http1 || (want == Want::Either && state.prefers_http1) {
-            if !anew {
+        if state.needs_http1(want) {
+            if !skip_idle {
                 if let Some(idle) = state.take_idle(self, &mut closed) {
-                    return Plan::Use(Acquired::Http1(idle));
+                    return Ok(Ok(Connection::Http1(idle)));
+                }
+            } else if !self.has_room(&state) && !state.idle.is_empty() {
+                // It is not to wait for those that it passes over.
+                closed.push(state.idle.remove(0));
+            }
+        } else {
+            if let Some(http2) = state.http2.as_ref().filter(|c| !c.is_closed()) {
+                return Ok(Ok(Connection::Http2(Arc::clone(http2))));
+            }
+            state.http2 = None;
+            if let (Want::Http2, Some((since, error))) = (want, &state.no_http2) {
+                if self.runtime.now().saturating_duration_since(*since) < NO_HTTP2 {
+                    return Err(error.clone());
                 }
             }
-            if state.failures > 0 {
-                return self.join_attempt(&mut state, want);
-            }
-            let place = place
-                .take()
-                .map_or_else(|| self.pool.places.take_or_wait(), Ok);
-            return place.map_or_else(
-                |waiting| {
-                    // A call that passes over idle connections is not to wait for them.
-                    closed.extend((!state.idle.is_empty()).then(|| state.idle.remove(0)));
-                    Plan::Queue(waiting)
-                },
-                Plan::Open,
-            );
         }
-        if let Some(http2) = &state.http2 {
-            if !http2.sender.is_closed() {
-                return Plan::Use(Acquired::Http2(http2.clone()));
-            }
-            _closed_http2 = state.http2.take();
-        }
-        if let (Want::Http2, Some((since, error))) = (want, &state.no_http2) {
-            if self.runtime.now().saturating_duration_since(*since) < NO_HTTP2 {
-                return Plan::Fail(error.clone());
-            }
-        }
-        self.join_attempt(&mut state, want)
-    }
-
-    /// Waits for the attempt that is under way, or starts one.
-    fn join_attempt(&self, state: &mut State<R>, want: Want) -> Plan<R> {
-        let (sender, receiver) = oneshot::channel();
-        let waiter = Waiter {
+        let (sender, outcome) = oneshot::channel();
+        state.add_waiter(Waiter {
             want,
             outcome: sender,
-        };
-        if let Some(attempt) = &mut state.attempt {
-            attempt.add(waiter);
-            return Plan::Wait(receiver);
-        }
-        // Over TLS it offers both, for calls that need HTTP/2 and calls that do not may wait for it.
-        let may_choose = self.origin.is_tls()
-            && self.settings.version != HttpVersion::Http2
-            && !state.prefers_http1;
-        state.attempt = Some(Attempt {
-            want: match want {
-                Want::Http2 if may_choose => Want::Either,
-                want => want,
-            },
-            waiting: vec![waiter],
         });
-        Plan::Start(receiver)
+        let attempt = self.next_attempt(&mut state, want);
+        drop(state);
+        self.start(attempt);
+        Ok(Err(Waiting {
+            outcome,
+            channel: self,
+        }))
     }
 
-    /// Takes what came of an attempt to connect. `place` is that of a call which opened a connection for itself.
-    /// `None`: there is no place for this connection.
-    fn opened(
-        self: &Arc<Self>,
-        connected: Result<Connected, Failure>,
-        want: Want,
-        place: Option<Place<R>>,
-    ) -> Result<Option<Acquired<R>>, Failure> {
+    fn has_room(&self, state: &State<R>) -> bool {
+        state.open + state.opening < self.settings.max_connections
+    }
+
+    /// The attempt that calls with this wish need besides those under way.
+    fn next_attempt(&self, state: &mut State<R>, want: Want) -> Option<Attempt> {
+        let is_shared = state.failures > 0 || !state.needs_http1(want);
+        if is_shared {
+            if mem::replace(&mut state.is_connecting, true) {
+                return None;
+            }
+            // Over TLS it offers both, for calls that need HTTP/2 and calls that do not may wait for it.
+            let offers_both = self.origin.is_tls()
+                && self.settings.version != HttpVersion::Http2
+                && !state.prefers_http1;
+            let want = match want {
+                Want::Http2 if offers_both => Want::Either,
+                want => want,
+            };
+            return Some(Attempt { want, is_shared });
+        }
+        if !self.has_room(state) {
+            return None;
+        }
+        let live = |w: &&Waiter<R>| state.needs_http1(w.want) && !w.outcome.is_canceled();
+        let enough = state.opening + 1;
+        if state.waiters.iter().filter(live).take(enough).count() < enough {
+            return None;
+        }
+        state.opening = enough;
+        Some(Attempt { want, is_shared })
+    }
+
+    /// The attempts that the calls in the queue need besides those under way.
+    fn next_attempts(&self, state: &mut State<R>) -> Vec<Attempt> {
+        state.waiters.retain(|w| !w.outcome.is_canceled());
+        let mut wants: Vec<Want> = Vec::new();
+        for waiter in &state.waiters {
+            if !wants.contains(&waiter.want) {
+                wants.push(waiter.want);
+            }
+        }
+        let mut attempts = Vec::new();
+        for want in wants {
+            while let Some(attempt) = self.next_attempt(state, want) {
+                attempts.push(attempt);
+            }
+        }
+        attempts
+    }
+
+    /// Starts attempts. Without the lock: a runtime that is shutting down drops their tasks at once.
+    fn start(self: &Arc<Self>, attempts: impl IntoIterator<Item = Attempt>) {
+        for attempt in attempts {
+            let attempt = RunningAttempt {
+                channel: Arc::clone(self),
+                attempt: Some(attempt),
+            };
+            self.runtime.spawn(attempt.run());
+        }
+    }
+
+    fn connected(self: &Arc<Self>, attempt: Attempt, connected: Connected<R>) {
+        let mut state = self.pool.lock();
+        state.end_attempt(attempt);
+        (state.failures, state.retry_at) = (0, None);
+        match connected {
+            Connected::Http1(connection, driver) => {
+                state.prefers_http1 |= attempt.want == Want::Either;
+                // The shared attempt may give one more than is allowed.
+                let has_room = self.has_room(&state);
+                state.open += usize::from(has_room);
+                let waiter = state.next_http1_waiter().filter(|_| has_room);
+                let attempts = self.next_attempts(&mut state);
+                drop(state);
+                self.start(attempts);
+                if !has_room {
+                    return;
+                }
+                self.runtime
+                    .spawn(drive_http1(driver, OpenHttp1(Arc::downgrade(self))));
+                match waiter {
+                    Some(waiter) => self.give(waiter, connection),
+                    None => self.check_in(connection),
+                }
+            }
+            Connected::Http2(connection, driver) => {
+                (state.prefers_http1, state.no_http2) = (false, None);
+                let connection = Arc::new(connection);
+                state.http2 = Some(Arc::clone(&connection));
+                let waiters = state.take_waiters(|want| want != Want::Http1);
+                let attempts = self.next_attempts(&mut state);
+                drop(state);
+                self.start(attempts);
+                self.runtime.spawn(driver);
+                for waiter in waiters {
+                    let connection = Connection::Http2(Arc::clone(&connection));
+                    let _ = waiter.outcome.send(Ok(connection));
+                }
+            }
+        }
+    }
+
+    fn failed(self: &Arc<Self>, attempt: Attempt, failure: Failure) {
         let now = self.runtime.now();
         let mut state = self.pool.lock();
-        let Connected { sender, remote } = match connected {
-            Ok(connected) => connected,
-            Err(failure) => {
-                match &failure {
-                    Failure::NoHttp2(error) => state.no_http2 = Some((now, error.clone())),
-                    // Of calls that connect beside each other only one counts.
-                    Failure::Other(_) if place.is_some() && state.failures > 0 => {}
-                    Failure::Other(_) => {
-                        state.failures = state.failures.saturating_add(1);
-                        let wait = backoff(state.failures, self.settings.max_backoff);
-                        state.retry_at = now.checked_add(wait);
-                    }
+        state.end_attempt(attempt);
+        let (error, waiters) = match failure {
+            Failure::NoHttp2(error) => {
+                state.no_http2 = Some((now, error.clone()));
+                (error, state.take_waiters(|want| want == Want::Http2))
+            }
+            Failure::Other(error) => {
+                // Of attempts beside each other only one counts.
+                if attempt.is_shared || state.failures == 0 {
+                    state.failures = state.failures.saturating_add(1);
+                    let wait = backoff(state.failures, self.settings.max_backoff);
+                    state.retry_at = now.checked_add(wait);
                 }
-                return Err(failure);
+                (error, state.take_failed(attempt))
             }
         };
-        (state.failures, state.retry_at) = (0, None);
-        match sender {
-            Sender::Http1(sender, driven) => {
-                state.prefers_http1 |= want == Want::Either;
-                let Some(mut place) = place.or_else(|| self.pool.places.take()) else {
-                    return Ok(None);
-                };
-                place.set_open();
-                Ok(Some(Acquired::Http1(Box::new(Http1 {
-                    sender,
-                    remote,
-                    is_used: false,
-                    driven,
-                    _place: place,
-                    channel: Arc::downgrade(self),
-                }))))
-            }
-            Sender::Http2(sender) => {
-                (state.prefers_http1, state.no_http2) = (false, None);
-                let http2 = Http2 { sender, remote };
-                // One that has ended already was discarded before it came here.
-                if !http2.sender.is_closed() {
-                    state.http2 = Some(http2.clone());
-                }
-                Ok(Some(Acquired::Http2(http2)))
-            }
+        let attempts = self.next_attempts(&mut state);
+        drop(state);
+        self.start(attempts);
+        for waiter in waiters {
+            let _ = waiter.outcome.send(Err(error.clone()));
+        }
+    }
+
+    /// Gives a connection to this call, or to the next if it has gone away.
+    fn give(self: &Arc<Self>, waiter: Waiter<R>, connection: Box<Http1Connection<R>>) {
+        if let Err(Ok(Connection::Http1(connection))) =
+            waiter.outcome.send(Ok(Connection::Http1(connection)))
+        {
+            self.check_in(connection);
         }
     }
 
     /// Gives the connection to a call that waits for one, or keeps it.
-    fn put_idle(self: &Arc<Self>, mut connection: Box<Http1<R>>) {
-        connection.is_used = true;
+    pub(super) fn check_in(self: &Arc<Self>, mut connection: Box<Http1Connection<R>>) {
         let since = self.runtime.now();
-        // Closed when the lock is free: that wakes calls.
+        // Dropped when the lock is free.
         let mut closed = None;
         let start_reaper = loop {
-            if connection.sender.is_closed() {
+            if connection.is_closed() {
                 return;
             }
             let mut state = self.pool.lock();
-            let Some(waiter) = self.pool.places.next_waiter() else {
+            let Some(waiter) = state.next_http1_waiter() else {
                 if self.settings.max_idle == 0 {
                     closed = Some(connection);
                     break false;
@@ -430,12 +361,12 @@ impl<R: Runtime> Inner<R> {
                     closed = Some(state.idle.remove(0).connection);
                 }
                 state.idle.push(Idle { connection, since });
-                break !mem::replace(&mut state.reaping, true);
+                break !mem::replace(&mut state.is_reaping, true);
             };
             drop(state);
-            match waiter.send(Handed::Connection(connection)) {
-                Err(Handed::Connection(refused)) => connection = refused,
-                Ok(()) | Err(Handed::Place(_)) => return,
+            match waiter.outcome.send(Ok(Connection::Http1(connection))) {
+                Err(Ok(Connection::Http1(refused))) => connection = refused,
+                _ => return,
             }
         };
         drop(closed);
@@ -448,113 +379,210 @@ impl<R: Runtime> Inner<R> {
     fn close_expired(&self) -> Option<(R, Instant)> {
         let now = self.runtime.now();
         let timeout = self.settings.idle_timeout;
+        // Dropped when the lock is free.
         let expired: Vec<Idle<R>>;
-        let next = {
-            let mut state = self.pool.lock();
-            let is_live = |idle: &Idle<R>| {
-                now.saturating_duration_since(idle.since) < timeout
-                    && !idle.connection.sender.is_closed()
-            };
-            let (live, over) = mem::take(&mut state.idle).into_iter().partition(is_live);
-            (state.idle, expired) = (live, over);
-            let next = state
-                .idle
-                .first()
-                .and_then(|idle| idle.since.checked_add(timeout));
-            state.reaping = next.is_some();
-            next
+        let mut state = self.pool.lock();
+        let is_live = |idle: &Idle<R>| {
+            now.saturating_duration_since(idle.since) < timeout && !idle.connection.is_closed()
         };
+        (state.idle, expired) = mem::take(&mut state.idle).into_iter().partition(is_live);
+        let oldest = state.idle.first();
+        let next = oldest.and_then(|idle| idle.since.checked_add(timeout));
+        state.is_reaping = next.is_some();
+        drop(state);
         drop(expired);
         next.map(|next| (self.runtime.clone(), next))
+    }
+
+    /// An HTTP/1.1 connection has ended: there is room for another.
+    fn closed(self: &Arc<Self>) {
+        let mut closed = Vec::new();
+        let mut state = self.pool.lock();
+        state.open -= 1;
+        let mut index = 0;
+        while let Some(idle) = state.idle.get(index) {
+            match idle.connection.is_closed() {
+                true => closed.push(state.idle.remove(index)),
+                false => index += 1,
+            }
+        }
+        let attempts = self.next_attempts(&mut state);
+        drop(state);
+        drop(closed);
+        self.start(attempts);
     }
 }
 
 impl<R: Runtime> State<R> {
+    /// Whether a call must have HTTP/1.1, as far as is known.
+    fn needs_http1(&self, want: Want) -> bool {
+        want.needs_http1(self.prefers_http1)
+    }
+
     /// The idle connection that was used last: it is the least likely to be closed by the server. Those that are over
     /// go to `closed`.
     fn take_idle(
         &mut self,
         channel: &Inner<R>,
         closed: &mut Vec<Idle<R>>,
-    ) -> Option<Box<Http1<R>>> {
+    ) -> Option<Box<Http1Connection<R>>> {
         let now = channel.runtime.now();
         while let Some(idle) = self.idle.pop() {
             let age = now.saturating_duration_since(idle.since);
-            if age < channel.settings.idle_timeout && !idle.connection.sender.is_closed() {
+            if age < channel.settings.idle_timeout && !idle.connection.is_closed() {
                 return Some(idle.connection);
             }
             closed.push(idle);
         }
         None
     }
-}
 
-/// Opens a connection and hands the outcome to all who wait. After a failure it waits before.
-async fn attempt<R: Runtime>(mut guard: AttemptGuard<R>) {
-    let channel = Arc::clone(&guard.channel);
-    let retry_at = channel.pool.lock().retry_at;
-    if let Some(retry_at) = retry_at {
-        channel.runtime.sleep_until(retry_at).await;
+    fn add_waiter(&mut self, waiter: Waiter<R>) {
+        // Calls that have gone away are not to make it grow.
+        if self.waiters.len() == self.waiters.capacity() {
+            self.waiters.retain(|w| !w.outcome.is_canceled());
+        }
+        self.waiters.push_back(waiter);
     }
-    let Some(want) = guard.want() else { return };
-    let connected = connect(&channel, want).await;
-    let mut acquired = channel.opened(connected, want, None);
-    for waiter in guard.end() {
-        let outcome = match (&mut acquired, waiter.want) {
-            (Err(Failure::NoHttp2(_)), Want::Http1 | Want::Either) => Outcome::Retry,
-            (Err(failure), _) => Outcome::Failed(failure.clone().into()),
-            // It is in the pool: a call that nobody polls is not to hold a sender meanwhile.
-            (Ok(Some(Acquired::Http2(_))), Want::Http2 | Want::Either) => Outcome::Retry,
-            (Ok(http1 @ Some(Acquired::Http1(_))), Want::Http1 | Want::Either) => {
-                http1.take().map_or(Outcome::Retry, Outcome::Acquired)
+
+    /// Takes the first call that an HTTP/1.1 connection is for.
+    fn next_http1_waiter(&mut self) -> Option<Waiter<R>> {
+        let is_next = |w: &Waiter<R>| self.needs_http1(w.want) && !w.outcome.is_canceled();
+        let index = self.waiters.iter().position(is_next)?;
+        self.waiters.remove(index)
+    }
+
+    /// Takes the calls with such wishes.
+    fn take_waiters(&mut self, mut is_taken: impl FnMut(Want) -> bool) -> Vec<Waiter<R>> {
+        let (taken, others) = mem::take(&mut self.waiters)
+            .into_iter()
+            .partition(|waiter| is_taken(waiter.want));
+        self.waiters = others;
+        taken.into()
+    }
+
+    /// Takes the calls that fail with an attempt: the one that it was for, or all, but those only that cannot wait for an
+    /// open connection instead.
+    fn take_failed(&mut self, attempt: Attempt) -> Vec<Waiter<R>> {
+        if attempt.is_shared {
+            let (has_open, prefers_http1) = (self.open > 0, self.prefers_http1);
+            let may_wait = |want: Want| has_open && want.needs_http1(prefers_http1);
+            let failed = self.take_waiters(|want| !may_wait(want));
+            if !failed.is_empty() {
+                return failed;
             }
-            (Ok(_), _) => Outcome::Retry,
-        };
-        if let Err(Outcome::Acquired(refused)) = waiter.outcome.send(outcome) {
-            acquired = Ok(Some(refused));
         }
+        self.next_http1_waiter().into_iter().collect()
     }
-    if let Ok(Some(Acquired::Http1(connection))) = acquired {
-        channel.put_idle(connection);
+
+    fn end_attempt(&mut self, attempt: Attempt) {
+        match attempt.is_shared {
+            true => self.is_connecting = false,
+            false => self.opening -= 1,
+        }
     }
 }
 
-/// Ends the attempt, also when a runtime drops its task, be it before the first poll: the calls that wait are
-/// not to do so for ever.
-struct AttemptGuard<R: Runtime> {
-    channel: Arc<Inner<R>>,
-    ended: bool,
-}
+impl<R: Runtime> Future for Waiting<'_, R> {
+    type Output = Outcome<R>;
 
-impl<R: Runtime> AttemptGuard<R> {
-    /// What to ask the server for. `None` if all calls have gone away: the attempt has then ended.
-    fn want(&mut self) -> Option<Want> {
-        // The calls are dropped when the lock is free.
-        let _gone;
-        let mut state = self.channel.pool.lock();
-        let attempt = state.attempt.as_ref()?;
-        if !attempt.waiting.iter().all(|w| w.outcome.is_canceled()) {
-            return Some(attempt.want);
-        }
-        self.ended = true;
-        _gone = state.attempt.take();
-        None
-    }
-
-    /// The calls that wait. The next one starts another attempt, unless there is a connection now.
-    fn end(&mut self) -> Vec<Waiter<R>> {
-        if mem::replace(&mut self.ended, true) {
-            return Vec::new();
-        }
-        let attempt = self.channel.pool.lock().attempt.take();
-        attempt.map(|attempt| attempt.waiting).unwrap_or_default()
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome<R>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.outcome).poll(cx)) {
+            Ok(outcome) => outcome,
+            Err(oneshot::Canceled) => {
+                let error =
+                    Error::unavailable("the runtime is shutting down: it runs no new tasks");
+                Err(TransportError::new(Sent::No, error))
+            }
+        })
     }
 }
 
-impl<R: Runtime> Drop for AttemptGuard<R> {
+/// A call that goes away leaves what it was given to the next.
+impl<R: Runtime> Drop for Waiting<'_, R> {
     fn drop(&mut self) {
-        drop(self.end());
+        self.outcome.close();
+        if let Ok(Some(Ok(Connection::Http1(connection)))) = self.outcome.try_recv() {
+            self.channel.check_in(connection);
+        }
     }
+}
+
+impl<R: Runtime> Reusable for Http1Connection<R> {
+    fn reuse(mut self: Box<Self>) {
+        if let Some(channel) = self.channel.upgrade() {
+            self.is_used = true;
+            channel.check_in(self);
+        }
+    }
+}
+
+/// An attempt that is under way, in a task of its own. A runtime may drop that, be it before the first poll: the calls
+/// are not to wait for ever.
+struct RunningAttempt<R: Runtime> {
+    channel: Arc<Inner<R>>,
+    /// None once it has ended.
+    attempt: Option<Attempt>,
+}
+
+impl<R: Runtime> RunningAttempt<R> {
+    async fn run(mut self) {
+        let Some(attempt) = self.attempt else { return };
+        if attempt.is_shared && !self.wait().await {
+            return;
+        }
+        let connected = connect(&self.channel, attempt.want).await;
+        self.attempt = None;
+        match connected {
+            Ok(connected) => self.channel.connected(attempt, connected),
+            Err(failure) => self.channel.failed(attempt, failure),
+        }
+    }
+
+    /// Waits after a failed attempt. `false` if no call is left then: the next one starts another attempt.
+    async fn wait(&mut self) -> bool {
+        let retry_at = self.channel.pool.lock().retry_at;
+        let Some(retry_at) = retry_at else {
+            return true;
+        };
+        self.channel.runtime.sleep_until(retry_at).await;
+        let mut state = self.channel.pool.lock();
+        state.waiters.retain(|w| !w.outcome.is_canceled());
+        if !state.waiters.is_empty() {
+            return true;
+        }
+        state.is_connecting = false;
+        self.attempt = None;
+        false
+    }
+}
+
+impl<R: Runtime> Drop for RunningAttempt<R> {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt {
+            let mut state = self.channel.pool.lock();
+            state.end_attempt(attempt);
+            let waiters = mem::take(&mut state.waiters);
+            drop(state);
+            drop(waiters);
+        }
+    }
+}
+
+/// Counts an HTTP/1.1 connection as open until it is dropped.
+struct OpenHttp1<R: Runtime>(Weak<Inner<R>>);
+
+impl<R: Runtime> Drop for OpenHttp1<R> {
+    fn drop(&mut self) {
+        if let Some(channel) = self.0.upgrade() {
+            channel.closed();
+        }
+    }
+}
+
+async fn drive_http1<R: Runtime>(driver: Driver, open: OpenHttp1<R>) {
+    driver.await;
+    drop(open);
 }
 
 /// Closes idle connections when their time is over, as long as there are any.
@@ -565,33 +593,4 @@ async fn reap<R: Runtime>(channel: Weak<Inner<R>>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_runtime::NoRuntime;
-
-    #[test]
-    fn calls_that_have_gone_away_do_not_make_an_attempt_grow() {
-        let mut attempt: Attempt<NoRuntime> = Attempt {
-            want: Want::Http2,
-            waiting: Vec::new(),
-        };
-        let mut add = || {
-            let (outcome, receiver) = oneshot::channel();
-            let want = Want::Http2;
-            attempt.add(Waiter { want, outcome });
-            receiver
-        };
-        let _stays = add();
-        (0..1000).for_each(|_| drop(add()));
-        assert!(attempt.waiting.len() < 10);
-        assert!(!attempt.waiting[0].outcome.is_canceled());
-    }
-
-    #[test]
-    fn the_backoff_doubles_up_to_its_maximum() {
-        let max = Duration::from_secs(1);
-        let waits = [1, 2, 3, 4, 5, 6, 7, 40, u32::MAX].map(|n| backoff(n, max).as_millis());
-        assert_eq!(waits, [50, 100, 200, 400, 800, 1000, 1000, 1000, 1000]);
-        assert_eq!(backoff(3, Duration::ZERO), Duration::ZERO);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! One call: a connection, the request in that connection's form, and another try if that does no harm.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use connect_proto::{Error, Idempotency};
 use connect_tower::{
@@ -12,13 +12,13 @@ use hyper::{body::Incoming, client::conn::TrySendError};
 
 use super::{
     Inner,
-    body::{CallLink, ChannelBody, RequestBody},
-    pool::{Acquired, Http1, Http2, Lease},
+    connection::{Http1Connection, Http2Connection},
+    pool::Connection,
+    remote::Remote,
+    request_body::{CallLink, RequestBody},
+    response_body::{ChannelBody, Reusable},
 };
-use crate::{
-    reset,
-    runtime::{Either, Runtime, race},
-};
+use crate::{reset, runtime::Runtime};
 
 /// How often one request is sent at most. Every try but the first follows one that surely was not processed, or one of an
 /// idempotent procedure that met a connection which was being closed.
@@ -49,9 +49,9 @@ pub(super) async fn send<R: Runtime>(
     let mut outgoing = Outgoing { head, body, target };
     let mut tries = 1;
     loop {
-        let tried = match channel.acquire(want, tries > 1).await? {
-            Acquired::Http1(connection) => over_http1(&channel, connection, outgoing).await,
-            Acquired::Http2(connection) => over_http2(&channel, connection, outgoing).await,
+        let tried = match channel.check_out(want, tries > 1).await? {
+            Connection::Http1(connection) => over_http1(&channel, connection, outgoing).await,
+            Connection::Http2(connection) => over_http2(&channel, connection, outgoing).await,
         };
         match tried {
             Tried::Answered(response) => return Ok(response),
@@ -65,7 +65,7 @@ pub(super) async fn send<R: Runtime>(
 
 async fn over_http1<R: Runtime>(
     channel: &Inner<R>,
-    mut connection: Box<Http1<R>>,
+    connection: Box<Http1Connection<R>>,
     outgoing: Outgoing,
 ) -> Tried {
     let remote = Arc::clone(&connection.remote);
@@ -90,22 +90,14 @@ async fn over_http1<R: Runtime>(
     };
     let link = Arc::new(CallLink::default());
     let body = RequestBody::http1(body, Arc::clone(&link));
-    let sending = connection
-        .sender
-        .try_send_request(Request::from_parts(head, body));
-    let mut sending = pin!(sending);
-    let (sent, connection) = match race(sending.as_mut(), &mut connection.driven.ended).await {
-        Either::Left(sent) => (sent, Some(connection)),
-        // A request that came while the connection ended may lie in its queue until the sender is dropped.
-        Either::Right(_) => {
-            drop(connection);
-            (sending.await, None)
-        }
+    let sending = match connection.send(Request::from_parts(head, body)) {
+        Ok(sending) => sending,
+        Err(request) => return not_queued(request, target, &remote),
     };
-    let mut error = match sent {
+    let mut error = match sending.await {
         Ok(response) => {
-            let lease = connection.map(|connection| connection as Box<dyn Lease>);
-            return Tried::Answered(answered(response, link, lease));
+            let connection: Box<dyn Reusable> = connection;
+            return Tried::Answered(answered(response, link, Some(connection)));
         }
         Err(error) => error,
     };
@@ -130,7 +122,7 @@ fn is_idempotent(head: &request::Parts) -> bool {
 
 async fn over_http2<R: Runtime>(
     channel: &Inner<R>,
-    connection: Http2,
+    connection: Arc<Http2Connection>,
     outgoing: Outgoing,
 ) -> Tried {
     let Outgoing {
@@ -144,22 +136,25 @@ async fn over_http2<R: Runtime>(
     // refused, or closed unprocessed by a GOAWAY, is sent again from this copy.
     let copy = body.try_clone().map(|body| (head.clone(), body));
     let link = Arc::new(CallLink::default());
-    let body = RequestBody::http2(body, Arc::clone(&link));
-    let Http2 { mut sender, remote } = connection;
-    let sending = sender.try_send_request(Request::from_parts(head, body));
-    // Nobody waits while holding a sender: with the last one a connection that has ended frees what it left in its queue.
-    drop(sender);
+    let body = RequestBody::http2(body, Arc::clone(&link), connection.latest.clone());
+    let sending = match connection.send(Request::from_parts(head, body)) {
+        Ok(sending) => sending,
+        Err(request) => {
+            channel.pool.discard(&connection);
+            return not_queued(request, target, &connection.remote);
+        }
+    };
     let mut error = match sending.await {
         Ok(response) => return Tried::Answered(answered(response, link, None)),
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
-    let failure = reset::request(error.into_error(), &remote);
+    let failure = reset::request(error.into_error(), &connection.remote);
     if failure.sent() != Sent::No {
         return Tried::Failed(failure);
     }
     // Most likely the server is closing the connection: the next try is to find another.
-    channel.pool.discard(&remote);
+    channel.pool.discard(&connection);
     let again = recovered.or_else(|| {
         let (head, body) = copy?;
         Some(Box::new(Outgoing { head, body, target }))
@@ -173,9 +168,15 @@ async fn over_http2<R: Runtime>(
 fn answered(
     response: Response<Incoming>,
     link: Arc<CallLink>,
-    lease: Option<Box<dyn Lease>>,
+    connection: Option<Box<dyn Reusable>>,
 ) -> Response<ChannelBody> {
-    response.map(|incoming| ChannelBody::new(incoming, link, lease))
+    response.map(|incoming| ChannelBody::new(incoming, link, connection))
+}
+
+/// The connection had ended before the request was queued.
+fn not_queued(request: Request<RequestBody>, target: PathAndQuery, remote: &Remote) -> Tried {
+    let again = Box::new(outgoing(request, target));
+    Tried::Again(again, reset::connection_closed(remote))
 }
 
 /// The request, if hyper did not start to send it.
@@ -183,12 +184,16 @@ fn recover(
     error: &mut TrySendError<Request<RequestBody>>,
     target: PathAndQuery,
 ) -> Option<Box<Outgoing>> {
-    let (head, body) = error.take_message()?.into_parts();
-    Some(Box::new(Outgoing {
+    Some(Box::new(outgoing(error.take_message()?, target)))
+}
+
+fn outgoing(request: Request<RequestBody>, target: PathAndQuery) -> Outgoing {
+    let (head, body) = request.into_parts();
+    Outgoing {
         head,
         body: body.into_inner(),
         target,
-    }))
+    }
 }
 
 fn unsent(error: Error) -> TransportError {

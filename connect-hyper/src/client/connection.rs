@@ -1,0 +1,316 @@
+//! One open connection: the queue that takes its requests, and the future that drives it.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_channel::oneshot;
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1, http2},
+};
+
+use super::{
+    Inner,
+    remote::Remote,
+    request_body::{LatestRequest, RequestBody, RequestExecutor},
+};
+use crate::{
+    calls::Calls,
+    runtime::{BoxIo, Either, Runtime, Windows, race, timeout},
+};
+
+/// The response's head, or the error and the request, if hyper did not begin to send it.
+pub(super) type SendResult = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// Drives a connection to its end. It must run as a task.
+pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The queue of a connection's requests: hyper's sender, until the connection takes no more.
+///
+/// The driver closes the queue *before* it drops the reader, and the lock keeps senders out meanwhile. Else a call could
+/// wait for ever: hyper's queue is a channel of tokio, and a reader that is dropped frees what is queued only up to the
+/// first slot that another thread has reserved and not filled yet. What lies behind it is freed with the last sender.
+/// So no sender may be at work while the reader goes, and none may be left after it.
+#[derive(Debug)]
+struct RequestQueue<S>(Mutex<Option<S>>);
+
+impl<S> RequestQueue<S> {
+    fn new(sender: S) -> Self {
+        Self(Mutex::new(Some(sender)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<S>> {
+        // Only hyper runs under the lock, and what it leaves after a panic is closed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for those that send now, and lets no more do so.
+    fn close(&self) {
+        let sender = self.lock().take();
+        drop(sender);
+    }
+}
+
+/// Reads a connection's queue. Dropped, it closes the queue first: the fields are dropped in this order.
+struct Reader<S, C> {
+    _close: CloseOnDrop<S>,
+    connection: Pin<Box<C>>,
+}
+
+/// Weak: the connection ends when nobody holds the queue any more.
+struct CloseOnDrop<S>(Weak<RequestQueue<S>>);
+
+impl<S> Drop for CloseOnDrop<S> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0.upgrade() {
+            queue.close();
+        }
+    }
+}
+
+impl<S, C> Reader<S, C> {
+    fn new(queue: &Arc<RequestQueue<S>>, connection: C) -> Self {
+        Self {
+            _close: CloseOnDrop(Arc::downgrade(queue)),
+            connection: Box::pin(connection),
+        }
+    }
+}
+
+/// An HTTP/1.1 connection. One call uses it at a time; dropped, it is closed.
+#[derive(Debug)]
+pub(super) struct Http1Connection<R: Runtime> {
+    queue: Arc<RequestQueue<http1::SendRequest<RequestBody>>>,
+    pub(super) remote: Arc<Remote>,
+    /// Whether it has carried a call: the server may be closing it while the next one leaves.
+    pub(super) is_used: bool,
+    /// The driver ends when this is dropped.
+    _in_use: oneshot::Sender<Infallible>,
+    /// Whose pool it belongs to.
+    pub(super) channel: Weak<Inner<R>>,
+}
+
+impl<R: Runtime> Http1Connection<R> {
+    /// Starts HTTP/1.1.
+    pub(super) async fn open(
+        io: BoxIo,
+        remote: Arc<Remote>,
+        channel: &Arc<Inner<R>>,
+    ) -> hyper::Result<(Box<Self>, Driver)> {
+        let (sender, connection) = http1::handshake(io).await?;
+        let queue = Arc::new(RequestQueue::new(sender));
+        let reader = Reader::new(&queue, connection);
+        let (in_use, dropped) = oneshot::channel();
+        let driver = drive_http1(channel.runtime.clone(), reader, dropped);
+        let connection = Self {
+            queue,
+            remote,
+            is_used: false,
+            _in_use: in_use,
+            channel: Arc::downgrade(channel),
+        };
+        Ok((Box::new(connection), Box::pin(driver)))
+    }
+
+    /// Queues a request, or gives it back if the connection has ended.
+    pub(super) fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<impl Future<Output = SendResult> + use<R>, Request<RequestBody>> {
+        match &mut *self.queue.lock() {
+            Some(sender) => Ok(sender.try_send_request(request)),
+            None => Err(request),
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match &*self.queue.lock() {
+            Some(sender) => sender.is_closed(),
+            None => true,
+        }
+    }
+
+    /// Waits until the connection takes a request, but not for long. `false` if it takes none.
+    ///
+    /// A connection whose response is complete and whose request hyper has taken is most often ready at once. Its driver may
+    /// have to notice; or the server closed it, or is still to take the bytes of the last request.
+    pub(super) async fn ready(&self, runtime: &R) -> bool {
+        let ready = poll_fn(|cx| self.poll_ready(cx));
+        timeout(runtime, READY_TIMEOUT, ready).await == Some(true)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        match &*self.queue.lock() {
+            Some(sender) => sender.is_ready(),
+            None => false,
+        }
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        match &mut *self.queue.lock() {
+            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
+            None => Poll::Ready(false),
+        }
+    }
+}
+
+/// An HTTP/2 connection, shared by all calls. It ends when nobody holds it any more and its calls have ended.
+#[derive(Debug)]
+pub(super) struct Http2Connection {
+    queue: Arc<RequestQueue<http2::SendRequest<RequestBody>>>,
+    pub(super) remote: Arc<Remote>,
+    /// The body of a request that is sent here must be made with it.
+    pub(super) latest: LatestRequest,
+}
+
+impl Http2Connection {
+    /// Starts HTTP/2.
+    pub(super) async fn open<R: Runtime>(
+        io: BoxIo,
+        remote: Arc<Remote>,
+        runtime: &R,
+        settings: Http2Settings,
+    ) -> hyper::Result<(Self, Driver)> {
+        let calls = Calls::new();
+        let latest = LatestRequest::default();
+        let executor: RequestExecutor<R> = RequestExecutor::new(calls.executor(), latest.clone());
+        let mut builder = http2::Builder::new(executor);
+        builder
+            .timer(runtime.clone())
+            .initial_stream_window_size(settings.windows.stream)
+            .initial_connection_window_size(settings.windows.connection);
+        if let Some((interval, timeout)) = settings.keep_alive {
+            builder
+                .keep_alive_interval(interval)
+                .keep_alive_timeout(timeout);
+        }
+        let (sender, connection) = builder.handshake(io).await?;
+        let queue = Arc::new(RequestQueue::new(sender));
+        let driver = drive_http2(Reader::new(&queue, connection), calls);
+        let connection = Self {
+            queue,
+            remote,
+            latest,
+        };
+        Ok((connection, Box::pin(driver)))
+    }
+
+    /// Queues a request, or gives it back if the connection takes no more.
+    pub(super) fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<impl Future<Output = SendResult> + use<>, Request<RequestBody>> {
+        match &mut *self.queue.lock() {
+            Some(sender) => Ok(sender.try_send_request(request)),
+            None => Err(request),
+        }
+    }
+
+    /// Whether it takes no more requests: it broke, or the server sent a GOAWAY.
+    pub(super) fn is_closed(&self) -> bool {
+        match &*self.queue.lock() {
+            Some(sender) => sender.is_closed(),
+            None => true,
+        }
+    }
+}
+
+/// What a channel chooses for its HTTP/2 connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Http2Settings {
+    pub(super) windows: Windows,
+    /// The interval of pings, and how long their answers may take.
+    pub(super) keep_alive: Option<(Duration, Duration)>,
+}
+
+/// How long a call waits for an HTTP/1.1 connection that another has used; then it takes another.
+const READY_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long an HTTP/1.1 connection that nobody uses any more may take to close by itself.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// While its server takes no bytes, hyper asks for nothing more of the request, and so does not see that it was given up.
+async fn drive_http1<R: Runtime, S, C: Future>(
+    runtime: R,
+    mut reader: Reader<S, C>,
+    dropped: oneshot::Receiver<Infallible>,
+) {
+    // How it ended, its last call was told.
+    if let Either::Right(_) = race(reader.connection.as_mut(), dropped).await {
+        let _ = timeout(&runtime, CLOSE_TIMEOUT, reader.connection.as_mut()).await;
+    }
+}
+
+/// Drives the connection and its calls. The connection's future ends when no new call can come, as after a GOAWAY; the calls
+/// go on to their own ends.
+async fn drive_http2<S, C: Future>(mut reader: Reader<S, C>, mut calls: Calls) {
+    poll_fn(|cx| calls.poll_with(cx, |cx| reader.connection.as_mut().poll(cx))).await;
+    // Requests that it did not take any more are given back.
+    drop(reader);
+    poll_fn(|cx| calls.poll_rest(cx)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+
+    /// A connection that tells whether its queue was open when it was dropped.
+    struct Connection(Arc<RequestQueue<()>>, Arc<Mutex<Option<bool>>>);
+
+    impl Future for Connection {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    impl Drop for Connection {
+        fn drop(&mut self) {
+            *self.1.lock().unwrap() = Some(self.0.lock().is_some());
+        }
+    }
+
+    #[test]
+    fn the_queue_is_closed_before_its_reader_is_dropped() {
+        let queue = Arc::new(RequestQueue::new(()));
+        let was_open = Arc::new(Mutex::new(None));
+        let connection = Connection(Arc::clone(&queue), Arc::clone(&was_open));
+        drop(Reader::new(&queue, connection));
+        assert_eq!(*was_open.lock().unwrap(), Some(false));
+    }
+
+    /// The fault that this prevents: a request that is put into the queue after the reader has emptied it.
+    #[test]
+    fn a_sender_at_work_is_waited_for() {
+        for _ in 0..100 {
+            let queue = Arc::new(RequestQueue::new(Vec::new()));
+            let freed = Arc::new(Mutex::new(Vec::new()));
+            let sending = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut sender = queue.lock();
+                    sending.wait();
+                    // The slot is reserved; now the other thread runs.
+                    (0..10).for_each(|_| thread::yield_now());
+                    sender.as_mut().unwrap().push("request");
+                    freed.lock().unwrap().push("queued");
+                });
+                sending.wait();
+                queue.close();
+                freed.lock().unwrap().push("reader dropped");
+            });
+            assert_eq!(*freed.lock().unwrap(), ["queued", "reader dropped"]);
+            assert!(queue.lock().is_none());
+        }
+    }
+}
