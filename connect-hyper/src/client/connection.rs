@@ -123,10 +123,10 @@ impl<R: Runtime> Http1Connection<R> {
     pub(super) fn send(
         &self,
         request: Request<RequestBody>,
-    ) -> Result<impl Future<Output = SendResult> + use<R>, Request<RequestBody>> {
+    ) -> Result<impl Future<Output = SendResult> + use<R>, Box<Request<RequestBody>>> {
         match &mut *self.queue.lock() {
             Some(sender) => Ok(sender.try_send_request(request)),
-            None => Err(request),
+            None => Err(Box::new(request)),
         }
     }
 
@@ -206,10 +206,10 @@ impl Http2Connection {
     pub(super) fn send(
         &self,
         request: Request<RequestBody>,
-    ) -> Result<impl Future<Output = SendResult> + use<>, Request<RequestBody>> {
+    ) -> Result<impl Future<Output = SendResult> + use<>, Box<Request<RequestBody>>> {
         match &mut *self.queue.lock() {
             Some(sender) => Ok(sender.try_send_request(request)),
-            None => Err(request),
+            None => Err(Box::new(request)),
         }
     }
 

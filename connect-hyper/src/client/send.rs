@@ -92,7 +92,7 @@ async fn over_http1<R: Runtime>(
     let body = RequestBody::http1(body, Arc::clone(&link));
     let sending = match connection.send(Request::from_parts(head, body)) {
         Ok(sending) => sending,
-        Err(request) => return not_queued(request, target, &remote),
+        Err(request) => return not_queued(*request, target, &remote),
     };
     let mut error = match sending.await {
         Ok(response) => {
@@ -141,7 +141,7 @@ async fn over_http2<R: Runtime>(
         Ok(sending) => sending,
         Err(request) => {
             channel.pool.discard(&connection);
-            return not_queued(request, target, &connection.remote);
+            return not_queued(*request, target, &connection.remote);
         }
     };
     let mut error = match sending.await {
