@@ -238,13 +238,20 @@ def circles(graph):
 
 def pictures(text):
     """The order of rooms by crate: for each room the number of its line."""
-    found = {}
-    for crate, block in re.findall(r"^### `?([\w-]+)`?\n(?:(?!^#|^```).*\n)*?```\w*\n(.*?)^```", text, re.M | re.S):
-        found[crate] = {
-            room.removesuffix("/").removesuffix(".rs"): number
-            for number, line in enumerate(block.splitlines())
-            for room in re.findall(r"(?<![\w/.])(\w+(?:/|\.rs))(?![\w/])", line)
-        }
+    found, crate, inside = {}, None, False
+    for line in text.splitlines():
+        if line.startswith("```"):
+            inside = not inside
+            if not inside:
+                crate = None
+        elif line.startswith("#") and not inside:
+            heading = re.fullmatch(r"### `?([\w-]+)`?", line)
+            crate = heading and heading.group(1)
+        elif inside and crate:
+            order = found.setdefault(crate, {})
+            rooms = re.findall(r"(?<![\w/.])(\w+(?:/|\.rs))(?![\w/])", line)
+            floor = max(order.values(), default=-1) + 1
+            order.update((room.removesuffix("/").removesuffix(".rs"), floor) for room in rooms)
     return found
 
 

@@ -122,6 +122,18 @@ fn schemas_are_the_ones_that_are_compiled() {
     }
 }
 
+/// ARCHITECTURE.md says where things are; its links are all of the paths that it names.
+#[test]
+fn the_files_of_the_architecture_exist() {
+    let text = read("ARCHITECTURE.md");
+    let links = text.split("](").skip(1);
+    let links: Vec<_> = links.filter_map(|link| link.split_once(')')).collect();
+    assert!(!links.is_empty());
+    for (link, _) in links {
+        assert!(root().join(link).exists(), "ARCHITECTURE.md: {link}");
+    }
+}
+
 #[test]
 fn the_readme_begins_with_its_title_and_its_two_commands() {
     let readme = read("README.md");
