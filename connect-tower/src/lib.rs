@@ -70,10 +70,11 @@
 //!
 //! # Features
 //!
-//! - `gzip` (default) and `zstd`: compressions that routers and clients know unless told otherwise.
+//! - `gzip` (default) and `zstd`: compressions that routers and clients know by default.
 
 mod call;
 mod client;
+mod in_process;
 mod interceptor;
 mod message;
 mod server;
@@ -106,10 +107,12 @@ pub use http;
 pub use call::body::CallBody;
 pub use call::deadline::Deadline;
 pub use call::incoming::IncomingBody;
+pub use call::payload::{Payload, Payloads};
+pub use call::peer::Peer;
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
+pub use in_process::{InProcess, InProcessFuture};
 pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};
 pub use message::generate::Yielder;
-pub use message::payload::{Payload, Payloads};
 pub use message::request::{IntoRequest, IntoStreamRequest, Request};
 pub use message::response::{Response, ResponseStream};
 pub use message::streaming::Streaming;
@@ -118,8 +121,6 @@ pub use server::gate::{CallHead, Gate, GateFn, gate_fn};
 pub use server::methods::{Methods, Service};
 pub use server::router::{RouteConflict, Router};
 pub use server::service::RouterFuture;
-pub use transport::in_process::{InProcess, InProcessFuture};
-pub use transport::peer::Peer;
 pub use transport::{BodyError, Sent, ServiceFuture, ServiceTransport, Transport, TransportError};
 
 /// What generated code names. Not part of the public API.

@@ -14,7 +14,8 @@ use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    BoxError, call::deadline::Alarm, call::panics::Guarded, call::sink::Sink, client::Consumer,
+    BoxError, call::deadline::Alarm, call::panics::Guarded, call::shared::Consumer,
+    call::sink::Sink,
 };
 
 /// The body of a call's request or response.

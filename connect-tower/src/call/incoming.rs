@@ -8,14 +8,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use connect_codec::Codec;
 use connect_proto::{Error, RecvEvent, RecvHalf};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::{
-    BoxError, call::body::Cause, call::deadline::Alarm, message::payload::Payloads,
-    transport::BodyError,
+    BoxError,
+    call::body::Cause,
+    call::body_error::BodyError,
+    call::deadline::Alarm,
+    call::payload::{Payload, PayloadStream, Payloads},
 };
 
 /// A request's body of whatever type, as handlers of streams and fallback services see it.
@@ -297,6 +301,41 @@ where
                 }
             }
         }
+    }
+}
+
+impl<B> Incoming<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send + 'static,
+{
+    /// The messages as interceptors see them.
+    pub(crate) fn into_payloads(self, codec: Codec) -> Payloads {
+        Payloads::from_stream(Box::pin(FromIncoming {
+            incoming: self,
+            codec,
+        }))
+    }
+}
+
+struct FromIncoming<B> {
+    incoming: Incoming<B>,
+    codec: Codec,
+}
+
+impl<B> PayloadStream for FromIncoming<B>
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send,
+{
+    fn poll_payload(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        let message = ready!(self.incoming.poll_message(cx)).transpose();
+        Poll::Ready(message.map(|bytes| bytes.map(|bytes| Payload::new(bytes, self.codec.clone()))))
+    }
+
+    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
+        self.incoming.take_trailers()
     }
 }
 

@@ -1,8 +1,13 @@
 //! The machinery of one call, shared by clients and servers: bodies to state machines and back.
 
 pub(crate) mod body;
+pub(crate) mod body_error;
 pub(crate) mod deadline;
+pub(crate) mod head;
 pub(crate) mod incoming;
 pub(crate) mod panics;
+pub(crate) mod payload;
+pub(crate) mod peer;
 pub mod rt;
+pub(crate) mod shared;
 pub(crate) mod sink;

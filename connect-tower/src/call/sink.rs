@@ -16,9 +16,9 @@ use connect_proto::{Error, SendHalf};
 use http::{Extensions, HeaderMap};
 
 use crate::{
+    call::head::ResponseHead,
     call::panics::Guarded,
-    message::payload::{Payload, PayloadStream, Payloads, append_all},
-    message::response,
+    call::payload::{Payload, PayloadStream, Payloads, append_all},
 };
 
 /// Makes what one side of a call sends.
@@ -42,7 +42,7 @@ pub(crate) enum Sink<'a> {
 
 impl Sink<'_> {
     /// Sends the head of a response and sets the compression of what follows.
-    pub(crate) fn begin(&mut self, head: response::Head) {
+    pub(crate) fn begin(&mut self, head: ResponseHead) {
         match self {
             Sink::Wire { send, extensions } => {
                 if let Some(compress) = head.compress {
@@ -115,7 +115,7 @@ impl Sink<'_> {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     codec: Codec,
-    head: Option<response::Head>,
+    head: Option<ResponseHead>,
     payload: Option<Payload>,
     end: Option<Result<HeaderMap, Error>>,
 }
@@ -135,7 +135,7 @@ impl Outbox {
     }
 
     /// The head of the response, once; an error if that is all there will be.
-    pub(crate) fn take_head(&mut self) -> Option<Result<response::Head, Error>> {
+    pub(crate) fn take_head(&mut self) -> Option<Result<ResponseHead, Error>> {
         if let Some(head) = self.head.take() {
             return Some(Ok(head));
         }
@@ -143,7 +143,7 @@ impl Outbox {
             Some(Err(error)) => Some(Err(error)),
             Some(Ok(trailers)) => {
                 self.end = Some(Ok(trailers));
-                Some(Ok(response::Head::default()))
+                Some(Ok(ResponseHead::default()))
             }
             None => None,
         }

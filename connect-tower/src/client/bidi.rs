@@ -14,11 +14,11 @@ use connect_proto::Error;
 use futures_core::Stream;
 use http::HeaderMap;
 
-use super::{
-    exchange::{Exchange, Half},
-    shared::Shared,
+use super::exchange::{Exchange, Half};
+use crate::{
+    call::shared::Shared, message::response::Response, message::streaming::Decoder,
+    transport::Transport,
 };
-use crate::{message::response::Response, message::streaming::Decoder, transport::Transport};
 
 /// A call of streams both ways: send and receive in any order.
 ///

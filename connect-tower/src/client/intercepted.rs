@@ -9,10 +9,9 @@ use super::{Begun, Client};
 use crate::{
     BoxFuture,
     call::panics::{Culprit, Guarded},
+    call::payload::{Payload, Payloads},
     call::sink::Forward,
     interceptor::{Call, DynInterceptor, Next, Reply, Terminal, read_single},
-    message::payload::{Payload, Payloads},
-    server::intercepted::from_incoming,
     transport::Transport,
 };
 
@@ -100,7 +99,7 @@ where
     let opened = client.open(Begun::Wire(request, waiting)).await?;
     if spec.stream_type().server_streams() {
         let (response, incoming) = opened.into_stream();
-        Ok(response.map(|()| from_incoming(incoming, codec)))
+        Ok(response.map(|()| incoming.into_payloads(codec)))
     } else {
         let (response, bytes) = opened.into_single().await?;
         Ok(response.map(|()| Payloads::once(Payload::new(bytes, codec))))

@@ -4,7 +4,6 @@ mod bidi;
 mod call;
 mod exchange;
 mod intercepted;
-mod shared;
 
 use std::{
     fmt,
@@ -21,12 +20,10 @@ use http::HeaderMap;
 use pin_project_lite::pin_project;
 
 pub use self::bidi::{BidiCall, BidiReceiver, BidiSender, ClientStreamCall};
-pub(crate) use self::shared::Consumer;
 use self::{
     call::{Opened, Waiting},
     exchange::Exchange,
     intercepted::Chain,
-    shared::Shared,
 };
 use crate::{
     BoxFuture,
@@ -34,10 +31,11 @@ use crate::{
     call::deadline::{Alarm, Deadline, race},
     call::incoming::{blame, late, too_late},
     call::panics::{Culprit, Guarded},
+    call::payload::{Payload, Payloads},
     call::rt::{SharedTimer, no_timer},
+    call::shared::Shared,
     call::sink::{Outbox, Produced, Producer, Sink},
     interceptor::{Call, Interceptor, Reply},
-    message::payload::{Payload, Payloads},
     message::request::Request,
     message::response::Response,
     message::streaming::{Decoder, Streaming, decode_response},

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use crate::{
     BoxFuture,
     call::panics::{Caught, Culprit},
-    message::payload::{End, Payload, Payloads, append_all},
+    call::payload::{End, Payload, Payloads, append_all},
     message::request::Request,
     message::response::Response,
 };

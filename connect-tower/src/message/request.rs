@@ -6,7 +6,7 @@ use connect_proto::{Error, Protocol, Spec, StreamType, metadata};
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
-use crate::{call::deadline::Deadline, transport::peer::Peer};
+use crate::{call::deadline::Deadline, call::peer::Peer};
 
 /// What a call brings: a message, or a stream of them, and what travels beside it.
 ///

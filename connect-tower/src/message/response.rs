@@ -10,6 +10,8 @@ use connect_proto::{Error, metadata};
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
+use crate::call::head::ResponseHead;
+
 /// What a call answers with: a message, or a stream of them, and the metadata before and after.
 ///
 /// ```
@@ -24,16 +26,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 #[derive(Clone, Debug)]
 pub struct Response<T> {
     message: T,
-    pub(crate) head: Head,
-}
-
-/// Everything of a response but its message.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Head {
-    pub(crate) headers: HeaderMap,
-    pub(crate) trailers: HeaderMap,
-    pub(crate) extensions: Extensions,
-    pub(crate) compress: Option<bool>,
+    pub(crate) head: ResponseHead,
 }
 
 impl<T> Response<T> {
@@ -42,15 +35,15 @@ impl<T> Response<T> {
     pub fn new(message: T) -> Self {
         Self {
             message,
-            head: Head::default(),
+            head: ResponseHead::default(),
         }
     }
 
-    pub(crate) fn from_head(head: Head, message: T) -> Self {
+    pub(crate) fn from_head(head: ResponseHead, message: T) -> Self {
         Self { message, head }
     }
 
-    pub(crate) fn split(self) -> (Head, T) {
+    pub(crate) fn split(self) -> (ResponseHead, T) {
         (self.head, self.message)
     }
 

@@ -15,10 +15,10 @@ use http::HeaderMap;
 use http_body::Body;
 
 use crate::{
+    call::body_error::BodyError,
     call::incoming::{Incoming, IncomingBody},
     message::request::Request,
     message::response::Response,
-    transport::BodyError,
 };
 
 /// A stream of messages from the peer.

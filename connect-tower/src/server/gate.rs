@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec};
 use http::{Extensions, HeaderMap, Uri, request};
 
-use crate::transport::peer::Peer;
+use crate::call::peer::Peer;
 
 /// Decides about a call by its head, before a byte of its body is read.
 ///

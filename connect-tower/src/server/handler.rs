@@ -21,8 +21,8 @@ use pin_project_lite::pin_project;
 use crate::{
     call::incoming::{Incoming, IncomingBody},
     call::panics::{Culprit, Guarded, catch},
+    call::payload::append_all,
     call::sink::{BoxProducer, Producer, Sink},
-    message::payload::append_all,
     message::request::Request,
     message::response::{Response, ResponseStream},
     message::streaming::{Decoder, Streaming},

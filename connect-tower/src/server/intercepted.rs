@@ -7,25 +7,22 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use connect_codec::Codec;
 use connect_proto::Error;
 use http::HeaderMap;
-use http_body::Body;
 
 use crate::{
     BoxFuture,
     call::incoming::{Incoming, Source},
     call::panics::{Culprit, Guarded},
+    call::payload::{Payload, Payloads},
     call::sink::{Forward, Outbox, Produced, Producer, Sink},
     interceptor::{Call, Next, Reply, Terminal, read_single},
-    message::payload::{Payload, PayloadStream, Payloads},
     message::request::Request,
     message::response::Response,
     server::handler::{self, Input},
     server::methods::Route,
     server::router::Scope,
-    transport::BodyError,
 };
 
 /// Starts a call in the outermost interceptor.
@@ -38,7 +35,7 @@ pub(crate) fn start(
     let single = !route.spec.stream_type().server_streams();
     let call = request.map(|input| match input {
         Input::Message(bytes) => Payloads::once(Payload::new(bytes, codec.clone())),
-        Input::Stream(incoming) => from_incoming(*incoming, codec.clone()),
+        Input::Stream(incoming) => incoming.into_payloads(codec.clone()),
     });
     let terminal = ToHandler { route, codec };
     let producer = Intercepted::Waiting {
@@ -46,36 +43,6 @@ pub(crate) fn start(
         single,
     };
     Guarded::new(Box::pin(producer), Culprit::Interceptor)
-}
-
-/// Messages from the peer, as payloads.
-pub(crate) fn from_incoming<B>(incoming: Incoming<B>, codec: Codec) -> Payloads
-where
-    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send + 'static,
-{
-    Payloads::from_stream(Box::pin(FromIncoming { incoming, codec }))
-}
-
-struct FromIncoming<B> {
-    incoming: Incoming<B>,
-    codec: Codec,
-}
-
-impl<B> PayloadStream for FromIncoming<B>
-where
-    B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send,
-{
-    fn poll_payload(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Payload, Error>>> {
-        let message = ready!(self.incoming.poll_message(cx)).transpose();
-        Poll::Ready(message.map(|bytes| bytes.map(|bytes| Payload::new(bytes, self.codec.clone()))))
-    }
-
-    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
-        self.incoming.take_trailers()
-    }
 }
 
 /// Waits for the outermost interceptor's reply, then sends it.

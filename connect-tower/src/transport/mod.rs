@@ -9,8 +9,7 @@
 //! The trait is not implemented for every [`tower_service::Service`]: a service has no clock, and a
 //! client without one cannot keep a deadline. [`ServiceTransport`] makes a transport of a service.
 
-pub(crate) mod in_process;
-pub(crate) mod peer;
+pub use crate::call::body_error::BodyError;
 
 use std::{
     error::Error as StdError,
@@ -22,7 +21,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_proto::{Error, Reset};
+use connect_proto::Error;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -277,82 +276,6 @@ impl From<std::convert::Infallible> for TransportError {
     }
 }
 
-/// A body that was cut off: by a reset of its HTTP/2 stream, or with the connection.
-#[derive(Clone, Debug)]
-pub struct BodyError {
-    http2_code: Option<u32>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
-}
-
-impl BodyError {
-    /// The peer reset the HTTP/2 stream with this error code (RFC 9113, section 7).
-    #[must_use]
-    pub const fn http2(code: u32) -> Self {
-        Self {
-            http2_code: Some(code),
-            source: None,
-        }
-    }
-
-    /// The connection ended in the middle of the body.
-    #[must_use]
-    pub const fn connection_lost() -> Self {
-        Self {
-            http2_code: None,
-            source: None,
-        }
-    }
-
-    /// Keeps the cause, for logs.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(Arc::from(source.into()));
-        self
-    }
-
-    /// The error code of the stream's reset; none if the connection was lost.
-    #[must_use]
-    pub const fn http2_code(&self) -> Option<u32> {
-        self.http2_code
-    }
-
-    /// What the core is told.
-    pub(crate) fn reset(&self) -> Reset {
-        self.http2_code.map_or(Reset::ConnectionLost, Reset::Http2)
-    }
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.http2_code {
-            Some(code) => write!(f, "the peer reset the stream with HTTP/2 error {code}"),
-            None => f.write_str("the connection was lost in the middle of a body"),
-        }
-    }
-}
-
-impl StdError for BodyError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as _)
-    }
-}
-
-/// In process a [`CallBody`] is the peer's body: one that fails is a stream that was given up, `CANCEL`.
-impl From<Error> for BodyError {
-    fn from(error: Error) -> Self {
-        Self::http2(HTTP2_CANCEL).with_source(error)
-    }
-}
-
-impl From<std::convert::Infallible> for BodyError {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
-/// RFC 9113, section 7: "the stream is no longer needed".
-const HTTP2_CANCEL: u32 = 8;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,16 +313,5 @@ mod tests {
             Sent::of(&Error::unavailable("busy").with_source("disk")),
             None
         );
-    }
-
-    #[test]
-    fn a_body_error_tells_a_reset_from_a_lost_connection() {
-        let reset = BodyError::http2(8).with_source("stream 5");
-        assert_eq!(reset.http2_code(), Some(8));
-        assert_eq!(
-            reset.source().map(ToString::to_string).as_deref(),
-            Some("stream 5")
-        );
-        assert_eq!(BodyError::connection_lost().http2_code(), None);
     }
 }

@@ -13,10 +13,10 @@ use tower_service::Service;
 
 use crate::{
     call::body::CallBody,
+    call::peer::Peer,
     call::rt::SharedTimer,
     server::router::Router,
     server::service::RouterFuture,
-    transport::peer::Peer,
     transport::{Transport, TransportError},
 };
 

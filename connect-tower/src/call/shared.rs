@@ -12,8 +12,8 @@ use connect_proto::{Error, SendHalf, Transmit};
 use http::{Extensions, HeaderMap};
 
 use crate::{
+    call::payload::{Payload, PayloadStream},
     call::sink::{Outbox, Sink},
-    message::payload::{Payload, PayloadStream},
 };
 
 /// What a call object and the body of its request share.
