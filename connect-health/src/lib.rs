@@ -23,6 +23,7 @@
 //!
 //! Specification: [gRPC Health Checking Protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
 
+mod response;
 mod service;
 mod statuses;
 mod watch;

@@ -3,11 +3,9 @@
 use connect_tower::{Error, Request, Response, ResponseStream};
 
 use crate::{
-    Health, Status,
-    v1::{
-        self, HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
-        health_check_response::ServingStatus,
-    },
+    Health,
+    response::response,
+    v1::{self, HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse},
     watch::Watch,
 };
 
@@ -18,7 +16,7 @@ impl v1::Health for Health {
     ) -> Result<Response<HealthCheckResponse>, Error> {
         let service = &request.message().service;
         match self.status(service) {
-            Some(status) => Ok(Response::new(answer(Some(status)))),
+            Some(status) => Ok(Response::new(response(Some(status)))),
             None => Err(Error::not_found(
                 "the health of this service is not known: nobody has set it",
             )),
@@ -36,7 +34,7 @@ impl v1::Health for Health {
             )));
         }
         let statuses = self.statuses.all().into_iter();
-        let statuses = statuses.map(|(service, status)| (service, answer(Some(status))));
+        let statuses = statuses.map(|(service, status)| (service, response(Some(status))));
         Ok(Response::new(HealthListResponse {
             statuses: statuses.collect(),
         }))
@@ -55,18 +53,6 @@ impl v1::Health for Health {
             )));
         }
         Ok(Response::stream(Watch::new(self.statuses.clone(), service)))
-    }
-}
-
-pub(crate) fn answer(status: Option<Status>) -> HealthCheckResponse {
-    let status = match status {
-        None => ServingStatus::ServiceUnknown,
-        Some(Status::Unknown) => ServingStatus::Unknown,
-        Some(Status::Serving) => ServingStatus::Serving,
-        Some(Status::NotServing) => ServingStatus::NotServing,
-    };
-    HealthCheckResponse {
-        status: status.into(),
     }
 }
 

@@ -10,7 +10,7 @@ use futures_core::Stream;
 
 use crate::{
     Status,
-    service::answer,
+    response::response,
     statuses::{News, Statuses, WaiterId},
     v1::HealthCheckResponse,
 };
@@ -47,7 +47,7 @@ impl Stream for Watch {
         Poll::Ready(match ready!(news) {
             News::Changed(status) => {
                 self.known = Some(status);
-                Some(Ok(answer(status)))
+                Some(Ok(response(status)))
             }
             News::Over => None,
         })

@@ -463,9 +463,3 @@ pub struct CallOptions {
     /// Whether to use HTTP GET where the procedure allows it; the client's choice when `None`.
     pub get: Option<bool>,
 }
-
-/// A value that came from a name which was checked or is part of the program.
-pub(crate) fn header_value(text: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(text)
-        .map_err(|_| Error::internal(format!("{text:?} cannot stand in an HTTP header")))
-}

@@ -16,7 +16,10 @@ use crate::{
     Compression, Error, GetPolicy, Limits, Side, Time, base64_text,
     envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
     metadata,
-    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Protocol, Wire, connect, get, grpc, grpc_web},
+    protocol::{
+        CONNECT_PROTOCOL_VERSION, Dialect, Protocol, Wire, connect, get, grpc, grpc_web,
+        header_value,
+    },
 };
 
 /// What a [`SendHalf`] wants sent.
@@ -412,7 +415,7 @@ impl SendHalf {
             self.release_head();
         } else if compressed {
             if let Some(compression) = &self.encoder.compression {
-                let name = crate::config::header_value(compression.name())?;
+                let name = header_value(compression.name())?;
                 self.headers.insert(CONTENT_ENCODING, name);
             }
         }

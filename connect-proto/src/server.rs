@@ -12,9 +12,8 @@ use http::{
 use crate::{
     CallPolicy, Compression, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec,
     StreamType, Time, Transmit,
-    config::header_value,
     excerpt::excerpt,
-    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, get::Query},
+    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, get::Query, header_value},
     recv::RecvParams,
     send::{Encoder, SendParams, Start},
     timeout,

@@ -14,7 +14,7 @@ use http::{
     header::{ACCEPT_ENCODING, CONTENT_ENCODING},
 };
 
-use crate::{Error, config::header_value};
+use crate::{Error, excerpt::excerpt};
 
 /// An RPC protocol.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -223,6 +223,12 @@ fn charset_is_utf8(parameters: &str) -> bool {
         !name.trim().eq_ignore_ascii_case("charset")
             || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
     })
+}
+
+/// A value that came from a name which was checked or is part of the program.
+pub(crate) fn header_value(text: &str) -> Result<HeaderValue, Error> {
+    HeaderValue::from_str(text)
+        .map_err(|_| Error::internal(format!("{} cannot stand in an HTTP header", excerpt(text))))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     fmt, mem,
     pin::Pin,
-    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -14,8 +13,8 @@ use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    BoxError, call::deadline::Alarm, call::panics::Guarded, call::shared::Consumer,
-    call::sink::Sink,
+    BoxError, call::deadline::Alarm, call::incoming::Cause, call::producer::Guarded,
+    call::shared::Consumer, call::sink::Sink,
 };
 
 /// The body of a call's request or response.
@@ -59,9 +58,6 @@ struct Call {
     alarm: Option<Alarm>,
     cause: Option<Cause>,
 }
-
-/// Why a request was given up from this side: what its call ends with, instead of what the peer makes of it.
-pub(crate) type Cause = Arc<OnceLock<Error>>;
 
 impl CallBody {
     /// A body without a byte.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use connect_proto::Time;
+use connect_proto::{Error, Time};
 
 use crate::call::rt::{SharedTimer, Sleep};
 
@@ -136,4 +136,9 @@ pub(crate) async fn race<F: Future>(
         Poll::Pending => alarm.poll(cx).map(Err),
     })
     .await
+}
+
+/// What a client says when its deadline passes while nothing of the core's is there to say it.
+pub(crate) fn too_late() -> Error {
+    Error::deadline_exceeded("the deadline passed before the call was complete")
 }

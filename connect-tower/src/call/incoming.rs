@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     fmt, mem,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -16,9 +17,8 @@ use pin_project_lite::pin_project;
 
 use crate::{
     BoxError,
-    call::body::Cause,
     call::body_error::BodyError,
-    call::deadline::Alarm,
+    call::deadline::{Alarm, too_late},
     call::payload::{Payload, PayloadStream, Payloads},
 };
 
@@ -150,6 +150,9 @@ fn with_cause(error: Error, cause: Option<BodyError>) -> Error {
         _ => error,
     }
 }
+
+/// Why a request was given up from this side: what its call ends with, instead of what the peer makes of it.
+pub(crate) type Cause = Arc<OnceLock<Error>>;
 
 /// Where messages come from.
 #[allow(
@@ -362,9 +365,4 @@ pub(crate) fn late(error: Error, alarm: Option<&Alarm>) -> Error {
         Some(_) => too_late().with_source(error),
         None => error,
     }
-}
-
-/// What a client says when its deadline passes while nothing of the core's is there to say it.
-pub(crate) fn too_late() -> Error {
-    Error::deadline_exceeded("the deadline passed before the call was complete")
 }

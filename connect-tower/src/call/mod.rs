@@ -8,6 +8,7 @@ pub(crate) mod incoming;
 pub(crate) mod panics;
 pub(crate) mod payload;
 pub(crate) mod peer;
+pub(crate) mod producer;
 pub mod rt;
 pub(crate) mod shared;
 pub(crate) mod sink;

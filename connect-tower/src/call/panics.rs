@@ -15,10 +15,7 @@ use std::{
 
 use connect_proto::Error;
 
-use crate::{
-    BoxFuture,
-    call::sink::{BoxProducer, Sink},
-};
+use crate::BoxFuture;
 
 /// Whose code panicked, as the call's error says it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,44 +85,5 @@ impl<T> Future for Caught<'_, T> {
 impl<T> Drop for Caught<'_, T> {
     fn drop(&mut self) {
         drop_quietly(self.future.take());
-    }
-}
-
-/// A producer whose panic is the outcome of its side of the call.
-pub(crate) struct Guarded {
-    /// None after a panic.
-    producer: Option<BoxProducer>,
-    culprit: Culprit,
-}
-
-impl Guarded {
-    pub(crate) fn new(producer: BoxProducer, culprit: Culprit) -> Self {
-        Self {
-            producer: Some(producer),
-            culprit,
-        }
-    }
-
-    /// As [`Producer::poll_produce`](crate::call::sink::Producer::poll_produce).
-    pub(crate) fn poll_produce(&mut self, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()> {
-        let Some(producer) = &mut self.producer else {
-            return Poll::Ready(());
-        };
-        match catch(self.culprit, || producer.as_mut().poll_produce(cx, sink)) {
-            Ok(polled) => polled,
-            Err(error) => {
-                drop_quietly(self.producer.take());
-                sink.finish(Err(error));
-                Poll::Ready(())
-            }
-        }
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        if let Some(producer) = self.producer.take() {
-            drop_quietly(producer);
-        }
     }
 }

@@ -17,7 +17,7 @@ use http::HeaderMap;
 
 use crate::{
     call::deadline::Deadline,
-    call::incoming::too_late,
+    call::deadline::too_late,
     call::panics::{Culprit, catch, drop_quietly},
 };
 

@@ -4,31 +4,14 @@
 //! interceptor registered a message is encoded straight into the buffer that leaves, and the interceptors' path is
 //! no second copy of that code.
 
-use std::{
-    mem,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::mem;
 
 use bytes::{Bytes, BytesMut};
 use connect_codec::Codec;
 use connect_proto::{Error, SendHalf};
 use http::{Extensions, HeaderMap};
 
-use crate::{
-    call::head::ResponseHead,
-    call::panics::Guarded,
-    call::payload::{Payload, PayloadStream, Payloads, append_all},
-};
-
-/// Makes what one side of a call sends.
-pub(crate) trait Producer: Send {
-    /// Puts into the sink what there is. `Ready` when the sink wants no more for now or is finished, `Pending` when
-    /// there is nothing for now, perhaps after putting something in. Not called once the sink is finished.
-    fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()>;
-}
-
-pub(crate) type BoxProducer = Pin<Box<dyn Producer>>;
+use crate::{call::head::ResponseHead, call::payload::Payload};
 
 /// A place for one side of a call: a head, messages, an outcome.
 pub(crate) enum Sink<'a> {
@@ -121,6 +104,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// Whether the side has ended; what it has put in before may still be there.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
     pub(crate) fn new(codec: Codec) -> Self {
         Self {
             codec,
@@ -207,93 +195,5 @@ impl Outbox {
         }
         self.payload = Some(Payload::new(bytes, self.codec.clone()));
         Ok(())
-    }
-}
-
-/// The payloads that a producer makes.
-pub(crate) struct Produced {
-    producer: Option<Guarded>,
-    outbox: Outbox,
-}
-
-impl Produced {
-    pub(crate) fn new(producer: Guarded, outbox: Outbox) -> Self {
-        Self {
-            producer: Some(producer),
-            outbox,
-        }
-    }
-
-    pub(crate) fn outbox(&mut self) -> &mut Outbox {
-        &mut self.outbox
-    }
-
-    /// Lets the producer work once.
-    pub(crate) fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(producer) = &mut self.producer else {
-            return Poll::Ready(());
-        };
-        let worked = producer.poll_produce(cx, &mut Sink::Payloads(&mut self.outbox));
-        if self.outbox.end.is_some() {
-            self.producer = None;
-        }
-        worked
-    }
-}
-
-impl PayloadStream for Produced {
-    fn poll_payload(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Payload, Error>>> {
-        loop {
-            if let Some(next) = self.outbox.take_next() {
-                return Poll::Ready(next);
-            }
-            if self.poll_work(cx).is_pending() {
-                let next = self.outbox.take_next();
-                return next.map_or(Poll::Pending, Poll::Ready);
-            }
-        }
-    }
-
-    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
-        self.outbox.take_trailers()
-    }
-}
-
-/// Sends payloads that come from interceptors.
-#[derive(Debug)]
-pub(crate) struct Forward {
-    pub(crate) payloads: Payloads,
-    /// Trailing metadata that is known from the start.
-    pub(crate) trailers: HeaderMap,
-    /// One message is to be sent: after it the sink wants none, but the end is still to come.
-    pub(crate) single: bool,
-}
-
-impl Producer for Forward {
-    fn poll_produce(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        sink: &mut Sink<'_>,
-    ) -> Poll<()> {
-        while !sink.is_finished() && (self.single || sink.wants_message()) {
-            match ready!(self.payloads.poll_payload(cx)) {
-                Some(Ok(payload)) => {
-                    if let Err(error) = sink.send_bytes(payload.into_bytes()) {
-                        self.payloads.fail(&error);
-                        sink.fail(error, mem::take(&mut self.trailers));
-                    }
-                }
-                Some(Err(error)) => sink.fail(error, mem::take(&mut self.trailers)),
-                None => {
-                    let mut trailers = mem::take(&mut self.trailers);
-                    append_all(&mut trailers, self.payloads.take_trailers());
-                    sink.finish(Ok(trailers));
-                }
-            }
-        }
-        Poll::Ready(())
     }
 }

@@ -9,10 +9,11 @@ use http_body::Body;
 
 use super::Client;
 use crate::{
-    call::body::{CallBody, Cause},
+    call::body::CallBody,
     call::deadline::{Alarm, Deadline},
+    call::incoming::Cause,
     call::incoming::{Incoming, Source},
-    call::panics::Guarded,
+    call::producer::Guarded,
     interceptor::Reply,
     message::request::Request,
     message::response::Response,

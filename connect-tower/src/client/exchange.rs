@@ -23,7 +23,8 @@ use super::{
 use crate::{
     BoxFuture,
     call::deadline::Alarm,
-    call::incoming::{late, too_late},
+    call::deadline::too_late,
+    call::incoming::late,
     interceptor::Reply,
     transport::{BodyError, Transport},
 };

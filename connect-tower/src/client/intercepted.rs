@@ -8,9 +8,10 @@ use http::HeaderMap;
 use super::{Begun, Client};
 use crate::{
     BoxFuture,
-    call::panics::{Culprit, Guarded},
+    call::panics::Culprit,
     call::payload::{Payload, Payloads},
-    call::sink::Forward,
+    call::producer::Forward,
+    call::producer::Guarded,
     interceptor::{Call, DynInterceptor, Next, Reply, Terminal, read_single},
     transport::Transport,
 };

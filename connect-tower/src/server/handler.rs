@@ -20,9 +20,11 @@ use pin_project_lite::pin_project;
 
 use crate::{
     call::incoming::{Incoming, IncomingBody},
-    call::panics::{Culprit, Guarded, catch},
+    call::panics::{Culprit, catch},
     call::payload::append_all,
-    call::sink::{BoxProducer, Producer, Sink},
+    call::producer::Guarded,
+    call::producer::{BoxProducer, Producer},
+    call::sink::Sink,
     message::request::Request,
     message::response::{Response, ResponseStream},
     message::streaming::{Decoder, Streaming},

@@ -14,9 +14,11 @@ use http::HeaderMap;
 use crate::{
     BoxFuture,
     call::incoming::{Incoming, Source},
-    call::panics::{Culprit, Guarded},
+    call::panics::Culprit,
     call::payload::{Payload, Payloads},
-    call::sink::{Forward, Outbox, Produced, Producer, Sink},
+    call::producer::Guarded,
+    call::producer::{Forward, Produced, Producer},
+    call::sink::{Outbox, Sink},
     interceptor::{Call, Next, Reply, Terminal, read_single},
     message::request::Request,
     message::response::Response,
