@@ -109,6 +109,7 @@ pub use call::deadline::Deadline;
 pub use call::incoming::IncomingBody;
 pub use call::payload::{Payload, Payloads};
 pub use call::peer::Peer;
+pub use call::receive::{ReceiveBudget, ReceiveLimits};
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
 pub use in_process::{InProcess, InProcessFuture};
 pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};

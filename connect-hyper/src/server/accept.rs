@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use connect_tower::ReceiveBudget;
+
 use super::{
     Server, ServerEvent, connection,
     drain::{Drain, Phase},
@@ -43,6 +45,7 @@ pub(super) async fn run<R, L, S>(
     let context = Arc::new(connection::Context {
         runtime: runtime.clone(),
         timer: call_timer(&runtime),
+        receive_budget: ReceiveBudget::new(config.server_receive_budget),
         tls,
         config,
         observer,

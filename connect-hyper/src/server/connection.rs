@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-use connect_tower::{Peer, rt::SharedTimer};
+use connect_tower::{Peer, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
 use hyper::server::conn::{http1, http2};
 
 use super::{
@@ -37,9 +37,21 @@ pub(super) struct Context<R, I> {
     pub(super) config: Config,
     pub(super) observer: Option<Observer>,
     pub(super) timer: SharedTimer,
+    /// What incomplete messages of all connections may hold together.
+    pub(super) receive_budget: ReceiveBudget,
 }
 
 impl<R, I> Context<R, I> {
+    /// For the calls of one connection.
+    fn receive_limits(&self) -> ReceiveLimits {
+        let budget = self
+            .receive_budget
+            .part(self.config.connection_receive_budget);
+        ReceiveLimits::default()
+            .with_message_timeout(self.config.message_timeout)
+            .with_budget(budget)
+    }
+
     pub(super) fn tell(&self, event: &ServerEvent<'_>) {
         if let Some(observer) = &self.observer {
             // Logs that fail must not take the server with them.
@@ -84,6 +96,7 @@ pub(super) async fn serve<R, I, S>(
         service,
         peer: peer.clone(),
         timer: SharedTimer::clone(&context.timer),
+        receive_limits: context.receive_limits(),
         runtime: context.runtime.clone(),
         read_timeout: context.config.read_timeout,
         version,

@@ -49,6 +49,9 @@ struct Config {
     linger_timeout: Duration,
     write_timeout: Duration,
     read_timeout: Option<Duration>,
+    message_timeout: Option<Duration>,
+    connection_receive_budget: usize,
+    server_receive_budget: usize,
     idle_timeout: Duration,
     max_connections: usize,
     max_unread_body: u64,
@@ -210,10 +213,27 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
+    /// How long a call of one request message (unary and server-streaming procedures) may receive no byte of it; then it
+    /// fails with `deadline_exceeded`, over either HTTP version. Streams of requests may be silent for as long as they like.
+    /// connect-tower's router keeps it; other services do not. Default: 60 seconds; `None` or zero waits for ever.
+    pub fn with_message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.config.message_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self
+    }
+
+    /// How many bytes of messages that are not complete the calls of one connection may hold together, and those of all
+    /// connections; a call that brings more fails with `resource_exhausted`. The first 16 KiB of each message are not
+    /// counted. A message larger than this cannot be received, whatever the router's limits. connect-tower's router keeps it;
+    /// other services do not. Default: 64 MiB and 512 MiB; [`usize::MAX`] bounds nothing.
+    pub fn with_receive_budget(mut self, connection_bytes: usize, server_bytes: usize) -> Self {
+        self.config.connection_receive_budget = connection_bytes;
+        self.config.server_receive_budget = server_bytes;
+        self
+    }
+
     /// How long a call may wait for more of its request while the client sends nothing of it; then the call fails with
     /// `canceled`. It counts while a handler reads, for streams too. Default: for ever, as a stream of requests may
-    /// be silent for as long as it likes; what bounds other calls is their deadline, which the router's
-    /// [`DeadlinePolicy`](connect_tower::DeadlinePolicy) can give to those that have none.
+    /// be silent for as long as it likes; for others there is [`with_message_timeout`](Self::with_message_timeout).
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.config.read_timeout = Some(timeout.min(LONGEST));
         self
@@ -310,6 +330,9 @@ impl Default for Config {
             linger_timeout: Duration::from_secs(2),
             write_timeout: Duration::from_secs(5 * 60),
             read_timeout: None,
+            message_timeout: Some(Duration::from_secs(60)),
+            connection_receive_budget: 64 * 1024 * 1024,
+            server_receive_budget: 512 * 1024 * 1024,
             idle_timeout: Duration::from_secs(5 * 60),
             max_connections: usize::MAX,
             max_unread_body: 8 * 1024 * 1024,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_tower::{Deadline, Peer, rt::SharedTimer};
+use connect_tower::{Deadline, Peer, ReceiveLimits, rt::SharedTimer};
 use h2::Reason;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
@@ -74,6 +74,7 @@ pub(super) struct ConnectionService<S, R> {
     pub(super) service: S,
     pub(super) peer: Peer,
     pub(super) timer: SharedTimer,
+    pub(super) receive_limits: ReceiveLimits,
     pub(super) runtime: R,
     pub(super) read_timeout: Option<Duration>,
     pub(super) version: PerVersion,
@@ -109,6 +110,7 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
         let extensions = request.extensions_mut();
         extensions.insert(self.peer.clone());
         extensions.insert(SharedTimer::clone(&self.timer));
+        extensions.insert(self.receive_limits.clone());
         let (link, unread) = match &self.version {
             PerVersion::Http1 { unread, call_end } => {
                 call_end.set(None);

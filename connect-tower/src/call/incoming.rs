@@ -20,6 +20,7 @@ use crate::{
     call::body_error::BodyError,
     call::deadline::{Alarm, too_late},
     call::payload::{Payload, PayloadStream, Payloads},
+    call::receive::Held,
 };
 
 /// A request's body of whatever type, as handlers of streams and fallback services see it.
@@ -113,16 +114,21 @@ pub(crate) fn lost(error: impl Into<BoxError>) -> BodyError {
 pub(crate) fn poll_event<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     recv: &mut RecvHalf,
+    held: &mut Held,
     cx: &mut Context<'_>,
     cut_off: impl Fn(B::Error) -> BodyError,
 ) -> Poll<Option<Result<RecvEvent, Error>>> {
     let mut cause = None;
     loop {
         if let Some(event) = recv.poll_event() {
+            held.release();
             return Poll::Ready(Some(event.map_err(|error| with_cause(error, cause))));
         }
         if recv.is_ended() {
             return Poll::Ready(None);
+        }
+        if let Err(error) = held.charge() {
+            return Poll::Ready(Some(Err(error)));
         }
         match ready!(body.as_mut().poll_frame(cx)) {
             None => recv.recv_eof(),
@@ -132,7 +138,10 @@ pub(crate) fn poll_event<B: Body<Data = Bytes>>(
                 cause = Some(error);
             }
             Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => recv.recv_data(data),
+                Ok(data) => {
+                    held.receive(data.len());
+                    recv.recv_data(data);
+                }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
                         recv.recv_trailers(trailers);
@@ -164,6 +173,7 @@ pub(crate) enum Source<B> {
     Wire {
         body: B,
         recv: RecvHalf,
+        held: Held,
     },
     Payloads(Payloads),
     /// The call has failed, and nobody reads on.
@@ -231,9 +241,10 @@ impl<B> Incoming<B> {
     pub(crate) fn map_body<C>(self, map: impl FnOnce(B) -> C) -> Incoming<C> {
         Incoming {
             source: match self.source {
-                Source::Wire { body, recv } => Source::Wire {
+                Source::Wire { body, recv, held } => Source::Wire {
                     body: map(body),
                     recv,
+                    held,
                 },
                 Source::Payloads(payloads) => Source::Payloads(payloads),
                 Source::Dropped => Source::Dropped,
@@ -281,18 +292,18 @@ where
                 };
                 alarm.poll(cx).map(|_| Err(too_late()))
             }
-            Source::Wire { body, recv } => {
+            Source::Wire { body, recv, held } => {
                 // A stream that never waits must not outlive its deadline.
                 if let Some(now) = self.alarm.as_ref().and_then(Alarm::check) {
                     self.alarm = None;
                     recv.handle_timeout(now);
                 }
-                let mut event = poll_event(Pin::new(&mut *body), recv, cx, Into::into);
+                let mut event = poll_event(Pin::new(&mut *body), recv, held, cx, Into::into);
                 if let (Poll::Pending, Some(alarm)) = (&event, &mut self.alarm) {
                     let now = ready!(alarm.poll(cx));
                     self.alarm = None;
                     recv.handle_timeout(now);
-                    event = poll_event(Pin::new(body), recv, cx, Into::into);
+                    event = poll_event(Pin::new(body), recv, held, cx, Into::into);
                 }
                 match ready!(event).transpose()? {
                     Some(RecvEvent::Message(message)) => Poll::Ready(Ok(Some(message))),

@@ -9,6 +9,7 @@ pub(crate) mod panics;
 pub(crate) mod payload;
 pub(crate) mod peer;
 pub(crate) mod producer;
+pub(crate) mod receive;
 pub mod rt;
 pub(crate) mod shared;
 pub(crate) mod sink;

@@ -14,6 +14,7 @@ use crate::{
     call::incoming::Cause,
     call::incoming::{Incoming, Source},
     call::producer::Guarded,
+    call::receive::Held,
     interceptor::Reply,
     message::request::Request,
     message::response::Response,
@@ -140,7 +141,15 @@ impl Waiting {
         Opened {
             headers,
             extensions,
-            incoming: Incoming::new(Source::Wire { body, recv }, self.alarm).with_cause(self.cause),
+            incoming: Incoming::new(
+                Source::Wire {
+                    body,
+                    recv,
+                    held: Held::default(),
+                },
+                self.alarm,
+            )
+            .with_cause(self.cause),
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::{
     call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
     call::panics::{Caught, Culprit},
     call::producer::Guarded,
+    call::receive::{Held, MessageTimeout, ReceiveLimits},
     call::rt::{SharedTimer, no_timer},
     call::sink::Sink,
     message::request::{self, Request as RpcRequest},
@@ -92,6 +93,8 @@ pin_project! {
             #[pin]
             body: B,
             recv: RecvHalf,
+            held: Held,
+            timeout: Option<MessageTimeout>,
             call: Option<Accepted>,
         },
         Running {
@@ -122,8 +125,22 @@ where
                         (Ok(()), None) => return Poll::Pending,
                     }
                 }
-                StateProj::Reading { body, recv, call } => {
-                    let message = ready!(poll_message(body, recv, call, cx));
+                StateProj::Reading {
+                    body,
+                    recv,
+                    held,
+                    timeout,
+                    call,
+                } => {
+                    let message = match poll_message(body, recv, held, call, cx) {
+                        Poll::Ready(message) => message,
+                        Poll::Pending => {
+                            let Some(timeout) = timeout else {
+                                return Poll::Pending;
+                            };
+                            Err(ready!(timeout.poll(cx, held.received())))
+                        }
+                    };
                     match call.take() {
                         Some(call) => State::running(call.start(message.map(Input::Message))),
                         None => return Poll::Pending,
@@ -302,6 +319,9 @@ where
         return State::refused(&detected, error);
     }
     let alarm = Alarm::at(send.deadline(), &timer);
+    let limits = parts.extensions.get::<ReceiveLimits>();
+    let message_timeout = limits.and_then(ReceiveLimits::message_timeout);
+    let held = Held::new(limits.and_then(ReceiveLimits::budget).cloned());
     let streams = spec.stream_type().client_streams();
     let head = request::Head {
         timeout: detected.timeout(&parts.headers).ok().flatten(),
@@ -324,11 +344,13 @@ where
         return State::Reading {
             body,
             recv,
+            held,
+            timeout: message_timeout.map(|timeout| MessageTimeout::new(timeout, timer)),
             call: Some(call),
         };
     }
     let body = IncomingBody::new(body);
-    let incoming = Incoming::new(Source::Wire { body, recv }, None);
+    let incoming = Incoming::new(Source::Wire { body, recv, held }, None);
     State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
 }
 
@@ -349,6 +371,7 @@ fn config_for<'a>(route: &Route, scope: &'a Scope, codec: Option<&Codec>) -> Cow
 fn poll_message<B>(
     mut body: Pin<&mut B>,
     recv: &mut RecvHalf,
+    held: &mut Held,
     call: &mut Option<Accepted>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Bytes, Error>>
@@ -356,11 +379,11 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let mut event = poll_event(body.as_mut(), recv, cx, lost);
+    let mut event = poll_event(body.as_mut(), recv, held, cx, lost);
     let alarm = call.as_mut().and_then(|call| call.alarm.as_mut());
     if let (Poll::Pending, Some(alarm)) = (&event, alarm) {
         recv.handle_timeout(ready!(alarm.poll(cx)));
-        event = poll_event(body, recv, cx, lost);
+        event = poll_event(body, recv, held, cx, lost);
     }
     Poll::Ready(match ready!(event).transpose()? {
         Some(RecvEvent::Message(message)) => Ok(message),
