@@ -20,9 +20,12 @@ pub use {bytes, prost, prost_types};
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]
 pub mod __codegen {
-    pub use crate as codec;
     pub use crate::message::{Prost, ProstBinary};
     pub use {prost, prost_types, serde};
+
+    pub mod json {
+        pub use crate::json::codegen::*;
+    }
 }
 
 pub use codec::{Codec, Codecs, CustomCodec, DynMessage};

@@ -22,7 +22,7 @@ pub(crate) fn root() -> Ident {
 /// The path of the JSON runtime.
 pub(crate) fn json() -> TokenStream {
     let root = root();
-    quote!(#root::codec::json)
+    quote!(#root::json)
 }
 
 /// What brings [`ROOT`] into a module inside a module that has it.

@@ -5,16 +5,16 @@ use crate::__codegen as connect_rs;
 pub(super) use connect_rs::prost_types::*;
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Api {
+impl connect_rs::json::JsonMessage for Api {
     const FULL_NAME: &'static str = "google.protobuf.Api";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("methods", "methods"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("version", "version"),
-        connect_rs::codec::json::FieldName::new("sourceContext", "source_context"),
-        connect_rs::codec::json::FieldName::new("mixins", "mixins"),
-        connect_rs::codec::json::FieldName::new("syntax", "syntax"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("methods", "methods"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("version", "version"),
+        connect_rs::json::FieldName::new("sourceContext", "source_context"),
+        connect_rs::json::FieldName::new("mixins", "mixins"),
+        connect_rs::json::FieldName::new("syntax", "syntax"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -34,9 +34,9 @@ impl connect_rs::codec::json::JsonMessage for Api {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Message::read_repeated(map, &mut self.methods, cx),
@@ -51,9 +51,9 @@ impl connect_rs::codec::json::JsonMessage for Api {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.methods, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[2], &self.options, cx)?;
@@ -71,19 +71,16 @@ impl connect_rs::codec::json::JsonMessage for Api {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Method {
+impl connect_rs::json::JsonMessage for Method {
     const FULL_NAME: &'static str = "google.protobuf.Method";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("requestTypeUrl", "request_type_url"),
-        connect_rs::codec::json::FieldName::new("requestStreaming", "request_streaming"),
-        connect_rs::codec::json::FieldName::new("responseTypeUrl", "response_type_url"),
-        connect_rs::codec::json::FieldName::new(
-            "responseStreaming",
-            "response_streaming",
-        ),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("syntax", "syntax"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("requestTypeUrl", "request_type_url"),
+        connect_rs::json::FieldName::new("requestStreaming", "request_streaming"),
+        connect_rs::json::FieldName::new("responseTypeUrl", "response_type_url"),
+        connect_rs::json::FieldName::new("responseStreaming", "response_streaming"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("syntax", "syntax"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -103,9 +100,9 @@ impl connect_rs::codec::json::JsonMessage for Method {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Str::read_field(map, &mut self.request_type_url, cx),
@@ -120,9 +117,9 @@ impl connect_rs::codec::json::JsonMessage for Method {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.request_type_url, cx)?;
         __json::Bool::write_implicit(
@@ -145,11 +142,11 @@ impl connect_rs::codec::json::JsonMessage for Method {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Mixin {
+impl connect_rs::json::JsonMessage for Mixin {
     const FULL_NAME: &'static str = "google.protobuf.Mixin";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("root", "root"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("root", "root"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -164,9 +161,9 @@ impl connect_rs::codec::json::JsonMessage for Mixin {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Str::read_field(map, &mut self.root, cx),
@@ -176,9 +173,9 @@ impl connect_rs::codec::json::JsonMessage for Mixin {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.root, cx)?;
         ::core::result::Result::Ok(())
@@ -186,10 +183,10 @@ impl connect_rs::codec::json::JsonMessage for Mixin {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for FileDescriptorSet {
+impl connect_rs::json::JsonMessage for FileDescriptorSet {
     const FULL_NAME: &'static str = "google.protobuf.FileDescriptorSet";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("file", "file"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("file", "file"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -203,9 +200,9 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorSet {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.file, cx),
             _ => ::core::result::Result::Ok(()),
@@ -214,30 +211,30 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorSet {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.file, cx)?;
         ::core::result::Result::Ok(())
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for FileDescriptorProto {
+impl connect_rs::json::JsonMessage for FileDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.FileDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("package", "package"),
-        connect_rs::codec::json::FieldName::new("dependency", "dependency"),
-        connect_rs::codec::json::FieldName::new("publicDependency", "public_dependency"),
-        connect_rs::codec::json::FieldName::new("weakDependency", "weak_dependency"),
-        connect_rs::codec::json::FieldName::new("messageType", "message_type"),
-        connect_rs::codec::json::FieldName::new("enumType", "enum_type"),
-        connect_rs::codec::json::FieldName::new("service", "service"),
-        connect_rs::codec::json::FieldName::new("extension", "extension"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("sourceCodeInfo", "source_code_info"),
-        connect_rs::codec::json::FieldName::new("syntax", "syntax"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("package", "package"),
+        connect_rs::json::FieldName::new("dependency", "dependency"),
+        connect_rs::json::FieldName::new("publicDependency", "public_dependency"),
+        connect_rs::json::FieldName::new("weakDependency", "weak_dependency"),
+        connect_rs::json::FieldName::new("messageType", "message_type"),
+        connect_rs::json::FieldName::new("enumType", "enum_type"),
+        connect_rs::json::FieldName::new("service", "service"),
+        connect_rs::json::FieldName::new("extension", "extension"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("sourceCodeInfo", "source_code_info"),
+        connect_rs::json::FieldName::new("syntax", "syntax"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -262,9 +259,9 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Str::read_optional(map, &mut self.package, cx),
@@ -284,9 +281,9 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Str::write_optional(map, &Self::FIELDS[1], &self.package, cx)?;
         __json::Str::write_repeated(map, &Self::FIELDS[2], &self.dependency, cx)?;
@@ -314,19 +311,19 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorProto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for DescriptorProto {
+impl connect_rs::json::JsonMessage for DescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.DescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("field", "field"),
-        connect_rs::codec::json::FieldName::new("extension", "extension"),
-        connect_rs::codec::json::FieldName::new("nestedType", "nested_type"),
-        connect_rs::codec::json::FieldName::new("enumType", "enum_type"),
-        connect_rs::codec::json::FieldName::new("extensionRange", "extension_range"),
-        connect_rs::codec::json::FieldName::new("oneofDecl", "oneof_decl"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("reservedRange", "reserved_range"),
-        connect_rs::codec::json::FieldName::new("reservedName", "reserved_name"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("field", "field"),
+        connect_rs::json::FieldName::new("extension", "extension"),
+        connect_rs::json::FieldName::new("nestedType", "nested_type"),
+        connect_rs::json::FieldName::new("enumType", "enum_type"),
+        connect_rs::json::FieldName::new("extensionRange", "extension_range"),
+        connect_rs::json::FieldName::new("oneofDecl", "oneof_decl"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("reservedRange", "reserved_range"),
+        connect_rs::json::FieldName::new("reservedName", "reserved_name"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -349,9 +346,9 @@ impl connect_rs::codec::json::JsonMessage for DescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Message::read_repeated(map, &mut self.field, cx),
@@ -369,9 +366,9 @@ impl connect_rs::codec::json::JsonMessage for DescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.field, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[2], &self.extension, cx)?;
@@ -402,12 +399,12 @@ mod descriptor_proto {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::descriptor_proto::*;
-    impl connect_rs::codec::json::JsonMessage for ExtensionRange {
+    impl connect_rs::json::JsonMessage for ExtensionRange {
         const FULL_NAME: &'static str = "google.protobuf.DescriptorProto.ExtensionRange";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("start", "start"),
-            connect_rs::codec::json::FieldName::new("end", "end"),
-            connect_rs::codec::json::FieldName::new("options", "options"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("start", "start"),
+            connect_rs::json::FieldName::new("end", "end"),
+            connect_rs::json::FieldName::new("options", "options"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -423,9 +420,9 @@ mod descriptor_proto {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Int32::read_optional(map, &mut self.start, cx),
                 1 => __json::Int32::read_optional(map, &mut self.end, cx),
@@ -436,20 +433,20 @@ mod descriptor_proto {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Int32::write_optional(map, &Self::FIELDS[0], &self.start, cx)?;
             __json::Int32::write_optional(map, &Self::FIELDS[1], &self.end, cx)?;
             __json::Message::write_optional(map, &Self::FIELDS[2], &self.options, cx)?;
             ::core::result::Result::Ok(())
         }
     }
-    impl connect_rs::codec::json::JsonMessage for ReservedRange {
+    impl connect_rs::json::JsonMessage for ReservedRange {
         const FULL_NAME: &'static str = "google.protobuf.DescriptorProto.ReservedRange";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("start", "start"),
-            connect_rs::codec::json::FieldName::new("end", "end"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("start", "start"),
+            connect_rs::json::FieldName::new("end", "end"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -464,9 +461,9 @@ mod descriptor_proto {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Int32::read_optional(map, &mut self.start, cx),
                 1 => __json::Int32::read_optional(map, &mut self.end, cx),
@@ -476,9 +473,9 @@ mod descriptor_proto {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Int32::write_optional(map, &Self::FIELDS[0], &self.start, cx)?;
             __json::Int32::write_optional(map, &Self::FIELDS[1], &self.end, cx)?;
             ::core::result::Result::Ok(())
@@ -487,13 +484,10 @@ mod descriptor_proto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ExtensionRangeOptions {
+impl connect_rs::json::JsonMessage for ExtensionRangeOptions {
     const FULL_NAME: &'static str = "google.protobuf.ExtensionRangeOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -507,9 +501,9 @@ impl connect_rs::codec::json::JsonMessage for ExtensionRangeOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.uninterpreted_option, cx),
             _ => ::core::result::Result::Ok(()),
@@ -518,9 +512,9 @@ impl connect_rs::codec::json::JsonMessage for ExtensionRangeOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(
             map,
             &Self::FIELDS[0],
@@ -532,20 +526,20 @@ impl connect_rs::codec::json::JsonMessage for ExtensionRangeOptions {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for FieldDescriptorProto {
+impl connect_rs::json::JsonMessage for FieldDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.FieldDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("number", "number"),
-        connect_rs::codec::json::FieldName::new("label", "label"),
-        connect_rs::codec::json::FieldName::new("type", "type"),
-        connect_rs::codec::json::FieldName::new("typeName", "type_name"),
-        connect_rs::codec::json::FieldName::new("extendee", "extendee"),
-        connect_rs::codec::json::FieldName::new("defaultValue", "default_value"),
-        connect_rs::codec::json::FieldName::new("oneofIndex", "oneof_index"),
-        connect_rs::codec::json::FieldName::new("jsonName", "json_name"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("proto3Optional", "proto3_optional"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("number", "number"),
+        connect_rs::json::FieldName::new("label", "label"),
+        connect_rs::json::FieldName::new("type", "type"),
+        connect_rs::json::FieldName::new("typeName", "type_name"),
+        connect_rs::json::FieldName::new("extendee", "extendee"),
+        connect_rs::json::FieldName::new("defaultValue", "default_value"),
+        connect_rs::json::FieldName::new("oneofIndex", "oneof_index"),
+        connect_rs::json::FieldName::new("jsonName", "json_name"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("proto3Optional", "proto3_optional"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -569,9 +563,9 @@ impl connect_rs::codec::json::JsonMessage for FieldDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Int32::read_optional(map, &mut self.number, cx),
@@ -598,9 +592,9 @@ impl connect_rs::codec::json::JsonMessage for FieldDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Int32::write_optional(map, &Self::FIELDS[1], &self.number, cx)?;
         __json::Enum::<
@@ -626,7 +620,7 @@ mod field_descriptor_proto {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::field_descriptor_proto::*;
-    impl connect_rs::codec::json::JsonEnum for Type {
+    impl connect_rs::json::JsonEnum for Type {
         const FULL_NAME: &'static str = "google.protobuf.FieldDescriptorProto.Type";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -679,7 +673,7 @@ mod field_descriptor_proto {
             )
         }
     }
-    impl connect_rs::codec::json::JsonEnum for Label {
+    impl connect_rs::json::JsonEnum for Label {
         const FULL_NAME: &'static str = "google.protobuf.FieldDescriptorProto.Label";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -705,11 +699,11 @@ mod field_descriptor_proto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for OneofDescriptorProto {
+impl connect_rs::json::JsonMessage for OneofDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.OneofDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("options", "options"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -724,9 +718,9 @@ impl connect_rs::codec::json::JsonMessage for OneofDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Message::read_optional(map, &mut self.options, cx),
@@ -736,9 +730,9 @@ impl connect_rs::codec::json::JsonMessage for OneofDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.options, cx)?;
         ::core::result::Result::Ok(())
@@ -746,14 +740,14 @@ impl connect_rs::codec::json::JsonMessage for OneofDescriptorProto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for EnumDescriptorProto {
+impl connect_rs::json::JsonMessage for EnumDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.EnumDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("value", "value"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("reservedRange", "reserved_range"),
-        connect_rs::codec::json::FieldName::new("reservedName", "reserved_name"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("value", "value"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("reservedRange", "reserved_range"),
+        connect_rs::json::FieldName::new("reservedName", "reserved_name"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -771,9 +765,9 @@ impl connect_rs::codec::json::JsonMessage for EnumDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Message::read_repeated(map, &mut self.value, cx),
@@ -786,9 +780,9 @@ impl connect_rs::codec::json::JsonMessage for EnumDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.value, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[2], &self.options, cx)?;
@@ -809,11 +803,11 @@ mod enum_descriptor_proto {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::enum_descriptor_proto::*;
-    impl connect_rs::codec::json::JsonMessage for EnumReservedRange {
+    impl connect_rs::json::JsonMessage for EnumReservedRange {
         const FULL_NAME: &'static str = "google.protobuf.EnumDescriptorProto.EnumReservedRange";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("start", "start"),
-            connect_rs::codec::json::FieldName::new("end", "end"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("start", "start"),
+            connect_rs::json::FieldName::new("end", "end"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -828,9 +822,9 @@ mod enum_descriptor_proto {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Int32::read_optional(map, &mut self.start, cx),
                 1 => __json::Int32::read_optional(map, &mut self.end, cx),
@@ -840,9 +834,9 @@ mod enum_descriptor_proto {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Int32::write_optional(map, &Self::FIELDS[0], &self.start, cx)?;
             __json::Int32::write_optional(map, &Self::FIELDS[1], &self.end, cx)?;
             ::core::result::Result::Ok(())
@@ -851,12 +845,12 @@ mod enum_descriptor_proto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for EnumValueDescriptorProto {
+impl connect_rs::json::JsonMessage for EnumValueDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.EnumValueDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("number", "number"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("number", "number"),
+        connect_rs::json::FieldName::new("options", "options"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -872,9 +866,9 @@ impl connect_rs::codec::json::JsonMessage for EnumValueDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Int32::read_optional(map, &mut self.number, cx),
@@ -885,9 +879,9 @@ impl connect_rs::codec::json::JsonMessage for EnumValueDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Int32::write_optional(map, &Self::FIELDS[1], &self.number, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[2], &self.options, cx)?;
@@ -896,12 +890,12 @@ impl connect_rs::codec::json::JsonMessage for EnumValueDescriptorProto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ServiceDescriptorProto {
+impl connect_rs::json::JsonMessage for ServiceDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.ServiceDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("method", "method"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("method", "method"),
+        connect_rs::json::FieldName::new("options", "options"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -917,9 +911,9 @@ impl connect_rs::codec::json::JsonMessage for ServiceDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Message::read_repeated(map, &mut self.method, cx),
@@ -930,9 +924,9 @@ impl connect_rs::codec::json::JsonMessage for ServiceDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.method, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[2], &self.options, cx)?;
@@ -941,15 +935,15 @@ impl connect_rs::codec::json::JsonMessage for ServiceDescriptorProto {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for MethodDescriptorProto {
+impl connect_rs::json::JsonMessage for MethodDescriptorProto {
     const FULL_NAME: &'static str = "google.protobuf.MethodDescriptorProto";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("inputType", "input_type"),
-        connect_rs::codec::json::FieldName::new("outputType", "output_type"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("clientStreaming", "client_streaming"),
-        connect_rs::codec::json::FieldName::new("serverStreaming", "server_streaming"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("inputType", "input_type"),
+        connect_rs::json::FieldName::new("outputType", "output_type"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("clientStreaming", "client_streaming"),
+        connect_rs::json::FieldName::new("serverStreaming", "server_streaming"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -968,9 +962,9 @@ impl connect_rs::codec::json::JsonMessage for MethodDescriptorProto {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.name, cx),
             1 => __json::Str::read_optional(map, &mut self.input_type, cx),
@@ -984,9 +978,9 @@ impl connect_rs::codec::json::JsonMessage for MethodDescriptorProto {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Str::write_optional(map, &Self::FIELDS[1], &self.input_type, cx)?;
         __json::Str::write_optional(map, &Self::FIELDS[2], &self.output_type, cx)?;
@@ -999,60 +993,39 @@ impl connect_rs::codec::json::JsonMessage for MethodDescriptorProto {
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[allow(deprecated)]
-impl connect_rs::codec::json::JsonMessage for FileOptions {
+impl connect_rs::json::JsonMessage for FileOptions {
     const FULL_NAME: &'static str = "google.protobuf.FileOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("javaPackage", "java_package"),
-        connect_rs::codec::json::FieldName::new(
-            "javaOuterClassname",
-            "java_outer_classname",
-        ),
-        connect_rs::codec::json::FieldName::new(
-            "javaMultipleFiles",
-            "java_multiple_files",
-        ),
-        connect_rs::codec::json::FieldName::new(
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("javaPackage", "java_package"),
+        connect_rs::json::FieldName::new("javaOuterClassname", "java_outer_classname"),
+        connect_rs::json::FieldName::new("javaMultipleFiles", "java_multiple_files"),
+        connect_rs::json::FieldName::new(
             "javaGenerateEqualsAndHash",
             "java_generate_equals_and_hash",
         ),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new(
             "javaStringCheckUtf8",
             "java_string_check_utf8",
         ),
-        connect_rs::codec::json::FieldName::new("optimizeFor", "optimize_for"),
-        connect_rs::codec::json::FieldName::new("goPackage", "go_package"),
-        connect_rs::codec::json::FieldName::new(
-            "ccGenericServices",
-            "cc_generic_services",
-        ),
-        connect_rs::codec::json::FieldName::new(
-            "javaGenericServices",
-            "java_generic_services",
-        ),
-        connect_rs::codec::json::FieldName::new(
-            "pyGenericServices",
-            "py_generic_services",
-        ),
-        connect_rs::codec::json::FieldName::new(
-            "phpGenericServices",
-            "php_generic_services",
-        ),
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new("ccEnableArenas", "cc_enable_arenas"),
-        connect_rs::codec::json::FieldName::new("objcClassPrefix", "objc_class_prefix"),
-        connect_rs::codec::json::FieldName::new("csharpNamespace", "csharp_namespace"),
-        connect_rs::codec::json::FieldName::new("swiftPrefix", "swift_prefix"),
-        connect_rs::codec::json::FieldName::new("phpClassPrefix", "php_class_prefix"),
-        connect_rs::codec::json::FieldName::new("phpNamespace", "php_namespace"),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new("optimizeFor", "optimize_for"),
+        connect_rs::json::FieldName::new("goPackage", "go_package"),
+        connect_rs::json::FieldName::new("ccGenericServices", "cc_generic_services"),
+        connect_rs::json::FieldName::new("javaGenericServices", "java_generic_services"),
+        connect_rs::json::FieldName::new("pyGenericServices", "py_generic_services"),
+        connect_rs::json::FieldName::new("phpGenericServices", "php_generic_services"),
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("ccEnableArenas", "cc_enable_arenas"),
+        connect_rs::json::FieldName::new("objcClassPrefix", "objc_class_prefix"),
+        connect_rs::json::FieldName::new("csharpNamespace", "csharp_namespace"),
+        connect_rs::json::FieldName::new("swiftPrefix", "swift_prefix"),
+        connect_rs::json::FieldName::new("phpClassPrefix", "php_class_prefix"),
+        connect_rs::json::FieldName::new("phpNamespace", "php_namespace"),
+        connect_rs::json::FieldName::new(
             "phpMetadataNamespace",
             "php_metadata_namespace",
         ),
-        connect_rs::codec::json::FieldName::new("rubyPackage", "ruby_package"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+        connect_rs::json::FieldName::new("rubyPackage", "ruby_package"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1086,9 +1059,9 @@ impl connect_rs::codec::json::JsonMessage for FileOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_optional(map, &mut self.java_package, cx),
             1 => __json::Str::read_optional(map, &mut self.java_outer_classname, cx),
@@ -1127,9 +1100,9 @@ impl connect_rs::codec::json::JsonMessage for FileOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_optional(map, &Self::FIELDS[0], &self.java_package, cx)?;
         __json::Str::write_optional(
             map,
@@ -1223,7 +1196,7 @@ mod file_options {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::file_options::*;
-    impl connect_rs::codec::json::JsonEnum for OptimizeMode {
+    impl connect_rs::json::JsonEnum for OptimizeMode {
         const FULL_NAME: &'static str = "google.protobuf.FileOptions.OptimizeMode";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -1249,23 +1222,20 @@ mod file_options {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for MessageOptions {
+impl connect_rs::json::JsonMessage for MessageOptions {
     const FULL_NAME: &'static str = "google.protobuf.MessageOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new(
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new(
             "messageSetWireFormat",
             "message_set_wire_format",
         ),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new(
             "noStandardDescriptorAccessor",
             "no_standard_descriptor_accessor",
         ),
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new("mapEntry", "map_entry"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("mapEntry", "map_entry"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1283,9 +1253,9 @@ impl connect_rs::codec::json::JsonMessage for MessageOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_optional(map, &mut self.message_set_wire_format, cx),
             1 => {
@@ -1304,9 +1274,9 @@ impl connect_rs::codec::json::JsonMessage for MessageOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_optional(
             map,
             &Self::FIELDS[0],
@@ -1332,19 +1302,16 @@ impl connect_rs::codec::json::JsonMessage for MessageOptions {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for FieldOptions {
+impl connect_rs::json::JsonMessage for FieldOptions {
     const FULL_NAME: &'static str = "google.protobuf.FieldOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("ctype", "ctype"),
-        connect_rs::codec::json::FieldName::new("packed", "packed"),
-        connect_rs::codec::json::FieldName::new("jstype", "jstype"),
-        connect_rs::codec::json::FieldName::new("lazy", "lazy"),
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new("weak", "weak"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("ctype", "ctype"),
+        connect_rs::json::FieldName::new("packed", "packed"),
+        connect_rs::json::FieldName::new("jstype", "jstype"),
+        connect_rs::json::FieldName::new("lazy", "lazy"),
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("weak", "weak"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1364,9 +1331,9 @@ impl connect_rs::codec::json::JsonMessage for FieldOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => {
                 __json::Enum::<
@@ -1389,9 +1356,9 @@ impl connect_rs::codec::json::JsonMessage for FieldOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Enum::<
             field_options::CType,
         >::write_optional(map, &Self::FIELDS[0], &self.ctype, cx)?;
@@ -1418,7 +1385,7 @@ mod field_options {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::field_options::*;
-    impl connect_rs::codec::json::JsonEnum for CType {
+    impl connect_rs::json::JsonEnum for CType {
         const FULL_NAME: &'static str = "google.protobuf.FieldOptions.CType";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -1441,7 +1408,7 @@ mod field_options {
             )
         }
     }
-    impl connect_rs::codec::json::JsonEnum for JsType {
+    impl connect_rs::json::JsonEnum for JsType {
         const FULL_NAME: &'static str = "google.protobuf.FieldOptions.JSType";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -1467,13 +1434,10 @@ mod field_options {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for OneofOptions {
+impl connect_rs::json::JsonMessage for OneofOptions {
     const FULL_NAME: &'static str = "google.protobuf.OneofOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1487,9 +1451,9 @@ impl connect_rs::codec::json::JsonMessage for OneofOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.uninterpreted_option, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1498,9 +1462,9 @@ impl connect_rs::codec::json::JsonMessage for OneofOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(
             map,
             &Self::FIELDS[0],
@@ -1512,15 +1476,12 @@ impl connect_rs::codec::json::JsonMessage for OneofOptions {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for EnumOptions {
+impl connect_rs::json::JsonMessage for EnumOptions {
     const FULL_NAME: &'static str = "google.protobuf.EnumOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("allowAlias", "allow_alias"),
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("allowAlias", "allow_alias"),
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1536,9 +1497,9 @@ impl connect_rs::codec::json::JsonMessage for EnumOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_optional(map, &mut self.allow_alias, cx),
             1 => __json::Bool::read_optional(map, &mut self.deprecated, cx),
@@ -1549,9 +1510,9 @@ impl connect_rs::codec::json::JsonMessage for EnumOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_optional(map, &Self::FIELDS[0], &self.allow_alias, cx)?;
         __json::Bool::write_optional(map, &Self::FIELDS[1], &self.deprecated, cx)?;
         __json::Message::write_repeated(
@@ -1565,14 +1526,11 @@ impl connect_rs::codec::json::JsonMessage for EnumOptions {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for EnumValueOptions {
+impl connect_rs::json::JsonMessage for EnumValueOptions {
     const FULL_NAME: &'static str = "google.protobuf.EnumValueOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1587,9 +1545,9 @@ impl connect_rs::codec::json::JsonMessage for EnumValueOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_optional(map, &mut self.deprecated, cx),
             1 => __json::Message::read_repeated(map, &mut self.uninterpreted_option, cx),
@@ -1599,9 +1557,9 @@ impl connect_rs::codec::json::JsonMessage for EnumValueOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_optional(map, &Self::FIELDS[0], &self.deprecated, cx)?;
         __json::Message::write_repeated(
             map,
@@ -1614,14 +1572,11 @@ impl connect_rs::codec::json::JsonMessage for EnumValueOptions {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ServiceOptions {
+impl connect_rs::json::JsonMessage for ServiceOptions {
     const FULL_NAME: &'static str = "google.protobuf.ServiceOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1636,9 +1591,9 @@ impl connect_rs::codec::json::JsonMessage for ServiceOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_optional(map, &mut self.deprecated, cx),
             1 => __json::Message::read_repeated(map, &mut self.uninterpreted_option, cx),
@@ -1648,9 +1603,9 @@ impl connect_rs::codec::json::JsonMessage for ServiceOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_optional(map, &Self::FIELDS[0], &self.deprecated, cx)?;
         __json::Message::write_repeated(
             map,
@@ -1663,15 +1618,12 @@ impl connect_rs::codec::json::JsonMessage for ServiceOptions {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for MethodOptions {
+impl connect_rs::json::JsonMessage for MethodOptions {
     const FULL_NAME: &'static str = "google.protobuf.MethodOptions";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("deprecated", "deprecated"),
-        connect_rs::codec::json::FieldName::new("idempotencyLevel", "idempotency_level"),
-        connect_rs::codec::json::FieldName::new(
-            "uninterpretedOption",
-            "uninterpreted_option",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("deprecated", "deprecated"),
+        connect_rs::json::FieldName::new("idempotencyLevel", "idempotency_level"),
+        connect_rs::json::FieldName::new("uninterpretedOption", "uninterpreted_option"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1687,9 +1639,9 @@ impl connect_rs::codec::json::JsonMessage for MethodOptions {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_optional(map, &mut self.deprecated, cx),
             1 => {
@@ -1704,9 +1656,9 @@ impl connect_rs::codec::json::JsonMessage for MethodOptions {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_optional(map, &Self::FIELDS[0], &self.deprecated, cx)?;
         __json::Enum::<
             method_options::IdempotencyLevel,
@@ -1727,7 +1679,7 @@ mod method_options {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::method_options::*;
-    impl connect_rs::codec::json::JsonEnum for IdempotencyLevel {
+    impl connect_rs::json::JsonEnum for IdempotencyLevel {
         const FULL_NAME: &'static str = "google.protobuf.MethodOptions.IdempotencyLevel";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -1753,22 +1705,16 @@ mod method_options {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for UninterpretedOption {
+impl connect_rs::json::JsonMessage for UninterpretedOption {
     const FULL_NAME: &'static str = "google.protobuf.UninterpretedOption";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("identifierValue", "identifier_value"),
-        connect_rs::codec::json::FieldName::new(
-            "positiveIntValue",
-            "positive_int_value",
-        ),
-        connect_rs::codec::json::FieldName::new(
-            "negativeIntValue",
-            "negative_int_value",
-        ),
-        connect_rs::codec::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::codec::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::codec::json::FieldName::new("aggregateValue", "aggregate_value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("identifierValue", "identifier_value"),
+        connect_rs::json::FieldName::new("positiveIntValue", "positive_int_value"),
+        connect_rs::json::FieldName::new("negativeIntValue", "negative_int_value"),
+        connect_rs::json::FieldName::new("doubleValue", "double_value"),
+        connect_rs::json::FieldName::new("stringValue", "string_value"),
+        connect_rs::json::FieldName::new("aggregateValue", "aggregate_value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1788,9 +1734,9 @@ impl connect_rs::codec::json::JsonMessage for UninterpretedOption {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.name, cx),
             1 => __json::Str::read_optional(map, &mut self.identifier_value, cx),
@@ -1805,9 +1751,9 @@ impl connect_rs::codec::json::JsonMessage for UninterpretedOption {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Str::write_optional(map, &Self::FIELDS[1], &self.identifier_value, cx)?;
         __json::UInt64::write_optional(
@@ -1840,11 +1786,11 @@ mod uninterpreted_option {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::uninterpreted_option::*;
-    impl connect_rs::codec::json::JsonMessage for NamePart {
+    impl connect_rs::json::JsonMessage for NamePart {
         const FULL_NAME: &'static str = "google.protobuf.UninterpretedOption.NamePart";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("namePart", "name_part"),
-            connect_rs::codec::json::FieldName::new("isExtension", "is_extension"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("namePart", "name_part"),
+            connect_rs::json::FieldName::new("isExtension", "is_extension"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -1859,9 +1805,9 @@ mod uninterpreted_option {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.name_part, cx),
                 1 => __json::Bool::read_field(map, &mut self.is_extension, cx),
@@ -1871,9 +1817,9 @@ mod uninterpreted_option {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_field(map, &Self::FIELDS[0], &self.name_part, cx)?;
             __json::Bool::write_field(map, &Self::FIELDS[1], &self.is_extension, cx)?;
             ::core::result::Result::Ok(())
@@ -1882,10 +1828,10 @@ mod uninterpreted_option {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for SourceCodeInfo {
+impl connect_rs::json::JsonMessage for SourceCodeInfo {
     const FULL_NAME: &'static str = "google.protobuf.SourceCodeInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("location", "location"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("location", "location"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1899,9 +1845,9 @@ impl connect_rs::codec::json::JsonMessage for SourceCodeInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.location, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1910,9 +1856,9 @@ impl connect_rs::codec::json::JsonMessage for SourceCodeInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.location, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1924,20 +1870,14 @@ mod source_code_info {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::source_code_info::*;
-    impl connect_rs::codec::json::JsonMessage for Location {
+    impl connect_rs::json::JsonMessage for Location {
         const FULL_NAME: &'static str = "google.protobuf.SourceCodeInfo.Location";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("path", "path"),
-            connect_rs::codec::json::FieldName::new("span", "span"),
-            connect_rs::codec::json::FieldName::new(
-                "leadingComments",
-                "leading_comments",
-            ),
-            connect_rs::codec::json::FieldName::new(
-                "trailingComments",
-                "trailing_comments",
-            ),
-            connect_rs::codec::json::FieldName::new(
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("path", "path"),
+            connect_rs::json::FieldName::new("span", "span"),
+            connect_rs::json::FieldName::new("leadingComments", "leading_comments"),
+            connect_rs::json::FieldName::new("trailingComments", "trailing_comments"),
+            connect_rs::json::FieldName::new(
                 "leadingDetachedComments",
                 "leading_detached_comments",
             ),
@@ -1958,9 +1898,9 @@ mod source_code_info {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Int32::read_repeated(map, &mut self.path, cx),
                 1 => __json::Int32::read_repeated(map, &mut self.span, cx),
@@ -1979,9 +1919,9 @@ mod source_code_info {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Int32::write_repeated(map, &Self::FIELDS[0], &self.path, cx)?;
             __json::Int32::write_repeated(map, &Self::FIELDS[1], &self.span, cx)?;
             __json::Str::write_optional(
@@ -2008,10 +1948,10 @@ mod source_code_info {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for GeneratedCodeInfo {
+impl connect_rs::json::JsonMessage for GeneratedCodeInfo {
     const FULL_NAME: &'static str = "google.protobuf.GeneratedCodeInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("annotation", "annotation"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("annotation", "annotation"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2025,9 +1965,9 @@ impl connect_rs::codec::json::JsonMessage for GeneratedCodeInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.annotation, cx),
             _ => ::core::result::Result::Ok(()),
@@ -2036,9 +1976,9 @@ impl connect_rs::codec::json::JsonMessage for GeneratedCodeInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.annotation, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -2050,13 +1990,13 @@ mod generated_code_info {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::generated_code_info::*;
-    impl connect_rs::codec::json::JsonMessage for Annotation {
+    impl connect_rs::json::JsonMessage for Annotation {
         const FULL_NAME: &'static str = "google.protobuf.GeneratedCodeInfo.Annotation";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("path", "path"),
-            connect_rs::codec::json::FieldName::new("sourceFile", "source_file"),
-            connect_rs::codec::json::FieldName::new("begin", "begin"),
-            connect_rs::codec::json::FieldName::new("end", "end"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("path", "path"),
+            connect_rs::json::FieldName::new("sourceFile", "source_file"),
+            connect_rs::json::FieldName::new("begin", "begin"),
+            connect_rs::json::FieldName::new("end", "end"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -2073,9 +2013,9 @@ mod generated_code_info {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Int32::read_repeated(map, &mut self.path, cx),
                 1 => __json::Str::read_optional(map, &mut self.source_file, cx),
@@ -2087,9 +2027,9 @@ mod generated_code_info {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Int32::write_repeated(map, &Self::FIELDS[0], &self.path, cx)?;
             __json::Str::write_optional(map, &Self::FIELDS[1], &self.source_file, cx)?;
             __json::Int32::write_optional(map, &Self::FIELDS[2], &self.begin, cx)?;
@@ -2100,10 +2040,10 @@ mod generated_code_info {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for SourceContext {
+impl connect_rs::json::JsonMessage for SourceContext {
     const FULL_NAME: &'static str = "google.protobuf.SourceContext";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("fileName", "file_name"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("fileName", "file_name"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2117,9 +2057,9 @@ impl connect_rs::codec::json::JsonMessage for SourceContext {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.file_name, cx),
             _ => ::core::result::Result::Ok(()),
@@ -2128,24 +2068,24 @@ impl connect_rs::codec::json::JsonMessage for SourceContext {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.file_name, cx)?;
         ::core::result::Result::Ok(())
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Type {
+impl connect_rs::json::JsonMessage for Type {
     const FULL_NAME: &'static str = "google.protobuf.Type";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("fields", "fields"),
-        connect_rs::codec::json::FieldName::new("oneofs", "oneofs"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("sourceContext", "source_context"),
-        connect_rs::codec::json::FieldName::new("syntax", "syntax"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("fields", "fields"),
+        connect_rs::json::FieldName::new("oneofs", "oneofs"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("sourceContext", "source_context"),
+        connect_rs::json::FieldName::new("syntax", "syntax"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2164,9 +2104,9 @@ impl connect_rs::codec::json::JsonMessage for Type {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Message::read_repeated(map, &mut self.fields, cx),
@@ -2180,9 +2120,9 @@ impl connect_rs::codec::json::JsonMessage for Type {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.fields, cx)?;
         __json::Str::write_repeated(map, &Self::FIELDS[2], &self.oneofs, cx)?;
@@ -2199,19 +2139,19 @@ impl connect_rs::codec::json::JsonMessage for Type {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Field {
+impl connect_rs::json::JsonMessage for Field {
     const FULL_NAME: &'static str = "google.protobuf.Field";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("kind", "kind"),
-        connect_rs::codec::json::FieldName::new("cardinality", "cardinality"),
-        connect_rs::codec::json::FieldName::new("number", "number"),
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("typeUrl", "type_url"),
-        connect_rs::codec::json::FieldName::new("oneofIndex", "oneof_index"),
-        connect_rs::codec::json::FieldName::new("packed", "packed"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("jsonName", "json_name"),
-        connect_rs::codec::json::FieldName::new("defaultValue", "default_value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("kind", "kind"),
+        connect_rs::json::FieldName::new("cardinality", "cardinality"),
+        connect_rs::json::FieldName::new("number", "number"),
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("typeUrl", "type_url"),
+        connect_rs::json::FieldName::new("oneofIndex", "oneof_index"),
+        connect_rs::json::FieldName::new("packed", "packed"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("jsonName", "json_name"),
+        connect_rs::json::FieldName::new("defaultValue", "default_value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2234,9 +2174,9 @@ impl connect_rs::codec::json::JsonMessage for Field {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Enum::<field::Kind>::read_field(map, &mut self.kind, cx),
             1 => {
@@ -2258,9 +2198,9 @@ impl connect_rs::codec::json::JsonMessage for Field {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Enum::<
             field::Kind,
         >::write_implicit(map, &Self::FIELDS[0], &self.kind, cx)?;
@@ -2285,7 +2225,7 @@ mod field {
     use super::connect_rs;
     #[allow(unused_imports)]
     pub(super) use connect_rs::prost_types::field::*;
-    impl connect_rs::codec::json::JsonEnum for Kind {
+    impl connect_rs::json::JsonEnum for Kind {
         const FULL_NAME: &'static str = "google.protobuf.Field.Kind";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -2340,7 +2280,7 @@ mod field {
             )
         }
     }
-    impl connect_rs::codec::json::JsonEnum for Cardinality {
+    impl connect_rs::json::JsonEnum for Cardinality {
         const FULL_NAME: &'static str = "google.protobuf.Field.Cardinality";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -2368,14 +2308,14 @@ mod field {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Enum {
+impl connect_rs::json::JsonMessage for Enum {
     const FULL_NAME: &'static str = "google.protobuf.Enum";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("enumvalue", "enumvalue"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
-        connect_rs::codec::json::FieldName::new("sourceContext", "source_context"),
-        connect_rs::codec::json::FieldName::new("syntax", "syntax"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("enumvalue", "enumvalue"),
+        connect_rs::json::FieldName::new("options", "options"),
+        connect_rs::json::FieldName::new("sourceContext", "source_context"),
+        connect_rs::json::FieldName::new("syntax", "syntax"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2393,9 +2333,9 @@ impl connect_rs::codec::json::JsonMessage for Enum {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Message::read_repeated(map, &mut self.enumvalue, cx),
@@ -2408,9 +2348,9 @@ impl connect_rs::codec::json::JsonMessage for Enum {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.enumvalue, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[2], &self.options, cx)?;
@@ -2426,12 +2366,12 @@ impl connect_rs::codec::json::JsonMessage for Enum {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for EnumValue {
+impl connect_rs::json::JsonMessage for EnumValue {
     const FULL_NAME: &'static str = "google.protobuf.EnumValue";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("number", "number"),
-        connect_rs::codec::json::FieldName::new("options", "options"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("number", "number"),
+        connect_rs::json::FieldName::new("options", "options"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2447,9 +2387,9 @@ impl connect_rs::codec::json::JsonMessage for EnumValue {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Int32::read_field(map, &mut self.number, cx),
@@ -2460,9 +2400,9 @@ impl connect_rs::codec::json::JsonMessage for EnumValue {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Int32::write_implicit(map, &Self::FIELDS[1], &self.number, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[2], &self.options, cx)?;
@@ -2471,11 +2411,11 @@ impl connect_rs::codec::json::JsonMessage for EnumValue {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Option {
+impl connect_rs::json::JsonMessage for Option {
     const FULL_NAME: &'static str = "google.protobuf.Option";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("value", "value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("value", "value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2490,9 +2430,9 @@ impl connect_rs::codec::json::JsonMessage for Option {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Message::read_optional(map, &mut self.value, cx),
@@ -2502,9 +2442,9 @@ impl connect_rs::codec::json::JsonMessage for Option {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.value, cx)?;
         ::core::result::Result::Ok(())
@@ -2512,7 +2452,7 @@ impl connect_rs::codec::json::JsonMessage for Option {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonEnum for Syntax {
+impl connect_rs::json::JsonEnum for Syntax {
     const FULL_NAME: &'static str = "google.protobuf.Syntax";
     fn name_of(number: i32) -> ::core::option::Option<&'static str> {
         ::core::option::Option::Some(

@@ -24,12 +24,12 @@ pub struct ErrorInfo {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ErrorInfo {
+impl connect_rs::json::JsonMessage for ErrorInfo {
     const FULL_NAME: &'static str = "google.rpc.ErrorInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("reason", "reason"),
-        connect_rs::codec::json::FieldName::new("domain", "domain"),
-        connect_rs::codec::json::FieldName::new("metadata", "metadata"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("reason", "reason"),
+        connect_rs::json::FieldName::new("domain", "domain"),
+        connect_rs::json::FieldName::new("metadata", "metadata"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -45,9 +45,9 @@ impl connect_rs::codec::json::JsonMessage for ErrorInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.reason, cx),
             1 => __json::Str::read_field(map, &mut self.domain, cx),
@@ -58,9 +58,9 @@ impl connect_rs::codec::json::JsonMessage for ErrorInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.reason, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.domain, cx)?;
         __json::Str::write_map(map, &Self::FIELDS[2], &self.metadata, cx)?;
@@ -74,7 +74,7 @@ impl connect_rs::serde::Serialize for ErrorInfo {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -83,7 +83,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ErrorInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -110,10 +110,10 @@ pub struct RetryInfo {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for RetryInfo {
+impl connect_rs::json::JsonMessage for RetryInfo {
     const FULL_NAME: &'static str = "google.rpc.RetryInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("retryDelay", "retry_delay"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("retryDelay", "retry_delay"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -127,9 +127,9 @@ impl connect_rs::codec::json::JsonMessage for RetryInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.retry_delay, cx),
             _ => ::core::result::Result::Ok(()),
@@ -138,9 +138,9 @@ impl connect_rs::codec::json::JsonMessage for RetryInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.retry_delay, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -152,7 +152,7 @@ impl connect_rs::serde::Serialize for RetryInfo {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -161,7 +161,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for RetryInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -193,11 +193,11 @@ pub struct DebugInfo {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for DebugInfo {
+impl connect_rs::json::JsonMessage for DebugInfo {
     const FULL_NAME: &'static str = "google.rpc.DebugInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("stackEntries", "stack_entries"),
-        connect_rs::codec::json::FieldName::new("detail", "detail"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("stackEntries", "stack_entries"),
+        connect_rs::json::FieldName::new("detail", "detail"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -212,9 +212,9 @@ impl connect_rs::codec::json::JsonMessage for DebugInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_repeated(map, &mut self.stack_entries, cx),
             1 => __json::Str::read_field(map, &mut self.detail, cx),
@@ -224,9 +224,9 @@ impl connect_rs::codec::json::JsonMessage for DebugInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_repeated(map, &Self::FIELDS[0], &self.stack_entries, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.detail, cx)?;
         ::core::result::Result::Ok(())
@@ -239,7 +239,7 @@ impl connect_rs::serde::Serialize for DebugInfo {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -248,7 +248,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for DebugInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -275,10 +275,10 @@ pub struct QuotaFailure {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for QuotaFailure {
+impl connect_rs::json::JsonMessage for QuotaFailure {
     const FULL_NAME: &'static str = "google.rpc.QuotaFailure";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("violations", "violations"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("violations", "violations"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -292,9 +292,9 @@ impl connect_rs::codec::json::JsonMessage for QuotaFailure {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.violations, cx),
             _ => ::core::result::Result::Ok(()),
@@ -303,9 +303,9 @@ impl connect_rs::codec::json::JsonMessage for QuotaFailure {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.violations, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -317,7 +317,7 @@ impl connect_rs::serde::Serialize for QuotaFailure {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -326,7 +326,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for QuotaFailure {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `QuotaFailure`.
@@ -368,23 +368,17 @@ pub mod quota_failure {
         #[prost(int64, optional, tag = "8")]
         pub future_quota_value: ::core::option::Option<i64>,
     }
-    impl connect_rs::codec::json::JsonMessage for Violation {
+    impl connect_rs::json::JsonMessage for Violation {
         const FULL_NAME: &'static str = "google.rpc.QuotaFailure.Violation";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("subject", "subject"),
-            connect_rs::codec::json::FieldName::new("description", "description"),
-            connect_rs::codec::json::FieldName::new("apiService", "api_service"),
-            connect_rs::codec::json::FieldName::new("quotaMetric", "quota_metric"),
-            connect_rs::codec::json::FieldName::new("quotaId", "quota_id"),
-            connect_rs::codec::json::FieldName::new(
-                "quotaDimensions",
-                "quota_dimensions",
-            ),
-            connect_rs::codec::json::FieldName::new("quotaValue", "quota_value"),
-            connect_rs::codec::json::FieldName::new(
-                "futureQuotaValue",
-                "future_quota_value",
-            ),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("subject", "subject"),
+            connect_rs::json::FieldName::new("description", "description"),
+            connect_rs::json::FieldName::new("apiService", "api_service"),
+            connect_rs::json::FieldName::new("quotaMetric", "quota_metric"),
+            connect_rs::json::FieldName::new("quotaId", "quota_id"),
+            connect_rs::json::FieldName::new("quotaDimensions", "quota_dimensions"),
+            connect_rs::json::FieldName::new("quotaValue", "quota_value"),
+            connect_rs::json::FieldName::new("futureQuotaValue", "future_quota_value"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -405,9 +399,9 @@ pub mod quota_failure {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.subject, cx),
                 1 => __json::Str::read_field(map, &mut self.description, cx),
@@ -423,9 +417,9 @@ pub mod quota_failure {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_implicit(map, &Self::FIELDS[0], &self.subject, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[1], &self.description, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[2], &self.api_service, cx)?;
@@ -447,14 +441,14 @@ pub mod quota_failure {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Violation {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Violation {
@@ -492,10 +486,10 @@ pub struct PreconditionFailure {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
+impl connect_rs::json::JsonMessage for PreconditionFailure {
     const FULL_NAME: &'static str = "google.rpc.PreconditionFailure";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("violations", "violations"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("violations", "violations"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -509,9 +503,9 @@ impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.violations, cx),
             _ => ::core::result::Result::Ok(()),
@@ -520,9 +514,9 @@ impl connect_rs::codec::json::JsonMessage for PreconditionFailure {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.violations, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -534,7 +528,7 @@ impl connect_rs::serde::Serialize for PreconditionFailure {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -543,7 +537,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for PreconditionFailure {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `PreconditionFailure`.
@@ -565,12 +559,12 @@ pub mod precondition_failure {
         #[prost(string, tag = "3")]
         pub description: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::codec::json::JsonMessage for Violation {
+    impl connect_rs::json::JsonMessage for Violation {
         const FULL_NAME: &'static str = "google.rpc.PreconditionFailure.Violation";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("type", "type"),
-            connect_rs::codec::json::FieldName::new("subject", "subject"),
-            connect_rs::codec::json::FieldName::new("description", "description"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("type", "type"),
+            connect_rs::json::FieldName::new("subject", "subject"),
+            connect_rs::json::FieldName::new("description", "description"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -586,9 +580,9 @@ pub mod precondition_failure {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.r#type, cx),
                 1 => __json::Str::read_field(map, &mut self.subject, cx),
@@ -599,9 +593,9 @@ pub mod precondition_failure {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_implicit(map, &Self::FIELDS[0], &self.r#type, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[1], &self.subject, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[2], &self.description, cx)?;
@@ -613,14 +607,14 @@ pub mod precondition_failure {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Violation {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Violation {
@@ -660,10 +654,10 @@ pub struct BadRequest {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for BadRequest {
+impl connect_rs::json::JsonMessage for BadRequest {
     const FULL_NAME: &'static str = "google.rpc.BadRequest";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("fieldViolations", "field_violations"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("fieldViolations", "field_violations"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -677,9 +671,9 @@ impl connect_rs::codec::json::JsonMessage for BadRequest {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.field_violations, cx),
             _ => ::core::result::Result::Ok(()),
@@ -688,9 +682,9 @@ impl connect_rs::codec::json::JsonMessage for BadRequest {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(
             map,
             &Self::FIELDS[0],
@@ -707,7 +701,7 @@ impl connect_rs::serde::Serialize for BadRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -716,7 +710,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for BadRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `BadRequest`.
@@ -741,16 +735,13 @@ pub mod bad_request {
         #[prost(message, optional, tag = "4")]
         pub localized_message: ::core::option::Option<super::LocalizedMessage>,
     }
-    impl connect_rs::codec::json::JsonMessage for FieldViolation {
+    impl connect_rs::json::JsonMessage for FieldViolation {
         const FULL_NAME: &'static str = "google.rpc.BadRequest.FieldViolation";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("field", "field"),
-            connect_rs::codec::json::FieldName::new("description", "description"),
-            connect_rs::codec::json::FieldName::new("reason", "reason"),
-            connect_rs::codec::json::FieldName::new(
-                "localizedMessage",
-                "localized_message",
-            ),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("field", "field"),
+            connect_rs::json::FieldName::new("description", "description"),
+            connect_rs::json::FieldName::new("reason", "reason"),
+            connect_rs::json::FieldName::new("localizedMessage", "localized_message"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -767,9 +758,9 @@ pub mod bad_request {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.field, cx),
                 1 => __json::Str::read_field(map, &mut self.description, cx),
@@ -781,9 +772,9 @@ pub mod bad_request {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_implicit(map, &Self::FIELDS[0], &self.field, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[1], &self.description, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[2], &self.reason, cx)?;
@@ -801,14 +792,14 @@ pub mod bad_request {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for FieldViolation {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for FieldViolation {
@@ -849,11 +840,11 @@ pub struct RequestInfo {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for RequestInfo {
+impl connect_rs::json::JsonMessage for RequestInfo {
     const FULL_NAME: &'static str = "google.rpc.RequestInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("requestId", "request_id"),
-        connect_rs::codec::json::FieldName::new("servingData", "serving_data"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("requestId", "request_id"),
+        connect_rs::json::FieldName::new("servingData", "serving_data"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -868,9 +859,9 @@ impl connect_rs::codec::json::JsonMessage for RequestInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.request_id, cx),
             1 => __json::Str::read_field(map, &mut self.serving_data, cx),
@@ -880,9 +871,9 @@ impl connect_rs::codec::json::JsonMessage for RequestInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.request_id, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.serving_data, cx)?;
         ::core::result::Result::Ok(())
@@ -895,7 +886,7 @@ impl connect_rs::serde::Serialize for RequestInfo {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -904,7 +895,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for RequestInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -940,13 +931,13 @@ pub struct ResourceInfo {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ResourceInfo {
+impl connect_rs::json::JsonMessage for ResourceInfo {
     const FULL_NAME: &'static str = "google.rpc.ResourceInfo";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("resourceType", "resource_type"),
-        connect_rs::codec::json::FieldName::new("resourceName", "resource_name"),
-        connect_rs::codec::json::FieldName::new("owner", "owner"),
-        connect_rs::codec::json::FieldName::new("description", "description"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("resourceType", "resource_type"),
+        connect_rs::json::FieldName::new("resourceName", "resource_name"),
+        connect_rs::json::FieldName::new("owner", "owner"),
+        connect_rs::json::FieldName::new("description", "description"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -963,9 +954,9 @@ impl connect_rs::codec::json::JsonMessage for ResourceInfo {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.resource_type, cx),
             1 => __json::Str::read_field(map, &mut self.resource_name, cx),
@@ -977,9 +968,9 @@ impl connect_rs::codec::json::JsonMessage for ResourceInfo {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.resource_type, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.resource_name, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[2], &self.owner, cx)?;
@@ -994,7 +985,7 @@ impl connect_rs::serde::Serialize for ResourceInfo {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1003,7 +994,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ResourceInfo {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1030,10 +1021,10 @@ pub struct Help {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Help {
+impl connect_rs::json::JsonMessage for Help {
     const FULL_NAME: &'static str = "google.rpc.Help";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("links", "links"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("links", "links"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1047,9 +1038,9 @@ impl connect_rs::codec::json::JsonMessage for Help {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.links, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1058,9 +1049,9 @@ impl connect_rs::codec::json::JsonMessage for Help {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.links, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1072,7 +1063,7 @@ impl connect_rs::serde::Serialize for Help {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1081,7 +1072,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Help {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Help`.
@@ -1100,11 +1091,11 @@ pub mod help {
         #[prost(string, tag = "2")]
         pub url: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::codec::json::JsonMessage for Link {
+    impl connect_rs::json::JsonMessage for Link {
         const FULL_NAME: &'static str = "google.rpc.Help.Link";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("description", "description"),
-            connect_rs::codec::json::FieldName::new("url", "url"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("description", "description"),
+            connect_rs::json::FieldName::new("url", "url"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -1119,9 +1110,9 @@ pub mod help {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.description, cx),
                 1 => __json::Str::read_field(map, &mut self.url, cx),
@@ -1131,9 +1122,9 @@ pub mod help {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_implicit(map, &Self::FIELDS[0], &self.description, cx)?;
             __json::Str::write_implicit(map, &Self::FIELDS[1], &self.url, cx)?;
             ::core::result::Result::Ok(())
@@ -1144,14 +1135,14 @@ pub mod help {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Link {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Link {
@@ -1192,11 +1183,11 @@ pub struct LocalizedMessage {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
+impl connect_rs::json::JsonMessage for LocalizedMessage {
     const FULL_NAME: &'static str = "google.rpc.LocalizedMessage";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("locale", "locale"),
-        connect_rs::codec::json::FieldName::new("message", "message"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("locale", "locale"),
+        connect_rs::json::FieldName::new("message", "message"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1211,9 +1202,9 @@ impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.locale, cx),
             1 => __json::Str::read_field(map, &mut self.message, cx),
@@ -1223,9 +1214,9 @@ impl connect_rs::codec::json::JsonMessage for LocalizedMessage {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.locale, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.message, cx)?;
         ::core::result::Result::Ok(())
@@ -1238,7 +1229,7 @@ impl connect_rs::serde::Serialize for LocalizedMessage {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1247,7 +1238,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for LocalizedMessage {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1280,12 +1271,12 @@ pub struct Status {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Status {
+impl connect_rs::json::JsonMessage for Status {
     const FULL_NAME: &'static str = "google.rpc.Status";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("code", "code"),
-        connect_rs::codec::json::FieldName::new("message", "message"),
-        connect_rs::codec::json::FieldName::new("details", "details"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("code", "code"),
+        connect_rs::json::FieldName::new("message", "message"),
+        connect_rs::json::FieldName::new("details", "details"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1301,9 +1292,9 @@ impl connect_rs::codec::json::JsonMessage for Status {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Int32::read_field(map, &mut self.code, cx),
             1 => __json::Str::read_field(map, &mut self.message, cx),
@@ -1314,9 +1305,9 @@ impl connect_rs::codec::json::JsonMessage for Status {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.code, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.message, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[2], &self.details, cx)?;
@@ -1330,7 +1321,7 @@ impl connect_rs::serde::Serialize for Status {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1339,7 +1330,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Status {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1358,7 +1349,7 @@ impl connect_rs::prost::Name for Status {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<ErrorInfo>();
     types.register::<RetryInfo>();
     types.register::<DebugInfo>();

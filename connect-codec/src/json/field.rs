@@ -16,7 +16,7 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
-use super::{JsonContext, JsonKind};
+use super::{JsonContext, kind::JsonKind};
 
 /// The two names of a field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

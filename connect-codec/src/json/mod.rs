@@ -1,8 +1,8 @@
 //! Canonical Protobuf JSON ("ProtoJSON") for generated messages and the well-known types.
 //!
 //! The rules are those of the [ProtoJSON specification](https://protobuf.dev/programming-guides/json/).
-//! Generated code implements [`JsonMessage`]; the helpers here do the work. All of it runs over
-//! serde, so nothing is tied to one JSON parser, and options travel in a [`JsonContext`] instead of
+//! Generated code implements [`JsonMessage`]; the functions here write and read such messages. All of
+//! it runs over serde, so nothing is tied to one JSON parser, and options are arguments, not
 //! thread-locals or globals.
 //!
 //! Where the specification leaves room:
@@ -24,6 +24,8 @@
 //! # Ok::<(), connect_proto::Error>(())
 //! ```
 
+pub(crate) mod codegen;
+
 mod any;
 mod field;
 mod kind;
@@ -44,34 +46,40 @@ use serde::{
 };
 use serde_json::Value;
 
-pub use field::*;
-pub use kind::*;
-use object::{read_object, write_object};
-use options::Target;
-pub use options::{JsonContext, JsonOptions};
+pub use options::JsonOptions;
 pub use registry::TypeRegistry;
+
+use self::{
+    field::FieldName,
+    object::{read_object, write_object},
+    options::{JsonContext, Target},
+};
 
 /// A message that has a JSON form. Generated code and the well-known types implement it.
 ///
-/// A message that is a JSON object of its fields implements [`FIELDS`](Self::FIELDS),
-/// [`field_index`](Self::field_index), [`read_field`](Self::read_field) and
-/// [`write_fields`](Self::write_fields). One with a JSON form of its own implements
-/// [`write_json`](Self::write_json) and [`read_json`](Self::read_json).
+/// It is a bound for functions over any message. To implement it, generate the message by
+/// connect-codegen: the hidden items are for generated code, and may change in any version.
+// A message that is a JSON object of its fields implements `FIELDS`, `field_index`, `read_field` and
+// `write_fields`. One with a JSON form of its own implements `write_json` and `read_json`.
 pub trait JsonMessage: Default + 'static {
     /// The full name, `package.Message`.
     const FULL_NAME: &'static str;
 
     /// Whether the JSON form is something else than the object of its fields, so that in an `Any` it
     /// lies under the key `value`.
+    #[doc(hidden)]
     const WELL_KNOWN: bool = false;
 
     /// Whether `null` is a value of this message, not its absence.
+    #[doc(hidden)]
     const NULL_IS_VALUE: bool = false;
 
     /// The names of the fields, to be used by index.
+    #[doc(hidden)]
     const FIELDS: &'static [FieldName] = &[];
 
     /// The index of a field in [`FIELDS`](Self::FIELDS), by its JSON name or its name in the `.proto` file.
+    #[doc(hidden)]
     #[must_use]
     fn field_index(key: &str) -> Option<usize> {
         let _ = key;
@@ -82,6 +90,7 @@ pub trait JsonMessage: Default + 'static {
     ///
     /// # Errors
     /// What the format reports, or that the value does not fit the field.
+    #[doc(hidden)]
     fn read_field<'de, A: MapAccess<'de>>(
         &mut self,
         index: usize,
@@ -96,6 +105,7 @@ pub trait JsonMessage: Default + 'static {
     ///
     /// # Errors
     /// What the format reports, or that a value has no JSON form.
+    #[doc(hidden)]
     fn write_fields<M: SerializeMap>(
         &self,
         map: &mut M,
@@ -109,6 +119,7 @@ pub trait JsonMessage: Default + 'static {
     ///
     /// # Errors
     /// What the format reports, or that the message has no JSON form.
+    #[doc(hidden)]
     fn write_json<S: Serializer>(
         &self,
         serializer: S,
@@ -121,6 +132,7 @@ pub trait JsonMessage: Default + 'static {
     ///
     /// # Errors
     /// What the format reports, or that the input does not fit the message.
+    #[doc(hidden)]
     fn read_json<'de, D: Deserializer<'de>>(
         deserializer: D,
         cx: JsonContext<'_>,
@@ -222,35 +234,6 @@ pub fn to_value<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<Va
 pub fn from_value<M: JsonMessage>(tree: Value, options: &JsonOptions) -> Result<M, Error> {
     M::read_json(tree, JsonContext::new(options, Target::Tree))
         .map_err(|error| read_error(M::FULL_NAME, &error))
-}
-
-/// Writes a message in any serde format, with default options: the body of generated
-/// `impl serde::Serialize`.
-///
-/// # Errors
-/// What the format reports, or that the message has no JSON form.
-pub fn serialize<M: JsonMessage, S: Serializer>(
-    message: &M,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    message.write_json(
-        serializer,
-        JsonContext::new(JsonOptions::shared_default(), Target::Format),
-    )
-}
-
-/// Reads a message from any self-describing serde format, with default options: the body of
-/// generated `impl serde::Deserialize`.
-///
-/// # Errors
-/// What the format reports, or that the input does not fit the message.
-pub fn deserialize<'de, M: JsonMessage, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<M, D::Error> {
-    M::read_json(
-        deserializer,
-        JsonContext::new(JsonOptions::shared_default(), Target::Format),
-    )
 }
 
 /// A message with options, to write it by `serde_json`'s own functions: pretty-printed, into a file.

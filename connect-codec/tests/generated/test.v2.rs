@@ -37,18 +37,18 @@ pub struct Legacy {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Legacy {
+impl connect_rs::json::JsonMessage for Legacy {
     const FULL_NAME: &'static str = "test.v2.Legacy";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("side", "side"),
-        connect_rs::codec::json::FieldName::new("count", "count"),
-        connect_rs::codec::json::FieldName::new("other", "other"),
-        connect_rs::codec::json::FieldName::new("blob", "blob"),
-        connect_rs::codec::json::FieldName::new("unpacked", "unpacked"),
-        connect_rs::codec::json::FieldName::new("data", "data"),
-        connect_rs::codec::json::FieldName::new("row", "row"),
-        connect_rs::codec::json::FieldName::new("part", "part"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("side", "side"),
+        connect_rs::json::FieldName::new("count", "count"),
+        connect_rs::json::FieldName::new("other", "other"),
+        connect_rs::json::FieldName::new("blob", "blob"),
+        connect_rs::json::FieldName::new("unpacked", "unpacked"),
+        connect_rs::json::FieldName::new("data", "data"),
+        connect_rs::json::FieldName::new("row", "row"),
+        connect_rs::json::FieldName::new("part", "part"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -70,9 +70,9 @@ impl connect_rs::codec::json::JsonMessage for Legacy {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Enum::<legacy::Side>::read_field(map, &mut self.side, cx),
@@ -89,9 +89,9 @@ impl connect_rs::codec::json::JsonMessage for Legacy {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_field(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Enum::<
             legacy::Side,
@@ -115,7 +115,7 @@ impl connect_rs::serde::Serialize for Legacy {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -124,7 +124,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Legacy {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Legacy`.
@@ -140,10 +140,10 @@ pub mod legacy {
         #[prost(int32, optional, tag = "8")]
         pub amount: ::core::option::Option<i32>,
     }
-    impl connect_rs::codec::json::JsonMessage for Data {
+    impl connect_rs::json::JsonMessage for Data {
         const FULL_NAME: &'static str = "test.v2.Legacy.Data";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("amount", "amount"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("amount", "amount"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -157,9 +157,9 @@ pub mod legacy {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Int32::read_optional(map, &mut self.amount, cx),
                 _ => ::core::result::Result::Ok(()),
@@ -168,9 +168,9 @@ pub mod legacy {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Int32::write_optional(map, &Self::FIELDS[0], &self.amount, cx)?;
             ::core::result::Result::Ok(())
         }
@@ -180,14 +180,14 @@ pub mod legacy {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Data {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Data {
@@ -208,10 +208,10 @@ pub mod legacy {
         #[prost(string, required, tag = "10")]
         pub cell: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::codec::json::JsonMessage for Row {
+    impl connect_rs::json::JsonMessage for Row {
         const FULL_NAME: &'static str = "test.v2.Legacy.Row";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("cell", "cell"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("cell", "cell"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -225,9 +225,9 @@ pub mod legacy {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.cell, cx),
                 _ => ::core::result::Result::Ok(()),
@@ -236,9 +236,9 @@ pub mod legacy {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_field(map, &Self::FIELDS[0], &self.cell, cx)?;
             ::core::result::Result::Ok(())
         }
@@ -248,14 +248,14 @@ pub mod legacy {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Row {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Row {
@@ -276,10 +276,10 @@ pub mod legacy {
         #[prost(string, optional, tag = "1")]
         pub id: ::core::option::Option<connect_rs::prost::alloc::string::String>,
     }
-    impl connect_rs::codec::json::JsonMessage for Part {
+    impl connect_rs::json::JsonMessage for Part {
         const FULL_NAME: &'static str = "test.v2.Legacy.Part";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("id", "id"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("id", "id"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -293,9 +293,9 @@ pub mod legacy {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_optional(map, &mut self.id, cx),
                 _ => ::core::result::Result::Ok(()),
@@ -304,9 +304,9 @@ pub mod legacy {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_optional(map, &Self::FIELDS[0], &self.id, cx)?;
             ::core::result::Result::Ok(())
         }
@@ -316,14 +316,14 @@ pub mod legacy {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Part {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Part {
@@ -356,7 +356,7 @@ pub mod legacy {
         /// `RIGHT`, value 2.
         Right = 2,
     }
-    impl connect_rs::codec::json::JsonEnum for Side {
+    impl connect_rs::json::JsonEnum for Side {
         const FULL_NAME: &'static str = "test.v2.Legacy.Side";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -414,7 +414,7 @@ impl connect_rs::prost::Name for Legacy {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<Legacy>();
     types.register::<legacy::Data>();
     types.register::<legacy::Row>();

@@ -61,26 +61,26 @@ pub struct Scalars {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Scalars {
+impl connect_rs::json::JsonMessage for Scalars {
     const FULL_NAME: &'static str = "test.v3.Scalars";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::codec::json::FieldName::new("floatValue", "float_value"),
-        connect_rs::codec::json::FieldName::new("int32Value", "int32_value"),
-        connect_rs::codec::json::FieldName::new("int64Value", "int64_value"),
-        connect_rs::codec::json::FieldName::new("uint32Value", "uint32_value"),
-        connect_rs::codec::json::FieldName::new("uint64Value", "uint64_value"),
-        connect_rs::codec::json::FieldName::new("sint32Value", "sint32_value"),
-        connect_rs::codec::json::FieldName::new("sint64Value", "sint64_value"),
-        connect_rs::codec::json::FieldName::new("fixed32Value", "fixed32_value"),
-        connect_rs::codec::json::FieldName::new("fixed64Value", "fixed64_value"),
-        connect_rs::codec::json::FieldName::new("sfixed32Value", "sfixed32_value"),
-        connect_rs::codec::json::FieldName::new("sfixed64Value", "sfixed64_value"),
-        connect_rs::codec::json::FieldName::new("boolValue", "bool_value"),
-        connect_rs::codec::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::codec::json::FieldName::new("bytesValue", "bytes_value"),
-        connect_rs::codec::json::FieldName::new("color", "color"),
-        connect_rs::codec::json::FieldName::new("nullValue", "null_value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("doubleValue", "double_value"),
+        connect_rs::json::FieldName::new("floatValue", "float_value"),
+        connect_rs::json::FieldName::new("int32Value", "int32_value"),
+        connect_rs::json::FieldName::new("int64Value", "int64_value"),
+        connect_rs::json::FieldName::new("uint32Value", "uint32_value"),
+        connect_rs::json::FieldName::new("uint64Value", "uint64_value"),
+        connect_rs::json::FieldName::new("sint32Value", "sint32_value"),
+        connect_rs::json::FieldName::new("sint64Value", "sint64_value"),
+        connect_rs::json::FieldName::new("fixed32Value", "fixed32_value"),
+        connect_rs::json::FieldName::new("fixed64Value", "fixed64_value"),
+        connect_rs::json::FieldName::new("sfixed32Value", "sfixed32_value"),
+        connect_rs::json::FieldName::new("sfixed64Value", "sfixed64_value"),
+        connect_rs::json::FieldName::new("boolValue", "bool_value"),
+        connect_rs::json::FieldName::new("stringValue", "string_value"),
+        connect_rs::json::FieldName::new("bytesValue", "bytes_value"),
+        connect_rs::json::FieldName::new("color", "color"),
+        connect_rs::json::FieldName::new("nullValue", "null_value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -110,9 +110,9 @@ impl connect_rs::codec::json::JsonMessage for Scalars {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Double::read_field(map, &mut self.double_value, cx),
             1 => __json::Float::read_field(map, &mut self.float_value, cx),
@@ -137,9 +137,9 @@ impl connect_rs::codec::json::JsonMessage for Scalars {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Double::write_implicit(map, &Self::FIELDS[0], &self.double_value, cx)?;
         __json::Float::write_implicit(map, &Self::FIELDS[1], &self.float_value, cx)?;
         __json::Int32::write_implicit(map, &Self::FIELDS[2], &self.int32_value, cx)?;
@@ -172,7 +172,7 @@ impl connect_rs::serde::Serialize for Scalars {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -181,7 +181,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Scalars {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -229,17 +229,17 @@ pub struct Optionals {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Optionals {
+impl connect_rs::json::JsonMessage for Optionals {
     const FULL_NAME: &'static str = "test.v3.Optionals";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::codec::json::FieldName::new("int32Value", "int32_value"),
-        connect_rs::codec::json::FieldName::new("int64Value", "int64_value"),
-        connect_rs::codec::json::FieldName::new("boolValue", "bool_value"),
-        connect_rs::codec::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::codec::json::FieldName::new("bytesValue", "bytes_value"),
-        connect_rs::codec::json::FieldName::new("color", "color"),
-        connect_rs::codec::json::FieldName::new("nullValue", "null_value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("doubleValue", "double_value"),
+        connect_rs::json::FieldName::new("int32Value", "int32_value"),
+        connect_rs::json::FieldName::new("int64Value", "int64_value"),
+        connect_rs::json::FieldName::new("boolValue", "bool_value"),
+        connect_rs::json::FieldName::new("stringValue", "string_value"),
+        connect_rs::json::FieldName::new("bytesValue", "bytes_value"),
+        connect_rs::json::FieldName::new("color", "color"),
+        connect_rs::json::FieldName::new("nullValue", "null_value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -260,9 +260,9 @@ impl connect_rs::codec::json::JsonMessage for Optionals {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Double::read_optional(map, &mut self.double_value, cx),
             1 => __json::Int32::read_optional(map, &mut self.int32_value, cx),
@@ -278,9 +278,9 @@ impl connect_rs::codec::json::JsonMessage for Optionals {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Double::write_optional(map, &Self::FIELDS[0], &self.double_value, cx)?;
         __json::Int32::write_optional(map, &Self::FIELDS[1], &self.int32_value, cx)?;
         __json::Int64::write_optional(map, &Self::FIELDS[2], &self.int64_value, cx)?;
@@ -299,7 +299,7 @@ impl connect_rs::serde::Serialize for Optionals {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -308,7 +308,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Optionals {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -367,20 +367,20 @@ pub struct Lists {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Lists {
+impl connect_rs::json::JsonMessage for Lists {
     const FULL_NAME: &'static str = "test.v3.Lists";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("doubles", "doubles"),
-        connect_rs::codec::json::FieldName::new("floats", "floats"),
-        connect_rs::codec::json::FieldName::new("ints", "ints"),
-        connect_rs::codec::json::FieldName::new("longs", "longs"),
-        connect_rs::codec::json::FieldName::new("bools", "bools"),
-        connect_rs::codec::json::FieldName::new("strings", "strings"),
-        connect_rs::codec::json::FieldName::new("blobs", "blobs"),
-        connect_rs::codec::json::FieldName::new("colors", "colors"),
-        connect_rs::codec::json::FieldName::new("messages", "messages"),
-        connect_rs::codec::json::FieldName::new("values", "values"),
-        connect_rs::codec::json::FieldName::new("wrapped", "wrapped"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("doubles", "doubles"),
+        connect_rs::json::FieldName::new("floats", "floats"),
+        connect_rs::json::FieldName::new("ints", "ints"),
+        connect_rs::json::FieldName::new("longs", "longs"),
+        connect_rs::json::FieldName::new("bools", "bools"),
+        connect_rs::json::FieldName::new("strings", "strings"),
+        connect_rs::json::FieldName::new("blobs", "blobs"),
+        connect_rs::json::FieldName::new("colors", "colors"),
+        connect_rs::json::FieldName::new("messages", "messages"),
+        connect_rs::json::FieldName::new("values", "values"),
+        connect_rs::json::FieldName::new("wrapped", "wrapped"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -404,9 +404,9 @@ impl connect_rs::codec::json::JsonMessage for Lists {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Double::read_repeated(map, &mut self.doubles, cx),
             1 => __json::Float::read_repeated(map, &mut self.floats, cx),
@@ -425,9 +425,9 @@ impl connect_rs::codec::json::JsonMessage for Lists {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Double::write_repeated(map, &Self::FIELDS[0], &self.doubles, cx)?;
         __json::Float::write_repeated(map, &Self::FIELDS[1], &self.floats, cx)?;
         __json::Int32::write_repeated(map, &Self::FIELDS[2], &self.ints, cx)?;
@@ -449,7 +449,7 @@ impl connect_rs::serde::Serialize for Lists {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -458,7 +458,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Lists {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -514,16 +514,16 @@ pub struct Maps {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Maps {
+impl connect_rs::json::JsonMessage for Maps {
     const FULL_NAME: &'static str = "test.v3.Maps";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("stringString", "string_string"),
-        connect_rs::codec::json::FieldName::new("int32Int64", "int32_int64"),
-        connect_rs::codec::json::FieldName::new("int64Color", "int64_color"),
-        connect_rs::codec::json::FieldName::new("uint32Bytes", "uint32_bytes"),
-        connect_rs::codec::json::FieldName::new("uint64Double", "uint64_double"),
-        connect_rs::codec::json::FieldName::new("boolMessage", "bool_message"),
-        connect_rs::codec::json::FieldName::new("stringValue", "string_value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("stringString", "string_string"),
+        connect_rs::json::FieldName::new("int32Int64", "int32_int64"),
+        connect_rs::json::FieldName::new("int64Color", "int64_color"),
+        connect_rs::json::FieldName::new("uint32Bytes", "uint32_bytes"),
+        connect_rs::json::FieldName::new("uint64Double", "uint64_double"),
+        connect_rs::json::FieldName::new("boolMessage", "bool_message"),
+        connect_rs::json::FieldName::new("stringValue", "string_value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -543,9 +543,9 @@ impl connect_rs::codec::json::JsonMessage for Maps {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_map(map, &mut self.string_string, cx),
             1 => __json::Int64::read_map(map, &mut self.int32_int64, cx),
@@ -560,9 +560,9 @@ impl connect_rs::codec::json::JsonMessage for Maps {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_map(map, &Self::FIELDS[0], &self.string_string, cx)?;
         __json::Int64::write_map(map, &Self::FIELDS[1], &self.int32_int64, cx)?;
         __json::Enum::<Color>::write_map(map, &Self::FIELDS[2], &self.int64_color, cx)?;
@@ -580,7 +580,7 @@ impl connect_rs::serde::Serialize for Maps {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -589,7 +589,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Maps {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -622,20 +622,20 @@ pub struct Choice {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Choice {
+impl connect_rs::json::JsonMessage for Choice {
     const FULL_NAME: &'static str = "test.v3.Choice";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("before", "before"),
-        connect_rs::codec::json::FieldName::new("text", "text"),
-        connect_rs::codec::json::FieldName::new("number", "number"),
-        connect_rs::codec::json::FieldName::new("color", "color"),
-        connect_rs::codec::json::FieldName::new("inner", "inner"),
-        connect_rs::codec::json::FieldName::new("nothing", "nothing"),
-        connect_rs::codec::json::FieldName::new("anything", "anything"),
-        connect_rs::codec::json::FieldName::new("choice", "choice"),
-        connect_rs::codec::json::FieldName::new("shade", "shade"),
-        connect_rs::codec::json::FieldName::new("empty", "empty"),
-        connect_rs::codec::json::FieldName::new("after", "after"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("before", "before"),
+        connect_rs::json::FieldName::new("text", "text"),
+        connect_rs::json::FieldName::new("number", "number"),
+        connect_rs::json::FieldName::new("color", "color"),
+        connect_rs::json::FieldName::new("inner", "inner"),
+        connect_rs::json::FieldName::new("nothing", "nothing"),
+        connect_rs::json::FieldName::new("anything", "anything"),
+        connect_rs::json::FieldName::new("choice", "choice"),
+        connect_rs::json::FieldName::new("shade", "shade"),
+        connect_rs::json::FieldName::new("empty", "empty"),
+        connect_rs::json::FieldName::new("after", "after"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -659,9 +659,9 @@ impl connect_rs::codec::json::JsonMessage for Choice {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.before, cx),
             1 => __json::Str::read_oneof(map, &mut self.kind, choice::Kind::Text, cx),
@@ -706,9 +706,9 @@ impl connect_rs::codec::json::JsonMessage for Choice {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.before, cx)?;
         match &self.kind {
             ::core::option::Option::Some(choice::Kind::Text(value)) => {
@@ -753,7 +753,7 @@ impl connect_rs::serde::Serialize for Choice {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -762,7 +762,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Choice {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Choice`.
@@ -778,10 +778,10 @@ pub mod choice {
         #[prost(string, tag = "1")]
         pub name: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::codec::json::JsonMessage for Inner {
+    impl connect_rs::json::JsonMessage for Inner {
         const FULL_NAME: &'static str = "test.v3.Choice.Inner";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("name", "name"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("name", "name"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -795,9 +795,9 @@ pub mod choice {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.name, cx),
                 _ => ::core::result::Result::Ok(()),
@@ -806,9 +806,9 @@ pub mod choice {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
             ::core::result::Result::Ok(())
         }
@@ -818,14 +818,14 @@ pub mod choice {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Inner {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     /// Nested message and enum types in `Inner`.
@@ -851,7 +851,7 @@ pub mod choice {
             /// `LIGHT`, value 1.
             Light = 1,
         }
-        impl connect_rs::codec::json::JsonEnum for Shade {
+        impl connect_rs::json::JsonEnum for Shade {
             const FULL_NAME: &'static str = "test.v3.Choice.Inner.Shade";
             fn name_of(number: i32) -> ::core::option::Option<&'static str> {
                 ::core::option::Option::Some(
@@ -981,17 +981,17 @@ pub struct Names {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Names {
+impl connect_rs::json::JsonMessage for Names {
     const FULL_NAME: &'static str = "test.v3.Names";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("snakeCaseName", "snake_case_name"),
-        connect_rs::codec::json::FieldName::new("camelCase", "camelCase"),
-        connect_rs::codec::json::FieldName::new("Leading", "_leading"),
-        connect_rs::codec::json::FieldName::new("with1Digit", "with_1_digit"),
-        connect_rs::codec::json::FieldName::new("@id", "renamed"),
-        connect_rs::codec::json::FieldName::new("type", "type"),
-        connect_rs::codec::json::FieldName::new("self", "self"),
-        connect_rs::codec::json::FieldName::new("a\"b", "quoted"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("snakeCaseName", "snake_case_name"),
+        connect_rs::json::FieldName::new("camelCase", "camelCase"),
+        connect_rs::json::FieldName::new("Leading", "_leading"),
+        connect_rs::json::FieldName::new("with1Digit", "with_1_digit"),
+        connect_rs::json::FieldName::new("@id", "renamed"),
+        connect_rs::json::FieldName::new("type", "type"),
+        connect_rs::json::FieldName::new("self", "self"),
+        connect_rs::json::FieldName::new("a\"b", "quoted"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1012,9 +1012,9 @@ impl connect_rs::codec::json::JsonMessage for Names {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.snake_case_name, cx),
             1 => __json::Str::read_field(map, &mut self.camel_case, cx),
@@ -1030,9 +1030,9 @@ impl connect_rs::codec::json::JsonMessage for Names {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.snake_case_name, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.camel_case, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[2], &self.leading, cx)?;
@@ -1051,7 +1051,7 @@ impl connect_rs::serde::Serialize for Names {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1060,7 +1060,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Names {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1098,12 +1098,12 @@ pub struct Node {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Node {
+impl connect_rs::json::JsonMessage for Node {
     const FULL_NAME: &'static str = "test.v3.Node";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("child", "child"),
-        connect_rs::codec::json::FieldName::new("children", "children"),
-        connect_rs::codec::json::FieldName::new("byName", "by_name"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("child", "child"),
+        connect_rs::json::FieldName::new("children", "children"),
+        connect_rs::json::FieldName::new("byName", "by_name"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1119,9 +1119,9 @@ impl connect_rs::codec::json::JsonMessage for Node {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.child, cx),
             1 => __json::Message::read_repeated(map, &mut self.children, cx),
@@ -1132,9 +1132,9 @@ impl connect_rs::codec::json::JsonMessage for Node {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.child, cx)?;
         __json::Message::write_repeated(map, &Self::FIELDS[1], &self.children, cx)?;
         __json::Message::write_map(map, &Self::FIELDS[2], &self.by_name, cx)?;
@@ -1148,7 +1148,7 @@ impl connect_rs::serde::Serialize for Node {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1157,7 +1157,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Node {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1232,26 +1232,26 @@ pub struct WellKnown {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for WellKnown {
+impl connect_rs::json::JsonMessage for WellKnown {
     const FULL_NAME: &'static str = "test.v3.WellKnown";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("timestamp", "timestamp"),
-        connect_rs::codec::json::FieldName::new("duration", "duration"),
-        connect_rs::codec::json::FieldName::new("mask", "mask"),
-        connect_rs::codec::json::FieldName::new("struct", "struct"),
-        connect_rs::codec::json::FieldName::new("value", "value"),
-        connect_rs::codec::json::FieldName::new("list", "list"),
-        connect_rs::codec::json::FieldName::new("any", "any"),
-        connect_rs::codec::json::FieldName::new("empty", "empty"),
-        connect_rs::codec::json::FieldName::new("boolValue", "bool_value"),
-        connect_rs::codec::json::FieldName::new("bytesValue", "bytes_value"),
-        connect_rs::codec::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::codec::json::FieldName::new("floatValue", "float_value"),
-        connect_rs::codec::json::FieldName::new("int32Value", "int32_value"),
-        connect_rs::codec::json::FieldName::new("int64Value", "int64_value"),
-        connect_rs::codec::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::codec::json::FieldName::new("uint32Value", "uint32_value"),
-        connect_rs::codec::json::FieldName::new("uint64Value", "uint64_value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("timestamp", "timestamp"),
+        connect_rs::json::FieldName::new("duration", "duration"),
+        connect_rs::json::FieldName::new("mask", "mask"),
+        connect_rs::json::FieldName::new("struct", "struct"),
+        connect_rs::json::FieldName::new("value", "value"),
+        connect_rs::json::FieldName::new("list", "list"),
+        connect_rs::json::FieldName::new("any", "any"),
+        connect_rs::json::FieldName::new("empty", "empty"),
+        connect_rs::json::FieldName::new("boolValue", "bool_value"),
+        connect_rs::json::FieldName::new("bytesValue", "bytes_value"),
+        connect_rs::json::FieldName::new("doubleValue", "double_value"),
+        connect_rs::json::FieldName::new("floatValue", "float_value"),
+        connect_rs::json::FieldName::new("int32Value", "int32_value"),
+        connect_rs::json::FieldName::new("int64Value", "int64_value"),
+        connect_rs::json::FieldName::new("stringValue", "string_value"),
+        connect_rs::json::FieldName::new("uint32Value", "uint32_value"),
+        connect_rs::json::FieldName::new("uint64Value", "uint64_value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1281,9 +1281,9 @@ impl connect_rs::codec::json::JsonMessage for WellKnown {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.timestamp, cx),
             1 => __json::Message::read_optional(map, &mut self.duration, cx),
@@ -1308,9 +1308,9 @@ impl connect_rs::codec::json::JsonMessage for WellKnown {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.timestamp, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.duration, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[2], &self.mask, cx)?;
@@ -1338,7 +1338,7 @@ impl connect_rs::serde::Serialize for WellKnown {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1347,7 +1347,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for WellKnown {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1370,7 +1370,7 @@ impl connect_rs::prost::Name for WellKnown {
 pub struct Nothing {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Nothing {
+impl connect_rs::json::JsonMessage for Nothing {
     const FULL_NAME: &'static str = "test.v3.Nothing";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1380,7 +1380,7 @@ impl connect_rs::serde::Serialize for Nothing {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1389,7 +1389,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Nothing {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1614,76 +1614,76 @@ pub struct Wide {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Wide {
+impl connect_rs::json::JsonMessage for Wide {
     const FULL_NAME: &'static str = "test.v3.Wide";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("f1", "f1"),
-        connect_rs::codec::json::FieldName::new("f2", "f2"),
-        connect_rs::codec::json::FieldName::new("f3", "f3"),
-        connect_rs::codec::json::FieldName::new("f4", "f4"),
-        connect_rs::codec::json::FieldName::new("f5", "f5"),
-        connect_rs::codec::json::FieldName::new("f6", "f6"),
-        connect_rs::codec::json::FieldName::new("f7", "f7"),
-        connect_rs::codec::json::FieldName::new("f8", "f8"),
-        connect_rs::codec::json::FieldName::new("f9", "f9"),
-        connect_rs::codec::json::FieldName::new("f10", "f10"),
-        connect_rs::codec::json::FieldName::new("f11", "f11"),
-        connect_rs::codec::json::FieldName::new("f12", "f12"),
-        connect_rs::codec::json::FieldName::new("f13", "f13"),
-        connect_rs::codec::json::FieldName::new("f14", "f14"),
-        connect_rs::codec::json::FieldName::new("f15", "f15"),
-        connect_rs::codec::json::FieldName::new("f16", "f16"),
-        connect_rs::codec::json::FieldName::new("f17", "f17"),
-        connect_rs::codec::json::FieldName::new("f18", "f18"),
-        connect_rs::codec::json::FieldName::new("f19", "f19"),
-        connect_rs::codec::json::FieldName::new("f20", "f20"),
-        connect_rs::codec::json::FieldName::new("f21", "f21"),
-        connect_rs::codec::json::FieldName::new("f22", "f22"),
-        connect_rs::codec::json::FieldName::new("f23", "f23"),
-        connect_rs::codec::json::FieldName::new("f24", "f24"),
-        connect_rs::codec::json::FieldName::new("f25", "f25"),
-        connect_rs::codec::json::FieldName::new("f26", "f26"),
-        connect_rs::codec::json::FieldName::new("f27", "f27"),
-        connect_rs::codec::json::FieldName::new("f28", "f28"),
-        connect_rs::codec::json::FieldName::new("f29", "f29"),
-        connect_rs::codec::json::FieldName::new("f30", "f30"),
-        connect_rs::codec::json::FieldName::new("f31", "f31"),
-        connect_rs::codec::json::FieldName::new("f32", "f32"),
-        connect_rs::codec::json::FieldName::new("f33", "f33"),
-        connect_rs::codec::json::FieldName::new("f34", "f34"),
-        connect_rs::codec::json::FieldName::new("f35", "f35"),
-        connect_rs::codec::json::FieldName::new("f36", "f36"),
-        connect_rs::codec::json::FieldName::new("f37", "f37"),
-        connect_rs::codec::json::FieldName::new("f38", "f38"),
-        connect_rs::codec::json::FieldName::new("f39", "f39"),
-        connect_rs::codec::json::FieldName::new("f40", "f40"),
-        connect_rs::codec::json::FieldName::new("f41", "f41"),
-        connect_rs::codec::json::FieldName::new("f42", "f42"),
-        connect_rs::codec::json::FieldName::new("f43", "f43"),
-        connect_rs::codec::json::FieldName::new("f44", "f44"),
-        connect_rs::codec::json::FieldName::new("f45", "f45"),
-        connect_rs::codec::json::FieldName::new("f46", "f46"),
-        connect_rs::codec::json::FieldName::new("f47", "f47"),
-        connect_rs::codec::json::FieldName::new("f48", "f48"),
-        connect_rs::codec::json::FieldName::new("f49", "f49"),
-        connect_rs::codec::json::FieldName::new("f50", "f50"),
-        connect_rs::codec::json::FieldName::new("f51", "f51"),
-        connect_rs::codec::json::FieldName::new("f52", "f52"),
-        connect_rs::codec::json::FieldName::new("f53", "f53"),
-        connect_rs::codec::json::FieldName::new("f54", "f54"),
-        connect_rs::codec::json::FieldName::new("f55", "f55"),
-        connect_rs::codec::json::FieldName::new("f56", "f56"),
-        connect_rs::codec::json::FieldName::new("f57", "f57"),
-        connect_rs::codec::json::FieldName::new("f58", "f58"),
-        connect_rs::codec::json::FieldName::new("f59", "f59"),
-        connect_rs::codec::json::FieldName::new("f60", "f60"),
-        connect_rs::codec::json::FieldName::new("f61", "f61"),
-        connect_rs::codec::json::FieldName::new("f62", "f62"),
-        connect_rs::codec::json::FieldName::new("f63", "f63"),
-        connect_rs::codec::json::FieldName::new("f64", "f64"),
-        connect_rs::codec::json::FieldName::new("f65", "f65"),
-        connect_rs::codec::json::FieldName::new("f66", "f66"),
-        connect_rs::codec::json::FieldName::new("f67", "f67"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("f1", "f1"),
+        connect_rs::json::FieldName::new("f2", "f2"),
+        connect_rs::json::FieldName::new("f3", "f3"),
+        connect_rs::json::FieldName::new("f4", "f4"),
+        connect_rs::json::FieldName::new("f5", "f5"),
+        connect_rs::json::FieldName::new("f6", "f6"),
+        connect_rs::json::FieldName::new("f7", "f7"),
+        connect_rs::json::FieldName::new("f8", "f8"),
+        connect_rs::json::FieldName::new("f9", "f9"),
+        connect_rs::json::FieldName::new("f10", "f10"),
+        connect_rs::json::FieldName::new("f11", "f11"),
+        connect_rs::json::FieldName::new("f12", "f12"),
+        connect_rs::json::FieldName::new("f13", "f13"),
+        connect_rs::json::FieldName::new("f14", "f14"),
+        connect_rs::json::FieldName::new("f15", "f15"),
+        connect_rs::json::FieldName::new("f16", "f16"),
+        connect_rs::json::FieldName::new("f17", "f17"),
+        connect_rs::json::FieldName::new("f18", "f18"),
+        connect_rs::json::FieldName::new("f19", "f19"),
+        connect_rs::json::FieldName::new("f20", "f20"),
+        connect_rs::json::FieldName::new("f21", "f21"),
+        connect_rs::json::FieldName::new("f22", "f22"),
+        connect_rs::json::FieldName::new("f23", "f23"),
+        connect_rs::json::FieldName::new("f24", "f24"),
+        connect_rs::json::FieldName::new("f25", "f25"),
+        connect_rs::json::FieldName::new("f26", "f26"),
+        connect_rs::json::FieldName::new("f27", "f27"),
+        connect_rs::json::FieldName::new("f28", "f28"),
+        connect_rs::json::FieldName::new("f29", "f29"),
+        connect_rs::json::FieldName::new("f30", "f30"),
+        connect_rs::json::FieldName::new("f31", "f31"),
+        connect_rs::json::FieldName::new("f32", "f32"),
+        connect_rs::json::FieldName::new("f33", "f33"),
+        connect_rs::json::FieldName::new("f34", "f34"),
+        connect_rs::json::FieldName::new("f35", "f35"),
+        connect_rs::json::FieldName::new("f36", "f36"),
+        connect_rs::json::FieldName::new("f37", "f37"),
+        connect_rs::json::FieldName::new("f38", "f38"),
+        connect_rs::json::FieldName::new("f39", "f39"),
+        connect_rs::json::FieldName::new("f40", "f40"),
+        connect_rs::json::FieldName::new("f41", "f41"),
+        connect_rs::json::FieldName::new("f42", "f42"),
+        connect_rs::json::FieldName::new("f43", "f43"),
+        connect_rs::json::FieldName::new("f44", "f44"),
+        connect_rs::json::FieldName::new("f45", "f45"),
+        connect_rs::json::FieldName::new("f46", "f46"),
+        connect_rs::json::FieldName::new("f47", "f47"),
+        connect_rs::json::FieldName::new("f48", "f48"),
+        connect_rs::json::FieldName::new("f49", "f49"),
+        connect_rs::json::FieldName::new("f50", "f50"),
+        connect_rs::json::FieldName::new("f51", "f51"),
+        connect_rs::json::FieldName::new("f52", "f52"),
+        connect_rs::json::FieldName::new("f53", "f53"),
+        connect_rs::json::FieldName::new("f54", "f54"),
+        connect_rs::json::FieldName::new("f55", "f55"),
+        connect_rs::json::FieldName::new("f56", "f56"),
+        connect_rs::json::FieldName::new("f57", "f57"),
+        connect_rs::json::FieldName::new("f58", "f58"),
+        connect_rs::json::FieldName::new("f59", "f59"),
+        connect_rs::json::FieldName::new("f60", "f60"),
+        connect_rs::json::FieldName::new("f61", "f61"),
+        connect_rs::json::FieldName::new("f62", "f62"),
+        connect_rs::json::FieldName::new("f63", "f63"),
+        connect_rs::json::FieldName::new("f64", "f64"),
+        connect_rs::json::FieldName::new("f65", "f65"),
+        connect_rs::json::FieldName::new("f66", "f66"),
+        connect_rs::json::FieldName::new("f67", "f67"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1763,9 +1763,9 @@ impl connect_rs::codec::json::JsonMessage for Wide {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Int32::read_field(map, &mut self.f1, cx),
             1 => __json::Int32::read_field(map, &mut self.f2, cx),
@@ -1840,9 +1840,9 @@ impl connect_rs::codec::json::JsonMessage for Wide {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.f1, cx)?;
         __json::Int32::write_implicit(map, &Self::FIELDS[1], &self.f2, cx)?;
         __json::Int32::write_implicit(map, &Self::FIELDS[2], &self.f3, cx)?;
@@ -1920,7 +1920,7 @@ impl connect_rs::serde::Serialize for Wide {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1929,7 +1929,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Wide {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1972,7 +1972,7 @@ pub enum Color {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonEnum for Color {
+impl connect_rs::json::JsonEnum for Color {
     const FULL_NAME: &'static str = "test.v3.Color";
     fn name_of(number: i32) -> ::core::option::Option<&'static str> {
         ::core::option::Option::Some(
@@ -2028,7 +2028,7 @@ impl Color {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<Scalars>();
     types.register::<Optionals>();
     types.register::<Lists>();

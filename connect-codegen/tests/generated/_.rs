@@ -18,11 +18,11 @@ pub struct Unnamed {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Unnamed {
+impl connect_rs::json::JsonMessage for Unnamed {
     const FULL_NAME: &'static str = "Unnamed";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("shape", "shape"),
-        connect_rs::codec::json::FieldName::new("deepest", "deepest"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("shape", "shape"),
+        connect_rs::json::FieldName::new("deepest", "deepest"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -37,9 +37,9 @@ impl connect_rs::codec::json::JsonMessage for Unnamed {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.shape, cx),
             1 => __json::Message::read_optional(map, &mut self.deepest, cx),
@@ -49,9 +49,9 @@ impl connect_rs::codec::json::JsonMessage for Unnamed {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.shape, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.deepest, cx)?;
         ::core::result::Result::Ok(())
@@ -64,7 +64,7 @@ impl connect_rs::serde::Serialize for Unnamed {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -73,7 +73,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Unnamed {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -96,7 +96,7 @@ impl connect_rs::prost::Name for Unnamed {
 pub struct Deep {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Deep {
+impl connect_rs::json::JsonMessage for Deep {
     const FULL_NAME: &'static str = "Deep";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -106,7 +106,7 @@ impl connect_rs::serde::Serialize for Deep {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -115,7 +115,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Deep {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Deep`.
@@ -127,7 +127,7 @@ pub mod deep {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Deeper {}
-    impl connect_rs::codec::json::JsonMessage for Deeper {
+    impl connect_rs::json::JsonMessage for Deeper {
         const FULL_NAME: &'static str = "Deep.Deeper";
     }
     impl connect_rs::serde::Serialize for Deeper {
@@ -135,14 +135,14 @@ pub mod deep {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Deeper {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     /// Nested message and enum types in `Deeper`.
@@ -161,13 +161,13 @@ pub mod deep {
             #[prost(oneof = "deepest::End", tags = "2, 3, 4")]
             pub end: ::core::option::Option<deepest::End>,
         }
-        impl connect_rs::codec::json::JsonMessage for Deepest {
+        impl connect_rs::json::JsonMessage for Deepest {
             const FULL_NAME: &'static str = "Deep.Deeper.Deepest";
-            const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-                connect_rs::codec::json::FieldName::new("back", "back"),
-                connect_rs::codec::json::FieldName::new("deeper", "deeper"),
-                connect_rs::codec::json::FieldName::new("color", "color"),
-                connect_rs::codec::json::FieldName::new("mood", "mood"),
+            const FIELDS: &'static [connect_rs::json::FieldName] = &[
+                connect_rs::json::FieldName::new("back", "back"),
+                connect_rs::json::FieldName::new("deeper", "deeper"),
+                connect_rs::json::FieldName::new("color", "color"),
+                connect_rs::json::FieldName::new("mood", "mood"),
             ];
             fn field_index(key: &str) -> ::core::option::Option<usize> {
                 ::core::option::Option::Some(
@@ -184,9 +184,9 @@ pub mod deep {
                 &mut self,
                 index: usize,
                 map: &mut A,
-                cx: connect_rs::codec::json::JsonContext<'_>,
+                cx: connect_rs::json::JsonContext<'_>,
             ) -> ::core::result::Result<(), A::Error> {
-                use connect_rs::codec::json::{self as __json, JsonField as _};
+                use connect_rs::json::{self as __json, JsonField as _};
                 match index {
                     0 => __json::Message::read_optional(map, &mut self.back, cx),
                     1 => {
@@ -213,9 +213,9 @@ pub mod deep {
             fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
                 &self,
                 map: &mut M,
-                cx: connect_rs::codec::json::JsonContext<'_>,
+                cx: connect_rs::json::JsonContext<'_>,
             ) -> ::core::result::Result<(), M::Error> {
-                use connect_rs::codec::json::{self as __json, JsonField as _};
+                use connect_rs::json::{self as __json, JsonField as _};
                 __json::Message::write_optional(map, &Self::FIELDS[0], &self.back, cx)?;
                 match &self.end {
                     ::core::option::Option::Some(deepest::End::Deeper(value)) => {
@@ -241,14 +241,14 @@ pub mod deep {
                 &self,
                 serializer: S,
             ) -> ::core::result::Result<S::Ok, S::Error> {
-                connect_rs::codec::json::serialize(self, serializer)
+                connect_rs::json::serialize(self, serializer)
             }
         }
         impl<'de> connect_rs::serde::Deserialize<'de> for Deepest {
             fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
                 deserializer: D,
             ) -> ::core::result::Result<Self, D::Error> {
-                connect_rs::codec::json::deserialize(deserializer)
+                connect_rs::json::deserialize(deserializer)
             }
         }
         /// Nested message and enum types in `Deepest`.
@@ -272,7 +272,7 @@ pub mod deep {
                 /// `CALM`, value 0.
                 Calm = 0,
             }
-            impl connect_rs::codec::json::JsonEnum for Mood {
+            impl connect_rs::json::JsonEnum for Mood {
                 const FULL_NAME: &'static str = "Deep.Deeper.Deepest.Mood";
                 fn name_of(number: i32) -> ::core::option::Option<&'static str> {
                     ::core::option::Option::Some(
@@ -365,7 +365,7 @@ impl connect_rs::prost::Name for Deep {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<Unnamed>();
     types.register::<Deep>();
     types.register::<deep::Deeper>();

@@ -9,7 +9,7 @@ use ::connect_tower::__codegen as connect_rs;
 pub struct NamesServiceClient {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for NamesServiceClient {
+impl connect_rs::json::JsonMessage for NamesServiceClient {
     const FULL_NAME: &'static str = "names.match.type.NamesServiceClient";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -19,7 +19,7 @@ impl connect_rs::serde::Serialize for NamesServiceClient {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -28,7 +28,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for NamesServiceClient {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -51,7 +51,7 @@ impl connect_rs::prost::Name for NamesServiceClient {
 pub struct NamesServiceServer {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for NamesServiceServer {
+impl connect_rs::json::JsonMessage for NamesServiceServer {
     const FULL_NAME: &'static str = "names.match.type.NamesServiceServer";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -61,7 +61,7 @@ impl connect_rs::serde::Serialize for NamesServiceServer {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -70,7 +70,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for NamesServiceServer {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `NamesServiceServer`.
@@ -82,7 +82,7 @@ pub mod names_service_server {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct NamesService {}
-    impl connect_rs::codec::json::JsonMessage for NamesService {
+    impl connect_rs::json::JsonMessage for NamesService {
         const FULL_NAME: &'static str = "names.match.type.NamesServiceServer.NamesService";
     }
     impl connect_rs::serde::Serialize for NamesService {
@@ -90,14 +90,14 @@ pub mod names_service_server {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for NamesService {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for NamesService {
@@ -131,7 +131,7 @@ impl connect_rs::prost::Name for NamesServiceServer {
 pub struct NamesServiceMessage {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for NamesServiceMessage {
+impl connect_rs::json::JsonMessage for NamesServiceMessage {
     const FULL_NAME: &'static str = "names.match.type.NamesServiceMessage";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -141,7 +141,7 @@ impl connect_rs::serde::Serialize for NamesServiceMessage {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -150,7 +150,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for NamesServiceMessage {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -177,10 +177,10 @@ pub struct Option {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Option {
+impl connect_rs::json::JsonMessage for Option {
     const FULL_NAME: &'static str = "names.match.type.Option";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("some", "some"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("some", "some"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -194,9 +194,9 @@ impl connect_rs::codec::json::JsonMessage for Option {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.some, cx),
             _ => ::core::result::Result::Ok(()),
@@ -205,9 +205,9 @@ impl connect_rs::codec::json::JsonMessage for Option {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.some, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -219,7 +219,7 @@ impl connect_rs::serde::Serialize for Option {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -228,7 +228,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Option {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -258,11 +258,11 @@ pub struct Result {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Result {
+impl connect_rs::json::JsonMessage for Result {
     const FULL_NAME: &'static str = "names.match.type.Result";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("ok", "ok"),
-        connect_rs::codec::json::FieldName::new("err", "err"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("ok", "ok"),
+        connect_rs::json::FieldName::new("err", "err"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -277,9 +277,9 @@ impl connect_rs::codec::json::JsonMessage for Result {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.ok, cx),
             1 => __json::Message::read_optional(map, &mut self.err, cx),
@@ -289,9 +289,9 @@ impl connect_rs::codec::json::JsonMessage for Result {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.ok, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.err, cx)?;
         ::core::result::Result::Ok(())
@@ -304,7 +304,7 @@ impl connect_rs::serde::Serialize for Result {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -313,7 +313,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Result {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -343,11 +343,11 @@ pub struct Vec {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Vec {
+impl connect_rs::json::JsonMessage for Vec {
     const FULL_NAME: &'static str = "names.match.type.Vec";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("string", "string"),
-        connect_rs::codec::json::FieldName::new("box", "box"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("string", "string"),
+        connect_rs::json::FieldName::new("box", "box"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -362,9 +362,9 @@ impl connect_rs::codec::json::JsonMessage for Vec {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.string, cx),
             1 => __json::Message::read_optional(map, &mut self.r#box, cx),
@@ -374,9 +374,9 @@ impl connect_rs::codec::json::JsonMessage for Vec {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.string, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.r#box, cx)?;
         ::core::result::Result::Ok(())
@@ -389,7 +389,7 @@ impl connect_rs::serde::Serialize for Vec {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -398,7 +398,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Vec {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -425,10 +425,10 @@ pub struct String {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for String {
+impl connect_rs::json::JsonMessage for String {
     const FULL_NAME: &'static str = "names.match.type.String";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("value", "value"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("value", "value"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -442,9 +442,9 @@ impl connect_rs::codec::json::JsonMessage for String {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.value, cx),
             _ => ::core::result::Result::Ok(()),
@@ -453,9 +453,9 @@ impl connect_rs::codec::json::JsonMessage for String {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.value, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -467,7 +467,7 @@ impl connect_rs::serde::Serialize for String {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -476,7 +476,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for String {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -506,11 +506,11 @@ pub struct Box {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Box {
+impl connect_rs::json::JsonMessage for Box {
     const FULL_NAME: &'static str = "names.match.type.Box";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("bool", "bool"),
-        connect_rs::codec::json::FieldName::new("self", "self"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("bool", "bool"),
+        connect_rs::json::FieldName::new("self", "self"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -525,9 +525,9 @@ impl connect_rs::codec::json::JsonMessage for Box {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_field(map, &mut self.bool, cx),
             1 => __json::Message::read_optional(map, &mut self.self_, cx),
@@ -537,9 +537,9 @@ impl connect_rs::codec::json::JsonMessage for Box {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_implicit(map, &Self::FIELDS[0], &self.bool, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.self_, cx)?;
         ::core::result::Result::Ok(())
@@ -552,7 +552,7 @@ impl connect_rs::serde::Serialize for Box {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -561,7 +561,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Box {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -584,7 +584,7 @@ impl connect_rs::prost::Name for Box {
 pub struct Self_ {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Self_ {
+impl connect_rs::json::JsonMessage for Self_ {
     const FULL_NAME: &'static str = "names.match.type.Self_";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -594,7 +594,7 @@ impl connect_rs::serde::Serialize for Self_ {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -603,7 +603,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Self_ {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Self_`.
@@ -615,7 +615,7 @@ pub mod self_ {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Inner {}
-    impl connect_rs::codec::json::JsonMessage for Inner {
+    impl connect_rs::json::JsonMessage for Inner {
         const FULL_NAME: &'static str = "names.match.type.Self_.Inner";
     }
     impl connect_rs::serde::Serialize for Inner {
@@ -623,14 +623,14 @@ pub mod self_ {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Inner {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Inner {
@@ -664,7 +664,7 @@ impl connect_rs::prost::Name for Self_ {
 pub struct Request {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Request {
+impl connect_rs::json::JsonMessage for Request {
     const FULL_NAME: &'static str = "names.match.type.Request";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -674,7 +674,7 @@ impl connect_rs::serde::Serialize for Request {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -683,7 +683,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Request {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -706,7 +706,7 @@ impl connect_rs::prost::Name for Request {
 pub struct Response {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Response {
+impl connect_rs::json::JsonMessage for Response {
     const FULL_NAME: &'static str = "names.match.type.Response";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -716,7 +716,7 @@ impl connect_rs::serde::Serialize for Response {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -725,7 +725,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Response {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -748,7 +748,7 @@ impl connect_rs::prost::Name for Response {
 pub struct Error {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Error {
+impl connect_rs::json::JsonMessage for Error {
     const FULL_NAME: &'static str = "names.match.type.Error";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -758,7 +758,7 @@ impl connect_rs::serde::Serialize for Error {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -767,7 +767,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Error {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -797,12 +797,12 @@ pub struct Json {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Json {
+impl connect_rs::json::JsonMessage for Json {
     const FULL_NAME: &'static str = "names.match.type.Json";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("message", "message"),
-        connect_rs::codec::json::FieldName::new("str", "str"),
-        connect_rs::codec::json::FieldName::new("bool", "bool"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("message", "message"),
+        connect_rs::json::FieldName::new("str", "str"),
+        connect_rs::json::FieldName::new("bool", "bool"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -818,9 +818,9 @@ impl connect_rs::codec::json::JsonMessage for Json {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Enum::<json::Message>::read_field(map, &mut self.message, cx),
             1 => {
@@ -835,9 +835,9 @@ impl connect_rs::codec::json::JsonMessage for Json {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Enum::<
             json::Message,
         >::write_implicit(map, &Self::FIELDS[0], &self.message, cx)?;
@@ -862,7 +862,7 @@ impl connect_rs::serde::Serialize for Json {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -871,7 +871,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Json {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Json`.
@@ -883,7 +883,7 @@ pub mod json {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Nested {}
-    impl connect_rs::codec::json::JsonMessage for Nested {
+    impl connect_rs::json::JsonMessage for Nested {
         const FULL_NAME: &'static str = "names.match.type.Json.Nested";
     }
     impl connect_rs::serde::Serialize for Nested {
@@ -891,14 +891,14 @@ pub mod json {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Nested {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Nested {
@@ -931,7 +931,7 @@ pub mod json {
         /// `STR`, value 1.
         Str = 1,
     }
-    impl connect_rs::codec::json::JsonEnum for Message {
+    impl connect_rs::json::JsonEnum for Message {
         const FULL_NAME: &'static str = "names.match.type.Json.Message";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -1037,23 +1037,23 @@ pub struct Some {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Some {
+impl connect_rs::json::JsonMessage for Some {
     const FULL_NAME: &'static str = "names.match.type.Some";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("none", "none"),
-        connect_rs::codec::json::FieldName::new("ok", "ok"),
-        connect_rs::codec::json::FieldName::new("err", "err"),
-        connect_rs::codec::json::FieldName::new("default", "default"),
-        connect_rs::codec::json::FieldName::new("debug", "debug"),
-        connect_rs::codec::json::FieldName::new("clone", "clone"),
-        connect_rs::codec::json::FieldName::new("send", "send"),
-        connect_rs::codec::json::FieldName::new("hashMap", "hash_map"),
-        connect_rs::codec::json::FieldName::new("poll", "poll"),
-        connect_rs::codec::json::FieldName::new("bytes", "bytes"),
-        connect_rs::codec::json::FieldName::new("streaming", "streaming"),
-        connect_rs::codec::json::FieldName::new("responseStream", "response_stream"),
-        connect_rs::codec::json::FieldName::new("message", "message"),
-        connect_rs::codec::json::FieldName::new("serialize", "serialize"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("none", "none"),
+        connect_rs::json::FieldName::new("ok", "ok"),
+        connect_rs::json::FieldName::new("err", "err"),
+        connect_rs::json::FieldName::new("default", "default"),
+        connect_rs::json::FieldName::new("debug", "debug"),
+        connect_rs::json::FieldName::new("clone", "clone"),
+        connect_rs::json::FieldName::new("send", "send"),
+        connect_rs::json::FieldName::new("hashMap", "hash_map"),
+        connect_rs::json::FieldName::new("poll", "poll"),
+        connect_rs::json::FieldName::new("bytes", "bytes"),
+        connect_rs::json::FieldName::new("streaming", "streaming"),
+        connect_rs::json::FieldName::new("responseStream", "response_stream"),
+        connect_rs::json::FieldName::new("message", "message"),
+        connect_rs::json::FieldName::new("serialize", "serialize"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1080,9 +1080,9 @@ impl connect_rs::codec::json::JsonMessage for Some {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.none, cx),
             1 => __json::Message::read_optional(map, &mut self.ok, cx),
@@ -1146,9 +1146,9 @@ impl connect_rs::codec::json::JsonMessage for Some {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.none, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.ok, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[2], &self.err, cx)?;
@@ -1188,7 +1188,7 @@ impl connect_rs::serde::Serialize for Some {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1197,7 +1197,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Some {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Some`.
@@ -1249,7 +1249,7 @@ impl connect_rs::prost::Name for Some {
 pub struct None {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for None {
+impl connect_rs::json::JsonMessage for None {
     const FULL_NAME: &'static str = "names.match.type.None";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1259,7 +1259,7 @@ impl connect_rs::serde::Serialize for None {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1268,7 +1268,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for None {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1291,7 +1291,7 @@ impl connect_rs::prost::Name for None {
 pub struct Ok {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Ok {
+impl connect_rs::json::JsonMessage for Ok {
     const FULL_NAME: &'static str = "names.match.type.Ok";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1301,7 +1301,7 @@ impl connect_rs::serde::Serialize for Ok {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1310,7 +1310,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Ok {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1333,7 +1333,7 @@ impl connect_rs::prost::Name for Ok {
 pub struct Err {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Err {
+impl connect_rs::json::JsonMessage for Err {
     const FULL_NAME: &'static str = "names.match.type.Err";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1343,7 +1343,7 @@ impl connect_rs::serde::Serialize for Err {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1352,7 +1352,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Err {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1379,10 +1379,10 @@ pub struct Default {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Default {
+impl connect_rs::json::JsonMessage for Default {
     const FULL_NAME: &'static str = "names.match.type.Default";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("default", "default"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("default", "default"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1396,9 +1396,9 @@ impl connect_rs::codec::json::JsonMessage for Default {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Bool::read_optional(map, &mut self.default, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1407,9 +1407,9 @@ impl connect_rs::codec::json::JsonMessage for Default {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Bool::write_optional(map, &Self::FIELDS[0], &self.default, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1421,7 +1421,7 @@ impl connect_rs::serde::Serialize for Default {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1430,7 +1430,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Default {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1457,10 +1457,10 @@ pub struct Debug {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Debug {
+impl connect_rs::json::JsonMessage for Debug {
     const FULL_NAME: &'static str = "names.match.type.Debug";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("debug", "debug"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("debug", "debug"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1474,9 +1474,9 @@ impl connect_rs::codec::json::JsonMessage for Debug {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.debug, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1485,9 +1485,9 @@ impl connect_rs::codec::json::JsonMessage for Debug {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.debug, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1499,7 +1499,7 @@ impl connect_rs::serde::Serialize for Debug {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1508,7 +1508,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Debug {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1535,10 +1535,10 @@ pub struct Clone {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Clone {
+impl connect_rs::json::JsonMessage for Clone {
     const FULL_NAME: &'static str = "names.match.type.Clone";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("clone", "clone"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("clone", "clone"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1552,9 +1552,9 @@ impl connect_rs::codec::json::JsonMessage for Clone {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.clone, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1563,9 +1563,9 @@ impl connect_rs::codec::json::JsonMessage for Clone {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.clone, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1577,7 +1577,7 @@ impl connect_rs::serde::Serialize for Clone {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1586,7 +1586,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Clone {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1613,10 +1613,10 @@ pub struct Send {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Send {
+impl connect_rs::json::JsonMessage for Send {
     const FULL_NAME: &'static str = "names.match.type.Send";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("sync", "sync"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("sync", "sync"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1630,9 +1630,9 @@ impl connect_rs::codec::json::JsonMessage for Send {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Enum::<send::Sync>::read_field(map, &mut self.sync, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1641,9 +1641,9 @@ impl connect_rs::codec::json::JsonMessage for Send {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Enum::<
             send::Sync,
         >::write_implicit(map, &Self::FIELDS[0], &self.sync, cx)?;
@@ -1657,7 +1657,7 @@ impl connect_rs::serde::Serialize for Send {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1666,7 +1666,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Send {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Send`.
@@ -1692,7 +1692,7 @@ pub mod send {
         /// `ARC`, value 0.
         Arc = 0,
     }
-    impl connect_rs::codec::json::JsonEnum for Sync {
+    impl connect_rs::json::JsonEnum for Sync {
         const FULL_NAME: &'static str = "names.match.type.Send.Sync";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -1754,10 +1754,10 @@ pub struct HashMap {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for HashMap {
+impl connect_rs::json::JsonMessage for HashMap {
     const FULL_NAME: &'static str = "names.match.type.HashMap";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("bytes", "bytes"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("bytes", "bytes"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1771,9 +1771,9 @@ impl connect_rs::codec::json::JsonMessage for HashMap {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::BytesKind::read_field(map, &mut self.bytes, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1782,9 +1782,9 @@ impl connect_rs::codec::json::JsonMessage for HashMap {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::BytesKind::write_implicit(map, &Self::FIELDS[0], &self.bytes, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1796,7 +1796,7 @@ impl connect_rs::serde::Serialize for HashMap {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1805,7 +1805,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for HashMap {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1828,7 +1828,7 @@ impl connect_rs::prost::Name for HashMap {
 pub struct Future {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Future {
+impl connect_rs::json::JsonMessage for Future {
     const FULL_NAME: &'static str = "names.match.type.Future";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1838,7 +1838,7 @@ impl connect_rs::serde::Serialize for Future {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1847,7 +1847,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Future {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1874,10 +1874,10 @@ pub struct Bytes {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Bytes {
+impl connect_rs::json::JsonMessage for Bytes {
     const FULL_NAME: &'static str = "names.match.type.Bytes";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("bytes", "bytes"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("bytes", "bytes"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -1891,9 +1891,9 @@ impl connect_rs::codec::json::JsonMessage for Bytes {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::BytesKind::read_field(map, &mut self.bytes, cx),
             _ => ::core::result::Result::Ok(()),
@@ -1902,9 +1902,9 @@ impl connect_rs::codec::json::JsonMessage for Bytes {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::BytesKind::write_implicit(map, &Self::FIELDS[0], &self.bytes, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -1916,7 +1916,7 @@ impl connect_rs::serde::Serialize for Bytes {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1925,7 +1925,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Bytes {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1948,7 +1948,7 @@ impl connect_rs::prost::Name for Bytes {
 pub struct Streaming {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Streaming {
+impl connect_rs::json::JsonMessage for Streaming {
     const FULL_NAME: &'static str = "names.match.type.Streaming";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1958,7 +1958,7 @@ impl connect_rs::serde::Serialize for Streaming {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1967,7 +1967,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Streaming {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1990,7 +1990,7 @@ impl connect_rs::prost::Name for Streaming {
 pub struct ResponseStream {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ResponseStream {
+impl connect_rs::json::JsonMessage for ResponseStream {
     const FULL_NAME: &'static str = "names.match.type.ResponseStream";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2000,7 +2000,7 @@ impl connect_rs::serde::Serialize for ResponseStream {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2009,7 +2009,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ResponseStream {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2039,11 +2039,11 @@ pub struct Message {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Message {
+impl connect_rs::json::JsonMessage for Message {
     const FULL_NAME: &'static str = "names.match.type.Message";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("encodedLen", "encoded_len"),
-        connect_rs::codec::json::FieldName::new("clear", "clear"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("encodedLen", "encoded_len"),
+        connect_rs::json::FieldName::new("clear", "clear"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2058,9 +2058,9 @@ impl connect_rs::codec::json::JsonMessage for Message {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.encoded_len, cx),
             1 => __json::Str::read_field(map, &mut self.clear, cx),
@@ -2070,9 +2070,9 @@ impl connect_rs::codec::json::JsonMessage for Message {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.encoded_len, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.clear, cx)?;
         ::core::result::Result::Ok(())
@@ -2085,7 +2085,7 @@ impl connect_rs::serde::Serialize for Message {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2094,7 +2094,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Message {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2121,10 +2121,10 @@ pub struct Serialize {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Serialize {
+impl connect_rs::json::JsonMessage for Serialize {
     const FULL_NAME: &'static str = "names.match.type.Serialize";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("deserialize", "deserialize"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("deserialize", "deserialize"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2138,9 +2138,9 @@ impl connect_rs::codec::json::JsonMessage for Serialize {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.deserialize, cx),
             _ => ::core::result::Result::Ok(()),
@@ -2149,9 +2149,9 @@ impl connect_rs::codec::json::JsonMessage for Serialize {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.deserialize, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -2163,7 +2163,7 @@ impl connect_rs::serde::Serialize for Serialize {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2172,7 +2172,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Serialize {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2195,7 +2195,7 @@ impl connect_rs::prost::Name for Serialize {
 pub struct Service {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Service {
+impl connect_rs::json::JsonMessage for Service {
     const FULL_NAME: &'static str = "names.match.type.Service_";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2205,7 +2205,7 @@ impl connect_rs::serde::Serialize for Service {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2214,7 +2214,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Service {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2237,7 +2237,7 @@ impl connect_rs::prost::Name for Service {
 pub struct Prost {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Prost {
+impl connect_rs::json::JsonMessage for Prost {
     const FULL_NAME: &'static str = "names.match.type.Prost";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2247,7 +2247,7 @@ impl connect_rs::serde::Serialize for Prost {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2256,7 +2256,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Prost {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2279,7 +2279,7 @@ impl connect_rs::prost::Name for Prost {
 pub struct Spec {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Spec {
+impl connect_rs::json::JsonMessage for Spec {
     const FULL_NAME: &'static str = "names.match.type.Spec";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2289,7 +2289,7 @@ impl connect_rs::serde::Serialize for Spec {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2298,7 +2298,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Spec {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2321,7 +2321,7 @@ impl connect_rs::prost::Name for Spec {
 pub struct Transport {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Transport {
+impl connect_rs::json::JsonMessage for Transport {
     const FULL_NAME: &'static str = "names.match.type.Transport";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2331,7 +2331,7 @@ impl connect_rs::serde::Serialize for Transport {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2340,7 +2340,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Transport {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2363,7 +2363,7 @@ impl connect_rs::prost::Name for Transport {
 pub struct Client {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Client {
+impl connect_rs::json::JsonMessage for Client {
     const FULL_NAME: &'static str = "names.match.type.Client";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2373,7 +2373,7 @@ impl connect_rs::serde::Serialize for Client {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2382,7 +2382,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Client {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2534,51 +2534,51 @@ pub struct Keywords {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Keywords {
+impl connect_rs::json::JsonMessage for Keywords {
     const FULL_NAME: &'static str = "names.match.type.Keywords";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("as", "as"),
-        connect_rs::codec::json::FieldName::new("async", "async"),
-        connect_rs::codec::json::FieldName::new("await", "await"),
-        connect_rs::codec::json::FieldName::new("box", "box"),
-        connect_rs::codec::json::FieldName::new("break", "break"),
-        connect_rs::codec::json::FieldName::new("const", "const"),
-        connect_rs::codec::json::FieldName::new("crate", "crate"),
-        connect_rs::codec::json::FieldName::new("dyn", "dyn"),
-        connect_rs::codec::json::FieldName::new("else", "else"),
-        connect_rs::codec::json::FieldName::new("enum", "enum"),
-        connect_rs::codec::json::FieldName::new("extern", "extern"),
-        connect_rs::codec::json::FieldName::new("fn", "fn"),
-        connect_rs::codec::json::FieldName::new("for", "for"),
-        connect_rs::codec::json::FieldName::new("gen", "gen"),
-        connect_rs::codec::json::FieldName::new("if", "if"),
-        connect_rs::codec::json::FieldName::new("impl", "impl"),
-        connect_rs::codec::json::FieldName::new("in", "in"),
-        connect_rs::codec::json::FieldName::new("loop", "loop"),
-        connect_rs::codec::json::FieldName::new("match", "match"),
-        connect_rs::codec::json::FieldName::new("mod", "mod"),
-        connect_rs::codec::json::FieldName::new("move", "move"),
-        connect_rs::codec::json::FieldName::new("mut", "mut"),
-        connect_rs::codec::json::FieldName::new("ref", "ref"),
-        connect_rs::codec::json::FieldName::new("self", "self"),
-        connect_rs::codec::json::FieldName::new("static", "static"),
-        connect_rs::codec::json::FieldName::new("struct", "struct"),
-        connect_rs::codec::json::FieldName::new("super", "super"),
-        connect_rs::codec::json::FieldName::new("trait", "trait"),
-        connect_rs::codec::json::FieldName::new("true", "true"),
-        connect_rs::codec::json::FieldName::new("try", "try"),
-        connect_rs::codec::json::FieldName::new("type", "type"),
-        connect_rs::codec::json::FieldName::new("unsafe", "unsafe"),
-        connect_rs::codec::json::FieldName::new("use", "use"),
-        connect_rs::codec::json::FieldName::new("where", "where"),
-        connect_rs::codec::json::FieldName::new("while", "while"),
-        connect_rs::codec::json::FieldName::new("yield", "yield"),
-        connect_rs::codec::json::FieldName::new("map", "map"),
-        connect_rs::codec::json::FieldName::new("cx", "cx"),
-        connect_rs::codec::json::FieldName::new("index", "index"),
-        connect_rs::codec::json::FieldName::new("serializer", "serializer"),
-        connect_rs::codec::json::FieldName::new("do", "do"),
-        connect_rs::codec::json::FieldName::new("abstract", "abstract"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("as", "as"),
+        connect_rs::json::FieldName::new("async", "async"),
+        connect_rs::json::FieldName::new("await", "await"),
+        connect_rs::json::FieldName::new("box", "box"),
+        connect_rs::json::FieldName::new("break", "break"),
+        connect_rs::json::FieldName::new("const", "const"),
+        connect_rs::json::FieldName::new("crate", "crate"),
+        connect_rs::json::FieldName::new("dyn", "dyn"),
+        connect_rs::json::FieldName::new("else", "else"),
+        connect_rs::json::FieldName::new("enum", "enum"),
+        connect_rs::json::FieldName::new("extern", "extern"),
+        connect_rs::json::FieldName::new("fn", "fn"),
+        connect_rs::json::FieldName::new("for", "for"),
+        connect_rs::json::FieldName::new("gen", "gen"),
+        connect_rs::json::FieldName::new("if", "if"),
+        connect_rs::json::FieldName::new("impl", "impl"),
+        connect_rs::json::FieldName::new("in", "in"),
+        connect_rs::json::FieldName::new("loop", "loop"),
+        connect_rs::json::FieldName::new("match", "match"),
+        connect_rs::json::FieldName::new("mod", "mod"),
+        connect_rs::json::FieldName::new("move", "move"),
+        connect_rs::json::FieldName::new("mut", "mut"),
+        connect_rs::json::FieldName::new("ref", "ref"),
+        connect_rs::json::FieldName::new("self", "self"),
+        connect_rs::json::FieldName::new("static", "static"),
+        connect_rs::json::FieldName::new("struct", "struct"),
+        connect_rs::json::FieldName::new("super", "super"),
+        connect_rs::json::FieldName::new("trait", "trait"),
+        connect_rs::json::FieldName::new("true", "true"),
+        connect_rs::json::FieldName::new("try", "try"),
+        connect_rs::json::FieldName::new("type", "type"),
+        connect_rs::json::FieldName::new("unsafe", "unsafe"),
+        connect_rs::json::FieldName::new("use", "use"),
+        connect_rs::json::FieldName::new("where", "where"),
+        connect_rs::json::FieldName::new("while", "while"),
+        connect_rs::json::FieldName::new("yield", "yield"),
+        connect_rs::json::FieldName::new("map", "map"),
+        connect_rs::json::FieldName::new("cx", "cx"),
+        connect_rs::json::FieldName::new("index", "index"),
+        connect_rs::json::FieldName::new("serializer", "serializer"),
+        connect_rs::json::FieldName::new("do", "do"),
+        connect_rs::json::FieldName::new("abstract", "abstract"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -2633,9 +2633,9 @@ impl connect_rs::codec::json::JsonMessage for Keywords {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.r#as, cx),
             1 => __json::Str::read_field(map, &mut self.r#async, cx),
@@ -2694,9 +2694,9 @@ impl connect_rs::codec::json::JsonMessage for Keywords {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.r#as, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.r#async, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[2], &self.r#await, cx)?;
@@ -2756,7 +2756,7 @@ impl connect_rs::serde::Serialize for Keywords {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -2765,7 +2765,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Keywords {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Keywords`.
@@ -2801,7 +2801,7 @@ impl connect_rs::prost::Name for Keywords {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<NamesServiceClient>();
     types.register::<NamesServiceServer>();
     types.register::<names_service_server::NamesService>();

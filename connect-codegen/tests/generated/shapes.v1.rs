@@ -28,15 +28,15 @@ pub struct Legacy {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Legacy {
+impl connect_rs::json::JsonMessage for Legacy {
     const FULL_NAME: &'static str = "shapes.v1.Legacy";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("count", "count"),
-        connect_rs::codec::json::FieldName::new("kind", "kind"),
-        connect_rs::codec::json::FieldName::new("unpacked", "unpacked"),
-        connect_rs::codec::json::FieldName::new("data", "data"),
-        connect_rs::codec::json::FieldName::new("requiredKind", "required_kind"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("count", "count"),
+        connect_rs::json::FieldName::new("kind", "kind"),
+        connect_rs::json::FieldName::new("unpacked", "unpacked"),
+        connect_rs::json::FieldName::new("data", "data"),
+        connect_rs::json::FieldName::new("requiredKind", "required_kind"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -55,9 +55,9 @@ impl connect_rs::codec::json::JsonMessage for Legacy {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Int32::read_optional(map, &mut self.count, cx),
@@ -75,9 +75,9 @@ impl connect_rs::codec::json::JsonMessage for Legacy {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_field(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Int32::write_optional(map, &Self::FIELDS[1], &self.count, cx)?;
         __json::Enum::<
@@ -98,7 +98,7 @@ impl connect_rs::serde::Serialize for Legacy {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -107,7 +107,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Legacy {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Legacy`.
@@ -123,10 +123,10 @@ pub mod legacy {
         #[prost(bytes = "bytes", optional, tag = "6", default = "b\"\\x01a\"")]
         pub blob: ::core::option::Option<connect_rs::prost::bytes::Bytes>,
     }
-    impl connect_rs::codec::json::JsonMessage for Data {
+    impl connect_rs::json::JsonMessage for Data {
         const FULL_NAME: &'static str = "shapes.v1.Legacy.Data";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("blob", "blob"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("blob", "blob"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -140,9 +140,9 @@ pub mod legacy {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::BytesKind::read_optional(map, &mut self.blob, cx),
                 _ => ::core::result::Result::Ok(()),
@@ -151,9 +151,9 @@ pub mod legacy {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::BytesKind::write_optional(map, &Self::FIELDS[0], &self.blob, cx)?;
             ::core::result::Result::Ok(())
         }
@@ -163,14 +163,14 @@ pub mod legacy {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Data {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     impl connect_rs::prost::Name for Data {
@@ -203,7 +203,7 @@ pub mod legacy {
         /// `KIND_NEW`, value 2.
         New = 2,
     }
-    impl connect_rs::codec::json::JsonEnum for Kind {
+    impl connect_rs::json::JsonEnum for Kind {
         const FULL_NAME: &'static str = "shapes.v1.Legacy.Kind";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -331,27 +331,27 @@ pub struct Shape {
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[allow(deprecated)]
-impl connect_rs::codec::json::JsonMessage for Shape {
+impl connect_rs::json::JsonMessage for Shape {
     const FULL_NAME: &'static str = "shapes.v1.Shape";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
-        connect_rs::codec::json::FieldName::new("area", "area"),
-        connect_rs::codec::json::FieldName::new("picture", "picture"),
-        connect_rs::codec::json::FieldName::new("sides", "sides"),
-        connect_rs::codec::json::FieldName::new("parts", "parts"),
-        connect_rs::codec::json::FieldName::new("colors", "colors"),
-        connect_rs::codec::json::FieldName::new("visible", "visible"),
-        connect_rs::codec::json::FieldName::new("parent", "parent"),
-        connect_rs::codec::json::FieldName::new("author", "author"),
-        connect_rs::codec::json::FieldName::new("machine", "machine"),
-        connect_rs::codec::json::FieldName::new("copyOf", "copy_of"),
-        connect_rs::codec::json::FieldName::new("tint", "tint"),
-        connect_rs::codec::json::FieldName::new("extra", "extra"),
-        connect_rs::codec::json::FieldName::new("annotation", "annotation"),
-        connect_rs::codec::json::FieldName::new("drawnAt", "drawn_at"),
-        connect_rs::codec::json::FieldName::new("nothing", "nothing"),
-        connect_rs::codec::json::FieldName::new("oldName", "old_name"),
-        connect_rs::codec::json::FieldName::new("weights", "weights"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
+        connect_rs::json::FieldName::new("area", "area"),
+        connect_rs::json::FieldName::new("picture", "picture"),
+        connect_rs::json::FieldName::new("sides", "sides"),
+        connect_rs::json::FieldName::new("parts", "parts"),
+        connect_rs::json::FieldName::new("colors", "colors"),
+        connect_rs::json::FieldName::new("visible", "visible"),
+        connect_rs::json::FieldName::new("parent", "parent"),
+        connect_rs::json::FieldName::new("author", "author"),
+        connect_rs::json::FieldName::new("machine", "machine"),
+        connect_rs::json::FieldName::new("copyOf", "copy_of"),
+        connect_rs::json::FieldName::new("tint", "tint"),
+        connect_rs::json::FieldName::new("extra", "extra"),
+        connect_rs::json::FieldName::new("annotation", "annotation"),
+        connect_rs::json::FieldName::new("drawnAt", "drawn_at"),
+        connect_rs::json::FieldName::new("nothing", "nothing"),
+        connect_rs::json::FieldName::new("oldName", "old_name"),
+        connect_rs::json::FieldName::new("weights", "weights"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -382,9 +382,9 @@ impl connect_rs::codec::json::JsonMessage for Shape {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             1 => __json::Int64::read_field(map, &mut self.area, cx),
@@ -430,9 +430,9 @@ impl connect_rs::codec::json::JsonMessage for Shape {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         __json::Int64::write_implicit(map, &Self::FIELDS[1], &self.area, cx)?;
         __json::BytesKind::write_implicit(map, &Self::FIELDS[2], &self.picture, cx)?;
@@ -472,7 +472,7 @@ impl connect_rs::serde::Serialize for Shape {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -481,7 +481,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Shape {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `Shape`.
@@ -500,11 +500,11 @@ pub mod shape {
         #[prost(enumeration = "machine::State", tag = "2")]
         pub state: i32,
     }
-    impl connect_rs::codec::json::JsonMessage for Machine {
+    impl connect_rs::json::JsonMessage for Machine {
         const FULL_NAME: &'static str = "shapes.v1.Shape.Machine";
-        const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-            connect_rs::codec::json::FieldName::new("model", "model"),
-            connect_rs::codec::json::FieldName::new("state", "state"),
+        const FIELDS: &'static [connect_rs::json::FieldName] = &[
+            connect_rs::json::FieldName::new("model", "model"),
+            connect_rs::json::FieldName::new("state", "state"),
         ];
         fn field_index(key: &str) -> ::core::option::Option<usize> {
             ::core::option::Option::Some(
@@ -519,9 +519,9 @@ pub mod shape {
             &mut self,
             index: usize,
             map: &mut A,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             match index {
                 0 => __json::Str::read_field(map, &mut self.model, cx),
                 1 => __json::Enum::<machine::State>::read_field(map, &mut self.state, cx),
@@ -531,9 +531,9 @@ pub mod shape {
         fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
             &self,
             map: &mut M,
-            cx: connect_rs::codec::json::JsonContext<'_>,
+            cx: connect_rs::json::JsonContext<'_>,
         ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::codec::json::{self as __json, JsonField as _};
+            use connect_rs::json::{self as __json, JsonField as _};
             __json::Str::write_implicit(map, &Self::FIELDS[0], &self.model, cx)?;
             __json::Enum::<
                 machine::State,
@@ -546,14 +546,14 @@ pub mod shape {
             &self,
             serializer: S,
         ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::codec::json::serialize(self, serializer)
+            connect_rs::json::serialize(self, serializer)
         }
     }
     impl<'de> connect_rs::serde::Deserialize<'de> for Machine {
         fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
             deserializer: D,
         ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::codec::json::deserialize(deserializer)
+            connect_rs::json::deserialize(deserializer)
         }
     }
     /// Nested message and enum types in `Machine`.
@@ -582,7 +582,7 @@ pub mod shape {
             #[deprecated]
             Old = 2,
         }
-        impl connect_rs::codec::json::JsonEnum for State {
+        impl connect_rs::json::JsonEnum for State {
             const FULL_NAME: &'static str = "shapes.v1.Shape.Machine.State";
             fn name_of(number: i32) -> ::core::option::Option<&'static str> {
                 ::core::option::Option::Some(
@@ -681,10 +681,10 @@ pub struct Side {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Side {
+impl connect_rs::json::JsonMessage for Side {
     const FULL_NAME: &'static str = "shapes.v1.Side";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("length", "length"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("length", "length"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -698,9 +698,9 @@ impl connect_rs::codec::json::JsonMessage for Side {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Double::read_field(map, &mut self.length, cx),
             _ => ::core::result::Result::Ok(()),
@@ -709,9 +709,9 @@ impl connect_rs::codec::json::JsonMessage for Side {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Double::write_implicit(map, &Self::FIELDS[0], &self.length, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -723,7 +723,7 @@ impl connect_rs::serde::Serialize for Side {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -732,7 +732,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Side {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -755,7 +755,7 @@ impl connect_rs::prost::Name for Side {
 pub struct Empty {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Empty {
+impl connect_rs::json::JsonMessage for Empty {
     const FULL_NAME: &'static str = "shapes.v1.Empty";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -765,7 +765,7 @@ impl connect_rs::serde::Serialize for Empty {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -774,7 +774,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Empty {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -815,7 +815,7 @@ pub enum Color {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonEnum for Color {
+impl connect_rs::json::JsonEnum for Color {
     const FULL_NAME: &'static str = "shapes.v1.Color";
     fn name_of(number: i32) -> ::core::option::Option<&'static str> {
         ::core::option::Option::Some(
@@ -867,7 +867,7 @@ impl Color {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<Legacy>();
     types.register::<legacy::Data>();
     types.register::<Shape>();

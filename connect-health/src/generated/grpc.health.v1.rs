@@ -13,10 +13,10 @@ pub struct HealthCheckRequest {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for HealthCheckRequest {
+impl connect_rs::json::JsonMessage for HealthCheckRequest {
     const FULL_NAME: &'static str = "grpc.health.v1.HealthCheckRequest";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("service", "service"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("service", "service"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -30,9 +30,9 @@ impl connect_rs::codec::json::JsonMessage for HealthCheckRequest {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.service, cx),
             _ => ::core::result::Result::Ok(()),
@@ -41,9 +41,9 @@ impl connect_rs::codec::json::JsonMessage for HealthCheckRequest {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.service, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -55,7 +55,7 @@ impl connect_rs::serde::Serialize for HealthCheckRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -64,7 +64,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for HealthCheckRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -91,10 +91,10 @@ pub struct HealthCheckResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for HealthCheckResponse {
+impl connect_rs::json::JsonMessage for HealthCheckResponse {
     const FULL_NAME: &'static str = "grpc.health.v1.HealthCheckResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("status", "status"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("status", "status"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -108,9 +108,9 @@ impl connect_rs::codec::json::JsonMessage for HealthCheckResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => {
                 __json::Enum::<
@@ -123,9 +123,9 @@ impl connect_rs::codec::json::JsonMessage for HealthCheckResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Enum::<
             health_check_response::ServingStatus,
         >::write_implicit(map, &Self::FIELDS[0], &self.status, cx)?;
@@ -139,7 +139,7 @@ impl connect_rs::serde::Serialize for HealthCheckResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -148,7 +148,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for HealthCheckResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `HealthCheckResponse`.
@@ -180,7 +180,7 @@ pub mod health_check_response {
         /// There is no such service; from Watch only.
         ServiceUnknown = 3,
     }
-    impl connect_rs::codec::json::JsonEnum for ServingStatus {
+    impl connect_rs::json::JsonEnum for ServingStatus {
         const FULL_NAME: &'static str = "grpc.health.v1.HealthCheckResponse.ServingStatus";
         fn name_of(number: i32) -> ::core::option::Option<&'static str> {
             ::core::option::Option::Some(
@@ -250,7 +250,7 @@ impl connect_rs::prost::Name for HealthCheckResponse {
 pub struct HealthListRequest {}
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for HealthListRequest {
+impl connect_rs::json::JsonMessage for HealthListRequest {
     const FULL_NAME: &'static str = "grpc.health.v1.HealthListRequest";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -260,7 +260,7 @@ impl connect_rs::serde::Serialize for HealthListRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -269,7 +269,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for HealthListRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -301,10 +301,10 @@ pub struct HealthListResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for HealthListResponse {
+impl connect_rs::json::JsonMessage for HealthListResponse {
     const FULL_NAME: &'static str = "grpc.health.v1.HealthListResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("statuses", "statuses"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("statuses", "statuses"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -318,9 +318,9 @@ impl connect_rs::codec::json::JsonMessage for HealthListResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_map(map, &mut self.statuses, cx),
             _ => ::core::result::Result::Ok(()),
@@ -329,9 +329,9 @@ impl connect_rs::codec::json::JsonMessage for HealthListResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_map(map, &Self::FIELDS[0], &self.statuses, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -343,7 +343,7 @@ impl connect_rs::serde::Serialize for HealthListResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -352,7 +352,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for HealthListResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -371,7 +371,7 @@ impl connect_rs::prost::Name for HealthListResponse {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<HealthCheckRequest>();
     types.register::<HealthCheckResponse>();
     types.register::<HealthListRequest>();

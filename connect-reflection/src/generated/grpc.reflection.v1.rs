@@ -18,24 +18,24 @@ pub struct ServerReflectionRequest {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ServerReflectionRequest {
+impl connect_rs::json::JsonMessage for ServerReflectionRequest {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ServerReflectionRequest";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("host", "host"),
-        connect_rs::codec::json::FieldName::new("fileByFilename", "file_by_filename"),
-        connect_rs::codec::json::FieldName::new(
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("host", "host"),
+        connect_rs::json::FieldName::new("fileByFilename", "file_by_filename"),
+        connect_rs::json::FieldName::new(
             "fileContainingSymbol",
             "file_containing_symbol",
         ),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new(
             "fileContainingExtension",
             "file_containing_extension",
         ),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new(
             "allExtensionNumbersOfType",
             "all_extension_numbers_of_type",
         ),
-        connect_rs::codec::json::FieldName::new("listServices", "list_services"),
+        connect_rs::json::FieldName::new("listServices", "list_services"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -54,9 +54,9 @@ impl connect_rs::codec::json::JsonMessage for ServerReflectionRequest {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.host, cx),
             1 => {
@@ -105,9 +105,9 @@ impl connect_rs::codec::json::JsonMessage for ServerReflectionRequest {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.host, cx)?;
         match &self.message_request {
             ::core::option::Option::Some(
@@ -149,7 +149,7 @@ impl connect_rs::serde::Serialize for ServerReflectionRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -158,7 +158,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ServerReflectionRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `ServerReflectionRequest`.
@@ -215,11 +215,11 @@ pub struct ExtensionRequest {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ExtensionRequest {
+impl connect_rs::json::JsonMessage for ExtensionRequest {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ExtensionRequest";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("containingType", "containing_type"),
-        connect_rs::codec::json::FieldName::new("extensionNumber", "extension_number"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("containingType", "containing_type"),
+        connect_rs::json::FieldName::new("extensionNumber", "extension_number"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -234,9 +234,9 @@ impl connect_rs::codec::json::JsonMessage for ExtensionRequest {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.containing_type, cx),
             1 => __json::Int32::read_field(map, &mut self.extension_number, cx),
@@ -246,9 +246,9 @@ impl connect_rs::codec::json::JsonMessage for ExtensionRequest {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.containing_type, cx)?;
         __json::Int32::write_implicit(
             map,
@@ -266,7 +266,7 @@ impl connect_rs::serde::Serialize for ExtensionRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -275,7 +275,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ExtensionRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -310,24 +310,24 @@ pub struct ServerReflectionResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ServerReflectionResponse {
+impl connect_rs::json::JsonMessage for ServerReflectionResponse {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ServerReflectionResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("validHost", "valid_host"),
-        connect_rs::codec::json::FieldName::new("originalRequest", "original_request"),
-        connect_rs::codec::json::FieldName::new(
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("validHost", "valid_host"),
+        connect_rs::json::FieldName::new("originalRequest", "original_request"),
+        connect_rs::json::FieldName::new(
             "fileDescriptorResponse",
             "file_descriptor_response",
         ),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new(
             "allExtensionNumbersResponse",
             "all_extension_numbers_response",
         ),
-        connect_rs::codec::json::FieldName::new(
+        connect_rs::json::FieldName::new(
             "listServicesResponse",
             "list_services_response",
         ),
-        connect_rs::codec::json::FieldName::new("errorResponse", "error_response"),
+        connect_rs::json::FieldName::new("errorResponse", "error_response"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -346,9 +346,9 @@ impl connect_rs::codec::json::JsonMessage for ServerReflectionResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.valid_host, cx),
             1 => __json::Message::read_optional(map, &mut self.original_request, cx),
@@ -390,9 +390,9 @@ impl connect_rs::codec::json::JsonMessage for ServerReflectionResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.valid_host, cx)?;
         __json::Message::write_optional(
             map,
@@ -437,7 +437,7 @@ impl connect_rs::serde::Serialize for ServerReflectionResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -446,7 +446,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ServerReflectionResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 /// Nested message and enum types in `ServerReflectionResponse`.
@@ -499,13 +499,10 @@ pub struct FileDescriptorResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for FileDescriptorResponse {
+impl connect_rs::json::JsonMessage for FileDescriptorResponse {
     const FULL_NAME: &'static str = "grpc.reflection.v1.FileDescriptorResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new(
-            "fileDescriptorProto",
-            "file_descriptor_proto",
-        ),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("fileDescriptorProto", "file_descriptor_proto"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -519,9 +516,9 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => {
                 __json::BytesKind::read_repeated(
@@ -536,9 +533,9 @@ impl connect_rs::codec::json::JsonMessage for FileDescriptorResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::BytesKind::write_repeated(
             map,
             &Self::FIELDS[0],
@@ -555,7 +552,7 @@ impl connect_rs::serde::Serialize for FileDescriptorResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -564,7 +561,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for FileDescriptorResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -594,11 +591,11 @@ pub struct ExtensionNumberResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ExtensionNumberResponse {
+impl connect_rs::json::JsonMessage for ExtensionNumberResponse {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ExtensionNumberResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("baseTypeName", "base_type_name"),
-        connect_rs::codec::json::FieldName::new("extensionNumber", "extension_number"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("baseTypeName", "base_type_name"),
+        connect_rs::json::FieldName::new("extensionNumber", "extension_number"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -613,9 +610,9 @@ impl connect_rs::codec::json::JsonMessage for ExtensionNumberResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.base_type_name, cx),
             1 => __json::Int32::read_repeated(map, &mut self.extension_number, cx),
@@ -625,9 +622,9 @@ impl connect_rs::codec::json::JsonMessage for ExtensionNumberResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.base_type_name, cx)?;
         __json::Int32::write_repeated(
             map,
@@ -645,7 +642,7 @@ impl connect_rs::serde::Serialize for ExtensionNumberResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -654,7 +651,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ExtensionNumberResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -681,10 +678,10 @@ pub struct ListServiceResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ListServiceResponse {
+impl connect_rs::json::JsonMessage for ListServiceResponse {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ListServiceResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("service", "service"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("service", "service"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -698,9 +695,9 @@ impl connect_rs::codec::json::JsonMessage for ListServiceResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_repeated(map, &mut self.service, cx),
             _ => ::core::result::Result::Ok(()),
@@ -709,9 +706,9 @@ impl connect_rs::codec::json::JsonMessage for ListServiceResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_repeated(map, &Self::FIELDS[0], &self.service, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -723,7 +720,7 @@ impl connect_rs::serde::Serialize for ListServiceResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -732,7 +729,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ListServiceResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -759,10 +756,10 @@ pub struct ServiceResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ServiceResponse {
+impl connect_rs::json::JsonMessage for ServiceResponse {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ServiceResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("name", "name"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("name", "name"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -776,9 +773,9 @@ impl connect_rs::codec::json::JsonMessage for ServiceResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.name, cx),
             _ => ::core::result::Result::Ok(()),
@@ -787,9 +784,9 @@ impl connect_rs::codec::json::JsonMessage for ServiceResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -801,7 +798,7 @@ impl connect_rs::serde::Serialize for ServiceResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -810,7 +807,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ServiceResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -840,11 +837,11 @@ pub struct ErrorResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for ErrorResponse {
+impl connect_rs::json::JsonMessage for ErrorResponse {
     const FULL_NAME: &'static str = "grpc.reflection.v1.ErrorResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("errorCode", "error_code"),
-        connect_rs::codec::json::FieldName::new("errorMessage", "error_message"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("errorCode", "error_code"),
+        connect_rs::json::FieldName::new("errorMessage", "error_message"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -859,9 +856,9 @@ impl connect_rs::codec::json::JsonMessage for ErrorResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Int32::read_field(map, &mut self.error_code, cx),
             1 => __json::Str::read_field(map, &mut self.error_message, cx),
@@ -871,9 +868,9 @@ impl connect_rs::codec::json::JsonMessage for ErrorResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.error_code, cx)?;
         __json::Str::write_implicit(map, &Self::FIELDS[1], &self.error_message, cx)?;
         ::core::result::Result::Ok(())
@@ -886,7 +883,7 @@ impl connect_rs::serde::Serialize for ErrorResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -895,7 +892,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for ErrorResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -914,7 +911,7 @@ impl connect_rs::prost::Name for ErrorResponse {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<ServerReflectionRequest>();
     types.register::<ExtensionRequest>();
     types.register::<ServerReflectionResponse>();

@@ -9,8 +9,12 @@ use serde::{
     ser::{self, SerializeMap, SerializeSeq},
 };
 
-use super::super::field::{Element, Written};
-use crate::json::{JsonContext, JsonMessage, Message, number};
+use crate::json::{
+    JsonContext, JsonMessage,
+    field::{Element, Written},
+    kind::Message,
+    number,
+};
 
 impl JsonMessage for Struct {
     const FULL_NAME: &'static str = "google.protobuf.Struct";

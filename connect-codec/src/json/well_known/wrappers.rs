@@ -4,8 +4,8 @@ use bytes::Bytes;
 use serde::{Deserializer, Serializer, de::Error};
 
 use crate::json::{
-    Bool, BytesKind, Double, Float, Int32, Int64, JsonContext, JsonKind, JsonMessage, Str,
-    TypeRegistry, UInt32, UInt64,
+    JsonContext, JsonMessage, TypeRegistry,
+    kind::{Bool, BytesKind, Double, Float, Int32, Int64, JsonKind, Str, UInt32, UInt64},
 };
 
 pub(super) fn register_types(types: &mut TypeRegistry) {

@@ -13,10 +13,10 @@ pub struct QuoteRequest {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for QuoteRequest {
+impl connect_rs::json::JsonMessage for QuoteRequest {
     const FULL_NAME: &'static str = "quotes.v1.QuoteRequest";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("symbol", "symbol"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("symbol", "symbol"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -30,9 +30,9 @@ impl connect_rs::codec::json::JsonMessage for QuoteRequest {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.symbol, cx),
             _ => ::core::result::Result::Ok(()),
@@ -41,9 +41,9 @@ impl connect_rs::codec::json::JsonMessage for QuoteRequest {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.symbol, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -55,7 +55,7 @@ impl connect_rs::serde::Serialize for QuoteRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -64,7 +64,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for QuoteRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -91,10 +91,10 @@ pub struct QuoteResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for QuoteResponse {
+impl connect_rs::json::JsonMessage for QuoteResponse {
     const FULL_NAME: &'static str = "quotes.v1.QuoteResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("price", "price"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("price", "price"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -108,9 +108,9 @@ impl connect_rs::codec::json::JsonMessage for QuoteResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.price, cx),
             _ => ::core::result::Result::Ok(()),
@@ -119,9 +119,9 @@ impl connect_rs::codec::json::JsonMessage for QuoteResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.price, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -133,7 +133,7 @@ impl connect_rs::serde::Serialize for QuoteResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -142,7 +142,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for QuoteResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -169,10 +169,10 @@ pub struct WatchRequest {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for WatchRequest {
+impl connect_rs::json::JsonMessage for WatchRequest {
     const FULL_NAME: &'static str = "quotes.v1.WatchRequest";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("symbol", "symbol"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("symbol", "symbol"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -186,9 +186,9 @@ impl connect_rs::codec::json::JsonMessage for WatchRequest {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Str::read_field(map, &mut self.symbol, cx),
             _ => ::core::result::Result::Ok(()),
@@ -197,9 +197,9 @@ impl connect_rs::codec::json::JsonMessage for WatchRequest {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Str::write_implicit(map, &Self::FIELDS[0], &self.symbol, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -211,7 +211,7 @@ impl connect_rs::serde::Serialize for WatchRequest {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -220,7 +220,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for WatchRequest {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -247,10 +247,10 @@ pub struct WatchResponse {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for WatchResponse {
+impl connect_rs::json::JsonMessage for WatchResponse {
     const FULL_NAME: &'static str = "quotes.v1.WatchResponse";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("price", "price"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("price", "price"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -264,9 +264,9 @@ impl connect_rs::codec::json::JsonMessage for WatchResponse {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Message::read_optional(map, &mut self.price, cx),
             _ => ::core::result::Result::Ok(()),
@@ -275,9 +275,9 @@ impl connect_rs::codec::json::JsonMessage for WatchResponse {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Message::write_optional(map, &Self::FIELDS[0], &self.price, cx)?;
         ::core::result::Result::Ok(())
     }
@@ -289,7 +289,7 @@ impl connect_rs::serde::Serialize for WatchResponse {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -298,7 +298,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for WatchResponse {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -328,11 +328,11 @@ pub struct Price {
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::codec::json::JsonMessage for Price {
+impl connect_rs::json::JsonMessage for Price {
     const FULL_NAME: &'static str = "quotes.v1.Price";
-    const FIELDS: &'static [connect_rs::codec::json::FieldName] = &[
-        connect_rs::codec::json::FieldName::new("cents", "cents"),
-        connect_rs::codec::json::FieldName::new("at", "at"),
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("cents", "cents"),
+        connect_rs::json::FieldName::new("at", "at"),
     ];
     fn field_index(key: &str) -> ::core::option::Option<usize> {
         ::core::option::Option::Some(
@@ -347,9 +347,9 @@ impl connect_rs::codec::json::JsonMessage for Price {
         &mut self,
         index: usize,
         map: &mut A,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         match index {
             0 => __json::Int64::read_field(map, &mut self.cents, cx),
             1 => __json::Message::read_optional(map, &mut self.at, cx),
@@ -359,9 +359,9 @@ impl connect_rs::codec::json::JsonMessage for Price {
     fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
         &self,
         map: &mut M,
-        cx: connect_rs::codec::json::JsonContext<'_>,
+        cx: connect_rs::json::JsonContext<'_>,
     ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::codec::json::{self as __json, JsonField as _};
+        use connect_rs::json::{self as __json, JsonField as _};
         __json::Int64::write_implicit(map, &Self::FIELDS[0], &self.cents, cx)?;
         __json::Message::write_optional(map, &Self::FIELDS[1], &self.at, cx)?;
         ::core::result::Result::Ok(())
@@ -374,7 +374,7 @@ impl connect_rs::serde::Serialize for Price {
         &self,
         serializer: S,
     ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::codec::json::serialize(self, serializer)
+        connect_rs::json::serialize(self, serializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -383,7 +383,7 @@ impl<'de> connect_rs::serde::Deserialize<'de> for Price {
     fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
         deserializer: D,
     ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::codec::json::deserialize(deserializer)
+        connect_rs::json::deserialize(deserializer)
     }
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -402,7 +402,7 @@ impl connect_rs::prost::Name for Price {
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub fn register_types(types: &mut connect_rs::codec::json::TypeRegistry) {
+pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<QuoteRequest>();
     types.register::<QuoteResponse>();
     types.register::<WatchRequest>();
