@@ -33,16 +33,14 @@ const CHAPTERS: &[(&str, &str)] = &[
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    connect_codegen::Config::new()
-        .descriptor_set(true)
-        .compile(
-            &[
-                "proto/hello/v1/hello.proto",
-                "proto/greet/v1/greet.proto",
-                "proto/talk/v1/talk.proto",
-            ],
-            &["proto"],
-        )?;
+    connect_codegen::Config::new().compile(
+        &[
+            "proto/hello/v1/hello.proto",
+            "proto/greet/v1/greet.proto",
+            "proto/talk/v1/talk.proto",
+        ],
+        &["proto"],
+    )?;
     let out = env::var("OUT_DIR")?;
     for (source, target) in CHAPTERS {
         println!("cargo::rerun-if-changed={source}");

@@ -30,7 +30,7 @@ fn main() -> Result<(), Error> {
         .field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size\")]")
         .crate_path("::connect_tower")
         .out_dir(out.join("other"))
-        .descriptor_set(true)
+        .descriptor_set(false)
         .compile(&files, &["proto"])?;
     // Services over messages that are elsewhere.
     Config::new()

@@ -155,10 +155,12 @@ impl Config {
         self
     }
 
-    /// Whether each package has a `FILE_DESCRIPTOR_SET`, for reflection; `false` unless told.
+    /// Whether each package has its schemas in `FILE_DESCRIPTOR_SET`, which servers hand to the router
+    /// for reflection; `true` by default.
     ///
     /// It is an encoded `google.protobuf.FileDescriptorSet` of the package's files and all that they
-    /// import, in an order in which each file comes after its imports, without comments.
+    /// import, in an order in which each file comes after its imports, without comments. A
+    /// program that serves nothing of the package does not contain it.
     #[must_use]
     pub fn descriptor_set(mut self, descriptor_set: bool) -> Self {
         self.descriptor_set = descriptor_set;
@@ -265,7 +267,7 @@ impl Default for Config {
             crate_path: None,
             out_dir: None,
             checked_in: false,
-            descriptor_set: false,
+            descriptor_set: true,
             layout: Layout::default(),
             include_file: String::from("_protos.rs"),
             extern_paths: Vec::new(),

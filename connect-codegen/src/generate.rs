@@ -290,7 +290,7 @@ impl PackageFile<'_> {
         syn::parse_quote! {
             /// The files of this package and all that they import, as an encoded
             /// `google.protobuf.FileDescriptorSet`.
-            pub const FILE_DESCRIPTOR_SET: &[u8] = #bytes;
+            pub static FILE_DESCRIPTOR_SET: &[u8] = #bytes;
         }
     }
 

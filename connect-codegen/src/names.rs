@@ -91,6 +91,7 @@ fn attributes_of(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
         Item::Fn(item) => &mut item.attrs,
         Item::Impl(item) => &mut item.attrs,
         Item::Mod(item) => &mut item.attrs,
+        Item::Static(item) => &mut item.attrs,
         Item::Struct(item) => &mut item.attrs,
         Item::Trait(item) => &mut item.attrs,
         _ => return None,

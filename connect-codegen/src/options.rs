@@ -47,7 +47,7 @@ const OPTIONS: [Named; 17] = [
     named(
         "descriptor_set",
         BOOL,
-        "a FILE_DESCRIPTOR_SET for each package [false]",
+        "the schemas of each package, for reflection [true]",
     ),
     named(
         "crate_path",

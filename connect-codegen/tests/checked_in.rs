@@ -12,7 +12,7 @@ fn google_rpc_in_connect_codec() {
         "connect-codec/proto/google/rpc/error_details.proto",
         "connect-codec/proto/google/rpc/status.proto",
     ];
-    let config = Config::new().crate_path("crate");
+    let config = Config::new().crate_path("crate").descriptor_set(false);
     let generated = generate_all(&files, "connect-codec/proto", &config);
     let file = generated
         .iter()
@@ -34,7 +34,10 @@ fn google_protobuf_in_connect_codec() {
             .retain(|message| !message.name().starts_with("FeatureSet"));
         file.message_type.iter_mut().for_each(forget_editions);
     }
-    let config = Config::new().crate_path("crate").json_of_well_known_types();
+    let config = Config::new()
+        .crate_path("crate")
+        .descriptor_set(false)
+        .json_of_well_known_types();
     let generated = generate(&set, &files, &config).unwrap();
     let name = "google.protobuf.rs";
     let file = generated.iter().find(|file| file.name == name).unwrap();
@@ -87,7 +90,9 @@ fn messages_for_the_json_tests_of_connect_codec() {
         "connect-codec/tests/proto/json_proto2.proto",
         "connect-codec/tests/proto/json_proto3.proto",
     ];
-    let config = Config::new().crate_path("::connect_codec");
+    let config = Config::new()
+        .crate_path("::connect_codec")
+        .descriptor_set(false);
     for file in generate_all(&files, "connect-codec/tests/proto", &config) {
         if file.name.starts_with("test.") {
             let path = format!("connect-codec/tests/generated/{}", file.name);
@@ -111,9 +116,7 @@ fn grpc_reflection() {
 }
 
 fn standard_service() -> Config {
-    Config::new()
-        .crate_path("::connect_tower")
-        .descriptor_set(true)
+    Config::new().crate_path("::connect_tower")
 }
 
 fn assert_standard_service_is_fresh(krate: &str, name: &str, version: &str, config: &Config) {

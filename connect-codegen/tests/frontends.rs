@@ -58,7 +58,7 @@ fn settings() -> Vec<(&'static [&'static str], Config)> {
         ),
         (
             &["layout=modules", "descriptor_set=true"],
-            Config::new().layout(Layout::Modules).descriptor_set(true),
+            Config::new().layout(Layout::Modules).descriptor_set(false),
         ),
         (
             &["messages=false", "extern_path=.=crate::built"],

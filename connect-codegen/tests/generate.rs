@@ -127,25 +127,25 @@ fn comments_become_documentation() {
     assert!(!shapes.contains("Detached"));
 }
 
-/// The value of the constant in a file's code.
+/// The descriptor set in a file's code.
 fn descriptor_set(code: &str) -> Vec<u8> {
     let file = syn::parse_file(code).unwrap();
-    let constant = file.items.into_iter().find_map(|item| match item {
-        syn::Item::Const(item) if item.ident == "FILE_DESCRIPTOR_SET" => Some(*item.expr),
+    let found = file.items.into_iter().find_map(|item| match item {
+        syn::Item::Static(item) if item.ident == "FILE_DESCRIPTOR_SET" => Some(*item.expr),
         _ => None,
     });
-    match constant {
+    match found {
         Some(syn::Expr::Lit(syn::ExprLit {
             lit: syn::Lit::ByteStr(bytes),
             ..
         })) => bytes.value(),
-        _ => panic!("no constant of bytes in {code}"),
+        _ => panic!("no static of bytes in {code}"),
     }
 }
 
 #[test]
 fn descriptor_sets_have_all_imports_in_order_and_no_comments() {
-    let files = generate_all(&[TOUR], PROTOS, &Config::new().descriptor_set(true));
+    let files = generate_all(&[TOUR], PROTOS, &Config::new());
     let names = [("shapes.v1.rs", 4), ("shapes.tour.v1.rs", 7)];
     for (name, count) in names {
         let bytes = descriptor_set(content(&files, name));
@@ -158,8 +158,20 @@ fn descriptor_sets_have_all_imports_in_order_and_no_comments() {
             seen.push(file.name().to_owned());
         }
     }
-    let plain = generate_all(&[TOUR], PROTOS, &Config::new());
-    assert!(!content(&plain, "shapes.v1.rs").contains("FILE_DESCRIPTOR_SET"));
+}
+
+#[test]
+fn servers_hand_their_descriptors_to_the_router_by_default() {
+    let registers = |config: &Config| {
+        let files = generate_all(&[TOUR], PROTOS, config);
+        let code = content(&files, "shapes.tour.v1.rs").to_owned();
+        let calls = code.matches("add_descriptor_set(FILE_DESCRIPTOR_SET)");
+        (calls.count(), code.contains("FILE_DESCRIPTOR_SET: "))
+    };
+    // Two services.
+    assert_eq!(registers(&Config::new()), (2, true));
+    assert_eq!(registers(&Config::new().server(false)), (0, true));
+    assert_eq!(registers(&Config::new().descriptor_set(false)), (0, false));
 }
 
 /// prost-types does not know them.
@@ -173,7 +185,6 @@ fn descriptor_sets_keep_custom_options() {
     dir.write("a.proto", text);
     let out = dir.path().join("out");
     Config::new()
-        .descriptor_set(true)
         .out_dir(&out)
         .compile(&[dir.path().join("a.proto")], &[dir.path()])
         .unwrap();
@@ -289,8 +300,7 @@ fn a_descriptor_set_of_2000_files_takes_linear_time() {
     let set = FileDescriptorSet {
         file: (0..2000).rev().map(file).collect(),
     };
-    let config = Config::new().descriptor_set(true);
-    let files = generate(&set, &["1999.proto"], &config).unwrap();
+    let files = generate(&set, &["1999.proto"], &Config::new()).unwrap();
     let bytes = descriptor_set(content(&files, "p.rs"));
     let found = FileDescriptorSet::decode(bytes.as_slice()).unwrap().file;
     let names: Vec<_> = found.iter().map(|file| file.name().to_owned()).collect();

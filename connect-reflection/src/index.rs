@@ -6,9 +6,10 @@ use connect_tower::bytes::Bytes;
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+    ServiceDescriptorProto,
 };
 
-use crate::{DescriptorError, v1, v1alpha};
+use crate::DescriptorError;
 
 /// Files, by name, symbol and extension.
 pub(crate) struct Index {
@@ -43,20 +44,24 @@ struct EncodedSet {
 }
 
 impl Index {
-    pub(crate) fn new(sets: impl Iterator<Item = Bytes>) -> Result<Self, DescriptorError> {
+    /// The files of an application's own sets, and of those that the router has.
+    pub(crate) fn new(own: &[Bytes], router: &[&'static [u8]]) -> Result<Self, DescriptorError> {
         let mut index = Self {
             files: Vec::new(),
             by_name: HashMap::new(),
             symbols: HashMap::new(),
             extensions: HashMap::new(),
         };
-        for (number, set) in sets.enumerate() {
-            let in_set = |error: DescriptorError| {
-                DescriptorError::new(format!("descriptor set {}: {error}", number + 1))
-            };
-            index.add_set(set).map_err(in_set)?;
+        for (number, set) in (1..).zip(own) {
+            let added = index.add_set(set.clone(), 0);
+            added.map_err(|error| error.within(&format!("descriptor set {number}")))?;
         }
-        index.add_own()?;
+        let own = index.files.len();
+        for (number, set) in (1..).zip(router) {
+            let added = index.add_set(Bytes::from_static(set), own);
+            added
+                .map_err(|error| error.within(&format!("descriptor set {number} of the router")))?;
+        }
         index.link()?;
         Ok(index)
     }
@@ -102,12 +107,8 @@ impl Index {
         out
     }
 
-    pub(crate) fn file_names(&self) -> Vec<&str> {
-        let files = self.files.iter();
-        files.map(|file| file.descriptor.name()).collect()
-    }
-
-    fn add_set(&mut self, set: Bytes) -> Result<(), DescriptorError> {
+    /// Adds the files of a set, except those that the first `replacing` files stand for.
+    fn add_set(&mut self, set: Bytes, replacing: FileId) -> Result<(), DescriptorError> {
         let malformed = |error: prost::DecodeError| {
             DescriptorError::new(format!(
                 "it is no encoded google.protobuf.FileDescriptorSet: {error}"
@@ -117,29 +118,23 @@ impl Index {
         for encoded in set.file {
             let mut descriptor = FileDescriptorProto::decode(encoded.clone()).map_err(malformed)?;
             descriptor.source_code_info = None;
-            self.add_file(descriptor, encoded)?;
+            if !self.is_replaced(&descriptor, replacing) {
+                self.add_file(descriptor, encoded)?;
+            }
         }
         Ok(())
     }
 
-    /// The schemas of the standard services, unless the application has brought its own.
-    fn add_own(&mut self) -> Result<(), DescriptorError> {
-        for (service, set) in [
-            (
-                connect_health::v1::health::NAME,
-                connect_health::v1::FILE_DESCRIPTOR_SET,
-            ),
-            (v1::server_reflection::NAME, v1::FILE_DESCRIPTOR_SET),
-            (
-                v1alpha::server_reflection::NAME,
-                v1alpha::FILE_DESCRIPTOR_SET,
-            ),
-        ] {
-            if !self.symbols.contains_key(service) {
-                self.add_set(Bytes::from_static(set))?;
-            }
-        }
-        Ok(())
+    /// Whether one of the first files stands for this one: it has the same name, or declares one of the same types.
+    fn is_replaced(&self, descriptor: &FileDescriptorProto, first: FileId) -> bool {
+        let package = descriptor.package();
+        let messages = descriptor.message_type.iter().map(DescriptorProto::name);
+        let enums = descriptor.enum_type.iter().map(EnumDescriptorProto::name);
+        let services = descriptor.service.iter().map(ServiceDescriptorProto::name);
+        let mut symbols = messages.chain(enums).chain(services);
+        let is_first = |file: Option<FileId>| file.is_some_and(|file| file < first);
+        is_first(self.file(descriptor.name()))
+            || symbols.any(|name| is_first(self.file_of_symbol(&join(package, name))))
     }
 
     fn add_file(

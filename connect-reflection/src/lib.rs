@@ -1,26 +1,20 @@
 //! gRPC's server reflection, `grpc.reflection.v1` and `v1alpha`: tools such as grpcurl and `buf curl` ask a server about its
 //! schemas, and can then call it without having them.
 //!
-//! [`Reflection`] answers from descriptor sets, which generated code has as constants (`descriptor_set` of connect-codegen)
-//! and which `protoc --include_imports -o` and `buf build -o` write to files. It needs no runtime, and answers in every
-//! protocol that the router speaks. Applications reach this crate as `reflection` of an adapter, such as
-//! `connect_tokio::reflection` with the feature `reflection`.
+//! [`Reflection`] is a service to add to a router, before or after the others. It answers from the descriptor sets that
+//! generated code hands to the router with each service. It needs no runtime, and answers in every protocol that the router
+//! speaks. Applications reach this crate as `reflection` of an adapter, such as `connect_tokio::reflection` with the feature
+//! `reflection`.
 //!
 //! ```
-//! use connect_health::Health;
 //! use connect_reflection::Reflection;
 //! use connect_tower::Router;
 //!
-//! # fn main() -> Result<(), connect_reflection::DescriptorError> {
-//! # mod shop { pub use connect_health::v1::FILE_DESCRIPTOR_SET; }
-//! let router = Router::new().add_service(Health::new()); // and the services of the package `shop`
-//! let router = Reflection::new([shop::FILE_DESCRIPTOR_SET])?.add_to(router);
-//! # assert_eq!(router.service_names().len(), 3);
-//! # Ok(())
-//! # }
+//! let router = Router::new().add_service(Reflection::new()); // and services of generated code
+//! # assert_eq!(router.service_names().len(), 2);
 //! ```
 //!
-//! Whoever may call the service learns all schemas that it was given, so where that is not for everybody, put it on a router
+//! Whoever may call the service learns all schemas of the router, so where that is not for everybody, put it on a router
 //! of its own or behind a gate.
 //!
 //! Specification: [gRPC Server Reflection Protocol](https://github.com/grpc/grpc/blob/master/doc/server-reflection.md).
@@ -38,63 +32,72 @@ pub mod v1alpha {
     include!("generated/grpc.reflection.v1alpha.rs");
 }
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use connect_tower::{Router, bytes::Bytes};
+use connect_tower::{Methods, Router, Service, bytes::Bytes};
 
 use self::{index::Index, service::Reflector};
 
-/// Schemas, ready to be asked for.
+/// The reflection service, in both versions: a service to add to a router.
 ///
-/// A clone is cheap.
-#[derive(Clone)]
+/// It lists the services of the router that serves it, itself included, and describes them by the router's
+/// [descriptor sets](Router::descriptor_sets). Generated code adds these with each service, unless its option
+/// `descriptor_set` is off. Whichever services the router gets later, or by merging, are there too.
+///
+/// Files are given out as they are in the set: with comments and custom options, if these are there.
+///
+/// The sets are read when the first call comes. If they do not go together, each call fails with `internal` and the reason;
+/// [`check`](Self::check) finds that when the server starts.
+#[derive(Clone, Default)]
 pub struct Reflection {
-    index: Arc<Index>,
+    sets: Vec<Bytes>,
 }
 
 impl Reflection {
-    /// The schemas of these descriptor sets, each an encoded `google.protobuf.FileDescriptorSet`.
+    /// Describes what the router has descriptor sets of.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Describes what this set has too: an encoded `google.protobuf.FileDescriptorSet`, as `buf build -o` and
+    /// `protoc --include_imports -o` write it. It is for services without generated code, and for messages that travel in
+    /// an `Any` only.
     ///
-    /// A file may be in several sets. The schemas of gRPC's health and reflection services are always there.
-    ///
-    /// Files are given out as they are in the set: with comments and custom options, if these are there.
+    /// Where the router's sets have a file of the same name, or another file that declares the same message, enum or
+    /// service, the file of this set is given out instead.
+    #[must_use]
+    pub fn add_descriptor_set(mut self, set: impl Into<Bytes>) -> Self {
+        self.sets.push(set.into());
+        self
+    }
+
+    /// Reads the sets as a call does that comes to this router, to find what is wrong with them before there are calls.
     ///
     /// # Errors
     ///
-    /// If a set is malformed; if it lacks a file that another one imports, as without `--include_imports`; if two files of
-    /// the same name differ in more than comments, or two files declare the same symbol.
-    pub fn new<S: Into<Bytes>>(sets: impl IntoIterator<Item = S>) -> Result<Self, DescriptorError> {
-        let index = Index::new(sets.into_iter().map(Into::into))?;
-        Ok(Self {
-            index: Arc::new(index),
-        })
+    /// If a set is malformed; if a file imports one that is in none of the sets, as without `--include_imports`; if two
+    /// files of the same name differ in more than comments, or two files declare the same symbol.
+    pub fn check(&self, router: &Router) -> Result<(), DescriptorError> {
+        Index::new(&self.sets, router.descriptor_sets()).map(drop)
     }
+}
 
-    /// Serves both versions on this router, and lists all services that the router has by now and these two.
-    ///
-    /// So it is called last. A service that the router gets later can be described all the same, but is not listed.
-    #[must_use]
-    pub fn add_to(self, router: Router) -> Router {
-        let mut services: Vec<_> = router
-            .service_names()
-            .into_iter()
-            .map(String::from)
-            .collect();
-        services.push(v1::server_reflection::NAME.to_owned());
-        services.push(v1alpha::server_reflection::NAME.to_owned());
-        services.sort_unstable();
-        services.dedup();
-        let reflector = Reflector::new(self.index, services);
-        router
-            .add_service(v1::ServerReflectionServer::new(reflector.clone()))
-            .add_service(v1alpha::ServerReflectionServer::new(reflector))
+impl Service for Reflection {
+    const NAME: &'static str = v1::server_reflection::NAME;
+
+    fn register(self, methods: &mut Methods) {
+        let reflector = Reflector::new(self.sets);
+        methods.pass_router();
+        v1::ServerReflectionServer::new(reflector.clone()).register(methods);
+        v1alpha::ServerReflectionServer::new(reflector).register(methods);
     }
 }
 
 impl fmt::Debug for Reflection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reflection")
-            .field("files", &self.index.file_names())
+            .field("sets", &self.sets.len())
             .finish()
     }
 }
@@ -110,6 +113,11 @@ impl DescriptorError {
         Self {
             message: message.into(),
         }
+    }
+
+    /// The same, with the set in which it was found.
+    pub(crate) fn within(self, set: &str) -> Self {
+        Self::new(format!("{set}: {}", self.message))
     }
 }
 

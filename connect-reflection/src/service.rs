@@ -3,14 +3,17 @@
 use std::{
     collections::HashSet,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use connect_tower::{Code, Error, Request, Response, ResponseStream, Streaming};
+use connect_tower::{
+    Code, Error, Request, Response, ResponseStream, Router, Streaming, bytes::Bytes,
+};
 use futures_core::Stream;
 
 use crate::{
+    DescriptorError,
     index::{FileId, Index},
     v1::{
         self, ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
@@ -21,11 +24,23 @@ use crate::{
     v1alpha,
 };
 
-/// Answers questions about schemas.
+/// Begins the streams in which questions about schemas are answered.
 #[derive(Clone)]
 pub(crate) struct Reflector {
-    index: Arc<Index>,
-    services: Arc<[String]>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The application's own descriptor sets.
+    sets: Vec<Bytes>,
+    /// The last index, as routers do not change while they serve.
+    built: Mutex<Option<Built>>,
+}
+
+/// What the sets of a router came to.
+struct Built {
+    sets: Vec<&'static [u8]>,
+    index: Result<Arc<Index>, DescriptorError>,
 }
 
 type Requests = Request<Streaming<ServerReflectionRequest>>;
@@ -33,34 +48,90 @@ type Responses = Result<Response<ResponseStream<ServerReflectionResponse>>, Erro
 
 impl v1::ServerReflection for Reflector {
     async fn server_reflection_info(&self, requests: Requests) -> Responses {
-        Ok(self.answers(requests))
+        self.answers(requests)
     }
 }
 
 impl v1alpha::ServerReflection for Reflector {
     async fn server_reflection_info(&self, requests: Requests) -> Responses {
-        Ok(self.answers(requests))
+        self.answers(requests)
     }
 }
 
 impl Reflector {
-    pub(crate) fn new(index: Arc<Index>, services: Vec<String>) -> Self {
+    pub(crate) fn new(sets: Vec<Bytes>) -> Self {
+        let built = Mutex::default();
         Self {
-            index,
-            services: services.into(),
+            shared: Arc::new(Shared { sets, built }),
         }
     }
 
-    fn answers(&self, requests: Requests) -> Response<ResponseStream<ServerReflectionResponse>> {
-        Response::stream(Answers {
-            reflector: self.clone(),
+    fn answers(&self, requests: Requests) -> Responses {
+        let Some(router) = requests.extensions().get::<Router>() else {
+            return Err(Error::internal(
+                "the request has lost the router in its extensions, of which reflection tells",
+            ));
+        };
+        let index = self.index(router).map_err(|error| {
+            Error::internal(format!("the server's schemas cannot be told: {error}"))
+        })?;
+        let services = router.service_names().into_iter().map(String::from);
+        Ok(Response::stream(Answers {
+            index,
+            services: services.collect(),
             requests: requests.into_stream(),
             sent: HashSet::new(),
-        })
+        }))
     }
 
-    /// `sent` are the files that the client has.
-    fn answer(&self, question: &Question, sent: &mut HashSet<FileId>) -> Option<Answer> {
+    /// Nobody else answers while an index is built, which takes milliseconds, once.
+    fn index(&self, router: &Router) -> Result<Arc<Index>, DescriptorError> {
+        let Shared { sets, built } = &*self.shared;
+        let mut built = built.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_router = router.descriptor_sets();
+        match &*built {
+            Some(built) if built.sets == of_router => built.index.clone(),
+            _ => {
+                let index = Index::new(sets, of_router).map(Arc::new);
+                *built = Some(Built {
+                    sets: of_router.to_vec(),
+                    index: index.clone(),
+                });
+                index
+            }
+        }
+    }
+}
+
+/// One answer to each request.
+struct Answers {
+    index: Arc<Index>,
+    services: Vec<String>,
+    requests: Streaming<ServerReflectionRequest>,
+    /// The files that were sent in this stream, which need not be sent again.
+    sent: HashSet<FileId>,
+}
+
+impl Answers {
+    /// What cannot be answered does not end the stream: the client may have other questions.
+    fn next(&mut self, request: ServerReflectionRequest) -> ServerReflectionResponse {
+        let answer = match &request.message_request {
+            None => error(
+                Code::InvalidArgument,
+                "the request asks for nothing that this server knows of",
+            ),
+            Some(question) => self
+                .answer(question)
+                .unwrap_or_else(|| error(Code::NotFound, what_is_missing(question))),
+        };
+        ServerReflectionResponse {
+            valid_host: request.host.clone(),
+            original_request: Some(request),
+            message_response: Some(answer),
+        }
+    }
+
+    fn answer(&mut self, question: &Question) -> Option<Answer> {
         let index = &self.index;
         let file = match question {
             Question::ListServices(_) => return Some(self.list_services()),
@@ -79,7 +150,7 @@ impl Reflector {
             }
         };
         Some(Answer::FileDescriptorResponse(FileDescriptorResponse {
-            file_descriptor_proto: index.with_imports(file?, sent),
+            file_descriptor_proto: index.with_imports(file?, &mut self.sent),
         }))
     }
 
@@ -88,35 +159,6 @@ impl Reflector {
         Answer::ListServicesResponse(ListServiceResponse {
             service: service.map(|name| ServiceResponse { name }).collect(),
         })
-    }
-}
-
-/// One answer to each request.
-struct Answers {
-    reflector: Reflector,
-    requests: Streaming<ServerReflectionRequest>,
-    /// The files that were sent in this stream, which need not be sent again.
-    sent: HashSet<FileId>,
-}
-
-impl Answers {
-    /// What cannot be answered does not end the stream: the client may have other questions.
-    fn next(&mut self, request: ServerReflectionRequest) -> ServerReflectionResponse {
-        let answer = match &request.message_request {
-            None => error(
-                Code::InvalidArgument,
-                "the request asks for nothing that this server knows of",
-            ),
-            Some(question) => self
-                .reflector
-                .answer(question, &mut self.sent)
-                .unwrap_or_else(|| error(Code::NotFound, what_is_missing(question))),
-        };
-        ServerReflectionResponse {
-            valid_host: request.host.clone(),
-            original_request: Some(request),
-            message_response: Some(answer),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ mod tower;
 
 use common::{
     answer, answers, block_on, client, extension, extensions, file, file_names, reflecting,
-    request, responses, symbol, zoo,
+    reflection, request, responses, symbol, zoo,
 };
 use connect_health::Health;
 use connect_reflection::{
@@ -17,8 +17,9 @@ use connect_reflection::{
         server_reflection_response::MessageResponse as Answer,
     },
 };
-use connect_tower::{ClientConfig, Code, Protocol, Request, Response, Router, Spec, StreamType};
-use prost::Message as _;
+use connect_tower::{
+    Client, ClientConfig, Code, InProcess, Protocol, Request, Response, Router, Spec, StreamType,
+};
 
 #[track_caller]
 fn assert_error(answer: &Answer, code: Code) {
@@ -35,9 +36,10 @@ fn assert_error(answer: &Answer, code: Code) {
 
 #[test]
 fn every_protocol_codec_and_version_answers_alike() {
-    let router = Router::new().add_service(Health::new());
-    let reflection = Reflection::new([zoo().encode_to_vec()]).unwrap();
-    let client = client(reflection.add_to(router));
+    let router = Router::new()
+        .add_service(Health::new())
+        .add_service(reflection([zoo()]));
+    let client = client(router);
     let questions = || {
         [
             Question::ListServices(String::new()),
@@ -75,32 +77,85 @@ fn every_protocol_codec_and_version_answers_alike() {
 #[test]
 fn services_are_those_that_are_served() {
     const OTHER: Spec = Spec::new("/some.Other/Call", StreamType::Unary);
-    let router = Router::new()
-        .add_service(Health::new())
-        .unary(OTHER, |_: Request<()>| async { Ok(Response::new(())) });
-    // `zoo.Keeper` is described, but not served.
-    let reflection = Reflection::new([zoo().encode_to_vec()]).unwrap();
-    let router = reflection.clone().add_to(router);
-    let list = answer(&client(router.clone()), Question::ListServices("*".into()));
-    let Answer::ListServicesResponse(list) = list else {
-        panic!("{list:?}");
-    };
-    let names: Vec<_> = list.service.iter().map(|service| &*service.name).collect();
+    let other = Router::new().unary(OTHER, |_: Request<()>| async { Ok(Response::new(())) });
     let served = [
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "some.Other",
     ];
-    assert_eq!(names, served);
-    assert_eq!(router.service_names(), served);
-    // Once more does no harm.
-    assert_eq!(reflection.add_to(router).service_names(), served);
+    // `zoo.Keeper` is described, but not served.
+    let reflection = reflection([zoo()]);
+    let first = Router::new()
+        .add_service(reflection.clone())
+        .add_service(Health::new())
+        .merge(other.clone())
+        .unwrap();
+    let last = other
+        .clone()
+        .add_service(Health::new())
+        .add_service(reflection.clone());
+    let merged = Router::new().add_service(reflection).merge(other).unwrap();
+    let merged = Router::new()
+        .add_service(Health::new())
+        .merge(merged)
+        .unwrap();
+    for router in [first, last, merged] {
+        assert_eq!(services(&client(router.clone())), served);
+        assert_eq!(router.service_names(), served);
+        let found = answer(&client(router), symbol("grpc.health.v1.Health.Check"));
+        assert_eq!(file_names(&found), ["grpc/health/v1/health.proto"]);
+    }
+}
+
+fn services(client: &Client<InProcess>) -> Vec<String> {
+    let list = answer(client, Question::ListServices("*".into()));
+    let Answer::ListServicesResponse(list) = list else {
+        panic!("{list:?}");
+    };
+    list.service
+        .into_iter()
+        .map(|service| service.name)
+        .collect()
+}
+
+/// Clones of a router share the service, not what it says.
+#[test]
+fn each_router_is_described_as_it_is() {
+    let small = Router::new().add_service(Reflection::new());
+    let large = small.clone().add_service(Health::new());
+    let (small, large) = (client(small), client(large));
+    for _ in 0..2 {
+        assert_eq!(services(&small).len(), 2);
+        assert_error(
+            &answer(&small, symbol("grpc.health.v1.Health")),
+            Code::NotFound,
+        );
+        assert_eq!(services(&large).len(), 3);
+        let found = answer(&large, symbol("grpc.health.v1.Health"));
+        assert_eq!(file_names(&found), ["grpc/health/v1/health.proto"]);
+    }
+}
+
+/// What serves the service describes it: nothing else is linked.
+#[test]
+fn reflection_describes_itself() {
+    let client = client(Router::new().add_service(Reflection::new()));
+    for version in ["v1", "v1alpha"] {
+        let service = format!("grpc.reflection.{version}.ServerReflection");
+        let found = answer(&client, symbol(&service));
+        let expected = format!("grpc/reflection/{version}/reflection.proto");
+        assert_eq!(file_names(&found)[0], expected);
+    }
 }
 
 #[test]
 fn symbols_of_all_kinds_lead_to_their_file() {
-    let client = reflecting([zoo()]);
+    let client = client(
+        Router::new()
+            .add_service(Health::new())
+            .add_service(reflection([zoo()])),
+    );
     for (name, file) in [
         ("zoo.Keeper", "zoo/zoo.proto"),
         ("zoo.Keeper.Feed", "zoo/zoo.proto"),

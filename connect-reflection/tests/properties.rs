@@ -273,8 +273,10 @@ proptest! {
             let place = place.index(bytes.len());
             bytes[place] = value;
         }
-        if let Ok(reflection) = connect_reflection::Reflection::new([bytes]) {
-            let client = common::client(reflection.add_to(Router::new()));
+        let reflection = connect_reflection::Reflection::new().add_descriptor_set(bytes);
+        let router = Router::new().add_service(reflection.clone());
+        if reflection.check(&router).is_ok() {
+            let client = common::client(router);
             let names = questions.iter().map(String::as_str).chain(["zoo.Keeper", "zoo.Label", ""]);
             let questions = names.flat_map(|name| [symbol(name), file(name), extensions(name), extension(name, 100)]);
             let questions: Vec<_> = questions.collect();

@@ -4,9 +4,15 @@ mod common;
 #[path = "../../connect-tower/tests/common/mod.rs"]
 mod tower;
 
-use common::{answer, file, file_names, files, reflecting, symbol, zoo};
-use connect_reflection::{Reflection, v1::server_reflection_response::MessageResponse as Answer};
-use connect_tower::{Router, bytes::Bytes};
+use common::{
+    answer, block_on, file, file_names, files, reflecting, reflection, request, symbol, zoo,
+};
+use connect_health::Health;
+use connect_reflection::{
+    Reflection,
+    v1::{ServerReflectionClient, server_reflection_response::MessageResponse as Answer},
+};
+use connect_tower::{Client, Code, Error, InProcess, Router, bytes::Bytes};
 use prost::Message as _;
 use prost_types::{
     DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
@@ -45,6 +51,16 @@ fn extending(mut file: FileDescriptorProto, name: &str) -> FileDescriptorProto {
     file
 }
 
+/// The error of a call.
+fn refused(client: &Client<InProcess>) -> Error {
+    let mut call = ServerReflectionClient::from_client(client.clone()).server_reflection_info();
+    block_on(async {
+        // The server need not wait for it.
+        let _ = call.send(request(symbol("A"))).await;
+        call.message().await.unwrap_err()
+    })
+}
+
 #[test]
 fn sets_that_cannot_be_served_are_refused_with_the_reason() {
     let a = || file_with("a.proto", &["A"]);
@@ -74,9 +90,16 @@ fn sets_that_cannot_be_served_are_refused_with_the_reason() {
             "extension 7 of M is declared in m.proto and again in n.proto",
         ),
     ] {
-        let sets = sets.iter().map(FileDescriptorSet::encode_to_vec);
-        let error = Reflection::new(sets).unwrap_err().to_string();
+        let reflection = reflection(sets);
+        let router = Router::new().add_service(reflection.clone());
+        let error = reflection.check(&router).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
+        // A server that does not check says so in each call.
+        for _ in 0..2 {
+            let error = refused(&common::client(router.clone()));
+            assert_eq!(error.code(), Code::Internal);
+            assert!(error.message().contains(reason), "{error}");
+        }
     }
 }
 
@@ -89,7 +112,8 @@ fn bytes_that_are_no_set_are_refused() {
         // A file whose content is cut short.
         &[0x0a, 0x02, 0x0a, 0x7f],
     ] {
-        let error = Reflection::new([Bytes::copy_from_slice(bytes)]).unwrap_err();
+        let reflection = Reflection::new().add_descriptor_set(Bytes::copy_from_slice(bytes));
+        let error = reflection.check(&Router::new()).unwrap_err();
         let error = error.to_string();
         assert!(error.starts_with("descriptor set 1: it is no "), "{error}");
     }
@@ -107,7 +131,7 @@ fn a_message_nested_too_deep_is_refused() {
     }
     let mut file = file_with("a.proto", &[]);
     file.message_type.push(message);
-    assert!(Reflection::new([set([file]).encode_to_vec()]).is_err());
+    assert!(reflection([set([file])]).check(&Router::new()).is_err());
 }
 
 #[test]
@@ -156,9 +180,9 @@ fn files_are_given_out_as_they_came() {
     let mut bytes = vec![0x0a, u8::try_from(encoded.len()).unwrap()];
     bytes.extend(&encoded);
 
-    let router = Reflection::new([bytes]).unwrap().add_to(Router::new());
-    let Answer::FileDescriptorResponse(found) = answer(&common::client(router), file("a.proto"))
-    else {
+    let reflection = Reflection::new().add_descriptor_set(bytes);
+    let client = common::client(Router::new().add_service(reflection));
+    let Answer::FileDescriptorResponse(found) = answer(&client, file("a.proto")) else {
         panic!("no file");
     };
     assert_eq!(found.file_descriptor_proto, [encoded]);
@@ -172,14 +196,40 @@ fn an_application_may_bring_the_schemas_of_the_standard_services() {
         name: Some("Health".to_owned()),
         ..ServiceDescriptorProto::default()
     });
-    let client = reflecting([set([own])]);
-    let found = answer(&client, symbol("grpc.health.v1.Health"));
+    let router = Router::new()
+        .add_service(Health::new())
+        .add_service(reflection([set([own])]));
+    let found = answer(&common::client(router), symbol("grpc.health.v1.Health"));
     assert_eq!(file_names(&found), ["my/health.proto"]);
 }
 
 #[test]
-fn there_may_be_no_set_at_all() {
-    let client = reflecting([]);
-    let found = answer(&client, symbol("grpc.health.v1.Health.Watch"));
-    assert_eq!(file_names(&found), ["grpc/health/v1/health.proto"]);
+fn an_application_may_bring_another_version_of_a_file() {
+    let name = "grpc/health/v1/health.proto";
+    let router = Router::new()
+        .add_service(Health::new())
+        .add_service(reflection([set([file_with(name, &["Other"])])]));
+    let client = common::client(router);
+    assert_eq!(files(&answer(&client, file(name)))[0].message_type.len(), 1);
+    assert_eq!(file_names(&answer(&client, symbol("Other"))), [name]);
+}
+
+/// Two versions of a file, in the generated code of two crates.
+#[test]
+fn sets_of_the_router_must_go_together_too() {
+    // `a.proto` with nothing, and with the package `p`.
+    const PLAIN: &[u8] = b"\x0a\x09\x0a\x07a.proto";
+    const IN_PACKAGE: &[u8] = b"\x0a\x0c\x0a\x07a.proto\x12\x01p";
+    let router = |set| {
+        Router::new()
+            .add_service(Reflection::new())
+            .add_methods(|methods| {
+                methods.add_descriptor_set(PLAIN).add_descriptor_set(set);
+            })
+    };
+    let check = |set| Reflection::new().check(&router(set));
+    assert_eq!(check(PLAIN), Ok(()));
+    let error = check(IN_PACKAGE).unwrap_err().to_string();
+    let expected = "descriptor set 4 of the router: its a.proto is not the a.proto";
+    assert!(error.starts_with(expected), "{error}");
 }

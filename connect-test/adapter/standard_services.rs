@@ -40,9 +40,10 @@ async fn a_watch_of_health_ends_with_the_server() {
 
 #[apply(async_test)]
 async fn reflection_answers_in_every_protocol() {
-    let router = Router::new().add_service(Health::new());
-    let reflection = Reflection::new([connect_health::v1::FILE_DESCRIPTOR_SET]).unwrap();
-    let server = start(bind().await, reflection.add_to(router));
+    let router = Router::new()
+        .add_service(Reflection::new())
+        .add_service(Health::new());
+    let server = start(bind().await, router);
     let channel = Channel::builder(server.uri()).http_version(HttpVersion::Http2);
     let channel = channel.build().unwrap();
     for protocol in Protocol::ALL {

@@ -255,3 +255,47 @@ fn a_router_is_a_fallback_too() {
     );
     assert_eq!(response.2, r#""inner""#);
 }
+
+#[test]
+fn descriptor_sets_come_with_services_and_are_kept_once() {
+    let with = |sets: &[&'static [u8]]| {
+        Router::new().add_methods(|methods| {
+            for set in sets {
+                methods.add_descriptor_set(set);
+            }
+        })
+    };
+    let router = with(&[b"b", b"a", b"b"]);
+    assert_eq!(router.descriptor_sets(), [b"b", b"a"]);
+    let merged = router.merge(with(&[b"c", b"a"])).unwrap();
+    assert_eq!(merged.descriptor_sets(), [b"b", b"a", b"c"]);
+}
+
+/// The procedures that ask for it are given the router that serves them, and no others.
+#[test]
+fn requests_carry_their_router_on_demand() {
+    const BEFORE: Spec = Spec::new("/test.v1.Names/Before", StreamType::Unary);
+    const AFTER: Spec = Spec::new("/test.v1.Names/After", StreamType::Unary);
+    async fn names(request: Request<String>) -> Result<Response<String>, connect_tower::Error> {
+        let router: Option<&Router> = request.extensions().get();
+        let names = router.map(|router| router.service_names().join(" "));
+        Ok(Response::new(names.unwrap_or_default()))
+    }
+    let router = Router::new().add_methods(|methods| {
+        methods
+            .unary::<Prost, _, _, _, _>(BEFORE, names)
+            .pass_router()
+            .unary::<Prost, _, _, _, _>(AFTER, names);
+    });
+    let answer = |router: &Router, spec: Spec| {
+        let request = post(spec.procedure(), "application/json");
+        ask(router, request, "\"\"").2
+    };
+    assert_eq!(answer(&router, BEFORE), "\"\"");
+    assert_eq!(answer(&router, AFTER), "\"test.v1.Names\"");
+    // The outermost one, as it is when the call comes.
+    let outer = Router::new().add_service(Text("outer")).merge(router);
+    let outer = outer.unwrap();
+    assert_eq!(answer(&outer, BEFORE), "\"\"");
+    assert_eq!(answer(&outer, AFTER), "\"test.v1.Names test.v1.Text\"");
+}

@@ -2,7 +2,6 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     connect_codegen::Config::new()
-        .descriptor_set(true) // for reflection
         .compile(&["proto/connectrpc/eliza/v1/eliza.proto"], &["proto"])?;
     Ok(())
 }

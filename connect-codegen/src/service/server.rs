@@ -9,7 +9,7 @@ use crate::{Config, names};
 
 pub(super) fn items(service: &Service, config: &Config) -> Vec<Item> {
     let mut items = vec![service_trait(service, config)];
-    items.extend(server(service));
+    items.extend(server(service, config));
     items
 }
 
@@ -74,7 +74,7 @@ fn trait_method(method: &Method, config: &Config) -> TokenStream {
     }
 }
 
-fn server(service: &Service) -> Vec<Item> {
+fn server(service: &Service, config: &Config) -> Vec<Item> {
     let Service {
         full_name,
         trait_name,
@@ -88,7 +88,10 @@ fn server(service: &Service) -> Vec<Item> {
     let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
     let about = format!(" Serves `{full_name}` by an implementation of [`{trait_name}`].");
     let routes: Vec<_> = routes.collect();
-    let unused = routes.is_empty().then(|| quote!(let _ = methods;));
+    let descriptors = config
+        .descriptor_set
+        .then(|| quote!(methods.add_descriptor_set(FILE_DESCRIPTOR_SET);));
+    let unused = (routes.is_empty() && descriptors.is_none()).then(|| quote!(let _ = methods;));
     vec![
         syn::parse_quote! {
             #[doc = #about]
@@ -126,6 +129,7 @@ fn server(service: &Service) -> Vec<Item> {
 
                 fn register(self, methods: &mut #root::Methods) {
                     #unused
+                    #descriptors
                     #(#routes)*
                 }
             }

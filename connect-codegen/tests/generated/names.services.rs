@@ -150,6 +150,7 @@ impl<T> ::core::fmt::Debug for RequestServer<T> {
 impl<T: Request> connect_rs::Service for RequestServer<T> {
     const NAME: &'static str = request::NAME;
     fn register(self, methods: &mut connect_rs::Methods) {
+        methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
         methods
             .unary::<
@@ -298,6 +299,7 @@ impl<T> ::core::fmt::Debug for ClientServer<T> {
 impl<T: Client> connect_rs::Service for ClientServer<T> {
     const NAME: &'static str = client::NAME;
     fn register(self, methods: &mut connect_rs::Methods) {
+        methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
         methods
             .unary::<
@@ -446,6 +448,7 @@ impl<T> ::core::fmt::Debug for SendServer<T> {
 impl<T: Send> connect_rs::Service for SendServer<T> {
     const NAME: &'static str = send::NAME;
     fn register(self, methods: &mut connect_rs::Methods) {
+        methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
         methods
             .unary::<
@@ -597,6 +600,7 @@ impl<T> ::core::fmt::Debug for StreamingServer<T> {
 impl<T: Streaming> connect_rs::Service for StreamingServer<T> {
     const NAME: &'static str = streaming::NAME;
     fn register(self, methods: &mut connect_rs::Methods) {
+        methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
         methods
             .bidi_stream::<
@@ -702,3 +706,8 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
             .await
     }
 }
+/// The files of this package and all that they import, as an encoded
+/// `google.protobuf.FileDescriptorSet`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE7\x02\n\x0Eservices.proto\x12\x0Enames.services\"\x1D\n\x07Message\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text2G\n\x07Request\x12<\n\x08Response\x12\x17.names.services.Message\x1A\x17.names.services.Message2E\n\x06Client\x12;\n\x07Request\x12\x17.names.services.Message\x1A\x17.names.services.Message2@\n\x04Send\x128\n\x04Sync\x12\x17.names.services.Message\x1A\x17.names.services.Message2L\n\tStreaming\x12?\n\x07Message\x12\x17.names.services.Message\x1A\x17.names.services.Message(\x010\x01b\x06proto3";

@@ -33,8 +33,15 @@ pub fn client(router: Router) -> Client<InProcess> {
 }
 
 pub fn reflecting(sets: impl IntoIterator<Item = FileDescriptorSet>) -> Client<InProcess> {
-    let sets = sets.into_iter().map(|set| set.encode_to_vec());
-    client(Reflection::new(sets).unwrap().add_to(Router::new()))
+    client(Router::new().add_service(reflection(sets)))
+}
+
+/// Reflection with these sets of the application, beside those of the router.
+pub fn reflection(sets: impl IntoIterator<Item = FileDescriptorSet>) -> Reflection {
+    let add = |reflection: Reflection, set: FileDescriptorSet| {
+        reflection.add_descriptor_set(set.encode_to_vec())
+    };
+    sets.into_iter().fold(Reflection::new(), add)
 }
 
 pub fn request(question: Question) -> ServerReflectionRequest {

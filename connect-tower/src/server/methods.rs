@@ -48,6 +48,8 @@ pub trait Service {
 #[derive(Default)]
 pub struct Methods {
     pub(crate) routes: Vec<Route>,
+    pub(crate) descriptor_sets: Vec<&'static [u8]>,
+    pass_router: bool,
 }
 
 /// A procedure and its handler.
@@ -55,6 +57,8 @@ pub struct Methods {
 pub(crate) struct Route {
     pub(crate) spec: Spec,
     pub(crate) handler: Arc<dyn Handler>,
+    /// Whether requests carry the router that serves them.
+    pub(crate) pass_router: bool,
 }
 
 impl Methods {
@@ -110,6 +114,34 @@ impl Methods {
         self.add(spec, StreamType::BidiStream, handler)
     }
 
+    /// Adds the schemas of these procedures, an encoded `google.protobuf.FileDescriptorSet` with all imports. They are in
+    /// the router's [`descriptor_sets`](crate::Router::descriptor_sets), where reflection finds them. Generated code calls it.
+    pub fn add_descriptor_set(&mut self, set: &'static [u8]) -> &mut Self {
+        self.descriptor_sets.push(set);
+        self
+    }
+
+    /// Puts the [`Router`](crate::Router) that serves a call into the extensions of its request, for the procedures that
+    /// are added from here on: for services that answer what else is served, such as reflection.
+    ///
+    /// ```
+    /// use connect_tower::{Request, Response, Prost, Router, Spec, StreamType};
+    ///
+    /// const COUNT: Spec = Spec::new("/demo.v1.Services/Count", StreamType::Unary);
+    ///
+    /// let router = Router::new().add_methods(|methods| {
+    ///     methods.pass_router().unary::<Prost, _, _, _, _>(COUNT, |request: Request<()>| async move {
+    ///         let router: Option<&Router> = request.extensions().get();
+    ///         let services = router.map_or(0, |router| router.service_names().len());
+    ///         Ok(Response::new(services.to_string()))
+    ///     });
+    /// });
+    /// ```
+    pub fn pass_router(&mut self) -> &mut Self {
+        self.pass_router = true;
+        self
+    }
+
     fn add(
         &mut self,
         spec: Spec,
@@ -122,8 +154,11 @@ impl Methods {
             Spec::from_path(spec.procedure().to_owned(), stream_type)
                 .with_idempotency(spec.idempotency())
         };
-        let handler = Arc::new(handler);
-        self.routes.push(Route { spec, handler });
+        self.routes.push(Route {
+            spec,
+            handler: Arc::new(handler),
+            pass_router: self.pass_router,
+        });
         self
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Inner {
     routes: HashMap<Arc<str>, Entry>,
     /// The paths of services, `/package.Service`.
     services: HashSet<String>,
+    /// The schemas of the services; no two are equal.
+    descriptor_sets: Vec<&'static [u8]>,
     /// The first is the router's own, the others came by merging.
     scopes: Vec<Arc<Scope>>,
     timer: Option<SharedTimer>,
@@ -116,6 +118,7 @@ impl Router {
             inner: Arc::new(Inner {
                 routes: HashMap::new(),
                 services: HashSet::new(),
+                descriptor_sets: Vec::new(),
                 scopes: vec![Arc::default()],
                 timer: None,
                 fallback: None,
@@ -239,6 +242,7 @@ impl Router {
             inner.routes.insert(path, entry);
         }
         inner.services.extend(other.services);
+        inner.add_descriptor_sets(&other.descriptor_sets);
         inner.timer = inner.timer.take().or(other.timer);
         inner.fallback = inner.fallback.take().or(other.fallback);
         Ok(self)
@@ -356,6 +360,13 @@ impl Router {
         names
     }
 
+    /// The schemas of the services, each an encoded `google.protobuf.FileDescriptorSet`, in the order in which they were
+    /// [added](Methods::add_descriptor_set). No two sets are equal; a file may be in several.
+    #[must_use]
+    pub fn descriptor_sets(&self) -> &[&'static [u8]] {
+        &self.inner.descriptor_sets
+    }
+
     fn add_routes(mut self, methods: Methods) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
         for route in methods.routes {
@@ -364,6 +375,7 @@ impl Router {
             let route = Arc::new(route);
             inner.routes.insert(path, Entry { route, scope: 0 });
         }
+        inner.add_descriptor_sets(&methods.descriptor_sets);
         self
     }
 
@@ -413,6 +425,14 @@ impl Inner {
 
     pub(crate) fn timer(&self) -> Option<&SharedTimer> {
         self.timer.as_ref()
+    }
+
+    fn add_descriptor_sets(&mut self, sets: &[&'static [u8]]) {
+        for set in sets {
+            if !self.descriptor_sets.contains(set) {
+                self.descriptor_sets.push(set);
+            }
+        }
     }
 }
 

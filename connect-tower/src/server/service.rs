@@ -226,7 +226,7 @@ struct Running {
 }
 
 /// Finds the procedure and tells the protocol, and asks the gates.
-fn open<B>(router: &Inner, parts: Parts, body: B) -> State<B>
+fn open<B>(router: &Arc<Inner>, mut parts: Parts, body: B) -> State<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -241,6 +241,10 @@ where
         Ok(detected) => detected,
         Err(rejection) => return rejection.into(),
     };
+    if route.pass_router {
+        let inner = Arc::clone(router);
+        parts.extensions.insert(Router { inner });
+    }
     let timer = router.timer().or_else(|| parts.extensions.get()).cloned();
     let timer = timer.unwrap_or_else(no_timer);
     let opening = Opening {

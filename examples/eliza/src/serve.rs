@@ -29,7 +29,7 @@ where
         .allow_headers(cors::ALLOW_HEADERS)
         .expose_headers(cors::EXPOSE_HEADERS);
     let health = Health::new();
-    let service = cors.layer(service::router(&health)?);
+    let service = cors.layer(service::router(&health));
 
     let stop = stop_signal(health)?;
     let plain = Server::<R>::bind(options.addr).await?;

@@ -1,7 +1,7 @@
 //! The service: one method for each way in which a call can stream.
 
 use connect_health::Health;
-use connect_reflection::{DescriptorError, Reflection};
+use connect_reflection::Reflection;
 use connect_tower::{Error, Request, Response, ResponseStream, Router, Streaming};
 
 use crate::{
@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// The service on a router, ready to be served, and beside it what tools and load balancers ask for.
-pub(crate) fn router(health: &Health) -> Result<Router, DescriptorError> {
+pub(crate) fn router(health: &Health) -> Router {
     health.set_serving(eliza::eliza_service::NAME);
-    let router = Router::new()
+    Router::new()
         .add_service(ElizaServiceServer::new(Eliza))
-        .add_service(health.clone());
-    Ok(Reflection::new([eliza::FILE_DESCRIPTOR_SET])?.add_to(router))
+        .add_service(health.clone())
+        .add_service(Reflection::new())
 }
 
 struct Eliza;

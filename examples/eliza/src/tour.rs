@@ -18,7 +18,7 @@ pub(crate) async fn run<R: Runtime>() -> Result<(), Box<dyn Error>> {
     println!("Eliza listens on {url}: one service, three protocols, one port.");
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = service::router(&Health::new())?;
+    let router = service::router(&Health::new());
     let serving = server.serve_with_shutdown(router, async {
         // An error means that the tour is over too.
         let _ = stopped.await;

@@ -492,6 +492,7 @@ impl<T> ::core::fmt::Debug for QuoteServiceServer<T> {
 impl<T: QuoteService> connect_rs::Service for QuoteServiceServer<T> {
     const NAME: &'static str = quote_service::NAME;
     fn register(self, methods: &mut connect_rs::Methods) {
+        methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
         methods
             .unary::<
@@ -610,3 +611,8 @@ impl<T: connect_rs::Transport> QuoteServiceClient<T> {
             .await
     }
 }
+/// The files of this package and all that they import, as an encoded
+/// `google.protobuf.FileDescriptorSet`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE9\x03\n\x16quotes/v1/quotes.proto\x12\tquotes.v1\x1A\x1Fgoogle/protobuf/timestamp.proto\"&\n\x0CQuoteRequest\x12\x16\n\x06symbol\x18\x01 \x01(\tR\x06symbol\"7\n\rQuoteResponse\x12&\n\x05price\x18\x01 \x01(\x0B2\x10.quotes.v1.PriceR\x05price\"&\n\x0CWatchRequest\x12\x16\n\x06symbol\x18\x01 \x01(\tR\x06symbol\"7\n\rWatchResponse\x12&\n\x05price\x18\x01 \x01(\x0B2\x10.quotes.v1.PriceR\x05price\"I\n\x05Price\x12\x14\n\x05cents\x18\x01 \x01(\x03R\x05cents\x12*\n\x02at\x18\x02 \x01(\x0B2\x1A.google.protobuf.TimestampR\x02at2\x8D\x01\n\x0CQuoteService\x12?\n\x05Quote\x12\x17.quotes.v1.QuoteRequest\x1A\x18.quotes.v1.QuoteResponse\"\x03\x90\x02\x01\x12<\n\x05Watch\x12\x17.quotes.v1.WatchRequest\x1A\x18.quotes.v1.WatchResponse0\x01b\x06proto3";
