@@ -14,8 +14,8 @@
 //! # assert_eq!(router.service_names().len(), 2);
 //! ```
 //!
-//! Whoever may call the service learns all schemas of the router, so where that is not for everybody, put it on a router
-//! of its own or behind a gate.
+//! Whoever may call the service learns all schemas of the router. Where that is not for everybody, add the service to a
+//! second router with a gate, and merge that router into the first.
 //!
 //! Specification: [gRPC Server Reflection Protocol](https://github.com/grpc/grpc/blob/master/doc/server-reflection.md).
 

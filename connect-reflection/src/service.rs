@@ -37,7 +37,7 @@ struct Shared {
     built: Mutex<Option<Built>>,
 }
 
-/// What the sets of a router came to.
+/// The index of a router, and the sets that it was built from.
 struct Built {
     sets: Vec<&'static [u8]>,
     index: Result<Arc<Index>, DescriptorError>,
@@ -69,11 +69,13 @@ impl Reflector {
     fn answers(&self, requests: Requests) -> Responses {
         let Some(router) = requests.extensions().get::<Router>() else {
             return Err(Error::internal(
-                "the request has lost the router in its extensions, of which reflection tells",
+                "reflection found no router in the extensions of its request",
             ));
         };
         let index = self.index(router).map_err(|error| {
-            Error::internal(format!("the server's schemas cannot be told: {error}"))
+            Error::internal(format!(
+                "the server's descriptor sets are of no use: {error}"
+            ))
         })?;
         let services = router.service_names().into_iter().map(String::from);
         Ok(Response::stream(Answers {
@@ -84,7 +86,7 @@ impl Reflector {
         }))
     }
 
-    /// Nobody else answers while an index is built, which takes milliseconds, once.
+    /// Calls wait for each other while the index is built: milliseconds, for the first call.
     fn index(&self, router: &Router) -> Result<Arc<Index>, DescriptorError> {
         let Shared { sets, built } = &*self.shared;
         let mut built = built.lock().unwrap_or_else(PoisonError::into_inner);
