@@ -15,7 +15,7 @@ use crate::{
     excerpt::excerpt,
     metadata,
     protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, grpc},
-    recv::{RecvParams, has_words, http_status_error},
+    recv::{RecvParams, http_status_error, is_readable},
     send::{Encoder, SendParams, Start},
     timeout,
 };
@@ -185,7 +185,7 @@ impl ExpectHead {
         if let Some(error) = self.content_type_error(StatusCode::OK, &headers, found) {
             // A message in another codec is not for people.
             return match found {
-                None => self.foreign(headers, error),
+                None => self.not_rpc(headers, error),
                 Some(_) => self.failed(headers, error),
             };
         }
@@ -202,7 +202,7 @@ impl ExpectHead {
         if let Some(error) = self.content_type_error(status, &headers, found) {
             // A message in another codec is not for people.
             return match found {
-                None => self.foreign(headers, error),
+                None => self.not_rpc(headers, error),
                 Some(_) => self.failed(headers, error),
             };
         }
@@ -216,15 +216,15 @@ impl ExpectHead {
 
     fn http_error(self, status: StatusCode, headers: HeaderMap) -> RecvHalf {
         let error = http_status_error(&self.procedure, status).with_received(headers.clone());
-        self.foreign(headers, error)
+        self.not_rpc(headers, error)
     }
 
     /// Ends with this error of a response that is no RPC, and with what its body says to people.
-    fn foreign(self, headers: HeaderMap, error: Error) -> RecvHalf {
-        let has_words = has_words(&headers);
+    fn not_rpc(self, headers: HeaderMap, error: Error) -> RecvHalf {
+        let is_readable = is_readable(&headers);
         let (params, _) = self.params(headers, Ok(None));
-        if has_words {
-            RecvHalf::foreign(params, error)
+        if is_readable {
+            RecvHalf::not_rpc(params, error)
         } else {
             RecvHalf::failed(params, error)
         }

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::gather::Gather;
+use crate::chunks::ChunkBuffer;
 
 /// Bytes in front of each payload.
 pub const PREFIX_LEN: usize = 5;
@@ -86,7 +86,7 @@ enum Step {
     },
     Payload {
         prefix: Prefix,
-        gathered: Gather,
+        gathered: ChunkBuffer,
     },
 }
 
@@ -155,7 +155,7 @@ impl Deframer {
             admit(prefix)?;
             self.step = Step::Payload {
                 prefix,
-                gathered: Gather::default(),
+                gathered: ChunkBuffer::default(),
             };
         }
         let Step::Payload { prefix, gathered } = &mut self.step else {
@@ -185,6 +185,16 @@ impl Deframer {
     #[must_use]
     pub(crate) fn has_unread(&self) -> bool {
         !self.chunk.is_empty()
+    }
+
+    /// Bytes that are held: of an incomplete envelope, and those that were not looked at.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        let incomplete = match &self.step {
+            Step::Prefix { have, .. } => *have,
+            Step::Payload { gathered, .. } => gathered.len(),
+        };
+        incomplete + self.chunk.len()
     }
 
     /// What is missing, in words, for the message of a truncation error.

@@ -135,6 +135,7 @@
 //! Other compressions are added through the [`Compression`] trait.
 
 mod base64_text;
+mod chunks;
 mod client;
 mod code;
 mod compression;
@@ -142,13 +143,13 @@ mod config;
 pub mod envelope;
 mod error;
 mod excerpt;
-mod gather;
 pub mod metadata;
 mod percent;
 mod protocol;
 mod recv;
 mod send;
 mod server;
+mod side;
 mod spec;
 mod status_details;
 mod time;
@@ -165,9 +166,10 @@ pub use config::{CallOptions, CallPolicy, ClientConfig, GetPolicy, Limits, Serve
 pub use error::{Error, ErrorDetail};
 pub use metadata::MetadataError;
 pub use protocol::Protocol;
-pub use recv::{RecvEvent, RecvHalf, Reset, Side};
+pub use recv::{RecvEvent, RecvHalf, Reset};
 pub use send::{SendHalf, Transmit};
 pub use server::{Detected, Rejection, detect};
+pub use side::Side;
 pub use spec::{Idempotency, Spec, StreamType};
 pub use time::Time;
 pub use timeout::DeadlinePolicy;

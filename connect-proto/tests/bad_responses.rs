@@ -4,10 +4,11 @@ mod common;
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use common::{Frame, feed, frame, headers, request};
 use connect_proto::{
-    CallOptions, ClientConfig, Code, Error, Limits, Protocol, RecvEvent, Reset, StreamType, Time,
+    CallOptions, ClientConfig, Code, Compression, Error, Gzip, Limits, Protocol, RecvEvent, Reset,
+    StreamType, Time,
 };
 use http::HeaderMap;
 
@@ -35,6 +36,29 @@ fn reset_codes_on_a_client() {
         let error = recv.poll_event().unwrap().unwrap_err();
         assert_eq!(error.code(), code, "{reset:?}");
     }
+}
+
+/// A limit of its own bounds the end of a stream: advice on that of messages would be of no help.
+#[test]
+fn an_end_of_stream_that_decompresses_past_its_limit_is_called_that() {
+    let mut bomb = BytesMut::new();
+    Gzip::new().compress(&[b' '; 10_000], &mut bomb).unwrap();
+    let mut recv = client_half(
+        Protocol::Connect,
+        StreamType::ServerStream,
+        200,
+        &[
+            ("content-type", "application/connect+proto"),
+            ("connect-content-encoding", "gzip"),
+        ],
+    );
+    recv.recv_data(Bytes::from(frame(3, &bomb)));
+    let error = recv.poll_event().unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::ResourceExhausted);
+    assert_eq!(
+        error.message(),
+        "after gzip decompression the end of the stream is larger than the limit of 128 bytes"
+    );
 }
 
 fn client_half(

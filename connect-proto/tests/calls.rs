@@ -640,3 +640,30 @@ fn rejections_are_whole_answers() {
     let response = detect(&head).unwrap_err().into_response();
     assert_eq!(response.status(), 505);
 }
+
+/// What a driver counts that bounds the memory of many calls together.
+#[test]
+fn bytes_of_incomplete_messages_are_told() {
+    for (content_type, prefix) in [("application/proto", 0), ("application/grpc", 5)] {
+        let (mut recv, _) = accept(
+            &common::post(content_type),
+            StreamType::Unary,
+            &ServerConfig::new(),
+        );
+        assert_eq!(recv.buffered_bytes(), 0);
+        let mut body = vec![0; 1_000];
+        if prefix > 0 {
+            body[..5].copy_from_slice(&[0, 0, 0, 3, 227]); // 995 bytes
+        }
+        recv.recv_data(Bytes::from(body[..600].to_vec()));
+        assert!(recv.poll_event().is_none());
+        assert_eq!(recv.buffered_bytes(), 600 - prefix, "{content_type}");
+        recv.recv_data(Bytes::from(body[600..].to_vec()));
+        assert!(recv.poll_event().is_none(), "it waits for the clean end");
+        assert_eq!(recv.buffered_bytes(), 1_000 - prefix, "{content_type}");
+        recv.recv_eof();
+        assert!(matches!(recv.poll_event(), Some(Ok(RecvEvent::Message(_)))));
+        assert!(matches!(recv.poll_event(), Some(Ok(RecvEvent::End(_)))));
+        assert_eq!(recv.buffered_bytes(), 0);
+    }
+}

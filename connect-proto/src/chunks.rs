@@ -4,14 +4,14 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
-/// Gathers chunks of a body or of a message; what came in one chunk is that chunk, without a copy.
+/// ChunkBuffers chunks of a body or of a message; what came in one chunk is that chunk, without a copy.
 #[derive(Debug, Default)]
-pub(crate) struct Gather {
+pub(crate) struct ChunkBuffer {
     first: Bytes,
     rest: BytesMut,
 }
 
-impl Gather {
+impl ChunkBuffer {
     /// Bytes that are held.
     pub(crate) fn len(&self) -> usize {
         self.first.len() + self.rest.len()
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn capacity_stays_within_the_bound() {
         for cut in [1, 7, 1000] {
-            let mut gather = Gather::default();
+            let mut gather = ChunkBuffer::default();
             let max = 10_000;
             for _ in 0..max / cut {
                 assert!(gather.push(Bytes::from(vec![1; cut]), max));
@@ -73,14 +73,14 @@ mod tests {
     #[test]
     fn a_single_chunk_is_not_copied() {
         let chunk = Bytes::from_static(b"chunk");
-        let mut gather = Gather::default();
+        let mut gather = ChunkBuffer::default();
         assert!(gather.push(chunk.clone(), 5));
         assert_eq!(gather.take().as_ptr(), chunk.as_ptr());
     }
 
     #[test]
     fn nothing_is_held_past_the_bound() {
-        let mut gather = Gather::default();
+        let mut gather = ChunkBuffer::default();
         assert!(gather.push(Bytes::from_static(b"1234"), 5));
         assert!(!gather.push(Bytes::from_static(b"56"), 5));
         assert_eq!(gather.len(), 0);
