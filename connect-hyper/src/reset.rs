@@ -1,15 +1,13 @@
-//! How streams and connections break off, told in the terms of the layers above.
+//! How streams break off: the codes of resets, in the errors of bodies and in hyper's.
 //!
-//! This is the one place that looks into the sources of hyper's errors. hyper keeps the `h2::Error` there,
-//! and takes the code of a reset that it is to send from the same place.
+//! hyper keeps the `h2::Error` in the sources of its errors, and takes the code of a reset that it is to send from the
+//! sources of a body's error.
 
 use std::{error::Error as StdError, fmt};
 
-use connect_proto::{Code, Error, Reset, Side};
-use connect_tower::transport::{BodyError, Sent, TransportError};
+use connect_proto::Error;
+use connect_tower::transport::BodyError;
 use h2::Reason;
-
-use crate::client::{Mistaken, Remote};
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -24,9 +22,9 @@ pub(crate) fn outgoing(error: BoxError) -> BoxError {
     }
 }
 
-/// The error of an outgoing body, told apart from what hyper calls a user's error besides.
+/// The error of an outgoing body, to tell it apart from what else hyper calls a user's error.
 #[derive(Debug)]
-struct BodyFailed(BoxError);
+pub(crate) struct BodyFailed(BoxError);
 
 impl fmt::Display for BodyFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,97 +56,6 @@ pub(crate) fn incoming_body(error: hyper::Error) -> BodyError {
     failure.with_source(error)
 }
 
-/// A request that failed before the response's head, and whom it was sent to.
-pub(crate) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
-    let mistaken = |what| (Sent::Maybe, Code::Unavailable, what);
-    let (sent, code, what) = match remote.mistaken() {
-        Some(Mistaken::Tls) => mistaken("the port seems to speak TLS; use an https URI"),
-        Some(Mistaken::Http1) => mistaken(
-            "the port speaks HTTP/1.1 only; choose Connect or gRPC-Web, or a port with HTTP/2",
-        ),
-        None => classify(&error),
-    };
-    let cause = find::<h2::Error>(&error).map_or_else(|| chain(&error), ToString::to_string);
-    let detail = format!("request to {remote}: {what} ({cause})");
-    let error = Error::new(code, what).with_source(error);
-    TransportError::new(sent, error).with_detail(detail)
-}
-
-/// A request for which its connection took no more requests.
-pub(crate) fn connection_closed(remote: &Remote) -> TransportError {
-    let error = Error::unavailable(CLOSED);
-    let detail = format!("request to {remote}: {CLOSED}");
-    TransportError::new(Sent::No, error).with_detail(detail)
-}
-
-const CLOSED: &str = "the connection was closed before the request left; try again";
-
-/// Whether the connection was closed under a request before its response.
-pub(crate) fn is_lost(error: &hyper::Error) -> bool {
-    error.is_incomplete_message() || find::<std::io::Error>(error).is_some()
-}
-
-/// The RPC code for a stream that was reset with this HTTP/2 error code.
-fn code_of(reason: Reason) -> Code {
-    Reset::Http2(reason.into()).to_error(Side::Client).code()
-}
-
-fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
-    if let Some(h2) = find::<h2::Error>(error) {
-        return classify_h2(h2);
-    }
-    if error.is_canceled() || error.is_closed() {
-        return (Sent::No, Code::Unavailable, CLOSED);
-    }
-    if find::<BodyFailed>(error).is_some() {
-        let what = "the request's body failed";
-        return (Sent::Maybe, Code::Canceled, what);
-    }
-    // hyper's one other error of users that can come here.
-    if error.is_user() {
-        let what = "the connection's task is gone; is the runtime shutting down?";
-        return (Sent::Maybe, Code::Unavailable, what);
-    }
-    if error.is_parse() {
-        let what = "the answer is not HTTP/1.1; check that the port speaks it";
-        return (Sent::Maybe, Code::Internal, what);
-    }
-    if error.is_timeout() {
-        let what = "the server answers no pings";
-        return (Sent::Maybe, Code::Unavailable, what);
-    }
-    let what = "the connection was lost before the response";
-    (Sent::Maybe, Code::Unavailable, what)
-}
-
-fn classify_h2(error: &h2::Error) -> (Sent, Code, &'static str) {
-    match error.reason() {
-        // RFC 9113, section 8.7: REFUSED_STREAM says that nothing was processed, and so does a GOAWAY
-        // for streams above its last stream id, which alone end with it.
-        Some(Reason::REFUSED_STREAM) if error.is_remote() => {
-            let what = "the server refused the stream; try again";
-            (Sent::No, Code::Unavailable, what)
-        }
-        Some(_) if error.is_go_away() && error.is_remote() => {
-            let what = "the server is closing the connection; try again";
-            (Sent::No, Code::Unavailable, what)
-        }
-        Some(_) if error.is_go_away() => {
-            let what = "the connection broke the HTTP/2 protocol";
-            (Sent::Maybe, Code::Unavailable, what)
-        }
-        Some(reason) if error.is_remote() => {
-            let what = "the server reset the stream";
-            (Sent::Yes, code_of(reason), what)
-        }
-        Some(reason) => (Sent::Maybe, code_of(reason), "the stream was reset"),
-        None => {
-            let what = "the connection was lost before the response";
-            (Sent::Maybe, Code::Unavailable, what)
-        }
-    }
-}
-
 /// The reset code that an outgoing body's error asks for, if it does not carry an `h2::Error` already.
 fn reason_of(error: &(dyn StdError + 'static)) -> Option<Reason> {
     if find::<h2::Error>(error).is_some() {
@@ -162,7 +69,9 @@ fn reason_of(error: &(dyn StdError + 'static)) -> Option<Reason> {
 }
 
 /// The first error of this type in the chain of sources.
-fn find<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
+pub(crate) fn find<'e, E: StdError + 'static>(
+    error: &'e (dyn StdError + 'static),
+) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
@@ -203,7 +112,7 @@ mod tests {
         assert_eq!(code_of(Box::new(BodyError::http2(11))), Some(11));
         assert_eq!(code_of(Box::new(Error::canceled("gone"))), Some(8));
         assert_eq!(code_of(reset(Reason::REFUSED_STREAM)), Some(7));
-        // None of ours: hyper takes INTERNAL_ERROR.
+        // Not one of ours: hyper takes INTERNAL_ERROR.
         assert_eq!(code_of("anything".into()), None);
     }
 

@@ -8,6 +8,7 @@ mod backoff;
 mod connect;
 mod connection;
 mod dial;
+mod error;
 mod origin;
 mod pool;
 mod remote;
@@ -28,7 +29,6 @@ use connect_proto::Error;
 use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportError};
 use http::{Request, Response};
 
-pub(crate) use self::remote::{Mistaken, Remote};
 pub use self::response_body::ChannelBody;
 use self::{
     connect::Want,

@@ -14,14 +14,14 @@ use crate::runtime::Io;
 
 /// Whom a connection leads to. It shows as the address.
 #[derive(Debug)]
-pub(crate) struct Remote {
+pub(super) struct Remote {
     address: SocketAddr,
     mistaken: OnceLock<Mistaken>,
 }
 
 /// What a server speaks that was spoken to in another way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Mistaken {
+pub(super) enum Mistaken {
     /// TLS, to a client in cleartext.
     Tls,
     /// HTTP/1, to a client that speaks HTTP/2 with prior knowledge.
@@ -29,7 +29,7 @@ pub(crate) enum Mistaken {
 }
 
 impl Remote {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr) -> Self {
         Self {
             address,
             mistaken: OnceLock::new(),
@@ -37,7 +37,7 @@ impl Remote {
     }
 
     /// What its first bytes were, if they were not what the client asked for.
-    pub(crate) fn mistaken(&self) -> Option<Mistaken> {
+    pub(super) fn mistaken(&self) -> Option<Mistaken> {
         self.mistaken.get().copied()
     }
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Remote {
 }
 
 /// A cleartext connection that notices if the server's first bytes are of another protocol: to HTTP they are only noise.
-pub(crate) struct Cleartext<I> {
+pub(super) struct Cleartext<I> {
     io: I,
     http2: bool,
     remote: Arc<Remote>,
@@ -57,7 +57,7 @@ pub(crate) struct Cleartext<I> {
 }
 
 impl<I> Cleartext<I> {
-    pub(crate) fn new(io: I, http2: bool, remote: Arc<Remote>) -> Self {
+    pub(super) fn new(io: I, http2: bool, remote: Arc<Remote>) -> Self {
         Self {
             io,
             http2,

@@ -13,12 +13,13 @@ use hyper::{body::Incoming, client::conn::TrySendError};
 use super::{
     Inner,
     connection::{Http1Connection, Http2Connection},
+    error,
     pool::Connection,
     remote::Remote,
     request_body::{CallLink, RequestBody},
     response_body::{ChannelBody, Reusable},
 };
-use crate::{reset, runtime::Runtime};
+use crate::runtime::Runtime;
 
 /// How often one request is sent at most. Every try but the first follows one that surely was not processed, or one of an
 /// idempotent procedure that met a connection which was being closed.
@@ -103,12 +104,12 @@ async fn over_http1<R: Runtime>(
     };
     let recovered = recover(&mut error, target.clone());
     let error = error.into_error();
-    let copy = copy.filter(|_| reset::is_lost(&error));
+    let copy = copy.filter(|_| error::is_lost(&error));
     let again = recovered.or_else(|| {
         let (head, body) = copy?;
         Some(Box::new(Outgoing { head, body, target }))
     });
-    let failure = reset::request(error, &remote);
+    let failure = error::request(error, &remote);
     match again {
         Some(again) => Tried::Again(again, failure),
         None => Tried::Failed(failure),
@@ -149,7 +150,7 @@ async fn over_http2<R: Runtime>(
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
-    let failure = reset::request(error.into_error(), &connection.remote);
+    let failure = error::request(error.into_error(), &connection.remote);
     if failure.sent() != Sent::No {
         return Tried::Failed(failure);
     }
@@ -176,7 +177,7 @@ fn answered(
 /// The connection had ended before the request was queued.
 fn not_queued(request: Request<RequestBody>, target: PathAndQuery, remote: &Remote) -> Tried {
     let again = Box::new(outgoing(request, target));
-    Tried::Again(again, reset::connection_closed(remote))
+    Tried::Again(again, error::connection_closed(remote))
 }
 
 /// The request, if hyper did not start to send it.

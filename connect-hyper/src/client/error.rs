@@ -1,0 +1,100 @@
+//! Why a request failed before its response: hyper's errors as errors of a transport.
+
+use connect_proto::{Code, Error, Reset, Side};
+use connect_tower::transport::{Sent, TransportError};
+use h2::Reason;
+
+use super::remote::{Mistaken, Remote};
+use crate::reset::{BodyFailed, chain, find};
+
+/// The error of a request that failed before the response's head, and was sent to this server.
+pub(super) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
+    let mistaken = |what| (Sent::Maybe, Code::Unavailable, what);
+    let (sent, code, what) = match remote.mistaken() {
+        Some(Mistaken::Tls) => mistaken("the port seems to speak TLS; use an https URI"),
+        Some(Mistaken::Http1) => mistaken(
+            "the port speaks HTTP/1.1 only; choose Connect or gRPC-Web, or a port with HTTP/2",
+        ),
+        None => classify(&error),
+    };
+    let cause = find::<h2::Error>(&error).map_or_else(|| chain(&error), ToString::to_string);
+    let detail = format!("request to {remote}: {what} ({cause})");
+    let error = Error::new(code, what).with_source(error);
+    TransportError::new(sent, error).with_detail(detail)
+}
+
+/// The error of a request that its connection did not take any more.
+pub(super) fn connection_closed(remote: &Remote) -> TransportError {
+    let error = Error::unavailable(CLOSED);
+    let detail = format!("request to {remote}: {CLOSED}");
+    TransportError::new(Sent::No, error).with_detail(detail)
+}
+
+const CLOSED: &str = "the connection was closed before the request left; try again";
+
+/// Whether the connection was closed under a request before its response.
+pub(super) fn is_lost(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || find::<std::io::Error>(error).is_some()
+}
+
+/// The RPC code for a stream that was reset with this HTTP/2 error code.
+fn code_of(reason: Reason) -> Code {
+    Reset::Http2(reason.into()).to_error(Side::Client).code()
+}
+
+/// Whether the server has the request, the code for the caller, and what happened.
+fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
+    if let Some(h2) = find::<h2::Error>(error) {
+        return classify_h2(h2);
+    }
+    if error.is_canceled() || error.is_closed() {
+        return (Sent::No, Code::Unavailable, CLOSED);
+    }
+    if find::<BodyFailed>(error).is_some() {
+        let what = "the request's body failed";
+        return (Sent::Maybe, Code::Canceled, what);
+    }
+    // hyper's one other error of users that can come here.
+    if error.is_user() {
+        let what = "the connection's task is gone; is the runtime shutting down?";
+        return (Sent::Maybe, Code::Unavailable, what);
+    }
+    if error.is_parse() {
+        let what = "the answer is not HTTP/1.1; check that the port speaks it";
+        return (Sent::Maybe, Code::Internal, what);
+    }
+    if error.is_timeout() {
+        let what = "the server answers no pings";
+        return (Sent::Maybe, Code::Unavailable, what);
+    }
+    let what = "the connection was lost before the response";
+    (Sent::Maybe, Code::Unavailable, what)
+}
+
+fn classify_h2(error: &h2::Error) -> (Sent, Code, &'static str) {
+    match error.reason() {
+        // RFC 9113, section 8.7: REFUSED_STREAM says that nothing was processed, and so does a GOAWAY
+        // for streams above its last stream id, which alone end with it.
+        Some(Reason::REFUSED_STREAM) if error.is_remote() => {
+            let what = "the server refused the stream; try again";
+            (Sent::No, Code::Unavailable, what)
+        }
+        Some(_) if error.is_go_away() && error.is_remote() => {
+            let what = "the server is closing the connection; try again";
+            (Sent::No, Code::Unavailable, what)
+        }
+        Some(_) if error.is_go_away() => {
+            let what = "the connection broke the HTTP/2 protocol";
+            (Sent::Maybe, Code::Unavailable, what)
+        }
+        Some(reason) if error.is_remote() => {
+            let what = "the server reset the stream";
+            (Sent::Yes, code_of(reason), what)
+        }
+        Some(reason) => (Sent::Maybe, code_of(reason), "the stream was reset"),
+        None => {
+            let what = "the connection was lost before the response";
+            (Sent::Maybe, Code::Unavailable, what)
+        }
+    }
+}
