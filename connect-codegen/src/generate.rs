@@ -14,7 +14,7 @@ use syn::Item;
 
 use crate::{
     Config, Error, collisions, docs, extern_paths,
-    layout::{self, Package},
+    layout::{self, GeneratedFile, Package},
     model::Model,
     names,
     schemas::{self, Schemas},
@@ -22,15 +22,6 @@ use crate::{
     transform::Transform,
     well_known,
 };
-
-/// A file of generated code.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct GeneratedFile {
-    /// Its name, as [`Layout`](crate::Layout) has it: `shapes.v1.rs` or `shapes/v1/mod.rs`.
-    pub name: String,
-    /// Its whole text.
-    pub content: String,
-}
 
 /// Generates the code of all packages that have a file in `to_generate`, and what makes a tree of
 /// modules of them.

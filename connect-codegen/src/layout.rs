@@ -4,7 +4,16 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use prost_build::Module;
 
-use crate::{Config, GeneratedFile, config::Layout, names};
+use crate::{Config, config::Layout, names};
+
+/// A file of generated code.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GeneratedFile {
+    /// Its name, as [`Layout`](crate::Layout) has it: `shapes.v1.rs` or `shapes/v1/mod.rs`.
+    pub name: String,
+    /// Its whole text.
+    pub content: String,
+}
 
 /// The code of a package.
 pub(crate) struct Package {

@@ -57,5 +57,6 @@ mod compile;
 pub use compile::descriptors;
 pub use config::{Config, Layout};
 pub use error::Error;
-pub use generate::{GeneratedFile, generate};
+pub use generate::generate;
+pub use layout::GeneratedFile;
 pub use plugin::{help, plugin};

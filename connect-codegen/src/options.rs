@@ -113,7 +113,27 @@ pub(crate) fn help() -> String {
     text
 }
 
-pub(crate) fn parse(options: &str) -> Result<Config, Error> {
+impl Config {
+    /// Reads options from text, as the plugin does: `json=false,extern_path=.shapes.v1=::shapes`.
+    ///
+    /// The plugin's `--help` lists them; they have the names of the methods here. Options are parted
+    /// by commas; commas inside of brackets and quotes belong to the value. As this is for code that
+    /// is checked in, [`crate_path`](Self::crate_path) is `::connect_tower` unless told.
+    ///
+    /// ```
+    /// let options = "server_feature=server,type_attribute=.=#[derive(Eq, Hash)]";
+    /// connect_codegen::Config::from_options(options)?;
+    /// # Ok::<(), connect_codegen::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If an option is unknown, given twice though it has one value, or has no value that it can have.
+    pub fn from_options(options: &str) -> Result<Self, Error> {
+        parse(options)
+    }
+}
+
+fn parse(options: &str) -> Result<Config, Error> {
     let mut config = Config::new();
     config.checked_in = true;
     let mut seen = HashSet::new();

@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{JsonContext, JsonMessage, registry::TypeEntry};
+use super::{JsonContext, JsonMessage, options::TypeEntry};
 
 /// "If the Any contains a value that has a special JSON mapping, it will be converted as
 /// `{"@type": xxx, "value": yyy}`. Otherwise, the value will be converted into a JSON object, and

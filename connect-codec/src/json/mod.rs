@@ -32,7 +32,6 @@ mod kind;
 mod number;
 mod object;
 mod options;
-mod registry;
 mod well_known;
 
 use std::io;
@@ -46,8 +45,7 @@ use serde::{
 };
 use serde_json::Value;
 
-pub use options::JsonOptions;
-pub use registry::TypeRegistry;
+pub use options::{JsonOptions, TypeRegistry};
 
 use self::{
     field::FieldName,

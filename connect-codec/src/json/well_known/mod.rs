@@ -5,6 +5,8 @@ mod structs;
 mod time;
 mod wrappers;
 
+use std::sync::OnceLock;
+
 use super::TypeRegistry;
 
 /// Messages of `google.protobuf` that are objects of their fields: descriptors and their like.
@@ -12,8 +14,22 @@ mod descriptors {
     include!("../../generated/google.protobuf.rs");
 }
 
+impl Default for TypeRegistry {
+    fn default() -> Self {
+        static DEFAULT: OnceLock<TypeRegistry> = OnceLock::new();
+        DEFAULT
+            .get_or_init(|| {
+                let mut types = Self::none();
+                register_types(&mut types);
+                crate::rpc::register_types(&mut types);
+                types
+            })
+            .clone()
+    }
+}
+
 /// Registers every well-known type that has a JSON form of its own.
-pub(super) fn register_types(types: &mut TypeRegistry) {
+fn register_types(types: &mut TypeRegistry) {
     types.register::<prost_types::Any>();
     types.register::<prost_types::Duration>();
     types.register::<prost_types::FieldMask>();
