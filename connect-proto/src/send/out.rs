@@ -13,6 +13,9 @@ use crate::{
 /// A payload of at least this many bytes is not copied behind its prefix.
 const COPY_BELOW: usize = 4 * 1024;
 
+/// Stands where the prefix will be while a message is encoded, so that an encoder that replaces the buffer is found out.
+const PLACE_OF_PREFIX: [u8; PREFIX_LEN] = [0xf5, 0xc0, 0x9e, 0xc1, 0xfe];
+
 /// What a buffer has room for when it starts, in bytes.
 const FIRST: usize = 256;
 
@@ -110,7 +113,7 @@ impl Out {
         if own.capacity() < PREFIX_LEN {
             own.reserve(FIRST);
         }
-        own.put_bytes(0, prefix_len);
+        own.put_slice(&PLACE_OF_PREFIX[..prefix_len]);
         let outcome = self.encode(&mut own, prefix_len, encoder, encode);
         match &outcome {
             Ok((prefix, _)) => own[..prefix_len].copy_from_slice(&prefix[..prefix_len]),
@@ -214,9 +217,12 @@ impl Out {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
     ) -> Result<([u8; PREFIX_LEN], bool), Error> {
         encode(own)?;
-        let plain = own.get(start..).ok_or_else(|| {
-            Error::internal("the encoder of a message removed bytes that it did not write")
-        })?;
+        if !own.starts_with(&PLACE_OF_PREFIX[..start]) {
+            return Err(Error::internal(
+                "the encoder of a message changed bytes that it did not write: it may only append to its buffer",
+            ));
+        }
+        let plain = &own[start..];
         check_limit(plain.len(), self.limit)?;
         let mut compressed = false;
         if encoder.applies_to(plain.len()) {
