@@ -17,7 +17,11 @@ mod pool;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::BytesMut;
 use http::HeaderValue;
@@ -133,7 +137,8 @@ pub struct InvalidCompressionName {
 /// Cheap to clone. `identity`, which is no compression, is always known and never listed. Names are
 /// compared without regard to case (RFC 9110, section 8.4.1).
 ///
-/// The [`Default`] is what the crate's features provide, gzip before zstd.
+/// The [`Default`] is what the crate's features provide, gzip before zstd. All defaults of a program share one set of
+/// pooled contexts.
 #[derive(Clone)]
 pub struct Compressions(Arc<Inner>);
 
@@ -230,12 +235,16 @@ impl Compressions {
 
 impl Default for Compressions {
     fn default() -> Self {
-        let known = Self::none();
-        #[cfg(feature = "gzip")]
-        let known = known.insert(Arc::new(Gzip::new()));
-        #[cfg(feature = "zstd")]
-        let known = known.insert(Arc::new(Zstd::new()));
-        known
+        static SHARED: OnceLock<Compressions> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| {
+            let known = Self::none();
+            #[cfg(feature = "gzip")]
+            let known = known.insert(Arc::new(Gzip::new()));
+            #[cfg(feature = "zstd")]
+            let known = known.insert(Arc::new(Zstd::new()));
+            known
+        });
+        shared.clone()
     }
 }
 
