@@ -357,7 +357,7 @@ fn deadlines_have_one_ending() {
 #[test]
 fn a_client_that_gives_up_resets() {
     for (name, client) in clients() {
-        let procedure = spec(StreamType::ClientStream);
+        let spec = spec(StreamType::ClientStream);
         let (mut send, _) = client
             .start(&spec, CallOptions::default(), Time::ZERO)
             .unwrap();
@@ -388,7 +388,7 @@ fn a_client_that_gives_up_late_resets_too() {
     for (name, client) in clients() {
         for by_timeout in [false, true] {
             let client = client.clone().with_default_timeout(Duration::from_secs(1));
-            let procedure = spec(StreamType::ClientStream);
+            let spec = spec(StreamType::ClientStream);
             let (mut send, _) = client
                 .start(&spec, CallOptions::default(), Time::ZERO)
                 .unwrap();
