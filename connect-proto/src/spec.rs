@@ -92,7 +92,7 @@ impl Spec {
         }
     }
 
-    /// Sets the idempotency; [`Idempotency::Unknown`] unless told.
+    /// Sets the idempotency; [`Idempotency::Unknown`] by default.
     #[must_use]
     pub const fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = idempotency;

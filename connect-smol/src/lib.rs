@@ -23,7 +23,7 @@
 //! # The same as on tokio
 //!
 //! Every name here is also one of `connect-tokio`, and is called in the same way: to move a program, change the crate's
-//! name and what starts the runtime. Servers and channels run on smol's global executor unless told otherwise; [`Smol`]
+//! name and what starts the runtime. Servers and channels run on smol's global executor by default; [`Smol`]
 //! tells how, for an executor of one's own and for one thread alone.
 //!
 //! # TLS
@@ -72,7 +72,7 @@
 //! # Features
 //!
 //! - `tls` (default): [`ServerTls`] and [`ClientTls`].
-//! - `gzip`, `zstd` (default): compressions that routers and clients know unless told otherwise.
+//! - `gzip`, `zstd` (default): compressions that routers and clients know by default.
 //! - `health`, `reflection`: gRPC's standard services, as modules of these names.
 //! - `async-std`: the module `async_std`, which is this crate on async-std.
 

@@ -65,7 +65,7 @@
 //! # Features
 //!
 //! - `tls` (default): [`ServerTls`] and [`ClientTls`].
-//! - `gzip`, `zstd` (default): compressions that routers and clients know unless told otherwise.
+//! - `gzip`, `zstd` (default): compressions that routers and clients know by default.
 //! - `health`, `reflection`: gRPC's standard services, as modules of these names.
 
 mod runtime;

@@ -59,7 +59,7 @@ impl InProcess {
         }
     }
 
-    /// Sets the timer that both sides keep deadlines with; the router's own, if it has one, unless told.
+    /// Sets the timer that both sides keep deadlines with; the router's own, if it has one by default.
     #[must_use]
     pub fn with_timer(mut self, timer: SharedTimer) -> Self {
         self.timer = Some(timer);

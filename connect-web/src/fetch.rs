@@ -83,7 +83,7 @@ impl FetchTransport {
         })
     }
 
-    /// When cookies and other credentials go along: to the page's own origin unless told.
+    /// When cookies and other credentials go along: to the page's own origin by default.
     #[must_use]
     pub fn with_credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = credentials;

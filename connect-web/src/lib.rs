@@ -50,7 +50,7 @@
 //!
 //! # Features
 //!
-//! - `gzip`: compression inside of streams, and of requests; not on unless told. A browser asks for compressed responses by
+//! - `gzip`: compression inside of streams, and of requests; not on by default. A browser asks for compressed responses by
 //!   itself, and inflates those of unary Connect calls. With the feature calls ask for compressed messages by the header
 //!   `connect-accept-encoding` or `grpc-accept-encoding`, which a server of another origin must allow.
 

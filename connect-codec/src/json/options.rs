@@ -37,7 +37,7 @@ pub struct JsonOptions {
 }
 
 impl JsonOptions {
-    /// Whether input with unknown fields or unknown enum names is an error; `false` unless told:
+    /// Whether input with unknown fields or unknown enum names is an error; `false` by default:
     /// they are ignored, as connect-go does. (The ProtoJSON specification, "JSON Options", makes
     /// rejecting the default of parsers and ignoring the option.)
     #[must_use]
@@ -47,14 +47,14 @@ impl JsonOptions {
     }
 
     /// Whether fields without presence, lists and maps are written when they hold their default;
-    /// `false` unless told.
+    /// `false` by default.
     #[must_use]
     pub fn with_emit_defaults(mut self, emit: bool) -> Self {
         self.emit_defaults = emit;
         self
     }
 
-    /// Whether enum values are written as numbers instead of names; `false` unless told. Both are
+    /// Whether enum values are written as numbers instead of names; `false` by default. Both are
     /// always read.
     #[must_use]
     pub fn with_enums_as_numbers(mut self, numbers: bool) -> Self {
@@ -63,7 +63,7 @@ impl JsonOptions {
     }
 
     /// Whether fields are written under their names in the `.proto` file instead of their JSON
-    /// names; `false` unless told. Both are always read.
+    /// names; `false` by default. Both are always read.
     #[must_use]
     pub fn with_proto_names(mut self, proto: bool) -> Self {
         self.proto_names = proto;
@@ -71,7 +71,7 @@ impl JsonOptions {
     }
 
     /// How many messages may lie in one another, lists and objects of `google.protobuf.Value` and
-    /// the content of `Any` included; 100 unless told.
+    /// the content of `Any` included; 100 by default.
     ///
     /// Text is also subject to the parser's own limit of 127 open braces and brackets.
     #[must_use]
@@ -81,7 +81,7 @@ impl JsonOptions {
     }
 
     /// The types that may lie in a `google.protobuf.Any`; the well-known types and the
-    /// `google.rpc` error details unless told.
+    /// `google.rpc` error details by default.
     #[must_use]
     pub fn with_types(mut self, types: TypeRegistry) -> Self {
         self.types = types;

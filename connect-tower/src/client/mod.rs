@@ -102,13 +102,13 @@ impl<T: Transport> Client<T> {
         self.configure(|settings| settings.config = config)
     }
 
-    /// Sets the codecs that the [configured](ClientConfig::with_codec) name may stand for: `proto` and `json` unless told.
+    /// Sets the codecs that the [configured](ClientConfig::with_codec) name may stand for: `proto` and `json` by default.
     #[must_use]
     pub fn with_codecs(self, codecs: Codecs) -> Self {
         self.configure(|settings| settings.codecs = codecs)
     }
 
-    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    /// Sets the timer that deadlines are kept with: the transport's by default.
     #[must_use]
     pub fn with_timer(self, timer: SharedTimer) -> Self {
         self.configure(|settings| settings.timer = Some(timer))

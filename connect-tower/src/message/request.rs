@@ -154,7 +154,7 @@ impl<T> Request<T> {
         self.head.timeout
     }
 
-    /// Client: how long the call may take, from its start to its end; the client's default unless told.
+    /// Client: how long the call may take, from its start to its end; the client's default by default.
     ///
     /// The server is told. The call ends with `deadline_exceeded` if its transport has a timer.
     #[must_use]
@@ -193,14 +193,14 @@ impl<T> Request<T> {
         self
     }
 
-    /// Client: whether to compress what this call sends, if the client was given a compression; it does unless told.
+    /// Client: whether to compress what this call sends, if the client was given a compression; it does by default.
     #[must_use]
     pub fn with_compress(mut self, compress: bool) -> Self {
         self.head.options.compress = Some(compress);
         self
     }
 
-    /// Client: the largest message to receive, in bytes after decompression; the client's limit (4 MiB) unless told.
+    /// Client: the largest message to receive, in bytes after decompression; the client's limit (4 MiB) by default.
     ///
     /// A larger one ends the call with `resource_exhausted`.
     #[must_use]
@@ -209,7 +209,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// Client: whether to use HTTP GET where procedure and protocol allow it; the client's choice unless told.
+    /// Client: whether to use HTTP GET where procedure and protocol allow it; the client's choice by default.
     #[must_use]
     pub fn with_get(mut self, get: bool) -> Self {
         self.head.options.get = Some(get);

@@ -134,7 +134,7 @@ impl<T> Response<T> {
         Ok(self)
     }
 
-    /// Server: whether to compress the messages of this response, as far as the client accepts it; they are unless told.
+    /// Server: whether to compress the messages of this response, as far as the client accepts it; they are by default.
     #[must_use]
     pub fn with_compress(mut self, compress: bool) -> Self {
         self.head.compress = Some(compress);

@@ -320,19 +320,19 @@ impl Router {
         self.change_config(|config| config.with_limits(limits))
     }
 
-    /// Sets the compressions to accept and to answer with: those of the enabled features unless told.
+    /// Sets the compressions to accept and to answer with: those of the enabled features by default.
     #[must_use]
     pub fn with_compressions(self, compressions: Compressions) -> Self {
         self.change_config(|config| config.with_compressions(compressions))
     }
 
-    /// Sets what becomes of the timeouts that clients ask for: they are taken as they are unless told.
+    /// Sets what becomes of the timeouts that clients ask for: they are taken as they are by default.
     #[must_use]
     pub fn with_deadline_policy(self, policy: DeadlinePolicy) -> Self {
         self.change_config(|config| config.with_deadline_policy(policy))
     }
 
-    /// Sets the codecs on offer: `proto` and `json` unless told.
+    /// Sets the codecs on offer: `proto` and `json` by default.
     #[must_use]
     pub fn with_codecs(self, codecs: Codecs) -> Self {
         self.configure(|scope| scope.codecs = codecs)

@@ -56,7 +56,7 @@ pub trait Transport: Clone {
     }
 }
 
-/// A [`Transport`] made of a [`tower_service::Service`]: of a stack of layers, of a client of one's own.
+/// A [`Transport`] made of a [`tower_service::Service`]: of a stack of layers, or of a client that you have written.
 #[derive(Clone, Debug)]
 pub struct ServiceTransport<S> {
     service: S,
@@ -73,7 +73,7 @@ impl<S> ServiceTransport<S> {
         }
     }
 
-    /// Sets the timer with which clients keep deadlines; none unless told.
+    /// Sets the timer with which clients keep deadlines; none by default.
     #[must_use]
     pub fn with_timer(mut self, timer: SharedTimer) -> Self {
         self.timer = Some(timer);

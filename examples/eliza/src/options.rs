@@ -14,17 +14,17 @@ use lexopt::{Arg, Parser, ValueExt};
 pub(crate) const USAGE: &str = "\
 usage: eliza                              a server and a conversation with it, in every protocol
        eliza serve [options]              a server, until Ctrl-C or SIGTERM
-         --addr ADDR                        where to listen; 127.0.0.1:8080 unless told
+         --addr ADDR                        where to listen; 127.0.0.1:8080 by default
          --tls-addr ADDR --cert PEM --key PEM
                                             where to listen with TLS too, and the files to prove it with
        eliza say SENTENCE [options]       one sentence to a running server
-         --to URL                           the server; http://127.0.0.1:8080 unless told
-         --protocol connect|grpc|grpc-web   connect unless told
-         --codec proto|json                 proto unless told
+         --to URL                           the server; http://127.0.0.1:8080 by default
+         --protocol connect|grpc|grpc-web   connect by default
+         --codec proto|json                 proto by default
          --get                              Connect only: as an HTTP GET
          --ca PEM                           whom to trust, for an https URL
        all of them: --runtime tokio|smol|async-std
-                                            tokio unless told";
+                                            tokio by default";
 
 /// What to do, and on which runtime.
 pub(crate) struct Options {

@@ -1,4 +1,4 @@
-//! Serves until it is stopped: `raw-sans-io [ADDR]`, on 127.0.0.1:8081 unless told.
+//! Serves until it is stopped: `raw-sans-io [ADDR]`, on 127.0.0.1:8081 by default.
 
 use std::{env, io, net::TcpListener};
 

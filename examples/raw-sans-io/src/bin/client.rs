@@ -11,9 +11,9 @@ use raw_sans_io::{
 const USAGE: &str = "\
 usage: client [options] say SENTENCE
        client [options] introduce NAME
-         --to ADDR                       the server; 127.0.0.1:8081 unless told
-         --protocol connect|grpc-web     connect unless told
-         --codec proto|json              proto unless told";
+         --to ADDR                       the server; 127.0.0.1:8081 by default
+         --protocol connect|grpc-web     connect by default
+         --codec proto|json              proto by default";
 
 fn main() -> ExitCode {
     let mut addr = String::from("127.0.0.1:8081");
