@@ -55,6 +55,8 @@ impl<M: Send + 'static> ResponseStream<M> {
 }
 
 /// Sends messages out of [`ResponseStream::generate`].
+///
+/// It may be moved into another task, which can outlive both the code and the stream.
 pub struct Yielder<M> {
     slot: Arc<Mutex<Slot<M>>>,
 }
@@ -62,7 +64,19 @@ pub struct Yielder<M> {
 struct Slot<M> {
     message: Option<M>,
     /// Who waits until the message was taken.
-    sender: Option<Waker>,
+    sender: Option<Sender>,
+    /// The stream's reader, while it waits for a message.
+    receiver: Option<Waker>,
+    /// The stream is polling the code now, and looks for a message afterwards.
+    polling: bool,
+    /// The stream has ended or was dropped.
+    closed: bool,
+}
+
+struct Sender {
+    waker: Waker,
+    /// It waited while the stream polled the code.
+    polling: bool,
 }
 
 impl<M> Default for Slot<M> {
@@ -70,29 +84,53 @@ impl<M> Default for Slot<M> {
         Self {
             message: None,
             sender: None,
+            receiver: None,
+            polling: false,
+            closed: false,
         }
     }
 }
 
 impl<M> Yielder<M> {
-    /// Sends a message and waits until it has been taken.
+    /// Sends a message and waits until it has been taken: `true`. Once the stream has ended or been
+    /// dropped nobody takes it, and the answer is `false`, at once.
     ///
-    /// Dropped before that, the message is sent all the same.
-    pub async fn send(&mut self, message: M) {
+    /// The code of [`generate`](ResponseStream::generate) is dropped with its stream, so it never sees `false`. A task
+    /// that the yielder was moved into does, and should end then.
+    ///
+    /// If this future is dropped before that, the message is sent all the same.
+    pub async fn send(&mut self, message: M) -> bool {
         let mut message = Some(message);
         poll_fn(|cx| {
             let mut slot = lock(&self.slot);
+            if slot.closed {
+                // Without a message in the slot, ours was taken before the stream was dropped.
+                let taken = message.is_none() && slot.message.is_none();
+                return Poll::Ready(taken);
+            }
+            let mut receiver = None;
             if slot.message.is_none() {
                 slot.message = message.take();
                 if slot.message.is_none() {
                     // Ours was put in before, and has been taken since.
-                    return Poll::Ready(());
+                    return Poll::Ready(true);
                 }
+                receiver = slot.receiver.take();
             }
-            slot.sender = Some(cx.waker().clone());
+            let polling = slot.polling;
+            let before = slot.sender.replace(Sender {
+                waker: cx.waker().clone(),
+                polling,
+            });
+            // Wakers are code of the runtime: they run, and are dropped, outside the lock.
+            drop(slot);
+            drop(before);
+            if let Some(receiver) = receiver {
+                receiver.wake();
+            }
             Poll::Pending
         })
-        .await;
+        .await
     }
 }
 
@@ -105,6 +143,19 @@ pin_project! {
         error: Option<Error>,
         slot: Arc<Mutex<Slot<M>>>,
     }
+
+    impl<M, Fut> PinnedDrop for Generated<M, Fut> {
+        fn drop(this: Pin<&mut Self>) {
+            let sender = {
+                let mut slot = lock(&this.slot);
+                slot.closed = true;
+                slot.sender.take()
+            };
+            if let Some(sender) = sender {
+                sender.waker.wake();
+            }
+        }
+    }
 }
 
 impl<M, Fut: Future<Output = Result<(), Error>>> Stream for Generated<M, Fut> {
@@ -112,24 +163,37 @@ impl<M, Fut: Future<Output = Result<(), Error>>> Stream for Generated<M, Fut> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
-        let sender = lock(this.slot).sender.take();
-        // The code may poll its parts by wakers of their own; then the one that waits is told.
-        if let Some(sender) = sender.filter(|sender| !sender.will_wake(cx.waker())) {
-            sender.wake();
-        }
-        if let Some(future) = this.future.as_mut().as_pin_mut() {
-            if let Poll::Ready(ended) = future.poll(cx) {
+        if let Some(code) = this.future.as_mut().as_pin_mut() {
+            lock(this.slot).polling = true;
+            let polled = code.poll(cx);
+            lock(this.slot).polling = false;
+            if let Poll::Ready(ended) = polled {
                 this.future.set(None);
                 *this.error = ended.err();
             }
         }
+        let mut slot = lock(this.slot);
         // A message whose `send` was dropped still comes before the end.
-        if let Some(message) = lock(this.slot).message.take() {
+        if let Some(message) = slot.message.take() {
+            let sender = slot.sender.take();
+            drop(slot);
+            // A `send` that the code polls itself is polled again with the next pull; any other has to be woken.
+            if let Some(sender) = sender {
+                if !(sender.polling && sender.waker.will_wake(cx.waker())) {
+                    sender.waker.wake();
+                }
+            }
             return Poll::Ready(Some(Ok(message)));
         }
         if this.future.is_some() {
+            let before = slot.receiver.replace(cx.waker().clone());
+            drop(slot);
+            drop(before);
             return Poll::Pending;
         }
+        // The code has ended, and the stream with it.
+        slot.closed = true;
+        drop(slot);
         Poll::Ready(this.error.take().map(Err))
     }
 }
