@@ -13,9 +13,9 @@ use std::{
 use bytes::Bytes;
 use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, block_on, text_router};
 use connect_tower::{
-    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Error, Gate, InProcess, Interceptor,
-    Limits, Next, Peer, Prost, Protocol, Reply, Request, Response, Router, Spec, StreamType,
-    gate_fn,
+    Call, CallHead, CallPolicy, Client, ClientConfig, Code, DeadlinePolicy, Error, Gate, InProcess,
+    Interceptor, Limits, Next, Peer, Prost, Protocol, Reply, Request, Response, Router, Spec,
+    StreamType, gate_fn,
 };
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
@@ -230,6 +230,53 @@ fn gates_come_before_interceptors() {
     let request = Request::new(String::new());
     let result = block_on(client.unary::<Prost, _, String>(&UPPER, request));
     assert_eq!(common::brief(result).0, Code::Unauthenticated);
+}
+
+/// A gate that never ends is ended by the client's timeout, or by the server's own.
+#[test]
+fn a_gate_that_never_ends_is_ended_by_the_deadline() {
+    struct Never;
+
+    impl Gate for Never {
+        async fn gate(&self, _: &mut CallHead, _: &mut CallPolicy) -> Result<(), Error> {
+            std::future::pending().await
+        }
+    }
+
+    let second = Duration::from_secs(1);
+    for (content_type, name, value) in [
+        ("application/json", "connect-timeout-ms", "1000"),
+        ("application/connect+json", "connect-timeout-ms", "1000"),
+        ("application/grpc+json", "grpc-timeout", "1S"),
+        ("application/grpc-web+json", "grpc-timeout", "1S"),
+        // No timeout of the client's.
+        ("application/grpc+json", "x-other", "1"),
+    ] {
+        let spec = match content_type {
+            "application/connect+json" => SPLIT,
+            _ => UPPER,
+        };
+        let time = VirtualTime::new();
+        let mut router = text_router()
+            .gate(Never)
+            .with_deadline_policy(DeadlinePolicy::default().with_default(2 * second))
+            .with_timer(time.timer());
+        let request = http::Request::post(spec.procedure())
+            .version(http::Version::HTTP_2)
+            .header("content-type", content_type)
+            .header(name, value)
+            .body(Untouchable)
+            .unwrap();
+        let response = time.block_on(router.call(request)).unwrap();
+        let error = response.extensions().get::<Error>().unwrap();
+        assert_eq!(error.code(), Code::DeadlineExceeded, "{content_type}");
+        let expected = if name == "x-other" {
+            2 * second
+        } else {
+            second
+        };
+        assert_eq!(time.elapsed(), expected, "{content_type}");
+    }
 }
 
 /// The client's timeout counts from the head, however long a gate takes: a handler that is too late does not run.

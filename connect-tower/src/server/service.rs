@@ -30,8 +30,7 @@ use tower_service::Service;
 use crate::{
     BoxError, BoxFuture,
     call::body::CallBody,
-    call::deadline::Alarm,
-    call::deadline::too_late,
+    call::deadline::{Alarm, race, too_late},
     call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
     call::panics::{Caught, Culprit},
     call::producer::Guarded,
@@ -319,8 +318,7 @@ where
     // Gates may have taken all the time that there was.
     let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
     if send.deadline().is_some_and(late) {
-        let error = Error::deadline_exceeded("the deadline passed before the call was let in");
-        return State::refused(&detected, error);
+        return State::refused(&detected, too_late_for_gates());
     }
     let alarm = Alarm::at(send.deadline(), &timer);
     let limits = parts.extensions.get::<ReceiveLimits>();
@@ -356,6 +354,10 @@ where
     let body = IncomingBody::new(body);
     let incoming = Incoming::new(Source::Wire { body, recv, held }, None);
     State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
+}
+
+fn too_late_for_gates() -> Error {
+    Error::deadline_exceeded("the deadline passed before the call was let in")
 }
 
 /// The settings of a call. A codec that the messages of this procedure do not support is not on offer here.
@@ -399,8 +401,13 @@ where
 impl Opening {
     async fn pass_gates(mut self) -> (Self, Result<(), Error>) {
         for gate in &self.scope.gates {
+            // Each gate has the time that the policy allows so far. What the last one made of it counts from `accept` on.
+            let timeout = self.policy.deadline.apply(self.head.timeout());
+            let deadline = timeout.map(|timeout| self.now.saturating_add(timeout));
+            let mut alarm = Alarm::at(deadline, &self.timer);
             let passing = gate.gate(&mut self.head, &mut self.policy);
-            let passed = Caught::new(passing, Culprit::Gate).await;
+            let passed = race(Caught::new(passing, Culprit::Gate), alarm.as_mut()).await;
+            let passed = passed.unwrap_or_else(|_| Err(too_late_for_gates()));
             if passed.is_err() {
                 return (self, passed);
             }
