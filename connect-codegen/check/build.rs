@@ -21,31 +21,31 @@ fn main() -> Result<(), Error> {
     let out = Path::new(&out);
     // Everything else than by default.
     Config::new()
-        .json(false)
-        .default_methods(true)
-        .bytes(None::<&str>)
-        .hash_map(".")
-        .boxed(".shapes.v1.Shape.extra")
-        .type_attribute(".shapes.v1.Side", "#[derive(PartialOrd)]")
-        .field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size\")]")
-        .crate_path("::connect_tower")
-        .out_dir(out.join("other"))
-        .descriptor_set(false)
+        .with_json(false)
+        .with_default_methods(true)
+        .with_bytes(None::<&str>)
+        .add_hash_map(".")
+        .add_boxed(".shapes.v1.Shape.extra")
+        .add_type_attribute(".shapes.v1.Side", "#[derive(PartialOrd)]")
+        .add_field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size\")]")
+        .with_crate_path("::connect_tower")
+        .with_out_dir(out.join("other"))
+        .with_descriptor_set(false)
         .compile(&files, &["proto"])?;
     // Services over messages that are elsewhere.
     Config::new()
-        .extern_path(".shapes.v1", "crate::built::shapes::v1")
-        .crate_path("::connect_tower")
-        .out_dir(out.join("stubs"))
+        .add_extern_path(".shapes.v1", "crate::built::shapes::v1")
+        .with_crate_path("::connect_tower")
+        .with_out_dir(out.join("stubs"))
         .compile(&["proto/shapes/v1/tour.proto"], &["proto"])?;
     // Halves of services.
     for (name, config) in [
-        ("client", Config::new().server(false)),
-        ("server", Config::new().client(false)),
+        ("client", Config::new().with_server(false)),
+        ("server", Config::new().with_client(false)),
     ] {
         config
-            .crate_path("::connect_tower")
-            .out_dir(out.join(name))
+            .with_crate_path("::connect_tower")
+            .with_out_dir(out.join(name))
             .compile(&files, &["proto"])?;
     }
     Ok(())

@@ -59,35 +59,35 @@ impl Config {
         Self::default()
     }
 
-    /// Whether messages and enums are generated; `true` unless told.
+    /// Whether messages and enums are generated; `true` by default.
     ///
     /// Without them there are services only, over messages that exist: each that a service names
-    /// needs an [`extern_path`](Self::extern_path).
+    /// needs an [`add_extern_path`](Self::add_extern_path).
     #[must_use]
-    pub fn messages(mut self, messages: bool) -> Self {
+    pub fn with_messages(mut self, messages: bool) -> Self {
         self.messages = messages;
         self
     }
 
-    /// Whether messages get canonical JSON and `serde` implementations; `true` unless told.
+    /// Whether messages get canonical JSON and `serde` implementations; `true` by default.
     ///
     /// Without it, services offer the `proto` codec only.
     #[must_use]
-    pub fn json(mut self, json: bool) -> Self {
+    pub fn with_json(mut self, json: bool) -> Self {
         self.json = json;
         self
     }
 
-    /// Whether services get a trait and a server; `true` unless told.
+    /// Whether services get a trait and a server; `true` by default.
     #[must_use]
-    pub fn server(mut self, server: bool) -> Self {
+    pub fn with_server(mut self, server: bool) -> Self {
         self.server = server;
         self
     }
 
-    /// Whether services get a client; `true` unless told.
+    /// Whether services get a client; `true` by default.
     #[must_use]
-    pub fn client(mut self, client: bool) -> Self {
+    pub fn with_client(mut self, client: bool) -> Self {
         self.client = client;
         self
     }
@@ -95,22 +95,22 @@ impl Config {
     /// Puts traits and servers behind a feature of the crate that the code is in:
     /// `#[cfg(feature = "server")]`.
     #[must_use]
-    pub fn server_feature(mut self, feature: impl Into<String>) -> Self {
+    pub fn with_server_feature(mut self, feature: impl Into<String>) -> Self {
         self.server_feature = Some(feature.into());
         self
     }
 
     /// Puts clients behind a feature of the crate that the code is in: `#[cfg(feature = "client")]`.
     #[must_use]
-    pub fn client_feature(mut self, feature: impl Into<String>) -> Self {
+    pub fn with_client_feature(mut self, feature: impl Into<String>) -> Self {
         self.client_feature = Some(feature.into());
         self
     }
 
     /// Whether the methods of service traits have a default that answers `unimplemented`; `false`
-    /// unless told, so that the compiler finds a forgotten method.
+    /// by default, so that the compiler finds a forgotten method.
     #[must_use]
-    pub fn default_methods(mut self, default_methods: bool) -> Self {
+    pub fn with_default_methods(mut self, default_methods: bool) -> Self {
         self.default_methods = default_methods;
         self
     }
@@ -118,18 +118,18 @@ impl Config {
     /// The crate that generated code names, for code that is checked in: `::connect_tower`, an
     /// adapter such as `::connect_tokio`, or `::connect_codec` for messages alone.
     ///
-    /// Unless told, code for Cargo's `OUT_DIR` has no such path: the macros `include_proto!` and
+    /// By default, code for Cargo's `OUT_DIR` has no such path: the macros `include_proto!` and
     /// `include_protos!` of one of these crates include it, and supply it. Code for an
-    /// [`out_dir`](Self::out_dir) has `::connect_tower`.
+    /// [`with_out_dir`](Self::with_out_dir) has `::connect_tower`.
     #[must_use]
-    pub fn crate_path(mut self, path: impl Into<String>) -> Self {
+    pub fn with_crate_path(mut self, path: impl Into<String>) -> Self {
         self.crate_path = Some(path.into());
         self
     }
 
-    /// The directory to write to, for code that is checked in; Cargo's `OUT_DIR` unless told.
+    /// The directory to write to, for code that is checked in; Cargo's `OUT_DIR` by default.
     #[must_use]
-    pub fn out_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+    pub fn with_out_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(dir.into());
         self.checked_in = true;
         self
@@ -142,35 +142,35 @@ impl Config {
     /// import, in an order in which each file comes after its imports, without comments. A
     /// program that serves nothing of the package does not contain it.
     #[must_use]
-    pub fn descriptor_set(mut self, descriptor_set: bool) -> Self {
+    pub fn with_descriptor_set(mut self, descriptor_set: bool) -> Self {
         self.descriptor_set = descriptor_set;
         self
     }
 
-    /// How packages become a tree of modules; [`Layout::Include`] unless told.
+    /// How packages become a tree of modules; [`Layout::Include`] by default.
     #[must_use]
-    pub fn layout(mut self, layout: Layout) -> Self {
+    pub fn with_layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
         self
     }
 
     /// The name of the file that includes all packages as a tree of modules, in
-    /// [`Layout::Include`]; `_protos.rs` unless told.
+    /// [`Layout::Include`]; `_protos.rs` by default.
     #[must_use]
-    pub fn include_file(mut self, name: impl Into<String>) -> Self {
+    pub fn with_include_file(mut self, name: impl Into<String>) -> Self {
         self.include_file = name.into();
         self
     }
 
-    /// Says that a package or a type exists in Rust already, under this path: it is not generated.
+    /// Names the Rust path of a package or a type that exists already: it is not generated.
     ///
     /// `.` stands for all packages: the path is then that of a tree of modules as this crate makes it.
     /// The closest path wins. The types of `google.protobuf` are always those of prost-types.
     ///
-    /// The types must be prost messages; with [`json`](Self::json) on, they must have been generated
-    /// by this crate.
+    /// The types must be prost messages; if messages have [JSON](Self::with_json), the types must have
+    /// been generated by this crate.
     #[must_use]
-    pub fn extern_path(mut self, proto: impl Into<String>, rust: impl Into<String>) -> Self {
+    pub fn add_extern_path(mut self, proto: impl Into<String>, rust: impl Into<String>) -> Self {
         self.extern_paths.push((proto.into(), rust.into()));
         self
     }
@@ -181,36 +181,40 @@ impl Config {
     /// encodings, in binary and in JSON. Those of a `HashMap` are written in random order: each GET of
     /// such a message has another URL, which no cache knows.
     #[must_use]
-    pub fn hash_map(mut self, path: impl Into<String>) -> Self {
+    pub fn add_hash_map(mut self, path: impl Into<String>) -> Self {
         self.hash_maps.push(path.into());
         self
     }
 
-    /// Which `bytes` fields are `Bytes`, which shares the memory of the input; all (`.`) unless told.
+    /// Which `bytes` fields are `Bytes`, which shares the memory of the input; all (`.`) by default.
     /// The others are `Vec<u8>`.
     #[must_use]
-    pub fn bytes<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+    pub fn with_bytes<P: Into<String>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         self.bytes = paths.into_iter().map(Into::into).collect();
         self
     }
 
     /// Boxes a message field. Recursive ones are boxed anyway.
     #[must_use]
-    pub fn boxed(mut self, path: impl Into<String>) -> Self {
+    pub fn add_boxed(mut self, path: impl Into<String>) -> Self {
         self.boxed.push(path.into());
         self
     }
 
     /// Adds an attribute to messages, enums and oneofs: `#[derive(my::Derive)]`.
     #[must_use]
-    pub fn type_attribute(mut self, path: impl Into<String>, attribute: impl Into<String>) -> Self {
+    pub fn add_type_attribute(
+        mut self,
+        path: impl Into<String>,
+        attribute: impl Into<String>,
+    ) -> Self {
         self.type_attributes.push((path.into(), attribute.into()));
         self
     }
 
     /// Adds an attribute to fields, enum values and members of oneofs.
     #[must_use]
-    pub fn field_attribute(
+    pub fn add_field_attribute(
         mut self,
         path: impl Into<String>,
         attribute: impl Into<String>,
@@ -228,7 +232,7 @@ impl Config {
     /// Generates nothing but the JSON of `google.protobuf` types, for connect-codec itself.
     #[doc(hidden)]
     #[must_use]
-    pub fn json_of_well_known_types(mut self) -> Self {
+    pub fn with_json_of_well_known_types(mut self) -> Self {
         self.well_known_json = true;
         self
     }
@@ -261,5 +265,5 @@ impl Default for Config {
     }
 }
 
-/// What checked-in code names unless told.
+/// What checked-in code names by default.
 pub(crate) const DEFAULT_CRATE_PATH: &str = "::connect_tower";

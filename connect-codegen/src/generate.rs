@@ -32,7 +32,7 @@ use crate::{
 /// # Errors
 /// If a file uses editions, which prost does not know; if a name in `to_generate` is not in the set;
 /// if an option of the configuration is no Rust; if names of the `.proto` files collide in Rust; if a
-/// service names a message that is neither generated nor an [`extern_path`](Config::extern_path).
+/// service names a message that is neither generated nor an [`add_extern_path`](Config::add_extern_path).
 pub fn generate(
     set: &FileDescriptorSet,
     to_generate: &[impl AsRef<str>],

@@ -155,7 +155,7 @@ fn parse(options: &str) -> Result<Config, Error> {
         }
     }
     match bytes {
-        Some(paths) => Ok(config.bytes(paths)),
+        Some(paths) => Ok(config.with_bytes(paths)),
         None => Ok(config),
     }
 }
@@ -169,30 +169,30 @@ struct Setting<'a> {
 impl Setting<'_> {
     fn apply(&self, config: Config) -> Result<Config, Error> {
         Ok(match self.name {
-            "messages" => config.messages(self.bool()?),
-            "json" => config.json(self.bool()?),
-            "server" => config.server(self.bool()?),
-            "client" => config.client(self.bool()?),
-            "server_feature" => config.server_feature(self.text()?),
-            "client_feature" => config.client_feature(self.text()?),
-            "default_methods" => config.default_methods(self.bool()?),
-            "descriptor_set" => config.descriptor_set(self.bool()?),
-            "crate_path" => config.crate_path(self.text()?),
-            "layout" => config.layout(self.layout()?),
-            "include_file" => config.include_file(self.text()?),
+            "messages" => config.with_messages(self.bool()?),
+            "json" => config.with_json(self.bool()?),
+            "server" => config.with_server(self.bool()?),
+            "client" => config.with_client(self.bool()?),
+            "server_feature" => config.with_server_feature(self.text()?),
+            "client_feature" => config.with_client_feature(self.text()?),
+            "default_methods" => config.with_default_methods(self.bool()?),
+            "descriptor_set" => config.with_descriptor_set(self.bool()?),
+            "crate_path" => config.with_crate_path(self.text()?),
+            "layout" => config.with_layout(self.layout()?),
+            "include_file" => config.with_include_file(self.text()?),
             "extern_path" => {
                 let (proto, rust) = self.pair()?;
-                config.extern_path(proto, rust)
+                config.add_extern_path(proto, rust)
             }
-            "hash_map" => config.hash_map(self.text()?),
-            "boxed" => config.boxed(self.text()?),
+            "hash_map" => config.add_hash_map(self.text()?),
+            "boxed" => config.add_boxed(self.text()?),
             "type_attribute" => {
                 let (path, attribute) = self.pair()?;
-                config.type_attribute(path, attribute)
+                config.add_type_attribute(path, attribute)
             }
             "field_attribute" => {
                 let (path, attribute) = self.pair()?;
-                config.field_attribute(path, attribute)
+                config.add_field_attribute(path, attribute)
             }
             unknown => {
                 let names: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();

@@ -12,7 +12,9 @@ fn google_rpc_in_connect_codec() {
         "connect-codec/proto/google/rpc/error_details.proto",
         "connect-codec/proto/google/rpc/status.proto",
     ];
-    let config = Config::new().crate_path("crate").descriptor_set(false);
+    let config = Config::new()
+        .with_crate_path("crate")
+        .with_descriptor_set(false);
     let generated = generate_all(&files, "connect-codec/proto", &config);
     let file = generated
         .iter()
@@ -35,9 +37,9 @@ fn google_protobuf_in_connect_codec() {
         file.message_type.iter_mut().for_each(forget_editions);
     }
     let config = Config::new()
-        .crate_path("crate")
-        .descriptor_set(false)
-        .json_of_well_known_types();
+        .with_crate_path("crate")
+        .with_descriptor_set(false)
+        .with_json_of_well_known_types();
     let generated = generate(&set, &files, &config).unwrap();
     let name = "google.protobuf.rs";
     let file = generated.iter().find(|file| file.name == name).unwrap();
@@ -91,8 +93,8 @@ fn messages_for_the_json_tests_of_connect_codec() {
         "connect-codec/tests/proto/json_proto3.proto",
     ];
     let config = Config::new()
-        .crate_path("::connect_codec")
-        .descriptor_set(false);
+        .with_crate_path("::connect_codec")
+        .with_descriptor_set(false);
     for file in generate_all(&files, "connect-codec/tests/proto", &config) {
         if file.name.starts_with("test.") {
             let path = format!("connect-codec/tests/generated/{}", file.name);
@@ -111,12 +113,12 @@ fn grpc_reflection() {
     let config = standard_service();
     assert_standard_service_is_fresh("connect-reflection", "reflection", "v1", &config);
     // The messages differ in name only.
-    let config = config.extern_path(".grpc.reflection.v1alpha", "crate::v1");
+    let config = config.add_extern_path(".grpc.reflection.v1alpha", "crate::v1");
     assert_standard_service_is_fresh("connect-reflection", "reflection", "v1alpha", &config);
 }
 
 fn standard_service() -> Config {
-    Config::new().crate_path("::connect_tower")
+    Config::new().with_crate_path("::connect_tower")
 }
 
 fn assert_standard_service_is_fresh(krate: &str, name: &str, version: &str, config: &Config) {
@@ -140,8 +142,8 @@ fn golden_files() {
         "connect-codegen/check/proto/unnamed.proto",
     ];
     let config = Config::new()
-        .crate_path("::connect_tower")
-        .out_dir("relative includes");
+        .with_crate_path("::connect_tower")
+        .with_out_dir("relative includes");
     for file in generate_all(&files, "connect-codegen/check/proto", &config) {
         let path = format!("connect-codegen/tests/generated/{}", file.name);
         assert_fresh(&path, &file.content);

@@ -26,7 +26,7 @@ impl Protos {
     /// Generates everything, as a `build.rs` does; the error is expected.
     #[track_caller]
     fn error(&self, file: &str, config: &Config) -> String {
-        let config = config.clone().out_dir(self.0.path().join("out"));
+        let config = config.clone().with_out_dir(self.0.path().join("out"));
         let error = config.compile(&[self.path(file)], &[self.0.path()]);
         error.unwrap_err().to_string()
     }
@@ -117,16 +117,22 @@ fn options_that_are_no_rust_are_named() {
     let protos = Protos::new("options", &[("a.proto", text)]);
     for (config, says) in [
         (
-            Config::new().crate_path("not a path"),
+            Config::new().with_crate_path("not a path"),
             "crate_path \"not a path\"",
         ),
         (
-            Config::new().extern_path(".p.A", "pkg::A"),
+            Config::new().add_extern_path(".p.A", "pkg::A"),
             "extern_path \"pkg::A\" must start with `::` or `crate`",
         ),
-        (Config::new().extern_path("p.A", "::pkg::A"), "p.A"),
-        (Config::new().type_attribute(".", "#[broken"), "package p: "),
-        (Config::new().extern_path(".p.A", "::a b"), "/p.S/C: type"),
+        (Config::new().add_extern_path("p.A", "::pkg::A"), "p.A"),
+        (
+            Config::new().add_type_attribute(".", "#[broken"),
+            "package p: ",
+        ),
+        (
+            Config::new().add_extern_path(".p.A", "::a b"),
+            "/p.S/C: type",
+        ),
     ] {
         let error = protos.error("a.proto", &config);
         assert!(error.contains(says), "{error}");
@@ -185,8 +191,11 @@ fn one_module_name_is_taken() {
 fn services_alone_need_their_messages() {
     let text = "syntax = \"proto3\"; package p; message A {} \nservice S { rpc C(A) returns (A); }";
     let protos = Protos::new("stubs", &[("a.proto", text)]);
-    let stubs = Config::new().messages(false);
-    for config in [stubs.clone(), stubs.clone().extern_path(".p.AB", "::ab")] {
+    let stubs = Config::new().with_messages(false);
+    for config in [
+        stubs.clone(),
+        stubs.clone().add_extern_path(".p.AB", "::ab"),
+    ] {
         assert_eq!(
             protos.error("a.proto", &config),
             protos.path(
@@ -199,7 +208,7 @@ fn services_alone_need_their_messages() {
 #[test]
 fn modules_are_for_code_that_is_checked_in() {
     let protos = Protos::new("modules", &[("a.proto", "syntax = \"proto3\";")]);
-    let config = Config::new().layout(Layout::Modules);
+    let config = Config::new().with_layout(Layout::Modules);
     let error = config.compile(&[protos.path("a.proto")], &[protos.0.path()]);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("give an `out_dir`"), "{error}");
@@ -242,7 +251,7 @@ fn output_needs_a_directory() {
             .unwrap_err();
         assert!(error.to_string().contains("out_dir"), "{error}");
     }
-    let config = Config::new().out_dir(&file);
+    let config = Config::new().with_out_dir(&file);
     let error = config.compile(&[&file], &[protos.0.path()]).unwrap_err();
     assert!(error.to_string().starts_with("cannot create "), "{error}");
     assert!(std::error::Error::source(&error).is_some());
@@ -254,7 +263,7 @@ fn unchanged_files_are_not_touched() {
     let protos = Protos::new("touch", &[("a.proto", "syntax = \"proto3\"; message A {}")]);
     let file = protos.0.path().join("a.proto");
     let out = protos.0.path().join("out");
-    let config = Config::new().out_dir(&out);
+    let config = Config::new().with_out_dir(&out);
     config.compile(&[&file], &[protos.0.path()]).unwrap();
     let written = out.join("_.rs");
     let old = fs::File::open(&written).unwrap();

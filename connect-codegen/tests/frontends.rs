@@ -24,10 +24,10 @@ fn settings() -> Vec<(&'static [&'static str], Config)> {
         (
             &["json=false", "default_methods", "bytes=", "hash_map=."],
             Config::new()
-                .json(false)
-                .default_methods(true)
-                .bytes(None::<&str>)
-                .hash_map("."),
+                .with_json(false)
+                .with_default_methods(true)
+                .with_bytes(None::<&str>)
+                .add_hash_map("."),
         ),
         (
             &[
@@ -37,34 +37,38 @@ fn settings() -> Vec<(&'static [&'static str], Config)> {
                 "field_attribute=.shapes.v1.Side.length=#[doc(alias = \"size, in all\")]",
             ],
             Config::new()
-                .bytes([".shapes.v1.Legacy"])
-                .boxed(".shapes.v1.Shape.extra")
-                .type_attribute(".shapes.v1.Side", "#[derive(PartialOrd, Copy)]")
-                .field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size, in all\")]"),
+                .with_bytes([".shapes.v1.Legacy"])
+                .add_boxed(".shapes.v1.Shape.extra")
+                .add_type_attribute(".shapes.v1.Side", "#[derive(PartialOrd, Copy)]")
+                .add_field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size, in all\")]"),
         ),
         (
             &["server_feature=server", "client_feature=client"],
             Config::new()
-                .server_feature("server")
-                .client_feature("client"),
+                .with_server_feature("server")
+                .with_client_feature("client"),
         ),
         (
             &["server=false", "crate_path=::connect_tokio"],
-            Config::new().server(false).crate_path("::connect_tokio"),
+            Config::new()
+                .with_server(false)
+                .with_crate_path("::connect_tokio"),
         ),
         (
             &["client=false", "include_file=all.rs"],
-            Config::new().client(false).include_file("all.rs"),
+            Config::new().with_client(false).with_include_file("all.rs"),
         ),
         (
             &["layout=modules", "descriptor_set=true"],
-            Config::new().layout(Layout::Modules).descriptor_set(false),
+            Config::new()
+                .with_layout(Layout::Modules)
+                .with_descriptor_set(false),
         ),
         (
             &["messages=false", "extern_path=.=crate::built"],
             Config::new()
-                .messages(false)
-                .extern_path(".", "crate::built"),
+                .with_messages(false)
+                .add_extern_path(".", "crate::built"),
         ),
         (
             &[
@@ -72,8 +76,8 @@ fn settings() -> Vec<(&'static [&'static str], Config)> {
                 "extern_path=.Deep=::deep::Deep",
             ],
             Config::new()
-                .extern_path(".shapes.v1", "::shapes")
-                .extern_path(".Deep", "::deep::Deep"),
+                .add_extern_path(".shapes.v1", "::shapes")
+                .add_extern_path(".Deep", "::deep::Deep"),
         ),
     ]
 }
@@ -85,7 +89,7 @@ fn outputs_are_equal() {
             let expected = TempDir::new("expected");
             let files = FILES.map(|file| protos().join(file));
             config
-                .out_dir(expected.path())
+                .with_out_dir(expected.path())
                 .compile(&files, &[protos()])
                 .unwrap();
             let found = TempDir::new("found");

@@ -20,7 +20,7 @@ fn content<'a>(files: &'a [GeneratedFile], name: &str) -> &'a str {
 
 #[test]
 fn a_file_for_each_package_and_one_that_includes_them() {
-    let files = generate_all(&[TOUR], PROTOS, &Config::new().include_file("all.rs"));
+    let files = generate_all(&[TOUR], PROTOS, &Config::new().with_include_file("all.rs"));
     assert_eq!(
         names(&files),
         ["all.rs", "shapes.tour.v1.rs", "shapes.v1.rs"]
@@ -77,28 +77,28 @@ fn parts_can_be_left_out() {
     ] {
         assert!(all.contains(part), "{part}");
     }
-    let no_server = of(&Config::new().server(false));
+    let no_server = of(&Config::new().with_server(false));
     assert!(!no_server.contains("TourServiceServer") && !no_server.contains("pub trait"));
     assert!(no_server.contains("TourServiceClient") && no_server.contains("pub const LOOK"));
-    let no_client = of(&Config::new().client(false));
+    let no_client = of(&Config::new().with_client(false));
     assert!(!no_client.contains("TourServiceClient") && no_client.contains("TourServiceServer"));
-    let no_services = of(&Config::new().client(false).server(false));
+    let no_services = of(&Config::new().with_client(false).with_server(false));
     assert!(!no_services.contains("tour_service") && no_services.contains("LookRequest"));
-    let no_json = of(&Config::new().json(false));
+    let no_json = of(&Config::new().with_json(false));
     assert!(!no_json.contains("json") && !no_json.contains("serde"));
     assert!(no_json.contains("::ProstBinary,"));
     assert!(!all.contains("is not implemented"));
-    let defaults = of(&Config::new().default_methods(true));
+    let defaults = of(&Config::new().with_default_methods(true));
     assert!(defaults.contains("/shapes.tour.v1.TourService/Look is not implemented"));
 }
 
 #[test]
 fn extern_types_are_not_generated() {
-    let config = Config::new().extern_path(".shapes.v1", "::shapes::v1");
+    let config = Config::new().add_extern_path(".shapes.v1", "::shapes::v1");
     let files = generate_all(&[TOUR], PROTOS, &config);
     assert_eq!(names(&files), ["_protos.rs", "shapes.tour.v1.rs"]);
     assert!(content(&files, "shapes.tour.v1.rs").contains("Response<::shapes::v1::Shape>"));
-    let one_type = Config::new().extern_path(".shapes.v1.Side", "::elsewhere::Edge");
+    let one_type = Config::new().add_extern_path(".shapes.v1.Side", "::elsewhere::Edge");
     let files = generate_all(&[TOUR], PROTOS, &one_type);
     let shapes = content(&files, "shapes.v1.rs");
     assert!(shapes.contains("Vec<::elsewhere::Edge>") && !shapes.contains("pub struct Side"));
@@ -170,8 +170,11 @@ fn servers_hand_their_descriptors_to_the_router_by_default() {
     };
     // Two services.
     assert_eq!(registers(&Config::new()), (2, true));
-    assert_eq!(registers(&Config::new().server(false)), (0, true));
-    assert_eq!(registers(&Config::new().descriptor_set(false)), (0, false));
+    assert_eq!(registers(&Config::new().with_server(false)), (0, true));
+    assert_eq!(
+        registers(&Config::new().with_descriptor_set(false)),
+        (0, false)
+    );
 }
 
 /// prost-types does not know them.
@@ -185,7 +188,7 @@ fn descriptor_sets_keep_custom_options() {
     dir.write("a.proto", text);
     let out = dir.path().join("out");
     Config::new()
-        .out_dir(&out)
+        .with_out_dir(&out)
         .compile(&[dir.path().join("a.proto")], &[dir.path()])
         .unwrap();
     let bytes = descriptor_set(&std::fs::read_to_string(out.join("p.rs")).unwrap());
@@ -196,8 +199,8 @@ fn descriptor_sets_keep_custom_options() {
 #[test]
 fn modules_are_files() {
     let config = Config::new()
-        .layout(Layout::Modules)
-        .crate_path("::connect_tower");
+        .with_layout(Layout::Modules)
+        .with_crate_path("::connect_tower");
     let files = generate_all(&[TOUR], PROTOS, &config);
     assert_eq!(
         names(&files),
@@ -221,11 +224,11 @@ fn modules_are_files() {
 #[test]
 fn services_alone_name_the_messages_of_elsewhere() {
     let config = Config::new()
-        .messages(false)
-        .extern_path(".", "::elsewhere")
-        .extern_path(".shapes.v1.Shape", "crate::Shape")
-        .server_feature("serve")
-        .client_feature("call");
+        .with_messages(false)
+        .add_extern_path(".", "::elsewhere")
+        .add_extern_path(".shapes.v1.Shape", "crate::Shape")
+        .with_server_feature("serve")
+        .with_client_feature("call");
     let files = generate_all(&[TOUR], PROTOS, &config);
     assert_eq!(names(&files), ["_protos.rs", "shapes.tour.v1.rs"]);
     let tour = content(&files, "shapes.tour.v1.rs");
@@ -271,13 +274,13 @@ fn maps_are_ordered_but_for_the_paths_that_ask_for_hash_maps() {
         (count("BTreeMap<"), count("HashMap<"))
     };
     assert_eq!(counts(&Config::new()), (3, 0));
-    assert_eq!(counts(&Config::new().hash_map(".")), (0, 3));
-    assert_eq!(counts(&Config::new().hash_map(".p.A")), (1, 2));
+    assert_eq!(counts(&Config::new().add_hash_map(".")), (0, 3));
+    assert_eq!(counts(&Config::new().add_hash_map(".p.A")), (1, 2));
     assert_eq!(
-        counts(&Config::new().hash_map(".p.A.x").hash_map(".p.B")),
+        counts(&Config::new().add_hash_map(".p.A.x").add_hash_map(".p.B")),
         (1, 2)
     );
-    assert_eq!(counts(&Config::new().hash_map(".p.A.x")), (2, 1));
+    assert_eq!(counts(&Config::new().add_hash_map(".p.A.x")), (2, 1));
 }
 
 /// It took time cubic in the number of files: hours for as many as these.

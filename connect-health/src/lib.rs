@@ -41,8 +41,8 @@ use self::{statuses::Statuses, v1::HealthServer};
 
 /// The health of a server and of its services: a service to add to a router, and the handle to set what it says.
 ///
-/// A clone is the same health. The server as a whole has the empty name, and is [`Serving`](Status::Serving) by default
-/// otherwise; a service is unknown until its status is set. Names are full, `package.Service`, as generated code has them
+/// A clone is the same health. The server as a whole has the empty name, and is [`Serving`](Status::Serving) by
+/// default; a service is unknown until its status is set. Names are full, `package.Service`, as generated code has them
 /// in constants.
 #[derive(Clone)]
 pub struct Health {

@@ -3,8 +3,8 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let proto = "../eliza/proto";
     connect_codegen::Config::new()
-        .server(false)
-        .client(false)
+        .with_server(false)
+        .with_client(false)
         .compile(
             &[format!("{proto}/connectrpc/eliza/v1/eliza.proto")],
             &[proto],

@@ -65,7 +65,7 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
                     Self::from_client(self.client.with_codecs(codecs))
                 }
 
-                /// Sets the timer that deadlines are kept with: the transport's unless told.
+                /// Sets the timer that deadlines are kept with: the transport's by default.
                 #[must_use]
                 pub fn with_timer(self, timer: #root::SharedTimer) -> Self {
                     Self::from_client(self.client.with_timer(timer))

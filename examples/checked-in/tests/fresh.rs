@@ -11,9 +11,9 @@ use connect_codegen::{Config, Error, Layout};
 fn generate(out: &Path) -> Result<(), Error> {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     Config::new()
-        .crate_path("::connect_tokio")
-        .layout(Layout::Modules)
-        .out_dir(out)
+        .with_crate_path("::connect_tokio")
+        .with_layout(Layout::Modules)
+        .with_out_dir(out)
         .compile(&[proto.join("quotes/v1/quotes.proto")], &[proto])
 }
 

@@ -2,8 +2,8 @@
 
 fn main() -> Result<(), connect_codegen::Error> {
     connect_codegen::Config::new()
-        .server(false)
-        .client(false)
+        .with_server(false)
+        .with_client(false)
         .compile(
             &[
                 "../proto/shop/catalog/v1/catalog.proto",

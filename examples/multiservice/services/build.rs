@@ -2,10 +2,10 @@
 
 fn main() -> Result<(), connect_codegen::Error> {
     connect_codegen::Config::new()
-        .messages(false)
-        .extern_path(".", "::multiservice_messages")
-        .server_feature("server")
-        .client_feature("client")
+        .with_messages(false)
+        .add_extern_path(".", "::multiservice_messages")
+        .with_server_feature("server")
+        .with_client_feature("client")
         .compile(
             &[
                 "../proto/shop/catalog/v1/catalog.proto",
