@@ -59,7 +59,7 @@ fn settings() -> Vec<(&'static [&'static str], Config)> {
             Config::new().with_client(false).with_include_file("all.rs"),
         ),
         (
-            &["layout=modules", "descriptor_set=true"],
+            &["layout=modules", "descriptor_set=false"],
             Config::new()
                 .with_layout(Layout::Modules)
                 .with_descriptor_set(false),

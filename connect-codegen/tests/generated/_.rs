@@ -494,7 +494,7 @@ impl<T: connect_rs::Transport> RootClient<T> {
     pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
         Self::from_client(self.client.with_codecs(codecs))
     }
-    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    /// Sets the timer that deadlines are kept with: the transport's by default.
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))

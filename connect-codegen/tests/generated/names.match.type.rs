@@ -3563,7 +3563,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
         Self::from_client(self.client.with_codecs(codecs))
     }
-    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    /// Sets the timer that deadlines are kept with: the transport's by default.
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
@@ -4106,7 +4106,7 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
     pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
         Self::from_client(self.client.with_codecs(codecs))
     }
-    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    /// Sets the timer that deadlines are kept with: the transport's by default.
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
@@ -4258,7 +4258,7 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
     pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
         Self::from_client(self.client.with_codecs(codecs))
     }
-    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    /// Sets the timer that deadlines are kept with: the transport's by default.
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
@@ -4578,7 +4578,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
         Self::from_client(self.client.with_codecs(codecs))
     }
-    /// Sets the timer that deadlines are kept with: the transport's unless told.
+    /// Sets the timer that deadlines are kept with: the transport's by default.
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
