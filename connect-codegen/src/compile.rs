@@ -1,4 +1,4 @@
-//! The entry of a `build.rs`: `.proto` files in, Rust files out, and Cargo told what to watch.
+//! The entry of a `build.rs`: `.proto` files in, Rust files out, and the lines that say what Cargo watches.
 
 use std::{
     env, fs, io,
@@ -10,6 +10,7 @@ use prost_types::FileDescriptorSet;
 use crate::{
     Config, Error, GeneratedFile, Layout,
     generate::generate_from,
+    paths,
     schemas::{FILES_OF_SET, Schemas},
 };
 
@@ -25,7 +26,8 @@ impl Config {
     ///
     /// # Errors
     /// If a file does not compile, with file, line and column; if code cannot be generated for it
-    /// (see [`generate`](crate::generate)); if the output cannot be written.
+    /// (see [`generate`](crate::generate)); if a path of an option stands for nothing in the files; if
+    /// the output cannot be written.
     pub fn compile(
         &self,
         files: &[impl AsRef<Path>],
@@ -42,6 +44,8 @@ impl Config {
         let schemas = Schemas::with_encoded(&compiled.set, &compiled.encoded, FILES_OF_SET);
         let generated = generate_from(schemas, &names, self)
             .map_err(|error| error.map_file(|file| includes.on_disk(file)))?;
+        // A plugin may be called for each directory: there a path may stand for nothing.
+        paths::check(&compiled.set, self)?;
         write_all(&generated, &self.output()?)
     }
 

@@ -52,6 +52,8 @@ mod wire;
 
 #[cfg(feature = "compile")]
 mod compile;
+#[cfg(feature = "compile")]
+mod paths;
 
 #[cfg(feature = "compile")]
 pub use compile::descriptors;

@@ -287,3 +287,55 @@ fn unchanged_files_are_not_touched() {
             .contains("pub struct B")
     );
 }
+
+/// A misspelt path would have no effect, and nobody would know.
+#[test]
+fn paths_that_stand_for_nothing_are_refused() {
+    let text = "syntax = \"proto3\"; package p;
+        message A {
+          map<string, B> map = 1;
+          oneof one { B boxed = 2; bytes raw = 3; }
+          message Inner { bytes data = 1; }
+        }
+        message B { E e = 1; }
+        enum E { E_ZERO = 0; }";
+    let protos = Protos::new("paths", &[("a.proto", text)]);
+    let attribute = "#[doc(alias = \"other\")]";
+    let config = Config::new;
+    for (config, says) in [
+        (config().add_extern_path(".q", "::q"), "extern_path \".q\""),
+        (config().with_bytes([".p.B"]), "bytes \".p.B\""),
+        (
+            config().add_hash_map(".p.A.Inner"),
+            "hash_map \".p.A.Inner\"",
+        ),
+        (config().add_hash_map(".p.A.ma"), "hash_map \".p.A.ma\""),
+        (config().add_boxed(".p.B.e"), "boxed \".p.B.e\""),
+        (
+            config().add_type_attribute("p.A", attribute),
+            "type_attribute \"p.A\": there is no message, enum or oneof of this name",
+        ),
+        (
+            config().add_type_attribute(".p.A.map", attribute),
+            "type_attribute \".p.A.map\"",
+        ),
+        (
+            config().add_field_attribute(".p.A.none", attribute),
+            "field_attribute \".p.A.none\"",
+        ),
+    ] {
+        let error = protos.error("a.proto", &config);
+        assert!(error.starts_with(says), "{error}");
+    }
+    let every_kind = config()
+        .with_bytes([".p.A.one.raw", ".p.A.Inner"])
+        .add_hash_map(".p.A.map")
+        .add_boxed(".p.A.one.boxed")
+        .add_type_attribute(".p.A.one", attribute)
+        .add_type_attribute(".p.E", attribute)
+        .add_field_attribute(".p.A.map", attribute)
+        .add_field_attribute(".p.E.E_ZERO", attribute)
+        .with_out_dir(protos.0.path().join("out"));
+    let compiled = every_kind.compile(&[protos.path("a.proto")], &[protos.0.path()]);
+    assert_eq!(compiled.map_err(|error| error.to_string()), Ok(()));
+}
