@@ -116,9 +116,10 @@ pub(crate) fn help() -> String {
 impl Config {
     /// Reads options from text, as the plugin does: `json=false,extern_path=.shapes.v1=::shapes`.
     ///
-    /// The plugin's `--help` lists them; they have the names of the methods here. Options are parted
-    /// by commas; commas inside of brackets and quotes belong to the value. As this is for code that
-    /// is checked in, [`crate_path`](Self::crate_path) is `::connect_tower` unless told.
+    /// The plugin's `--help` lists them. They have the names of the methods here, without `with_` and
+    /// `add_`. Commas separate options; commas inside of brackets and quotes belong to the value. As
+    /// this is for code that is checked in, the [crate path](Self::with_crate_path) is
+    /// `::connect_tower` by default.
     ///
     /// ```
     /// let options = "server_feature=server,type_attribute=.=#[derive(Eq, Hash)]";
