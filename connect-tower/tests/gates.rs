@@ -214,6 +214,139 @@ fn a_gate_sets_the_limits_of_a_call() {
     });
 }
 
+/// Lets one call at a time pass, which holds a clone of the counter.
+#[derive(Default)]
+struct OneAtATime(Arc<()>);
+
+impl OneAtATime {
+    fn in_flight(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
+    /// The router behind this limit.
+    fn guard(&self, router: Router) -> Router {
+        let counter = Arc::downgrade(&self.0);
+        router.gate(gate_fn(move |head, _| {
+            let permit = counter.upgrade().unwrap();
+            // The test's own, and this one.
+            if Arc::strong_count(&permit) > 2 {
+                return Err(Error::unavailable("busy"));
+            }
+            head.hold(permit);
+            Ok(())
+        }))
+    }
+}
+
+#[test]
+fn a_call_holds_its_permit_to_its_end() {
+    for protocol in Protocol::ALL {
+        let limit = OneAtATime::default();
+        let config = ClientConfig::new().with_protocol(protocol);
+        let client = common::client_with(limit.guard(text_router()), config);
+        block_on(async {
+            let spec = UPPER;
+            let ask = || client.unary::<Prost, _, String>(&spec, Request::new(String::from("a")));
+            assert!(ask().await.is_ok(), "{protocol}");
+            assert_eq!(limit.in_flight(), 0, "{protocol}");
+
+            let request = Request::new(String::from("a b"));
+            let stream = client
+                .server_stream::<Prost, _, String>(&SPLIT, request)
+                .await;
+            let mut stream = stream.unwrap().into_stream();
+            while stream.message().await.unwrap().is_some() {}
+            assert_eq!(limit.in_flight(), 0, "{protocol}");
+            drop(stream);
+
+            let mut call = client.client_stream::<Prost, String, String>(&JOIN, Request::new(()));
+            call.send(String::from("a")).await.unwrap();
+            assert!(call.close_and_receive().await.is_ok(), "{protocol}");
+            assert_eq!(limit.in_flight(), 0, "{protocol}");
+
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            call.send(String::from("a")).await.unwrap();
+            assert!(call.message().await.unwrap().is_some());
+            assert_eq!(limit.in_flight(), 1, "{protocol}");
+            assert_eq!(common::brief(ask().await).0, Code::Unavailable);
+            drop(call);
+            assert_eq!(limit.in_flight(), 0, "{protocol}");
+            assert!(ask().await.is_ok(), "{protocol}");
+        });
+    }
+}
+
+/// The body lets go of the permit at its end, not only when it is dropped.
+#[test]
+fn a_permit_is_given_back_with_the_last_frame() {
+    for content_type in [
+        "application/connect+json",
+        "application/grpc+json",
+        "application/grpc-web+json",
+    ] {
+        let limit = OneAtATime::default();
+        let request = http::Request::post(SPLIT.procedure())
+            .version(http::Version::HTTP_2)
+            .header("content-type", content_type)
+            .body(Full::new(Bytes::from_static(b"\0\0\0\0\x05\"a b\"")))
+            .unwrap();
+        let response = block_on(limit.guard(text_router()).call(request)).unwrap();
+        assert_eq!(limit.in_flight(), 1, "{content_type}");
+        let mut body = response.into_body();
+        while let Some(frame) = block_on(body.frame()) {
+            frame.unwrap();
+        }
+        assert_eq!(limit.in_flight(), 0, "{content_type}");
+    }
+}
+
+#[test]
+fn a_permit_is_given_back_when_the_call_is_canceled_or_refused_or_late() {
+    let never = || {
+        Router::new().unary(UPPER, |_: Request<String>| {
+            std::future::pending::<Result<Response<String>, Error>>()
+        })
+    };
+    let request = || {
+        http::Request::post(UPPER.procedure())
+            .header("content-type", "application/json")
+            .header("connect-timeout-ms", "1000")
+            .body(Full::new(Bytes::from_static(b"\"hi\"")))
+            .unwrap()
+    };
+
+    let limit = OneAtATime::default();
+    let mut call = Box::pin(limit.guard(never()).call(request()));
+    assert!(common::poll_until_stalled(call.as_mut()).is_none());
+    assert_eq!(limit.in_flight(), 1);
+    drop(call);
+    assert_eq!(limit.in_flight(), 0);
+
+    let time = VirtualTime::new();
+    let mut router = limit.guard(never()).with_timer(time.timer());
+    let response = time.block_on(router.call(request())).unwrap();
+    assert_eq!(response.status(), 504);
+    drop(response);
+    assert_eq!(limit.in_flight(), 0);
+
+    let mut router = limit.guard(never()).gate(Refuse);
+    let response = block_on(router.call(request())).unwrap();
+    assert_eq!(response.status(), 401);
+    drop(response);
+    assert_eq!(limit.in_flight(), 0);
+
+    let mut panicking = limit.guard(Router::new().unary(UPPER, |_: Request<String>| async {
+        if true {
+            panic!("on purpose");
+        }
+        Ok(Response::new(String::new()))
+    }));
+    let response = block_on(panicking.call(request())).unwrap();
+    assert_eq!(response.status(), 500);
+    drop(response);
+    assert_eq!(limit.in_flight(), 0);
+}
+
 /// Never asked when a gate has refused.
 struct Unreachable;
 

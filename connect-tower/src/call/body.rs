@@ -13,8 +13,8 @@ use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    BoxError, call::deadline::Alarm, call::incoming::Cause, call::producer::Guarded,
-    call::shared::Consumer, call::sink::Sink,
+    BoxError, call::deadline::Alarm, call::incoming::Cause, call::permits::Permits,
+    call::producer::Guarded, call::shared::Consumer, call::sink::Sink,
 };
 
 /// The body of a call's request or response.
@@ -32,6 +32,14 @@ enum Inner {
     Call(Box<Call>),
     Shared(Consumer),
     Foreign(Pin<Box<dyn Body<Data = Bytes, Error = Error> + Send>>),
+    Holding(Box<Holding>),
+}
+
+/// The body of a call that holds permits until the body has ended or is dropped.
+struct Holding {
+    // Dropped first: the handler is gone when its permits are.
+    body: CallBody,
+    permits: Permits,
 }
 
 /// Everything is known: no machine and no producer is needed any more, and the body can be sent again.
@@ -90,7 +98,7 @@ impl CallBody {
     pub fn try_clone(&self) -> Option<Self> {
         match &self.0 {
             Inner::Whole(whole) => Some(Self(Inner::Whole(whole.clone()))),
-            Inner::Call(_) | Inner::Shared(_) | Inner::Foreign(_) => None,
+            Inner::Call(_) | Inner::Shared(_) | Inner::Foreign(_) | Inner::Holding(_) => None,
         }
     }
 
@@ -142,6 +150,15 @@ impl CallBody {
         pieces.map(Bytes::len).sum::<usize>() <= SMALL
     }
 
+    /// The same body, which holds the permits until it has ended or is dropped.
+    pub(crate) fn holding(self, permits: Permits) -> Self {
+        if permits.is_empty() {
+            return self;
+        }
+        let body = self;
+        Self(Inner::Holding(Box::new(Holding { body, permits })))
+    }
+
     /// A body that a call object fills.
     pub(crate) fn shared(consumer: Consumer) -> Self {
         Self(Inner::Shared(consumer))
@@ -163,6 +180,7 @@ impl Body for CallBody {
                 .poll_transmit(cx)
                 .map(|transmit| transmit.map(frame)),
             Inner::Foreign(body) => body.as_mut().poll_frame(cx),
+            Inner::Holding(holding) => holding.poll_frame(cx),
         }
     }
 
@@ -172,6 +190,7 @@ impl Body for CallBody {
             Inner::Call(call) => call.send.is_end_stream(),
             Inner::Shared(consumer) => consumer.is_end_stream(),
             Inner::Foreign(body) => body.is_end_stream(),
+            Inner::Holding(holding) => holding.body.is_end_stream(),
         }
     }
 
@@ -181,8 +200,24 @@ impl Body for CallBody {
             Inner::Call(call) => call.send.exact_len(),
             Inner::Shared(_) => None,
             Inner::Foreign(body) => return body.size_hint(),
+            Inner::Holding(holding) => return holding.body.size_hint(),
         };
         exact.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+impl Holding {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let ended = match &frame {
+            Poll::Pending => false,
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(Some(Ok(frame))) => frame.is_trailers() || self.body.is_end_stream(),
+        };
+        if ended {
+            self.permits.release();
+        }
+        frame
     }
 }
 
@@ -292,6 +327,7 @@ impl fmt::Debug for CallBody {
             Inner::Call(_) => "call",
             Inner::Shared(_) => "shared",
             Inner::Foreign(_) => "foreign",
+            Inner::Holding(_) => "holding",
         };
         f.debug_tuple("CallBody").field(&kind).finish()
     }

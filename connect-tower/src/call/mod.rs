@@ -8,6 +8,7 @@ pub(crate) mod incoming;
 pub(crate) mod panics;
 pub(crate) mod payload;
 pub(crate) mod peer;
+pub(crate) mod permits;
 pub(crate) mod producer;
 pub(crate) mod receive;
 pub mod rt;

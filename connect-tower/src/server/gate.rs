@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec};
 use http::{Extensions, HeaderMap, Uri, request};
 
-use crate::call::peer::Peer;
+use crate::call::{peer::Peer, permits::Permits};
 
 /// Decides about a call by its head, before a byte of its body is read.
 ///
@@ -54,6 +54,7 @@ pub struct CallHead {
     pub(crate) parts: request::Parts,
     pub(crate) detected: Detected,
     pub(crate) spec: Spec,
+    pub(crate) permits: Permits,
 }
 
 impl CallHead {
@@ -109,6 +110,31 @@ impl CallHead {
     /// The extensions, to leave something for the handler.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.parts.extensions
+    }
+
+    /// Holds the value until the call ends, and then drops it: a permit, or a counter of the calls in flight.
+    ///
+    /// The call ends when the last of its response has been taken from the response's body, or when it is dropped
+    /// before: canceled, past its deadline, or refused by a later gate. The handler is dropped before the value is.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use connect_tower::{Error, Router, gate_fn};
+    ///
+    /// // Each call in flight holds a clone.
+    /// let in_flight = Arc::new(());
+    /// let router = Router::new().gate(gate_fn(move |head, _policy| {
+    ///     let permit = in_flight.clone();
+    ///     if Arc::strong_count(&in_flight) > 1000 + 1 {
+    ///         return Err(Error::unavailable("the server is busy; try again later"));
+    ///     }
+    ///     head.hold(permit);
+    ///     Ok(())
+    /// }));
+    /// ```
+    pub fn hold(&mut self, value: impl Send + Sync + 'static) {
+        self.permits.add(value);
     }
 }
 

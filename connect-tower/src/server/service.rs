@@ -11,6 +11,7 @@ use std::{
     convert::Infallible,
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -33,6 +34,7 @@ use crate::{
     call::deadline::{Alarm, race, too_late},
     call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
     call::panics::{Caught, Culprit},
+    call::permits::Permits,
     call::producer::Guarded,
     call::receive::{Held, MessageTimeout, ReceiveLimits},
     call::rt::{SharedTimer, no_timer},
@@ -64,6 +66,7 @@ where
         let (parts, body) = request.into_parts();
         RouterFuture {
             state: open(&self.inner, parts, body),
+            permits: Permits::default(),
         }
     }
 }
@@ -74,6 +77,8 @@ pin_project! {
     pub struct RouterFuture<B> {
         #[pin]
         state: State<B>,
+        // What gates gave the call to hold; the response's body takes it over.
+        permits: Permits,
     }
 }
 
@@ -113,11 +118,13 @@ where
     type Output = Result<Response<CallBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let mut state = this.state;
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Gating { gating, body } => {
-                    let (opening, outcome) = ready!(gating.as_mut().poll(cx));
+                    let (mut opening, outcome) = ready!(gating.as_mut().poll(cx));
+                    *this.permits = mem::take(&mut opening.head.permits);
                     match (outcome, body.take()) {
                         (Ok(()), Some(body)) => accept(opening, body),
                         (Err(error), _) => State::refused(&opening.head.detected, error),
@@ -155,9 +162,12 @@ where
                 }
                 StateProj::Elsewhere { response } => return response.as_mut().poll(cx).map(Ok),
                 StateProj::Answered { response } => {
-                    return response
-                        .take()
-                        .map_or(Poll::Pending, |r| Poll::Ready(Ok(r)));
+                    let Some(response) = response.take() else {
+                        debug_assert!(false, "a call is not polled after its answer");
+                        return Poll::Pending;
+                    };
+                    let permits = mem::take(this.permits);
+                    return Poll::Ready(Ok(response.map(|body| body.holding(permits))));
                 }
             };
             state.set(next);
@@ -252,6 +262,7 @@ where
             parts,
             detected,
             spec: route.spec.clone(),
+            permits: Permits::default(),
         },
         policy: CallPolicy::from(&scope.config),
         route: route.clone(),
@@ -305,6 +316,8 @@ where
         parts,
         detected,
         spec,
+        // The future has taken them.
+        permits: _,
     } = head;
     let codec = scope.codecs.get(detected.codec());
     let config = config_for(&route, &scope, codec);
