@@ -3,6 +3,9 @@
 mod common;
 
 use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -16,8 +19,8 @@ use connect_tower::{
     Payloads, Prost, Protocol, Reply, Request, Response, ResponseStream, Router, Spec, StreamType,
     Streaming, before,
 };
-use futures_util::{StreamExt, stream};
-use http::HeaderValue;
+use futures_util::{Stream, StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -281,6 +284,129 @@ fn ended_payloads_stay_ended() {
             assert!(payloads.next().await.unwrap().is_none());
         });
     }
+}
+
+thread_local! {
+    /// How many spans the thread is in.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Stands for the guard of a tracing library's span: it marks the thread while it is there.
+struct Entered;
+
+impl Entered {
+    fn enter() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+/// Enters the span around each poll of the call.
+struct InSpan;
+
+impl Interceptor for InSpan {
+    async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+        let mut reply = pin!(next.run(call));
+        let reply = poll_fn(|cx| {
+            let _entered = Entered::enter();
+            reply.as_mut().poll(cx)
+        })
+        .await?;
+        Ok(reply.map(|payloads| {
+            payloads.wrap_poll(|payloads, cx| {
+                let _entered = Entered::enter();
+                payloads.poll_next(cx)
+            })
+        }))
+    }
+}
+
+/// Waits once.
+async fn pause() {
+    let mut waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[test]
+fn a_span_is_entered_around_each_poll_and_trailers_survive() {
+    fn trailers() -> HeaderMap {
+        HeaderMap::from_iter([(
+            HeaderName::from_static("x-late"),
+            HeaderValue::from_static("1"),
+        )])
+    }
+    let router = || {
+        Router::new()
+            .unary(UPPER, |request: Request<String>| async move {
+                assert_eq!(DEPTH.get(), 1);
+                pause().await;
+                assert_eq!(DEPTH.get(), 1);
+                let response = Response::new(request.into_message());
+                response.with_trailer("x-late", HeaderValue::from_static("1"))
+            })
+            .bidi_stream(ECHO, |request: Request<Streaming<String>>| async move {
+                assert_eq!(DEPTH.get(), 1);
+                let mut words = request.into_stream();
+                let stream = ResponseStream::generate(|mut replies| async move {
+                    while let Some(word) = words.message().await? {
+                        assert_eq!(DEPTH.get(), 1);
+                        pause().await;
+                        assert_eq!(DEPTH.get(), 1);
+                        replies.send(word).await;
+                    }
+                    Ok(())
+                });
+                Ok(Response::new(stream.with_trailers(trailers)))
+            })
+            .interceptor(InSpan)
+    };
+    for protocol in Protocol::ALL {
+        let config = ClientConfig::new().with_protocol(protocol);
+        let client = common::client_with(router(), config);
+        block_on(async {
+            let request = Request::new(String::from("a"));
+            let response = client.unary::<Prost, _, String>(&UPPER, request).await;
+            assert_eq!(response.unwrap().trailers()["x-late"], "1", "{protocol}");
+            assert_eq!(DEPTH.get(), 0);
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            for word in ["a", "b"] {
+                call.send(String::from(word)).await.unwrap();
+                let reply = call.message().await.unwrap();
+                assert_eq!(reply.as_deref(), Some(word), "{protocol}");
+                assert_eq!(DEPTH.get(), 0);
+            }
+            call.close_send();
+            assert!(call.message().await.unwrap().is_none(), "{protocol}");
+            assert_eq!(call.trailers()["x-late"], "1", "{protocol}");
+        });
+    }
+}
+
+/// The end of wrapped payloads is seen by what is further in.
+#[test]
+fn an_error_of_wrapped_payloads_ends_those_within() {
+    let seen = Arc::new(Mutex::new(None));
+    let log = seen.clone();
+    let payload = Payload::encode(&String::from("x"), Codec::Proto).unwrap();
+    let mut payloads = Payloads::once(payload)
+        .on_end(move |end| *log.lock().unwrap() = end.err().map(|error| error.code()))
+        .wrap_poll(|_, _| Poll::Ready(Some(Err(Error::aborted("enough")))));
+    let next = block_on(payloads.next());
+    assert_eq!(next.unwrap_err().code(), Code::Aborted);
+    assert_eq!(*seen.lock().unwrap(), Some(Code::Aborted));
 }
 
 /// Calls again while the server says that it is unavailable.

@@ -156,7 +156,8 @@ impl Payloads {
         Self::from_source(Source::Once(Some(payload)))
     }
 
-    /// The payloads of a stream.
+    /// The payloads of a stream. It has no trailing metadata: to change payloads that are there, use [`map`](Self::map)
+    /// or [`wrap_poll`](Self::wrap_poll), which keep it.
     #[must_use]
     pub fn new(stream: impl Stream<Item = Result<Payload, Error>> + Send + 'static) -> Self {
         Self::from_stream(Box::pin(Plain {
@@ -218,6 +219,57 @@ impl Payloads {
         let mut mapped = Self::from_stream(Box::pin(Mapped { inner: self, map }));
         mapped.deadline = deadline;
         mapped
+    }
+
+    /// Runs `poll` in place of each poll of the payloads. It polls the payloads that it is given, and may do something
+    /// before and after, such as entering a span; or drop, add and join payloads. Their trailing metadata stays.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use std::future::poll_fn;
+    ///
+    /// use connect_tower::{Call, Error, Interceptor, Next, Payloads, Reply};
+    /// use futures_core::Stream;
+    ///
+    /// /// Stands for the span of a tracing library.
+    /// #[derive(Clone)]
+    /// struct Span;
+    ///
+    /// impl Span {
+    ///     /// Runs `work` with the span as the current one of the thread.
+    ///     fn in_scope<T>(&self, work: impl FnOnce() -> T) -> T {
+    ///         work()
+    ///     }
+    ///
+    ///     fn around(&self, payloads: Payloads) -> Payloads {
+    ///         let span = self.clone();
+    ///         payloads.wrap_poll(move |payloads, cx| span.in_scope(|| payloads.poll_next(cx)))
+    ///     }
+    /// }
+    ///
+    /// /// Enters a span for each poll of the handler and of its stream.
+    /// struct Trace;
+    ///
+    /// impl Interceptor for Trace {
+    ///     async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+    ///         let span = Span;
+    ///         let mut reply = pin!(next.run(call));
+    ///         let reply = poll_fn(|cx| span.in_scope(|| reply.as_mut().poll(cx))).await?;
+    ///         Ok(reply.map(|payloads| span.around(payloads)))
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn wrap_poll(
+        self,
+        poll: impl FnMut(Pin<&mut Self>, &mut Context<'_>) -> Poll<Option<Result<Payload, Error>>>
+        + Send
+        + 'static,
+    ) -> Self {
+        let deadline = self.deadline.clone();
+        let mut wrapped = Self::from_stream(Box::pin(Wrapped { inner: self, poll }));
+        wrapped.deadline = deadline;
+        wrapped
     }
 
     /// Runs `look` exactly once, when the payloads end: with the trailing metadata, which it may change, or with the
@@ -365,6 +417,39 @@ where
             self.inner.fail(error);
         }
         Poll::Ready(Some(mapped))
+    }
+
+    fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
+        self.inner.take_trailers()
+    }
+
+    fn fail(mut self: Pin<&mut Self>, error: &Error) {
+        self.inner.fail(error);
+    }
+}
+
+struct Wrapped<F> {
+    inner: Payloads,
+    poll: F,
+}
+
+/// The closure is called by `&mut` and never pinned.
+impl<F> Unpin for Wrapped<F> {}
+
+impl<F> PayloadStream for Wrapped<F>
+where
+    F: FnMut(Pin<&mut Payloads>, &mut Context<'_>) -> Poll<Option<Result<Payload, Error>>> + Send,
+{
+    fn poll_payload(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Payload, Error>>> {
+        let this = &mut *self;
+        let next = (this.poll)(Pin::new(&mut this.inner), cx);
+        if let Poll::Ready(Some(Err(error))) = &next {
+            this.inner.fail(error);
+        }
+        next
     }
 
     fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {
