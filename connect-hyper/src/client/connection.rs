@@ -18,11 +18,13 @@ use hyper::{
 
 use super::{
     Inner,
+    io::BudgetedIo,
     remote::Remote,
     request_body::{LatestRequest, RequestBody, RequestExecutor},
 };
 use crate::{
     calls::Calls,
+    read_budget::ReadBudget,
     runtime::{BoxIo, Either, Runtime, Windows, race, timeout},
 };
 
@@ -104,11 +106,12 @@ impl<R: Runtime> Http1Connection<R> {
         remote: Arc<Remote>,
         channel: &Arc<Inner<R>>,
     ) -> hyper::Result<(Box<Self>, Driver)> {
+        let (io, read_budget) = BudgetedIo::new(io);
         let (sender, connection) = http1::handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
         let (in_use, dropped) = oneshot::channel();
-        let driver = drive_http1(channel.runtime.clone(), reader, dropped);
+        let driver = drive_http1(channel.runtime.clone(), reader, read_budget, dropped);
         let connection = Self {
             queue,
             remote,
@@ -191,9 +194,10 @@ impl Http2Connection {
                 .keep_alive_interval(interval)
                 .keep_alive_timeout(timeout);
         }
+        let (io, read_budget) = BudgetedIo::new(io);
         let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
-        let driver = drive_http2(Reader::new(&queue, connection), calls);
+        let driver = drive_http2(Reader::new(&queue, connection), read_budget, calls);
         let connection = Self {
             queue,
             remote,
@@ -240,18 +244,31 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 async fn drive_http1<R: Runtime, S, C: Future>(
     runtime: R,
     mut reader: Reader<S, C>,
+    read_budget: ReadBudget,
     dropped: oneshot::Receiver<Infallible>,
 ) {
-    // How it ended, its last call was told.
-    if let Either::Right(_) = race(reader.connection.as_mut(), dropped).await {
-        let _ = timeout(&runtime, CLOSE_TIMEOUT, reader.connection.as_mut()).await;
+    let mut connection = poll_fn(|cx| {
+        read_budget.refill();
+        reader.connection.as_mut().poll(cx)
+    });
+    // How it ended, its last call has learnt.
+    if let Either::Right(_) = race(&mut connection, dropped).await {
+        let _ = timeout(&runtime, CLOSE_TIMEOUT, &mut connection).await;
     }
 }
 
 /// Drives the connection and its calls. The connection's future ends when no new call can come, as after a GOAWAY; the calls
 /// go on to their own ends.
-async fn drive_http2<S, C: Future>(mut reader: Reader<S, C>, mut calls: Calls) {
-    poll_fn(|cx| calls.poll_with(cx, |cx| reader.connection.as_mut().poll(cx))).await;
+async fn drive_http2<S, C: Future>(
+    mut reader: Reader<S, C>,
+    read_budget: ReadBudget,
+    mut calls: Calls,
+) {
+    poll_fn(|cx| {
+        read_budget.refill();
+        calls.poll_with(cx, |cx| reader.connection.as_mut().poll(cx))
+    })
+    .await;
     // Requests that it did not take any more are given back.
     drop(reader);
     poll_fn(|cx| calls.poll_rest(cx)).await;

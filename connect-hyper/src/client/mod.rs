@@ -9,6 +9,7 @@ mod connect;
 mod connection;
 mod dial;
 mod error;
+mod io;
 mod origin;
 mod pool;
 mod remote;
