@@ -3,7 +3,7 @@
 use std::{any::Any, fmt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use connect_proto::Error;
+use connect_proto::{Error, is_codec_name};
 use serde_json::Value;
 
 use crate::json::JsonOptions;
@@ -46,7 +46,7 @@ impl Codec {
 /// ```
 /// use bytes::{Bytes, BytesMut};
 /// use connect_codec::{Codecs, CustomCodec, Decode, DynMessage, Encode, Prost, json::JsonOptions};
-/// use connect_proto::Error;
+/// use connect_proto::{Error, is_codec_name};
 ///
 /// /// JSON with line breaks, for people who read the wire.
 /// #[derive(Debug, Default)]
@@ -68,16 +68,17 @@ impl Codec {
 ///     }
 /// }
 ///
-/// let codecs = Codecs::default().with(Pretty::default());
+/// let codecs = Codecs::default().with(Pretty::default())?;
 /// let codec = codecs.get("pretty").expect("just registered");
 /// let mut out = BytesMut::new();
 /// Prost::encode(&String::from("hi"), codec, &mut out)?;
 /// let back: String = Prost::decode(out.freeze(), codec)?;
 /// assert_eq!(back, "hi");
-/// # Ok::<(), Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait CustomCodec: fmt::Debug + Send + Sync + 'static {
-    /// The name, as it stands in content types: a token of RFC 9110, in lower case.
+    /// The name, as it stands in content types; [`Codecs::with`] says which names there can be. It must always be the
+    /// same.
     fn name(&self) -> &str;
 
     /// Appends the message to `out`.
@@ -129,6 +130,24 @@ pub trait DynMessage {
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
+/// A name that no codec can have, as [`is_codec_name`] says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InvalidCodecName {
+    name: String,
+}
+
+impl fmt::Display for InvalidCodecName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} cannot be the name of a codec: \"application/{}\" is no content type of its own",
+            self.name, self.name
+        )
+    }
+}
+
+impl std::error::Error for InvalidCodecName {}
+
 /// The codecs that one side knows, by name.
 ///
 /// The default is `proto` and `json` with default options. A clone is cheap.
@@ -146,35 +165,41 @@ impl Codecs {
         }
     }
 
-    /// Adds a custom codec, or replaces the codec that has its name.
-    #[must_use]
-    pub fn with(self, codec: impl CustomCodec) -> Self {
+    /// Adds a custom codec, or replaces the codec that has its name, compared without regard to ASCII case.
+    ///
+    /// # Errors
+    ///
+    /// When no content type can carry its name, or one that means something else: see [`is_codec_name`].
+    pub fn with(self, codec: impl CustomCodec) -> Result<Self, InvalidCodecName> {
         self.with_codec(Codec::Custom(Arc::new(codec)))
     }
 
-    /// Adds a codec, or replaces the one that has its name.
-    #[must_use]
-    pub fn with_codec(self, codec: Codec) -> Self {
-        let mut known = self.known.to_vec();
-        match known.iter_mut().find(|old| old.name() == codec.name()) {
-            Some(old) => *old = codec,
-            None => known.push(codec),
+    /// Adds a codec, or replaces the one that has its name, compared without regard to ASCII case.
+    ///
+    /// # Errors
+    ///
+    /// As for [`with`](Self::with).
+    pub fn with_codec(self, codec: Codec) -> Result<Self, InvalidCodecName> {
+        if !is_codec_name(codec.name()) {
+            let name = codec.name().to_owned();
+            return Err(InvalidCodecName { name });
         }
-        Self {
-            known: known.into(),
-        }
+        Ok(self.insert(codec))
     }
 
     /// Adds `json` with these options, or replaces its options.
     #[must_use]
     pub fn with_json(self, options: JsonOptions) -> Self {
-        self.with_codec(Codec::Json(options))
+        self.insert(Codec::Json(options))
     }
 
     /// Forgets the codec of this name; a call in it is answered with HTTP 415.
     #[must_use]
     pub fn without(self, name: &str) -> Self {
-        let known = self.known.iter().filter(|codec| codec.name() != name);
+        let known = self
+            .known
+            .iter()
+            .filter(|codec| !codec.name().eq_ignore_ascii_case(name));
         Self {
             known: known.cloned().collect(),
         }
@@ -196,6 +221,19 @@ impl Codecs {
     /// All names, in the order in which the codecs were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.iter().map(Codec::name)
+    }
+
+    /// The codec's name is valid.
+    fn insert(self, codec: Codec) -> Self {
+        let mut known = self.known.to_vec();
+        let same_name = |old: &&mut Codec| old.name().eq_ignore_ascii_case(codec.name());
+        match known.iter_mut().find(same_name) {
+            Some(old) => *old = codec,
+            None => known.push(codec),
+        }
+        Self {
+            known: known.into(),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub mod __codegen {
     }
 }
 
-pub use codec::{Codec, Codecs, CustomCodec, DynMessage};
+pub use codec::{Codec, Codecs, CustomCodec, DynMessage, InvalidCodecName};
 pub use details::ErrorExt;
 pub use message::{Decode, Encode, MessageLibrary, Prost, ProstBinary};
 

@@ -117,7 +117,6 @@ const DEFAULT_MIN_COMPRESS_BYTES: usize = 1024;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    pub(crate) codecs: Vec<Cow<'static, str>>,
     pub(crate) compressions: Compressions,
     pub(crate) limits: Limits,
     pub(crate) deadline: DeadlinePolicy,
@@ -137,7 +136,6 @@ impl ServerConfig {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            codecs: vec!["proto".into(), "json".into()],
             compressions: Compressions::default(),
             limits: Limits::default(),
             deadline: DeadlinePolicy::default(),
@@ -147,14 +145,7 @@ impl ServerConfig {
         }
     }
 
-    /// The names of the codecs on offer: `proto` and `json` unless told. Any other name is answered with 415.
-    #[must_use]
-    pub fn with_codecs(mut self, names: impl IntoIterator<Item = Cow<'static, str>>) -> Self {
-        self.codecs = names.into_iter().collect();
-        self
-    }
-
-    /// The compressions to accept and to answer with; those of the enabled features unless told.
+    /// The compressions to accept and to answer with. Default: those of the enabled features.
     #[must_use]
     pub fn with_compressions(mut self, compressions: Compressions) -> Self {
         self.compressions = compressions;
@@ -168,24 +159,24 @@ impl ServerConfig {
         self
     }
 
-    /// What becomes of the timeouts that clients ask for: they are taken as they are unless told.
+    /// What becomes of the timeouts that clients ask for. Default: they are taken as they are.
     #[must_use]
     pub fn with_deadline_policy(mut self, policy: DeadlinePolicy) -> Self {
         self.deadline = policy;
         self
     }
 
-    /// The smallest message to compress, in bytes: 1024 unless told. Below it the gain is not worth the work.
+    /// The smallest message to compress, in bytes. Default: 1024; below it the gain is not worth the work.
     ///
-    /// A message that compression does not make smaller is sent as it is. With 0 every message is compressed, come what
-    /// may.
+    /// A message that compression does not make smaller is sent as it is. With 0 every message is sent compressed, also
+    /// those that it makes longer.
     #[must_use]
     pub fn with_min_compress_bytes(mut self, bytes: usize) -> Self {
         self.min_compress_bytes = bytes;
         self
     }
 
-    /// Whether Connect requests must carry `connect-protocol-version` (GET: `connect=v1`); not unless told.
+    /// Whether Connect requests must carry `connect-protocol-version` (GET: `connect=v1`). Default: false.
     ///
     /// Connect, "Unary-Request": servers may reject traffic without it with HTTP status 400.
     #[must_use]
@@ -201,12 +192,6 @@ impl ServerConfig {
     pub fn with_forwarded_errors(mut self, forward: bool) -> Self {
         self.forwarded_errors = forward;
         self
-    }
-
-    /// See [`with_codecs`](Self::with_codecs).
-    #[must_use]
-    pub fn codecs(&self) -> &[Cow<'static, str>] {
-        &self.codecs
     }
 
     /// See [`with_compressions`](Self::with_compressions).
@@ -292,8 +277,7 @@ impl Default for GetPolicy {
 }
 
 impl GetPolicy {
-    /// The longest path and query to send: 8 KiB unless told, and never more than 60 KiB. A longer one is sent as a
-    /// POST instead.
+    /// The longest path and query to send: at most 60 KiB. A longer one is sent as a POST instead. Default: 8 KiB.
     #[must_use]
     pub const fn with_max_url_bytes(mut self, bytes: usize) -> Self {
         // `http` has no URIs beyond 64 KiB.
@@ -332,28 +316,28 @@ impl ClientConfig {
         }
     }
 
-    /// The protocol to speak: Connect unless told.
+    /// The protocol to speak. Default: Connect.
     #[must_use]
     pub fn with_protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// The codec of messages, by name: `proto` unless told.
+    /// The codec of messages, by name, in any case. Default: `proto`.
     #[must_use]
     pub fn with_codec(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         self.codec = name.into();
         self
     }
 
-    /// The compressions to accept in responses and to know for requests; those of the enabled features unless told.
+    /// The compressions to accept in responses and to know for requests. Default: those of the enabled features.
     #[must_use]
     pub fn with_compressions(mut self, compressions: Compressions) -> Self {
         self.compressions = compressions;
         self
     }
 
-    /// The compression of requests, by name: none unless told.
+    /// The compression of requests, by name. Default: none.
     ///
     /// A name that is not among the [compressions](Self::with_compressions) makes each call fail with `internal`.
     #[must_use]
@@ -362,10 +346,10 @@ impl ClientConfig {
         self
     }
 
-    /// The smallest message to compress, in bytes: 1024 unless told.
+    /// The smallest message to compress, in bytes. Default: 1024.
     ///
-    /// A message that compression does not make smaller is sent as it is. With 0 every message is compressed, come what
-    /// may.
+    /// A message that compression does not make smaller is sent as it is. With 0 every message is sent compressed, also
+    /// those that it makes longer.
     #[must_use]
     pub fn with_min_compress_bytes(mut self, bytes: usize) -> Self {
         self.min_compress_bytes = bytes;
@@ -379,21 +363,21 @@ impl ClientConfig {
         self
     }
 
-    /// The timeout of calls that name none: none unless told.
+    /// The timeout of calls that name none. Default: none.
     #[must_use]
     pub fn with_default_timeout(mut self, timeout: Duration) -> Self {
         self.default_timeout = Some(timeout);
         self
     }
 
-    /// Sends unary calls of procedures without side effects as HTTP GET, in the Connect protocol; not unless told.
+    /// Sends unary calls of procedures without side effects as HTTP GET, in the Connect protocol. Default: as POST.
     #[must_use]
     pub fn with_get(mut self, policy: GetPolicy) -> Self {
         self.get = Some(policy);
         self
     }
 
-    /// Speaks gRPC-Web in its text mode, base64 in both directions; not unless told.
+    /// Speaks gRPC-Web in its text mode, base64 in both directions. Default: false.
     ///
     /// gRPC-Web, "Text-encoded (response) streams".
     #[must_use]
@@ -402,7 +386,7 @@ impl ClientConfig {
         self
     }
 
-    /// Headers of every call, such as `authorization`; none unless told. A call's own header of the same name wins.
+    /// Headers of every call, such as `authorization`. A call's own header of the same name wins. Default: none.
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
         self.headers = headers;

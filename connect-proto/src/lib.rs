@@ -14,7 +14,7 @@
 //! ```
 //! use bytes::Bytes;
 //! use connect_proto::{
-//!     CallPolicy, RecvEvent, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+//!     RecvEvent, ServerConfig, Spec, StreamType, Time, Transmit, detect,
 //! };
 //! use http::HeaderMap;
 //!
@@ -26,8 +26,10 @@
 //! ) -> http::Response<Vec<u8>> {
 //!     let spec = Spec::new("/greet.v1.GreetService/Greet", StreamType::Unary);
 //!     let config = ServerConfig::new();
-//!     let policy = CallPolicy::from(&config);
-//!     let accepted = detect(head).and_then(|call| call.accept(head, &spec, &config, &policy, now));
+//!     let accepted = detect(head).and_then(|call| match call.codec() {
+//!         "json" => call.accept(head, &spec, &config, now),
+//!         _ => Err(call.unsupported_codec(head, &spec, ["json"])),
+//!     });
 //!     let (mut recv, mut send) = match accepted {
 //!         Ok(halves) => halves,
 //!         Err(rejection) => return rejection.into_response().map(|body| body.to_vec()),
@@ -165,7 +167,7 @@ pub use compression::{Compression, CompressionError, Compressions, InvalidCompre
 pub use config::{CallOptions, CallPolicy, ClientConfig, GetPolicy, Limits, ServerConfig};
 pub use error::{Error, ErrorDetail};
 pub use metadata::MetadataError;
-pub use protocol::Protocol;
+pub use protocol::{Protocol, is_codec_name};
 pub use recv::{RecvEvent, RecvHalf, Reset};
 pub use send::{SendHalf, Transmit};
 pub use server::{Detected, Rejection, detect};

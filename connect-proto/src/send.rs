@@ -173,14 +173,26 @@ impl SendHalf {
     /// Sends the leading metadata of a response. Streams send it at once; a Connect unary response keeps it until
     /// the outcome is known. Names that a protocol reserves are left out.
     ///
-    /// Without it the head goes out with the first message. Ignored on a client, whose metadata is in
-    /// [`CallOptions`](crate::CallOptions), and once the head is on its way.
-    pub fn send_head(&mut self, leading: HeaderMap) {
-        if !matches!(self.head, Head::Held(_))
-            || !matches!(self.state, State::Open)
-            || self.side == Side::Client
-        {
-            return;
+    /// Without it the head goes out with the first message.
+    ///
+    /// # Errors
+    ///
+    /// `internal` once the head is on its way or the half is finished, and on a client, whose metadata is in
+    /// [`CallOptions`](crate::CallOptions); the reason of a reset. The metadata is not sent then, and the half is as
+    /// before.
+    pub fn send_head(&mut self, leading: HeaderMap) -> Result<(), Error> {
+        if self.side == Side::Client {
+            return Err(Error::internal(
+                "a client has no head to send: the metadata of its request is in the call's options",
+            ));
+        }
+        if let Some(error) = &self.failure {
+            return Err(error.clone());
+        }
+        if !matches!((&self.head, &self.state), (Head::Held(_), State::Open)) {
+            return Err(Error::internal(
+                "leading metadata was set after the head of the response was sent",
+            ));
         }
         if self.dialect.wire.is_enveloped() {
             metadata::append_custom(&mut self.headers, leading);
@@ -188,6 +200,7 @@ impl SendHalf {
         } else {
             metadata::append_unary_leading(&mut self.headers, leading);
         }
+        Ok(())
     }
 
     /// Whether more messages are welcome: the call is open and what waits to be transmitted is below the low-water
@@ -456,9 +469,9 @@ impl SendHalf {
         let compression = compression.and_then(|value| value.to_str().ok());
         if let Head::Held(Start::Request { uri, get }) = &mut self.head {
             let with_query = get.and_then(|policy| {
-                get_uri(
+                get::uri_with_query(
                     uri,
-                    policy,
+                    policy.max_url_bytes(),
                     &self.dialect.codec,
                     compression,
                     self.out.peek(),
@@ -569,28 +582,6 @@ impl fmt::Debug for SendHalf {
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
-}
-
-/// The URI of a GET with this message, or `None` if it would be longer than the policy allows.
-///
-/// Connect, "Unary-Get-Request": "Servers may respond with an error if the query parameter is too long".
-fn get_uri(
-    uri: &Uri,
-    policy: GetPolicy,
-    codec: &str,
-    compression: Option<&str>,
-    message: &[u8],
-) -> Option<Uri> {
-    // Percent-encoding and base64 only add to a message.
-    if uri.path().len() + message.len() > policy.max_url_bytes() {
-        return None;
-    }
-    let query = get::build_query(codec, compression, message);
-    let path_and_query = format!("{}?{query}", uri.path());
-    if path_and_query.len() > policy.max_url_bytes() {
-        return None;
-    }
-    path_and_query.parse().ok()
 }
 
 /// Below this many waiting bytes, more messages are welcome.

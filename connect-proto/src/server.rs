@@ -33,9 +33,10 @@ use crate::{
 /// assert_eq!(detected.codec(), "json");
 /// # Ok::<(), http::Error>(())
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Detected {
     dialect: Dialect,
+    timeout: Result<Option<Duration>, Error>,
 }
 
 /// What the head of a call said beside its dialect.
@@ -150,7 +151,8 @@ pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
             Error::unknown("gRPC needs HTTP/2: use it, or gRPC-Web or Connect"),
         ));
     }
-    Ok(Detected { dialect })
+    let timeout = asked_timeout(dialect.wire, &parts.headers);
+    Ok(Detected { dialect, timeout })
 }
 
 impl Detected {
@@ -160,7 +162,8 @@ impl Detected {
         self.dialect.protocol()
     }
 
-    /// The codec's name, in lower case; whether the server has it is [`accept`](Self::accept)'s business.
+    /// The codec's name, in lower case. The driver looks it up among the codecs that it offers, and answers with
+    /// [`unsupported_codec`](Self::unsupported_codec) if it is not there.
     #[must_use]
     pub fn codec(&self) -> &str {
         &self.dialect.codec
@@ -177,25 +180,37 @@ impl Detected {
     /// # Errors
     ///
     /// `invalid_argument` for a value that breaks the rules of Connect, "Timeout", or gRPC, "Timeout".
-    pub fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-        let header = headers.get(self.dialect.wire.timeout_header());
-        match self.protocol() {
-            Protocol::Connect => header.map(timeout::parse_connect).transpose(),
-            Protocol::Grpc | Protocol::GrpcWeb => header.map(timeout::parse_grpc).transpose(),
-        }
+    pub fn timeout(&self) -> Result<Option<Duration>, Error> {
+        self.timeout.clone()
     }
 
     /// Begins the call: the receiving half of the request and the sending half of the response.
     ///
-    /// `parts` is the head that was [detected](detect), `now` the driver's time, from which the deadline counts.
+    /// `parts` is the head that was [detected](detect), `now` the driver's time, from which the deadline counts. Any
+    /// [codec](Self::codec) is let in: the core carries messages as bytes.
     ///
     /// # Errors
     ///
-    /// The whole answer to a request that cannot be served. In plain HTTP: 405 for the wrong method, 415 for a codec
-    /// that is not on offer or a body that does not suit the procedure's stream type. In the caller's protocol:
-    /// `invalid_argument` for a wrong protocol version, timeout or GET query, `unimplemented` for an unknown
-    /// compression.
+    /// The whole answer to a request that cannot be served. In plain HTTP: 405 for the wrong method, 415 for a body that
+    /// does not suit the procedure's stream type. In the caller's protocol: `invalid_argument` for a wrong protocol
+    /// version, timeout or GET query, `unimplemented` for an unknown compression.
     pub fn accept(
+        &self,
+        parts: &request::Parts,
+        spec: &Spec,
+        config: &ServerConfig,
+        now: Time,
+    ) -> Result<(RecvHalf, SendHalf), Rejection> {
+        self.accept_with(parts, spec, config, &CallPolicy::from(config), now)
+    }
+
+    /// As [`accept`](Self::accept), with a policy of this call in place of the server's: for drivers whose gates may
+    /// change it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept).
+    pub fn accept_with(
         &self,
         parts: &request::Parts,
         spec: &Spec,
@@ -204,7 +219,7 @@ impl Detected {
         now: Time,
     ) -> Result<(RecvHalf, SendHalf), Rejection> {
         self.check_method(parts, spec)?;
-        self.check_media_type(&parts.headers, spec, config)?;
+        self.check_stream_type(&parts.headers, spec)?;
         let query = self
             .is_get()
             .then(|| Query::parse(parts.uri.query().unwrap_or("")));
@@ -249,6 +264,21 @@ impl Detected {
         self.answer(error, None)
     }
 
+    /// The answer to a call whose [codec](Self::codec) is not on offer: 415 in plain HTTP, with the content types that are
+    /// made of the `offered` names; 405 where the method is wrong too.
+    #[must_use]
+    pub fn unsupported_codec<'a>(
+        &self,
+        parts: &request::Parts,
+        spec: &Spec,
+        offered: impl IntoIterator<Item = &'a str>,
+    ) -> Rejection {
+        match self.check_method(parts, spec) {
+            Ok(()) => self.unsupported_media_type(&parts.headers, spec, offered),
+            Err(rejection) => rejection,
+        }
+    }
+
     /// The whole answer to a call of a procedure that nobody serves: HTTP status 404 in Connect, a gRPC status
     /// `unimplemented` in the other two, so that any client infers `unimplemented`.
     #[must_use]
@@ -273,7 +303,7 @@ impl Detected {
         policy: &CallPolicy,
     ) -> Result<Opened, Error> {
         self.check_version(headers, query.as_ref(), config)?;
-        let timeout = policy.deadline.apply(self.timeout(headers)?);
+        let timeout = policy.deadline.apply(self.timeout.clone()?);
         let encoding = match self.encoding_name(headers, query.as_ref()) {
             None => None,
             Some(name) => match config.compressions.get(&name) {
@@ -338,25 +368,31 @@ impl Detected {
         }
     }
 
-    fn check_media_type(
-        &self,
-        headers: &HeaderMap,
-        spec: &Spec,
-        config: &ServerConfig,
-    ) -> Result<(), Rejection> {
+    fn check_stream_type(&self, headers: &HeaderMap, spec: &Spec) -> Result<(), Rejection> {
         let unary = spec.stream_type() == StreamType::Unary;
         let suits = match self.dialect.wire {
             Wire::ConnectUnary | Wire::ConnectGet => unary,
             Wire::ConnectStream => !unary,
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => true,
         };
-        let has_codec = config.codecs.contains(&self.dialect.codec);
-        if suits && has_codec {
+        if suits {
             return Ok(());
         }
+        let offered = std::iter::once(self.codec());
+        Err(self.unsupported_media_type(headers, spec, offered))
+    }
+
+    /// 415, with the content types that the procedure takes in these codecs.
+    fn unsupported_media_type<'a>(
+        &self,
+        headers: &HeaderMap,
+        spec: &Spec,
+        codecs: impl IntoIterator<Item = &'a str>,
+    ) -> Rejection {
+        let unary = spec.stream_type() == StreamType::Unary;
         let prefix = if unary { "" } else { "connect+" };
         let mut offered = Vec::new();
-        for codec in &config.codecs {
+        for codec in codecs {
             offered.push(format!("application/{prefix}{codec}"));
             offered.push(format!("application/grpc+{codec}"));
             offered.push(format!("application/grpc-web+{codec}"));
@@ -376,7 +412,7 @@ impl Detected {
                 .headers_mut()
                 .insert("accept-post", value);
         }
-        Err(rejection)
+        rejection
     }
 
     /// Connect, "Connect-Protocol-Version" and "Connect-Version-Query".
@@ -481,6 +517,15 @@ impl Detected {
             forward_errors: config.is_some_and(|config| config.forwarded_errors),
             deadline: None,
         }
+    }
+}
+
+/// Connect, "Timeout"; gRPC, "Timeout".
+fn asked_timeout(wire: Wire, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let header = headers.get(wire.timeout_header());
+    match wire.protocol() {
+        Protocol::Connect => header.map(timeout::parse_connect).transpose(),
+        Protocol::Grpc | Protocol::GrpcWeb => header.map(timeout::parse_grpc).transpose(),
     }
 }
 

@@ -7,10 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Frame, accept, feed, frame, headers, post, respond, spec};
 use connect_proto::{
-    CallPolicy, Code, Compression, Error, Gzip, Limits, RecvEvent, Reset, ServerConfig, StreamType,
-    Time, detect,
+    Code, Compression, Error, Gzip, Limits, RecvEvent, Reset, ServerConfig, StreamType, Time,
+    detect,
 };
 use http::{HeaderMap, HeaderValue, Method, request::Parts};
+
+/// The codecs of the server.
+const OFFERED: [&str; 2] = ["proto", "json"];
 
 /// The answer to a head that cannot be served.
 fn refused(
@@ -20,14 +23,11 @@ fn refused(
 ) -> (u16, Error, HeaderMap) {
     let rejection = match detect(head) {
         Err(rejection) => rejection,
+        Ok(detected) if !OFFERED.contains(&detected.codec()) => {
+            detected.unsupported_codec(head, &spec(stream_type), OFFERED)
+        }
         Ok(detected) => detected
-            .accept(
-                head,
-                &spec(stream_type),
-                config,
-                &CallPolicy::from(config),
-                Time::ZERO,
-            )
+            .accept(head, &spec(stream_type), config, Time::ZERO)
             .expect_err("the head must be refused"),
     };
     let error = rejection.error().clone();

@@ -726,3 +726,32 @@ fn default_compressions_share_their_pools() {
     let (one, other) = (one.get("gzip").unwrap(), other.get("gzip").unwrap());
     assert!(std::sync::Arc::ptr_eq(one, other));
 }
+
+/// Leading metadata that cannot leave any more is an error, not lost in silence.
+#[test]
+fn a_head_that_comes_too_late_is_an_error() {
+    let late = "leading metadata was set after the head of the response was sent";
+    for (name, client) in clients() {
+        let unary = StreamType::Unary;
+        let (mut client_send, _) = client
+            .start(&spec(unary), CallOptions::default(), Time::ZERO)
+            .unwrap();
+        let error = client_send.send_head(HeaderMap::new()).unwrap_err();
+        assert_eq!(error.code(), Code::Internal, "{name}");
+
+        let (recorded, _) = request(&client, unary, CallOptions::default(), &[message("hi")]);
+        let (_, mut send) = accept(&recorded.head, unary, &ServerConfig::new());
+        send.send_head(headers(&[("x-first", "1")])).unwrap();
+        send_message(&mut send, &message("hi")).unwrap();
+        send.finish(Ok(HeaderMap::new()));
+        let error = send.send_head(headers(&[("x-late", "1")])).unwrap_err();
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::Internal, late),
+            "{name}"
+        );
+        let head = send.poll_response_head().unwrap();
+        assert!(head.headers.contains_key("x-first"), "{name}");
+        assert!(!head.headers.contains_key("x-late"), "{name}");
+    }
+}

@@ -86,8 +86,8 @@ pub use server::cors;
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub use connect_codec::{
-    Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, ErrorExt, MessageLibrary, Prost,
-    ProstBinary, json, rpc,
+    Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, ErrorExt, InvalidCodecName,
+    MessageLibrary, Prost, ProstBinary, json, rpc,
 };
 // Crates whose types are in signatures here, or are fields of generated messages: nobody has to list them too.
 #[doc(no_inline)]

@@ -45,7 +45,7 @@ impl CustomCodec for Hex {
 
 #[test]
 fn a_third_codec_works_on_both_sides() {
-    let codecs = Codecs::default().with(Hex);
+    let codecs = Codecs::default().with(Hex).unwrap();
     let router = text_router().with_codecs(codecs.clone());
     for protocol in Protocol::ALL {
         let config = ClientConfig::new()
@@ -74,6 +74,36 @@ fn a_third_codec_works_on_both_sides() {
     assert_eq!(response.headers()["content-type"], "application/hex");
     let body = block_on(response.into_body().collect()).unwrap().to_bytes();
     assert_eq!(body, "0a024849");
+}
+
+/// Content types compare without case, and so do the names of codecs.
+#[test]
+fn a_codec_may_have_capitals_in_its_name() {
+    #[derive(Debug)]
+    struct Capitals;
+
+    impl CustomCodec for Capitals {
+        fn name(&self) -> &str {
+            "X-Hex"
+        }
+        fn encode(&self, message: &dyn DynMessage, out: &mut BytesMut) -> Result<(), Error> {
+            Hex.encode(message, out)
+        }
+        fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+            Hex.decode(bytes, message)
+        }
+    }
+
+    let router = text_router().with_codecs(Codecs::none().with(Capitals).unwrap());
+    for content_type in ["application/x-hex", "application/X-Hex"] {
+        let request = http::Request::post(UPPER.procedure())
+            .header("content-type", content_type)
+            .body(Full::new(Bytes::from("0a026869")))
+            .unwrap();
+        let response = block_on(router.clone().call(request)).unwrap();
+        let body = block_on(response.into_body().collect()).unwrap().to_bytes();
+        assert_eq!(body, "0a024849");
+    }
 }
 
 #[test]

@@ -332,7 +332,7 @@ impl CustomCodec for Brittle {
 /// What was encoded before leaves, and nothing half-written does.
 #[test]
 fn a_codec_leaves_no_half_of_a_message_behind() {
-    let codecs = || Codecs::default().with(Brittle);
+    let codecs = || Codecs::default().with(Brittle).unwrap();
     let router = common::text_router().with_codecs(codecs());
     for protocol in Protocol::ALL {
         let config = ClientConfig::new()

@@ -6,8 +6,8 @@ use std::{env, fmt::Write, fs, path::Path};
 use bytes::{Bytes, BytesMut};
 use connect_docs::greet::{GreetRequest, GreetResponse, greet_service};
 use connect_proto::{
-    CallOptions, CallPolicy, ClientConfig, Error, GetPolicy, Protocol, RecvEvent, RecvHalf,
-    SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, ClientConfig, Error, GetPolicy, Protocol, RecvEvent, RecvHalf, SendHalf,
+    ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use connect_tokio::{Codec, Encode, ErrorExt, Prost, rpc::ErrorInfo};
 use http::{HeaderMap, HeaderName, Version, request, response};
@@ -152,10 +152,9 @@ fn exchange(
     // The transport of gRPC is HTTP/2.
     head.version = Version::HTTP_2;
     let server = ServerConfig::new();
-    let accepted =
-        detect(&head)
-            .unwrap()
-            .accept(&head, spec, &server, &CallPolicy::from(&server), Time::ZERO);
+    let accepted = detect(&head)
+        .unwrap()
+        .accept(&head, spec, &server, Time::ZERO);
     let (mut recv, mut send) = accepted.unwrap();
     feed(&mut recv, &body);
     assert_eq!(
@@ -164,7 +163,7 @@ fn exchange(
     );
     let finished = outcome.clone().and_then(|messages| {
         if spec.stream_type() != StreamType::Unary {
-            send.send_head(HeaderMap::new());
+            send.send_head(HeaderMap::new()).expect("an open half");
         }
         messages
             .into_iter()

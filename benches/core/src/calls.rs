@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, CallPolicy, ClientConfig, Code, Error, ErrorDetail, Protocol, RecvEvent, RecvHalf,
+    CallOptions, ClientConfig, Code, Error, ErrorDetail, Protocol, RecvEvent, RecvHalf,
     SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, Version, request, response};
@@ -66,9 +66,8 @@ impl UnaryServer {
     /// Serves the call, echoing its message.
     #[must_use]
     pub fn run(&self) -> usize {
-        let policy = CallPolicy::from(&self.config);
         let accepted = detect(&self.head)
-            .and_then(|call| call.accept(&self.head, &SPEC, &self.config, &policy, Time::ZERO));
+            .and_then(|call| call.accept(&self.head, &SPEC, &self.config, Time::ZERO));
         let (mut recv, mut send) = accepted.expect("the call can be served");
         recv.recv_data(self.body.clone());
         assert!(recv.poll_event().is_none());
@@ -190,9 +189,8 @@ impl EndStream {
     pub fn run(&self) -> usize {
         let spec = Spec::new(PATH, StreamType::BidiStream);
         let UnaryServer { head, config, .. } = &self.server;
-        let policy = CallPolicy::from(config);
         let accepted =
-            detect(head).and_then(|call| call.accept(head, &spec, config, &policy, Time::ZERO));
+            detect(head).and_then(|call| call.accept(head, &spec, config, Time::ZERO));
         let (_, mut send) = accepted.expect("the call can be served");
         send.finish(Err(self.error.clone()));
         let _ = send.poll_response_head();

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use connect_proto::{
-    CallPolicy, Compression, Gzip, Protocol, RecvEvent, RecvHalf, SendHalf, ServerConfig, Spec,
+    Compression, Gzip, Protocol, RecvEvent, RecvHalf, SendHalf, ServerConfig, Spec,
     StreamType, Time, Transmit, detect, envelope::Deframer,
 };
 use http::{HeaderMap, Request, Version, request};
@@ -44,9 +44,8 @@ impl Server {
     }
 
     fn accept(&self) -> (RecvHalf, SendHalf) {
-        let policy = CallPolicy::from(&self.config);
         let accepted = detect(&self.head)
-            .and_then(|call| call.accept(&self.head, &SPEC, &self.config, &policy, Time::ZERO));
+            .and_then(|call| call.accept(&self.head, &SPEC, &self.config, Time::ZERO));
         accepted.expect("the call can be served")
     }
 }
@@ -115,7 +114,8 @@ impl StreamSend {
     #[must_use]
     pub fn run(&self) -> usize {
         let (_, mut send) = self.server.accept();
-        send.send_head(HeaderMap::new());
+        send.send_head(HeaderMap::new())
+            .expect("the half is open");
         let _ = send.poll_response_head();
         let mut size = 0;
         for _ in 0..MESSAGES {

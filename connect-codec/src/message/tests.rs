@@ -124,7 +124,7 @@ impl CustomCodec for Backwards {
 
 #[test]
 fn a_custom_codec_sees_messages_of_any_type() {
-    let codecs = Codecs::default().with(Backwards);
+    let codecs = Codecs::default().with(Backwards).unwrap();
     assert_eq!(
         codecs.names().collect::<Vec<_>>(),
         ["proto", "json", "sdrawkcab"]
@@ -164,4 +164,46 @@ fn erased_messages_know_their_name_and_tree() {
     erased.set_value("b".into(), &options).unwrap();
     assert!(erased.set_value(1.into(), &options).is_err());
     assert_eq!(message, "b");
+}
+
+/// What no content type can carry, or another protocol would claim, is refused where it is registered.
+#[test]
+fn names_are_checked_at_registration() {
+    #[derive(Debug)]
+    struct Named(&'static str);
+
+    impl CustomCodec for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+        fn encode(&self, _: &dyn DynMessage, _: &mut BytesMut) -> Result<(), Error> {
+            Ok(())
+        }
+        fn decode(&self, _: Bytes, _: &mut dyn DynMessage) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    for name in [
+        "",
+        "a b",
+        "a/b",
+        "a;b",
+        "\u{e4}",
+        "grpc",
+        "GRPC-web",
+        "grpc+x",
+        "connect+x",
+    ] {
+        let error = Codecs::default().with(Named(name)).unwrap_err();
+        assert!(error.to_string().contains(&format!("{name:?}")), "{error}");
+    }
+    let codecs = Codecs::default().with(Named("X-Own")).unwrap();
+    assert_eq!(codecs.get("x-own").unwrap().name(), "X-Own");
+    let codecs = codecs.with(Named("x-OWN")).unwrap();
+    assert_eq!(
+        codecs.names().collect::<Vec<_>>(),
+        ["proto", "json", "x-OWN"]
+    );
+    assert_eq!(codecs.without("X-own").names().count(), 2);
 }

@@ -130,6 +130,7 @@ fn codecs() -> Codecs {
     Codecs::default()
         .with_json(JsonOptions::default().with_reject_unknown(true))
         .with(Hex)
+        .unwrap()
 }
 
 /// Clients of one router, in every codec.

@@ -10,6 +10,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use bytes::Bytes;
+use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::Error;
@@ -89,7 +90,7 @@ fn decode(text: &str) -> Cow<'_, str> {
 /// Builds the query, its parameters in the order that the specification sets, for shared caches.
 ///
 /// Text that is UTF-8 and not compressed goes in as it is, percent-encoded; all else as base64.
-pub(crate) fn build_query(codec: &str, compression: Option<&str>, message: &[u8]) -> String {
+fn build_query(codec: &str, compression: Option<&str>, message: &[u8]) -> String {
     let text = match compression {
         // Only codecs known to be text: binary that happens to be UTF-8 stays base64, so that
         // one procedure's URLs have one form.
@@ -140,6 +141,28 @@ fn has_valid_escapes(value: &str) -> bool {
         let digits = rest.as_bytes();
         digits.len() >= 2 && digits[0].is_ascii_hexdigit() && digits[1].is_ascii_hexdigit()
     })
+}
+
+/// The URI of a GET with this message, or `None` if it would be longer than `max_url_bytes`.
+///
+/// Connect, "Unary-Get-Request": "Servers may respond with an error if the query parameter is too long".
+pub(crate) fn uri_with_query(
+    uri: &Uri,
+    max_url_bytes: usize,
+    codec: &str,
+    compression: Option<&str>,
+    message: &[u8],
+) -> Option<Uri> {
+    // Percent-encoding and base64 only add to a message.
+    if uri.path().len() + message.len() > max_url_bytes {
+        return None;
+    }
+    let query = build_query(codec, compression, message);
+    let path_and_query = format!("{}?{query}", uri.path());
+    if path_and_query.len() > max_url_bytes {
+        return None;
+    }
+    path_and_query.parse().ok()
 }
 
 #[cfg(test)]
@@ -218,7 +241,7 @@ mod tests {
         fn any_message_round_trips(message: Vec<u8>, json: bool, compressed: bool) {
             let codec = if json { "json" } else { "proto" };
             let query = build_query(codec, compressed.then_some("gzip"), &message);
-            let uri = format!("/a.B/C?{query}").parse::<http::Uri>();
+            let uri = format!("/a.B/C?{query}").parse::<Uri>();
             prop_assert!(uri.is_ok());
             let parsed = Query::parse(&query);
             prop_assert_eq!(parsed.message, Some(Ok(Bytes::from(message))));

@@ -189,6 +189,18 @@ impl Dialect {
     }
 }
 
+/// Whether a codec can have this name: one or more characters of a media subtype (RFC 6838, section 4.2) that make
+/// `application/<name>` the content type of a Connect unary call, and of no other protocol or kind of call. Names compare
+/// without case.
+#[must_use]
+pub fn is_codec_name(name: &str) -> bool {
+    let content_type = HeaderValue::try_from(format!("application/{name}")).ok();
+    let read = content_type.and_then(|value| Dialect::from_content_type(&value));
+    read.is_some_and(|read| {
+        read.wire == Wire::ConnectUnary && read.codec.eq_ignore_ascii_case(name)
+    })
+}
+
 /// A codec's name in lower case; borrowed for the two that almost every call uses.
 fn intern_codec(name: &str) -> Option<Cow<'static, str>> {
     if name.eq_ignore_ascii_case("proto") {

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, CallPolicy, ClientConfig, Error, ExpectHead, Idempotency, Protocol, RecvEvent,
-    RecvHalf, Reset, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, ClientConfig, Error, ExpectHead, Idempotency, Protocol, RecvEvent, RecvHalf,
+    Reset, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, HeaderValue, Method, request, response};
 
@@ -117,13 +117,7 @@ pub(crate) fn accept(
     }
     let detected = detect(&head).expect("a call");
     detected
-        .accept(
-            &head,
-            &spec(stream_type),
-            config,
-            &CallPolicy::from(config),
-            Time::ZERO,
-        )
+        .accept(&head, &spec(stream_type), config, Time::ZERO)
         .expect("a call that can be served")
 }
 
@@ -135,7 +129,7 @@ pub(crate) fn respond(
     outcome: Result<HeaderMap, Error>,
 ) -> Recorded<response::Parts> {
     if outcome.is_ok() || !messages.is_empty() {
-        send.send_head(leading);
+        send.send_head(leading).expect("an open half");
     }
     for message in messages {
         send_message(send, message).expect("an open half");

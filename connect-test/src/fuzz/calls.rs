@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, CallPolicy, ClientConfig, Code, Error, ErrorDetail, ExpectHead, GetPolicy,
-    Idempotency, Limits, Protocol, RecvHalf, Reset, SendHalf, ServerConfig, Spec, StreamType, Time,
-    detect,
+    CallOptions, ClientConfig, Code, Error, ErrorDetail, ExpectHead, GetPolicy, Idempotency,
+    Limits, Protocol, RecvHalf, Reset, SendHalf, ServerConfig, Spec, StreamType, Time, detect,
 };
 use http::{HeaderMap, Version};
 
@@ -118,7 +117,6 @@ impl Call {
         Self {
             config: ServerConfig::new()
                 .with_compressions(COMPRESSIONS.clone())
-                .with_codecs(["proto", "json", "x-own"].map(Into::into))
                 .with_min_compress_bytes(8)
                 .with_limits(Limits::default().with_recv_message_bytes(up_limit)),
             spec,
@@ -207,7 +205,7 @@ impl Call {
 
     fn server_head(&mut self) {
         if let Some((_, send)) = &mut self.server {
-            send.send_head(HeaderMap::new());
+            let _ = send.send_head(HeaderMap::new());
         }
     }
 
@@ -277,13 +275,12 @@ impl Call {
             head.version = Version::HTTP_2;
         }
         assert_contains(&head.headers, &self.request_metadata);
-        let policy = CallPolicy::from(&self.config);
-        let accepted = detect(&head).and_then(|detected| {
-            detected.accept(&head, &self.spec, &self.config, &policy, self.now)
-        });
+        let accepted = detect(&head)
+            .and_then(|detected| detected.accept(&head, &self.spec, &self.config, self.now));
         let (recv, mut send) = accepted.expect("our own client's head is served");
         if !self.response_metadata.is_empty() {
-            send.send_head(self.response_metadata.clone());
+            send.send_head(self.response_metadata.clone())
+                .expect("a new half has not sent its head");
         }
         self.server = Some((recv, send));
     }

@@ -1,7 +1,7 @@
 //! Heads of requests from bytes.
 
 use connect_proto::{
-    CallPolicy, Idempotency, RecvEvent, ServerConfig, Spec, StreamType, Time, detect as detect_head,
+    Idempotency, RecvEvent, ServerConfig, Spec, StreamType, Time, detect as detect_head,
 };
 use http::{Method, Request, Uri, Version, request::Parts};
 
@@ -44,8 +44,7 @@ fn accept_everywhere(head: &Parts) {
     for stream_type in StreamType::ALL {
         let spec = Spec::new("/test.v1.Test/Call", stream_type)
             .with_idempotency(Idempotency::NoSideEffects);
-        let policy = CallPolicy::from(&config);
-        match detected.accept(head, &spec, &config, &policy, Time::ZERO) {
+        match detected.accept(head, &spec, &config, Time::ZERO) {
             Err(rejection) => {
                 let response = rejection.into_response();
                 assert!(response.status() != 200 || !response.headers().is_empty());

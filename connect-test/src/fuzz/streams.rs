@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use connect_proto::{
-    CallPolicy, CompressionError, Error, Limits, RecvEvent, RecvHalf, Reset, SendHalf,
-    ServerConfig, Spec, StreamType, Time, detect,
+    CompressionError, Error, Limits, RecvEvent, RecvHalf, Reset, SendHalf, ServerConfig, Spec,
+    StreamType, Time, detect,
     envelope::{Deframer, PREFIX_LEN},
 };
 use http::{HeaderMap, Request, Version};
@@ -158,9 +158,8 @@ pub(super) fn server_half(
         .with_compressions(COMPRESSIONS.clone())
         .with_limits(limits());
     let spec = Spec::new("/test.v1.Test/Call", stream_type);
-    let policy = CallPolicy::from(&config);
-    let accepted = detect(&head)
-        .and_then(|detected| detected.accept(&head, &spec, &config, &policy, Time::ZERO));
+    let accepted =
+        detect(&head).and_then(|detected| detected.accept(&head, &spec, &config, Time::ZERO));
     accepted.expect("the head can be served")
 }
 

@@ -32,7 +32,8 @@ impl Sink<'_> {
                     send.set_compression(compress);
                 }
                 extensions.extend(head.extensions);
-                send.send_head(head.headers);
+                // It comes too late only if the call has ended meanwhile, by its deadline: what follows learns that.
+                let _ = send.send_head(head.headers);
             }
             Sink::Payloads(outbox) => outbox.head = Some(head),
         }

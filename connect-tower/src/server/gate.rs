@@ -98,7 +98,7 @@ impl CallHead {
     /// which the call will be refused.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
-        self.detected.timeout(self.headers()).ok().flatten()
+        self.detected.timeout().ok().flatten()
     }
 
     /// Typed values that came with the HTTP request.

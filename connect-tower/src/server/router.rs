@@ -307,8 +307,7 @@ impl Router {
         self
     }
 
-    /// Sets limits, compressions, deadline policy and the rest at once; see [`ServerConfig`] for the defaults. Its list
-    /// of codecs is not used: see [`with_codecs`](Self::with_codecs).
+    /// Sets limits, compressions, deadline policy and the rest at once; see [`ServerConfig`] for the defaults.
     #[must_use]
     pub fn with_config(self, config: ServerConfig) -> Self {
         self.configure(|scope| scope.config = config)
@@ -320,19 +319,19 @@ impl Router {
         self.change_config(|config| config.with_limits(limits))
     }
 
-    /// Sets the compressions to accept and to answer with: those of the enabled features by default.
+    /// Sets the compressions to accept and to answer with. Default: those of the enabled features.
     #[must_use]
     pub fn with_compressions(self, compressions: Compressions) -> Self {
         self.change_config(|config| config.with_compressions(compressions))
     }
 
-    /// Sets what becomes of the timeouts that clients ask for: they are taken as they are by default.
+    /// Sets what becomes of the timeouts that clients ask for. Default: they are taken as they are.
     #[must_use]
     pub fn with_deadline_policy(self, policy: DeadlinePolicy) -> Self {
         self.change_config(|config| config.with_deadline_policy(policy))
     }
 
-    /// Sets the codecs on offer: `proto` and `json` by default.
+    /// Sets the codecs on offer; a call in any other is answered with HTTP 415. Default: `proto` and `json`.
     #[must_use]
     pub fn with_codecs(self, codecs: Codecs) -> Self {
         self.configure(|scope| scope.codecs = codecs)
@@ -400,8 +399,6 @@ impl Router {
     fn configure(mut self, change: impl FnOnce(&mut Scope)) -> Self {
         let scope = Arc::make_mut(&mut self.scopes_mut()[0]);
         change(scope);
-        let names = scope.codecs.names().map(|name| name.to_owned().into());
-        scope.config = scope.config.clone().with_codecs(names.collect::<Vec<_>>());
         self
     }
 

@@ -7,7 +7,6 @@
 //! The future is written by hand, so that a unary call without interceptors is boxed once, around its handler.
 
 use std::{
-    borrow::Cow,
     convert::Infallible,
     fmt,
     future::Future,
@@ -20,8 +19,7 @@ use std::{
 use bytes::Bytes;
 use connect_codec::Codec;
 use connect_proto::{
-    CallPolicy, Detected, Error, RecvEvent, RecvHalf, Rejection, SendHalf, ServerConfig, Time,
-    detect,
+    CallPolicy, Detected, Error, RecvEvent, RecvHalf, Rejection, SendHalf, Time, detect,
 };
 use http::{Extensions, Method, Request, Response, request::Parts, response};
 use http_body::Body;
@@ -319,14 +317,17 @@ where
         // The future has taken them.
         permits: _,
     } = head;
-    let codec = scope.codecs.get(detected.codec());
-    let config = config_for(&route, &scope, codec);
-    let (recv, send) = match detected.accept(&parts, &spec, &config, &policy, now) {
+    // A codec that the messages of this procedure do not support is not on offer here.
+    let supported = |codec: &&Codec| route.handler.supports(codec);
+    let codec = scope.codecs.get(detected.codec()).filter(supported);
+    let Some(codec) = codec.cloned() else {
+        let offered = scope.codecs.iter().filter(supported).map(Codec::name);
+        return detected.unsupported_codec(&parts, &spec, offered).into();
+    };
+    let accepted = detected.accept_with(&parts, &spec, &scope.config, &policy, now);
+    let (recv, send) = match accepted {
         Ok(halves) => halves,
         Err(rejection) => return rejection.into(),
-    };
-    let Some(codec) = codec.cloned() else {
-        return State::refused(&detected, Error::internal("the codec has gone missing"));
     };
     // Gates may have taken all the time that there was.
     let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
@@ -339,7 +340,7 @@ where
     let held = Held::new(limits.and_then(ReceiveLimits::budget).cloned());
     let streams = spec.stream_type().client_streams();
     let head = request::Head {
-        timeout: detected.timeout(&parts.headers).ok().flatten(),
+        timeout: detected.timeout().ok().flatten(),
         deadline: alarm.as_ref().map(|alarm| alarm.deadline().clone()),
         protocol: Some(detected.protocol()),
         spec: Some(spec),
@@ -371,19 +372,6 @@ where
 
 fn too_late_for_gates() -> Error {
     Error::deadline_exceeded("the deadline passed before the call was let in")
-}
-
-/// The settings of a call. A codec that the messages of this procedure do not support is not on offer here.
-fn config_for<'a>(route: &Route, scope: &'a Scope, codec: Option<&Codec>) -> Cow<'a, ServerConfig> {
-    if codec.is_none_or(|codec| route.handler.supports(codec)) {
-        return Cow::Borrowed(&scope.config);
-    }
-    let supported = scope
-        .codecs
-        .iter()
-        .filter(|codec| route.handler.supports(codec));
-    let names = supported.map(|codec| Cow::Owned(codec.name().to_owned()));
-    Cow::Owned(scope.config.clone().with_codecs(names.collect::<Vec<_>>()))
 }
 
 /// Reads the one message of a call that has one, within its deadline.

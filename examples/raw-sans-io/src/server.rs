@@ -12,8 +12,8 @@ use std::{thread, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{
-    CallPolicy, DeadlinePolicy, Error, RecvEvent, RecvHalf, Rejection, Reset, SendHalf,
-    ServerConfig, Spec, Time, Transmit, detect,
+    DeadlinePolicy, Error, RecvEvent, RecvHalf, Rejection, Reset, SendHalf, ServerConfig, Spec,
+    Time, Transmit, detect,
 };
 use http::{HeaderMap, Method, Request, header, request::Parts};
 use httparse::Status::{Complete, Partial};
@@ -107,8 +107,12 @@ fn accept(config: &ServerConfig, head: &Parts) -> Result<(RecvHalf, SendHalf, Ha
     let path = head.uri.path();
     let known = PROCEDURES.iter().find(|(spec, _)| spec.procedure() == path);
     let (spec, handler) = known.ok_or_else(|| Rejection::not_found(path))?;
-    let policy = CallPolicy::from(config);
-    let (recv, send) = detect(head)?.accept(head, spec, config, &policy, now())?;
+    let call = detect(head)?;
+    let codecs = Codecs::default();
+    if codecs.get(call.codec()).is_none() {
+        return Err(call.unsupported_codec(head, spec, codecs.names()));
+    }
+    let (recv, send) = call.accept(head, spec, config, now())?;
     Ok((recv, send, *handler))
 }
 

@@ -11,8 +11,8 @@ use std::{process::ExitCode, time::Duration};
 use bytes::{Bytes, BytesMut};
 use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{
-    CallOptions, CallPolicy, ClientConfig, Code, Error, Protocol, RecvEvent, RecvHalf, SendHalf,
-    ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, ClientConfig, Code, Error, Protocol, RecvEvent, RecvHalf, SendHalf, ServerConfig,
+    Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, Request, Response, Version};
 
@@ -91,8 +91,11 @@ fn serve(
     } else {
         &REPEAT
     };
-    let accepted = detect(&head)
-        .and_then(|call| call.accept(&head, spec, &config, &CallPolicy::from(&config), now));
+    let codecs = Codecs::default();
+    let accepted = detect(&head).and_then(|call| match codecs.get(call.codec()) {
+        Some(_) => call.accept(&head, spec, &config, now),
+        None => Err(call.unsupported_codec(&head, spec, codecs.names())),
+    });
     let (mut recv, mut send) = match accepted {
         Ok(halves) => halves,
         Err(rejection) => return Ok((rejection.into_response(), None)),
