@@ -38,7 +38,7 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let tls = ServerTls::from_pem(std::fs::read("server.pem")?, std::fs::read("server.key")?)?;
-//! let server = Server::bind("0.0.0.0:443").await?.tls(tls);
+//! let server = Server::bind("0.0.0.0:443").await?.with_tls(tls);
 //!
 //! let tls = ClientTls::new().add_ca(std::fs::read("ca.pem")?)?;
 //! let channel = Channel::builder("https://example.com").tls(tls).build()?;
@@ -58,7 +58,7 @@
 //! let stop = async {
 //!     let _ = stop.recv().await;
 //! };
-//! // Returns when all calls have ended, or after 30 seconds: see `Server::drain_timeout`.
+//! // Returns when all calls have ended, or after 25 seconds: see `Server::with_drain_timeout`.
 //! server.serve_with_shutdown(Router::new(), stop).await;
 //! # Ok(())
 //! # }

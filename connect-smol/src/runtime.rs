@@ -32,7 +32,7 @@ use crate::FuturesIo;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let executor = Arc::new(smol::Executor::new());
 /// smol::block_on(executor.run(async {
-///     let server = Server::bind("127.0.0.1:0").await?.runtime(Smol::on(executor.clone()));
+///     let server = Server::bind("127.0.0.1:0").await?.with_runtime(Smol::on(executor.clone()));
 ///     let uri = format!("http://{}", server.local_addr()?);
 ///     let serving = executor.spawn(server.serve(Router::new()));
 ///     let channel = Channel::builder(uri).runtime(Smol::on(executor.clone())).build()?;

@@ -27,8 +27,8 @@ fn router() -> Router {
 async fn call(runtime: Smol) -> String {
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let server = server
-        .runtime(runtime.clone())
-        .call_tasks(CallTasks::Spawned);
+        .with_runtime(runtime.clone())
+        .with_call_tasks(CallTasks::Spawned);
     let uri = format!("http://{}", server.local_addr().unwrap());
     let calling = async {
         let channel = Channel::builder(uri).runtime(runtime);

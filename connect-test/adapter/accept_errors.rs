@@ -44,7 +44,7 @@ async fn the_server_serves_on_after_errors() {
     let then = listen().await;
     let errors = [emfile(), io::ErrorKind::ConnectionAborted.into(), emfile()].into();
     let (events, mut told) = mpsc::unbounded_channel();
-    let server = Server::from_listener(Flaky { errors, then }).on_event(move |event| {
+    let server = Server::from_listener(Flaky { errors, then }).with_observer(move |event| {
         if let ServerEvent::AcceptFailed { pause, .. } = event {
             let _ = events.send(*pause);
         }

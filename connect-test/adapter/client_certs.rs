@@ -44,7 +44,7 @@ async fn mutual(
         .with_client_ca(clients.pem())
         .unwrap();
     let (failed, failures) = mpsc::unbounded_channel();
-    let server: Server = bind().await.tls(tls).on_event(move |event| {
+    let server: Server = bind().await.with_tls(tls).with_observer(move |event| {
         if let ServerEvent::HandshakeFailed { .. } = event {
             let _ = failed.send(event.to_string());
         }
@@ -97,7 +97,7 @@ async fn a_server_that_is_not_trusted_is_never_sent_the_request() {
     let authority = Authority::new();
     let identity = authority.issue("localhost");
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
-    let server = start(bind().await.tls(tls), echo());
+    let server = start(bind().await.with_tls(tls), echo());
     let other = Authority::new();
     for (tls, why) in [
         (ClientTls::new(), "UnknownIssuer"),
@@ -135,8 +135,8 @@ async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
     let server = bind()
         .await
-        .tls(tls)
-        .on_event(move |event| seen.lock().unwrap().push(event.to_string()));
+        .with_tls(tls)
+        .with_observer(move |event| seen.lock().unwrap().push(event.to_string()));
     let server = start(server, echo());
     let channel = Channel::new(server.uri()).unwrap();
     for request in [post, post_http2] {
@@ -177,7 +177,7 @@ async fn tls_on_a_cleartext_port_says_so() {
 async fn an_authority_in_the_place_of_a_server_is_explained() {
     let authority = Authority::new();
     let tls = ServerTls::from_pem(authority.pem(), authority.key()).unwrap();
-    let server = start(bind().await.tls(tls), echo());
+    let server = start(bind().await.with_tls(tls), echo());
     let error = call_with(&server, ClientTls::new().add_ca(authority.pem()).unwrap())
         .await
         .unwrap_err();
@@ -188,7 +188,9 @@ async fn an_authority_in_the_place_of_a_server_is_explained() {
 #[apply(async_test)]
 async fn a_self_signed_certificate_is_trusted_when_named() {
     let (chain, key) = self_signed("localhost");
-    let server = bind().await.tls(ServerTls::from_pem(&chain, key).unwrap());
+    let server = bind()
+        .await
+        .with_tls(ServerTls::from_pem(&chain, key).unwrap());
     let server = start(server, echo());
     call_with(&server, ClientTls::new().add_ca(chain).unwrap())
         .await

@@ -92,7 +92,10 @@ async fn status(response: Response<h2::RecvStream>) -> (String, String) {
 #[apply(async_test)]
 async fn a_message_that_is_not_sent_to_its_end_is_not_waited_for() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
-        let server = bind().await.with_message_timeout(SHORT).call_tasks(tasks);
+        let server = bind()
+            .await
+            .with_message_timeout(SHORT)
+            .with_call_tasks(tasks);
         let server = start(server, router());
         let client = http2(&server).await;
         let (response, _body) = begin(&client, "/test.v1.Test/Unary", 1000).await;

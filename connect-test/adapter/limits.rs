@@ -29,7 +29,7 @@ async fn read_all(socket: &mut Socket) -> String {
 
 #[apply(async_test)]
 async fn a_client_that_does_not_finish_its_head_is_closed() {
-    let server = start(bind().await.header_read_timeout(SHORT), echo());
+    let server = start(bind().await.with_header_read_timeout(SHORT), echo());
     for said in ["", "PRI * HT", "POST / HTTP/1.1\r\nhost:"] {
         let mut socket = connect(server.address).await.unwrap();
         socket.write_all(said.as_bytes()).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_client_that_does_not_finish_its_head_is_closed() {
 
 #[apply(async_test)]
 async fn an_idle_http1_connection_is_closed() {
-    let server = start(bind().await.header_read_timeout(SHORT), echo());
+    let server = start(bind().await.with_header_read_timeout(SHORT), echo());
     let mut socket = connect(server.address).await.unwrap();
     let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
     socket.write_all(request).await.unwrap();
@@ -57,9 +57,9 @@ async fn a_tls_handshake_has_its_time() {
     let (events, mut told) = mpsc::unbounded_channel();
     let server = bind()
         .await
-        .tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
-        .tls_handshake_timeout(SHORT)
-        .on_event(move |event| {
+        .with_tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
+        .with_tls_handshake_timeout(SHORT)
+        .with_observer(move |event| {
             if let ServerEvent::HandshakeFailed { error, .. } = event {
                 let _ = events.send(error.kind());
             }
@@ -87,7 +87,7 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
             text(now.to_string())
         }
     });
-    let server = start(bind().await.max_concurrent_streams(1), service);
+    let server = start(bind().await.with_max_concurrent_streams(1), service);
     let channel = Channel::new(server.uri()).unwrap();
     // The client learns the limit with the first answer.
     go_on.notify_one();
@@ -138,7 +138,7 @@ async fn an_early_refusal_reaches_a_client_that_is_still_sending() {
 /// The connection of a client that goes on sending for ever ends too.
 #[apply(async_test)]
 async fn a_client_that_never_stops_sending_is_cut_off() {
-    let server = start(bind().await.linger_timeout(SHORT), refuse());
+    let server = start(bind().await.with_linger_timeout(SHORT), refuse());
     let mut socket = connect(server.address).await.unwrap();
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000000\r\n\r\n";
     socket.write_all(head).await.unwrap();
@@ -168,7 +168,10 @@ async fn an_unread_body_does_not_cost_the_connection() {
 
 #[apply(async_test)]
 async fn the_unread_body_has_a_limit_in_bytes_and_in_time() {
-    let limited = bind().await.max_unread_body(1000).linger_timeout(SHORT);
+    let limited = bind()
+        .await
+        .with_max_unread_body(1000)
+        .with_linger_timeout(SHORT);
     let server = start(limited, refuse());
     for (head, body) in [
         ("content-length: 1001", 0),
@@ -220,7 +223,7 @@ async fn an_address_in_use_is_an_error_that_names_it() {
 /// What HTTP/2 connections start with, then silence: no ping is answered.
 #[apply(async_test)]
 async fn a_client_that_answers_no_pings_is_closed() {
-    let server = start(bind().await.keep_alive(SHORT, SHORT), echo());
+    let server = start(bind().await.with_keep_alive(SHORT, SHORT), echo());
     let mut socket = connect(server.address).await.unwrap();
     socket
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
@@ -233,7 +236,7 @@ async fn a_client_that_answers_no_pings_is_closed() {
 
 #[apply(async_test)]
 async fn a_client_that_stops_in_the_middle_of_its_request_is_not_waited_for() {
-    let server = start(bind().await.read_timeout(SHORT), router_of_lengths());
+    let server = start(bind().await.with_read_timeout(SHORT), router_of_lengths());
     let mut socket = connect(server.address).await.unwrap();
     let head =
         b"POST /test.v1.Test/Length HTTP/1.1\r\nhost: x\r\ncontent-type: application/proto\r\n";
@@ -285,7 +288,7 @@ async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not(
         }
     });
     for timeout in [SHORT, Duration::ZERO] {
-        let server = start(bind().await.idle_timeout(timeout), service.clone());
+        let server = start(bind().await.with_idle_timeout(timeout), service.clone());
         let channel = Channel::new(server.uri()).unwrap();
         let busy = spawn(async move { call(&channel, post_http2(CallBody::empty())).await });
         begun.notified().await;
@@ -316,9 +319,12 @@ async fn no_limit_ends_a_call_in_which_both_sides_are_silent() {
         Response::new(body.boxed_unsync())
     });
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
-        let server = bind().await.header_read_timeout(SHORT).call_tasks(tasks);
-        let server = server.idle_timeout(SHORT).write_timeout(SHORT);
-        let server = start(server.linger_timeout(SHORT), service.clone());
+        let server = bind()
+            .await
+            .with_header_read_timeout(SHORT)
+            .with_call_tasks(tasks);
+        let server = server.with_idle_timeout(SHORT).with_write_timeout(SHORT);
+        let server = start(server.with_linger_timeout(SHORT), service.clone());
         let channel = Channel::new(server.uri()).unwrap();
         for post in [post, post_http2] {
             let (chunks, body) = body_channel();
@@ -356,7 +362,7 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
             text("fine")
         }
     });
-    let server = start(bind().await.max_connections(1), service);
+    let server = start(bind().await.with_max_connections(1), service);
     let mut first = connect(server.address).await.unwrap();
     let mut second = connect(server.address).await.unwrap();
     second
@@ -380,8 +386,8 @@ async fn an_observer_that_panics_costs_nothing_but_the_event() {
     let (events, mut told) = mpsc::unbounded_channel();
     let server = bind()
         .await
-        .tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
-        .on_event(move |_| {
+        .with_tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
+        .with_observer(move |_| {
             let _ = events.send(());
             panic!("as the test asked");
         });

@@ -122,7 +122,7 @@ async fn tls_server(
     let identity = authority.issue("127.0.0.1");
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
     let config = Arc::unwrap_or_clone(tls.config(alpn));
-    let server = bind().await.tls(ServerTls::from_rustls(config));
+    let server = bind().await.with_tls(ServerTls::from_rustls(config));
     (
         start(server, service),
         ClientTls::new().add_ca(authority.pem()).unwrap(),

@@ -110,7 +110,10 @@ async fn calls_in_flight_finish_and_new_ones_are_refused() {
 async fn idle_connections_do_not_hold_up_the_shutdown() {
     let gate = Gate::default();
     gate.go_on.notify_one();
-    let server = start(bind().await.linger_timeout(Duration::MAX), gate.service());
+    let server = start(
+        bind().await.with_linger_timeout(Duration::MAX),
+        gate.service(),
+    );
     let channel = Channel::new(server.uri()).unwrap();
     call(&channel, post(CallBody::empty())).await.unwrap();
     gate.go_on.notify_one();
@@ -135,9 +138,9 @@ async fn the_drain_is_bounded_and_resets_what_is_left() {
         let (events, mut told) = mpsc::unbounded_channel();
         let server = bind()
             .await
-            .call_tasks(tasks)
-            .drain_timeout(Duration::from_millis(20))
-            .on_event(move |event| {
+            .with_call_tasks(tasks)
+            .with_drain_timeout(Duration::from_millis(20))
+            .with_observer(move |event| {
                 if let ServerEvent::DrainExpired { connections } = event {
                     let _ = events.send(*connections);
                 }

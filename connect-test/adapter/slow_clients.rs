@@ -90,7 +90,7 @@ const LONG: &str = "1H";
 async fn an_http2_call_that_waits_for_the_window_ends_with_its_deadline() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let dropped = Arc::new(Notify::new());
-        let server = start(bind().await.call_tasks(tasks), large_answers(&dropped));
+        let server = start(bind().await.with_call_tasks(tasks), large_answers(&dropped));
         for spec in [STREAM, UNARY] {
             let mut client = http2(&server).await;
             let reset = reset_of(&mut client, &spec, "100m").await;
@@ -104,7 +104,10 @@ async fn an_http2_call_that_waits_for_the_window_ends_with_its_deadline() {
 async fn an_http2_call_waits_for_the_window_no_longer_than_the_write_timeout() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let dropped = Arc::new(Notify::new());
-        let limited = bind().await.call_tasks(tasks).write_timeout(SHORT);
+        let limited = bind()
+            .await
+            .with_call_tasks(tasks)
+            .with_write_timeout(SHORT);
         let server = start(limited, large_answers(&dropped));
         let mut client = http2(&server).await;
         // The second has no window at all: the first has used up the connection's.
@@ -143,7 +146,7 @@ async fn read_slowly(client: &mut SendRequest<Bytes>, pause: Duration) -> Result
 async fn a_slow_client_that_goes_on_reading_gets_all_of_a_large_answer() {
     // 64 pieces with a pause after each take longer than the timeout, and each of them far less.
     let (timeout, pause) = (Duration::from_secs(1), Duration::from_millis(20));
-    let server = bind().await.write_timeout(timeout);
+    let server = bind().await.with_write_timeout(timeout);
     let server = start(server, large_answers(&Arc::default()));
     let read = read_slowly(&mut http2(&server).await, pause).await;
     assert!(read.unwrap() > 4 * 1024 * 1024);
@@ -163,7 +166,7 @@ async fn unread_http1(server: &Running, timeout_ms: &str) -> Socket {
 
 fn tell_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {
     let (events, told) = mpsc::unbounded_channel();
-    let server = server.on_event(move |event| {
+    let server = server.with_observer(move |event| {
         if let ServerEvent::ConnectionFailed { .. } = event {
             let _ = events.send(event.to_string());
         }
@@ -185,7 +188,7 @@ async fn an_http1_connection_whose_client_does_not_read_ends_with_the_deadline()
 #[apply(async_test)]
 async fn a_connection_whose_socket_takes_nothing_is_closed() {
     let dropped = Arc::new(Notify::new());
-    let (server, mut told) = tell_failures(bind().await.write_timeout(SHORT));
+    let (server, mut told) = tell_failures(bind().await.with_write_timeout(SHORT));
     let server = start(server, large_answers(&dropped));
     let _socket = unread_http1(&server, "3600000").await;
     dropped.notified().await;

@@ -45,7 +45,7 @@ async fn tls_agrees_on_the_version_by_alpn() {
     let authority = certs::Authority::new();
     let identity = authority.issue("localhost");
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
-    let server = start(bind().await.tls(tls), echo());
+    let server = start(bind().await.with_tls(tls), echo());
     let uri = format!("https://localhost:{}", server.address.port());
 
     for (version, expected) in [

@@ -32,7 +32,7 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let tls = ServerTls::from_pem(std::fs::read("server.pem")?, std::fs::read("server.key")?)?;
-//! let server = Server::bind("0.0.0.0:443").await?.tls(tls);
+//! let server = Server::bind("0.0.0.0:443").await?.with_tls(tls);
 //!
 //! let tls = ClientTls::new().add_ca(std::fs::read("ca.pem")?)?;
 //! let channel = Channel::builder("https://example.com").tls(tls).build()?;
@@ -51,7 +51,7 @@
 //! let stop = async {
 //!     let _ = tokio::signal::ctrl_c().await;
 //! };
-//! // Returns when all calls have ended, or after 30 seconds: see `Server::drain_timeout`.
+//! // Returns when all calls have ended, or after 25 seconds: see `Server::with_drain_timeout`.
 //! server.serve_with_shutdown(Router::new(), stop).await;
 //! # Ok(())
 //! # }

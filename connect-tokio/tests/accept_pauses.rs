@@ -25,7 +25,7 @@ impl Listener<Tokio> for Broken {
 #[tokio::test(start_paused = true)]
 async fn the_pause_doubles_up_to_a_second() {
     let (events, mut told) = mpsc::unbounded_channel();
-    let server = Server::from_listener(Broken).on_event(move |event| {
+    let server = Server::from_listener(Broken).with_observer(move |event| {
         if let ServerEvent::AcceptFailed { pause, .. } = event {
             let _ = events.send(*pause);
         }

@@ -53,7 +53,9 @@ async fn the_server_ends_after_its_calls() {
             }
         });
         let server = Server::bind("127.0.0.1:0").await.unwrap();
-        let server = server.call_tasks(tasks).drain_timeout(Duration::ZERO);
+        let server = server
+            .with_call_tasks(tasks)
+            .with_drain_timeout(Duration::ZERO);
         let uri = format!("http://{}", server.local_addr().unwrap());
         let serving = tokio::spawn(server.serve_with_shutdown(router, async {
             let _ = begun.await;

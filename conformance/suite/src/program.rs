@@ -35,7 +35,7 @@ where
         if !wanted.client_tls_cert.is_empty() {
             tls = tls.with_client_ca(&wanted.client_tls_cert)?;
         }
-        server = server.tls(tls);
+        server = server.with_tls(tls);
     }
     let ready = ServerCompatResponse {
         host: address.ip().to_string(),

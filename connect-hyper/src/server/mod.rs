@@ -156,7 +156,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// Runs on this runtime. Default: the adapter's own, [`Default::default`].
-    pub fn runtime(mut self, runtime: R) -> Self {
+    pub fn with_runtime(mut self, runtime: R) -> Self {
         self.runtime = runtime;
         self
     }
@@ -171,27 +171,27 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// Speaks TLS on every connection. Default: cleartext.
-    pub fn tls(mut self, tls: impl TlsAcceptor<R, L::Io>) -> Self {
+    pub fn with_tls(mut self, tls: impl TlsAcceptor<R, L::Io>) -> Self {
         self.tls = Some(Arc::new(tls));
         self
     }
 
     /// How long a client may take to show its HTTP version and, on HTTP/1.1, to send a request's head. The
     /// wait for the next request on an open HTTP/1.1 connection counts too. Default: 30 seconds.
-    pub fn header_read_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_header_read_timeout(mut self, timeout: Duration) -> Self {
         self.config.header_read_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How long a TLS handshake may take. Default: 10 seconds.
-    pub fn tls_handshake_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_tls_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.config.tls_handshake_timeout = timeout;
         self
     }
 
     /// How long calls may go on after a shutdown began; then their connections are ended. Default: 25 seconds,
     /// less than the 30 that Kubernetes waits before it kills.
-    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
     }
@@ -199,7 +199,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How long the server reads on what nobody wants. On HTTP/1.1 that is the rest of a request which is
     /// answered already; on any connection that the server closes, what the client still sends: a socket
     /// closed with unread bytes is reset, and the answer lost. Default: 2 seconds.
-    pub fn linger_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_linger_timeout(mut self, timeout: Duration) -> Self {
         self.config.linger_timeout = timeout;
         self
     }
@@ -208,7 +208,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// or the window of an HTTP/2 call has no room (the call is reset). A call with a deadline ends there half a second
     /// after its deadline, if that is earlier. A client that works long on each message of a stream takes nothing
     /// meanwhile. Default: 5 minutes; [`Duration::MAX`] waits for ever.
-    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout.min(LONGEST);
         self
     }
@@ -223,8 +223,9 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
 
     /// How many bytes of messages that are not complete the calls of one connection may hold together, and those of all
     /// connections; a call that brings more fails with `resource_exhausted`. The first 16 KiB of each message are not
-    /// counted. A message larger than this cannot be received, whatever the router's limits. connect-tower's router keeps it;
-    /// other services do not. Default: 64 MiB and 512 MiB; [`usize::MAX`] bounds nothing.
+    /// counted. What is counted is bytes that came: the buffers that hold them are up to twice as large. A message larger than
+    /// this cannot be received, whatever the router's limits. connect-tower's router keeps it; other services do not.
+    /// Default: 64 MiB and 512 MiB; [`usize::MAX`] bounds nothing.
     pub fn with_receive_budget(mut self, connection_bytes: usize, server_bytes: usize) -> Self {
         self.config.connection_receive_budget = connection_bytes;
         self.config.server_receive_budget = server_bytes;
@@ -234,7 +235,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How long a call may wait for more of its request while the client sends nothing of it; then the call fails with
     /// `canceled`. It counts while a handler reads, for streams too. Default: for ever, as a stream of requests may
     /// be silent for as long as it likes; for others there is [`with_message_timeout`](Self::with_message_timeout).
-    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
         self.config.read_timeout = Some(timeout.min(LONGEST));
         self
     }
@@ -242,10 +243,10 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How long an HTTP/2 connection may stay open without a call. It is looked at at such intervals, so an idle connection
     /// is closed after one to two of them; its client is told, and connects anew when it needs to. Default: 5 minutes, as
     /// clients that vanish are not noticed otherwise; [`Duration::MAX`] keeps them. Idle HTTP/1.1 connections have
-    /// [`header_read_timeout`](Self::header_read_timeout).
+    /// [`with_header_read_timeout`](Self::with_header_read_timeout).
     ///
     /// 0 counts as a millisecond.
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         // Without any pause the connection would look without end.
         self.config.idle_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
         self
@@ -256,7 +257,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// too clients wait.
     ///
     /// 0 counts as 1.
-    pub fn max_connections(mut self, max: usize) -> Self {
+    pub fn with_max_connections(mut self, max: usize) -> Self {
         self.config.max_connections = max.max(1);
         self
     }
@@ -264,13 +265,13 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How many bytes of a request that its handler did not read are read and thrown away to keep an HTTP/1.1
     /// connection; with more to come it is closed. Default: 8 MiB, more than sockets commonly buffer, so that
     /// a client which has sent all of its request can rely on the connection.
-    pub fn max_unread_body(mut self, bytes: u64) -> Self {
+    pub fn with_max_unread_body(mut self, bytes: u64) -> Self {
         self.config.max_unread_body = bytes;
         self
     }
 
     /// How many calls one HTTP/2 connection may have open at once; more are refused. Default: 200.
-    pub fn max_concurrent_streams(mut self, max: u32) -> Self {
+    pub fn with_max_concurrent_streams(mut self, max: u32) -> Self {
         self.config.max_concurrent_streams = max;
         self
     }
@@ -278,27 +279,30 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How many bytes of HTTP/2 request bodies may be on their way that handlers have not read: for one call, and for all
     /// calls of a connection. A call that is not read holds up others only when the connection's window is used up by
     /// such calls, so it should be that of many. Default: 256 KiB and 4 MiB.
-    pub fn windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
+    pub fn with_windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
         self.config.windows = Windows::new(call_bytes, connection_bytes);
         self
     }
 
     /// Pings HTTP/2 clients that were silent for `interval`, and closes the connection when no answer comes
     /// within `timeout`. Default: off; 20 seconds suit both.
-    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+    pub fn with_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.config.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
         self
     }
 
     /// Where the calls of an HTTP/2 connection run. Default: [`CallTasks::OnConnection`].
-    pub fn call_tasks(mut self, tasks: CallTasks) -> Self {
+    pub fn with_call_tasks(mut self, tasks: CallTasks) -> Self {
         self.config.call_tasks = tasks;
         self
     }
 
     /// Tells of what goes wrong on connections, for logs and counters. It is called on the tasks of
     /// connections and must not block; when it panics, the event is lost and nothing else. Default: nobody is told.
-    pub fn on_event(mut self, observer: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static) -> Self {
+    pub fn with_observer(
+        mut self,
+        observer: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
@@ -311,7 +315,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
 
     /// Serves until the signal comes, and then shuts down gracefully: the listener is closed, HTTP/2 clients
     /// get GOAWAY, HTTP/1.1 connections close after their call, and calls in flight have
-    /// [`drain_timeout`](Self::drain_timeout) to end. Returns when all connections have ended. Accept errors are waited out.
+    /// [`with_drain_timeout`](Self::with_drain_timeout) to end. Returns when all connections have ended. Accept errors are
+    /// waited out.
     pub async fn serve_with_shutdown<S: HttpService>(
         self,
         service: S,

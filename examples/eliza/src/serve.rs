@@ -38,7 +38,7 @@ where
         None => None,
         Some(tls) => {
             let identity = ServerTls::from_pem(&read(&tls.cert)?, &read(&tls.key)?)?;
-            Some(Server::<R>::bind(tls.addr).await?.tls(identity))
+            Some(Server::<R>::bind(tls.addr).await?.with_tls(identity))
         }
     };
     if let Some(tls) = &tls {

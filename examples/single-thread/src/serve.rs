@@ -137,7 +137,7 @@ fn smol_single(listener: TcpListener) -> Result<(), Failure> {
 async fn smol_server(listener: TcpListener, runtime: Smol) -> Result<(), Failure> {
     let listener: smol::net::TcpListener = smol::Async::new_nonblocking(listener)?.into();
     connect_smol::Server::from_listener(listener)
-        .runtime(runtime)
+        .with_runtime(runtime)
         .serve(router())
         .await;
     Ok(())
