@@ -223,7 +223,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
 
     /// How many bytes of messages that are not complete the calls of one connection may hold together, and those of all
     /// connections; a call that brings more fails with `resource_exhausted`. The first 16 KiB of each message are not
-    /// counted. What is counted is bytes that came: the buffers that hold them are up to twice as large. A message larger than
+    /// counted. What is counted is bytes that came; the memory for them can be twice that. A message larger than
     /// this cannot be received, whatever the router's limits. connect-tower's router keeps it; other services do not.
     /// Default: 64 MiB and 512 MiB; [`usize::MAX`] bounds nothing.
     pub fn with_receive_budget(mut self, connection_bytes: usize, server_bytes: usize) -> Self {
