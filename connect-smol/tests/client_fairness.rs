@@ -72,7 +72,7 @@ async fn call_beside_a_flood(runtime: Smol) -> String {
     let router = Router::new().unary(ECHO, |request: Request<String>| async {
         Ok(Response::new(request.into_message()))
     });
-    let serving = server.runtime(runtime.clone()).serve(router);
+    let serving = server.with_runtime(runtime.clone()).serve(router);
 
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let busy = flood(&listener);
