@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use connect_proto::{
-    CallOptions, ClientConfig, Code, Error, ErrorDetail, Protocol, RecvEvent, RecvHalf,
-    SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
+    CallOptions, ClientConfig, Code, Error, ErrorDetail, Protocol, RecvEvent, RecvHalf, SendHalf,
+    ServerConfig, Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, Version, request, response};
 
@@ -189,8 +189,7 @@ impl EndStream {
     pub fn run(&self) -> usize {
         let spec = Spec::new(PATH, StreamType::BidiStream);
         let UnaryServer { head, config, .. } = &self.server;
-        let accepted =
-            detect(head).and_then(|call| call.accept(head, &spec, config, Time::ZERO));
+        let accepted = detect(head).and_then(|call| call.accept(head, &spec, config, Time::ZERO));
         let (_, mut send) = accepted.expect("the call can be served");
         send.finish(Err(self.error.clone()));
         let _ = send.poll_response_head();

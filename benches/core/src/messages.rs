@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use bytes::{Bytes, BytesMut};
 use connect_proto::{
-    Compression, Gzip, Protocol, RecvEvent, RecvHalf, SendHalf, ServerConfig, Spec,
-    StreamType, Time, Transmit, detect, envelope::Deframer,
+    Compression, Gzip, Protocol, RecvEvent, RecvHalf, SendHalf, ServerConfig, Spec, StreamType,
+    Time, Transmit, detect, envelope::Deframer,
 };
 use http::{HeaderMap, Request, Version, request};
 
@@ -114,8 +114,7 @@ impl StreamSend {
     #[must_use]
     pub fn run(&self) -> usize {
         let (_, mut send) = self.server.accept();
-        send.send_head(HeaderMap::new())
-            .expect("the half is open");
+        send.send_head(HeaderMap::new()).expect("the half is open");
         let _ = send.poll_response_head();
         let mut size = 0;
         for _ in 0..MESSAGES {

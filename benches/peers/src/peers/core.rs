@@ -3,9 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
-use connect_proto::{
-    RecvEvent, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect,
-};
+use connect_proto::{RecvEvent, SendHalf, ServerConfig, Spec, StreamType, Time, Transmit, detect};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
@@ -23,8 +21,7 @@ pub(super) async fn serve(listener: TcpListener) -> Result<(), Failure> {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let (head, mut body) = request.into_parts();
-    let accepted =
-        detect(&head).and_then(|call| call.accept(&head, &SPEC, &CONFIG, Time::ZERO));
+    let accepted = detect(&head).and_then(|call| call.accept(&head, &SPEC, &CONFIG, Time::ZERO));
     let (mut recv, mut send) = match accepted {
         Ok(halves) => halves,
         Err(rejection) => {
