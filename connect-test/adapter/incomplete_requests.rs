@@ -69,10 +69,9 @@ async fn send(
     let (response, mut body) = client.send_request(request, false).unwrap();
     while !data.is_empty() {
         body.reserve_capacity(data.len());
-        let room = match std::future::poll_fn(|cx| body.poll_capacity(cx)).await {
-            Some(Ok(room)) => room,
-            // It was answered already.
-            _ => break,
+        // Else it was answered already.
+        let Some(Ok(room)) = std::future::poll_fn(|cx| body.poll_capacity(cx)).await else {
+            break;
         };
         if body
             .send_data(data.split_to(room.min(data.len())), false)
