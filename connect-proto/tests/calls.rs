@@ -672,7 +672,8 @@ fn bytes_of_incomplete_messages_are_told() {
 #[test]
 fn an_encoder_cannot_harm_what_stands_before_its_message() {
     use bytes::BytesMut;
-    let vandals: [(&str, fn(&mut BytesMut)); 6] = [
+    type Vandal = fn(&mut BytesMut);
+    let vandals: [(&str, Vandal); 6] = [
         ("replaced", |out| *out = BytesMut::from("a message")),
         ("replaced with zeros", |out| *out = BytesMut::zeroed(32)),
         ("cleared", BytesMut::clear),
