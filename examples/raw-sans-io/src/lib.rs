@@ -1,10 +1,11 @@
 //! The tutorial of the core: the Eliza service over blocking sockets, on connect-proto and connect-codec alone.
 //!
-//! [`server`] drives the core as a server: read it first. [`client`] drives it as a client, on the server's connection.
-//! `docs/embedding.md` walks through both.
+//! [`server`] drives the core as a server: read it first. [`client`] drives it as a client. Below both lies [`http1`], the
+//! part of HTTP that the core leaves to its driver. `docs/embedding.md` walks through them.
 
 pub mod client;
 pub mod eliza;
+pub mod http1;
 pub mod server;
 
 use std::{sync::LazyLock, time::Instant};
@@ -21,7 +22,7 @@ pub const INTRODUCE: Spec = Spec::new(
     StreamType::ServerStream,
 );
 
-/// The core has no clock: time is what its driver counts, here since the first use.
+/// The time for the core, which has no clock of its own. It may be counted from any moment: here from the first use.
 #[must_use]
 pub fn now() -> Time {
     static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -1,24 +1,36 @@
-//! The core as a server: blocking HTTP/1.1 on `std::net` and `httparse`, a thread and a connection for each call.
+//! The core as a server: a thread and a connection for each call.
 //!
-//! To be read from top to bottom. A call is two halves that know no socket: [`RecvHalf`] takes the request's bytes and
-//! yields messages and one ending; [`SendHalf`] takes messages and an outcome and yields a head and bytes. Nothing here
-//! asks which protocol is spoken, or whether a message is compressed, enveloped or part of a URL.
+//! To be read from top to bottom. A call is two halves that know no socket: [`RecvHalf`] takes the request's bytes, and
+//! yields messages and one ending; [`SendHalf`] takes messages and an outcome, and yields a head and bytes. A driver, which
+//! this is, moves bytes between them and the socket, in four steps:
+//!
+//! 1. **Detect** what the head asks for: a procedure, and the protocol in which it is called.
+//! 2. **Accept** the call, which gives the two halves, or reject it, which gives a whole answer.
+//! 3. **Feed** the receiving half with the body, until it yields the request.
+//! 4. **Answer** with what the handler returns, by the sending half.
+//!
+//! Nothing here asks which protocol is spoken, or whether a message is compressed, enveloped or part of a URL.
 
-use std::io::ErrorKind::{Interrupted, InvalidData, UnexpectedEof, WouldBlock};
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::{thread, time::Duration};
+use std::{
+    io::{self, ErrorKind},
+    net::TcpListener,
+    thread,
+    time::Duration,
+};
 
-use bytes::{Buf, Bytes, BytesMut};
-use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
+use bytes::Bytes;
+use connect_codec::{Codecs, Decode, Encode, Prost};
 use connect_proto::{
     DeadlinePolicy, Error, RecvEvent, RecvHalf, Rejection, Reset, SendHalf, ServerConfig, Spec,
     Time, Transmit, detect,
 };
-use http::{HeaderMap, Method, Request, header, request::Parts};
-use httparse::Status::{Complete, Partial};
+use http::{HeaderMap, Method, Response, StatusCode, header, request, response};
 
-use crate::{INTRODUCE, SAY, eliza, now};
+use crate::{
+    INTRODUCE, SAY, eliza,
+    http1::{self, Connection},
+    now,
+};
 
 /// How many connections are served at a time, each by a thread. The kernel keeps more waiting.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -26,30 +38,46 @@ pub const MAX_CONNECTIONS: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// How long after its deadline a call's answer may still be on its way out.
 const GRACE: Duration = Duration::from_secs(5);
-/// The longest head, in bytes, and the most that is read ahead.
-const MAX_HEAD: usize = 16 * 1024;
-/// Begins the answer to what is no head: there is no protocol to answer in.
-const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
 
-/// The one message of a request, and the ways out of its answer.
-type Call<'a> = (Bytes, &'a mut SendHalf, &'a mut Connection);
-type Handler = fn(Call<'_>) -> Result<(), Error>;
+/// What is served: a procedure, and the function that answers its calls.
+struct Procedure {
+    spec: Spec,
+    handler: Handler,
+}
 
-static PROCEDURES: [(Spec, Handler); 2] = [
-    (SAY, |call| reply(call, eliza::say)),
-    (INTRODUCE, |call| reply(call, eliza::introduce)),
+/// Takes the one message of a request, and sends what answers it.
+type Handler = fn(Bytes, &mut SendHalf, &mut Connection) -> Result<(), Error>;
+
+/// Everything that is served.
+static PROCEDURES: [Procedure; 2] = [
+    Procedure {
+        spec: SAY,
+        handler: |request, send, http| send_all(eliza::say, request, send, http),
+    },
+    Procedure {
+        spec: INTRODUCE,
+        handler: |request, send, http| send_all(eliza::introduce, request, send, http),
+    },
 ];
 
-/// Serves for ever. It fails if there is no thread to serve with.
+/// Serves for ever.
+///
+/// # Errors
+///
+/// If there is no thread to serve with.
 pub fn serve(listener: &TcpListener) -> io::Result<()> {
-    let deadlines = DeadlinePolicy::default().with_default(TIMEOUT);
-    let config = ServerConfig::new().with_deadline_policy(deadlines.with_max(TIMEOUT));
+    // With a default and a maximum, no call is without a deadline, and so no socket waits for ever.
+    let deadlines = DeadlinePolicy::default()
+        .with_default(TIMEOUT)
+        .with_max(TIMEOUT);
+    let config = ServerConfig::new().with_deadline_policy(deadlines);
     thread::scope(|threads| {
         for _ in 0..MAX_CONNECTIONS {
             thread::Builder::new().spawn_scoped(threads, || {
                 loop {
-                    let served = serve_connection(listener, &config);
-                    served.unwrap_or_else(|error| eprintln!("a connection broke: {error}"));
+                    if let Err(error) = serve_connection(listener, &config) {
+                        eprintln!("a connection broke: {error}");
+                    }
                 }
             })?;
         }
@@ -57,67 +85,80 @@ pub fn serve(listener: &TcpListener) -> io::Result<()> {
     })
 }
 
+/// One connection, which has one call.
 fn serve_connection(listener: &TcpListener, config: &ServerConfig) -> io::Result<()> {
-    let mut http = Connection::new(listener.accept()?.0, now().saturating_add(TIMEOUT))?;
-    match http.read_head() {
+    let (stream, _) = listener.accept()?;
+    let mut http = Connection::new(stream, now().saturating_add(TIMEOUT))?;
+    match http.read_request() {
         Ok(head) => serve_call(&mut http, config, &head)?,
-        Err(error) => http.write(format!("{BAD_REQUEST}{error}\n").as_bytes())?,
+        Err(error) => refuse(&mut http, error)?,
     }
-    // What was written shall arrive: the kernel would reset a connection with bytes unread.
-    http.stream.shutdown(Shutdown::Write)?;
-    http.deadline = now().saturating_add(Duration::from_secs(1));
-    while http.fill().is_ok() {
-        http.buffer.clear();
-    }
-    Ok(())
+    http.close()
 }
 
-/// One call, in the four steps of every driver.
-fn serve_call(http: &mut Connection, config: &ServerConfig, head: &Parts) -> io::Result<()> {
-    // 1. The head decides, before a byte of the body is read: which protocol, codec and compression, and whether they
-    // can be had. A rejection is a whole answer: in the caller's protocol, or in plain HTTP where that tells more.
-    let (mut recv, mut send, handler) = match accept(config, head) {
-        Ok(accepted) => accepted,
-        Err(rejection) => {
-            let (parts, body) = rejection.into_response().into_parts();
-            let start = format!("HTTP/1.1 {}", parts.status);
-            let out = put_head(&start, &parts.headers, Some(body.len() as u64));
-            let body = Some(&body[..]).filter(|_| head.method != Method::HEAD);
-            return http.write(&[&out, body.unwrap_or_default()].concat());
-        }
+/// One call: the four steps of every driver.
+fn serve_call(
+    http: &mut Connection,
+    config: &ServerConfig,
+    head: &request::Parts,
+) -> io::Result<()> {
+    let mut call = match accept(config, head) {
+        Ok(call) => call,
+        Err(rejection) => return reject(http, head, rejection),
     };
-
-    // 2. The request. The core keeps no time: it says by when, and the driver sees that no socket waits for longer.
-    http.deadline = send.deadline().unwrap_or(Time::MAX);
+    // The core keeps no time. It says by when, and the driver sees that no socket waits for longer.
+    let deadline = call.send.deadline().unwrap_or(Time::MAX);
+    http.set_deadline(deadline);
     if head.headers.contains_key(header::EXPECT) {
         http.write(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
-    let request = receive(http, &mut recv);
-
-    // 3. The handler, if the request has ended well.
-    http.deadline = http.deadline.saturating_add(GRACE);
-    let outcome = request.and_then(|request| handler((request, &mut send, http)));
-
-    // 4. The one place where a call ends, well or badly. The core writes it in the caller's protocol.
-    send.finish(outcome.map(|()| HeaderMap::new()));
-    transmit(&mut send, http)
+    let request = feed(http, &mut call.recv);
+    // Even that the deadline has passed is an answer, and needs time to leave.
+    http.set_deadline(deadline.saturating_add(GRACE));
+    answer(http, &mut call, request)
 }
 
-fn accept(config: &ServerConfig, head: &Parts) -> Result<(RecvHalf, SendHalf, Handler), Rejection> {
+/// A call that was accepted.
+struct Call {
+    recv: RecvHalf,
+    send: SendHalf,
+    handler: Handler,
+}
+
+/// Steps 1 and 2: the head decides, before a byte of the body is read.
+fn accept(config: &ServerConfig, head: &request::Parts) -> Result<Call, Rejection> {
     let path = head.uri.path();
-    let known = PROCEDURES.iter().find(|(spec, _)| spec.procedure() == path);
-    let (spec, handler) = known.ok_or_else(|| Rejection::not_found(path))?;
-    let call = detect(head)?;
+    let procedure = PROCEDURES
+        .iter()
+        .find(|procedure| procedure.spec.procedure() == path)
+        .ok_or_else(|| Rejection::not_found(path))?;
+    // Which protocol is spoken, in which codec.
+    let detected = detect(head)?;
     let codecs = Codecs::default();
-    if codecs.get(call.codec()).is_none() {
-        return Err(call.unsupported_codec(head, spec, codecs.names()));
+    if codecs.get(detected.codec()).is_none() {
+        return Err(detected.unsupported_codec(head, &procedure.spec, codecs.names()));
     }
-    let (recv, send) = call.accept(head, spec, config, now())?;
-    Ok((recv, send, *handler))
+    // Here a server would ask whether this caller may call: `detected.reject` answers those who may not.
+    let (recv, send) = detected.accept(head, &procedure.spec, config, now())?;
+    Ok(Call {
+        recv,
+        send,
+        handler: procedure.handler,
+    })
 }
 
-/// The receiving half's loop: take events until there is none, then feed what the socket has, whatever that is.
-fn receive(http: &mut Connection, recv: &mut RecvHalf) -> Result<Bytes, Error> {
+/// Instead of steps 3 and 4: a rejection is a whole answer, in the caller's protocol, or in plain HTTP where that says more.
+fn reject(http: &mut Connection, head: &request::Parts, rejection: Rejection) -> io::Result<()> {
+    let (answer, body) = rejection.into_response().into_parts();
+    match head.method {
+        // HTTP's rule: the head that another method would get, and no body.
+        Method::HEAD => http.write(&http1::encode_response(&answer, Some(body.len() as u64))),
+        _ => write_response(http, &answer, &body),
+    }
+}
+
+/// Step 3, the receiving half's loop: take events until there is none, then feed what the socket has, whatever that is.
+fn feed(http: &mut Connection, recv: &mut RecvHalf) -> Result<Bytes, Error> {
     let mut request = Bytes::new();
     loop {
         recv.handle_timeout(now());
@@ -128,8 +169,8 @@ fn receive(http: &mut Connection, recv: &mut RecvHalf) -> Result<Bytes, Error> {
             None => match http.read_body() {
                 Ok(Some(data)) => recv.recv_data(data),
                 Ok(None) => recv.recv_eof(),
-                Err(e) if e.kind() == InvalidData => {
-                    recv.fail(Error::invalid_argument(e.to_string()));
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    recv.fail(Error::invalid_argument(error.to_string()));
                 }
                 Err(_) => recv.recv_reset(Reset::ConnectionLost),
             },
@@ -137,30 +178,43 @@ fn receive(http: &mut Connection, recv: &mut RecvHalf) -> Result<Bytes, Error> {
     }
 }
 
-/// Sends all that a function makes of the request. Each message is encoded into the buffer that leaves.
-fn reply<Req, Res, Replies: IntoIterator<Item = Res>>(
-    (request, send, http): Call<'_>,
+/// Step 4: the handler, if the request has ended well, and the one place where a call ends, well or badly. The core writes
+/// the outcome in the caller's protocol.
+fn answer(http: &mut Connection, call: &mut Call, request: Result<Bytes, Error>) -> io::Result<()> {
+    let outcome = request.and_then(|request| (call.handler)(request, &mut call.send, http));
+    call.send.finish(outcome.map(|()| HeaderMap::new()));
+    transmit(http, &mut call.send)
+}
+
+/// What handlers do: decode the request, in the codec that the caller named, and send all that a function makes of it. Each
+/// message is encoded into the buffer that leaves.
+fn send_all<Req, Res, Replies>(
     function: fn(Req) -> Result<Replies, Error>,
+    request: Bytes,
+    send: &mut SendHalf,
+    http: &mut Connection,
 ) -> Result<(), Error>
 where
     Prost: Decode<Req> + Encode<Res>,
+    Replies: IntoIterator<Item = Res>,
 {
     let codecs = Codecs::default();
-    let codec = codecs.get(send.codec()).unwrap_or(&Codec::Proto);
+    let codec = codecs
+        .get(send.codec())
+        .ok_or_else(|| Error::internal("a codec was accepted that is not there"))?;
     for message in function(Prost::decode(request, codec)?)? {
         send.handle_timeout(now());
         send.send_message(|buffer| Prost::encode(&message, codec, buffer))?;
-        transmit(send, http).map_err(|error| Error::canceled(error.to_string()))?;
+        transmit(http, send).map_err(|error| Error::canceled(error.to_string()))?;
     }
     Ok(())
 }
 
 /// The sending half's loop: take the head once it is known, then all that is there of the body.
-fn transmit(send: &mut SendHalf, http: &mut Connection) -> io::Result<()> {
+fn transmit(http: &mut Connection, send: &mut SendHalf) -> io::Result<()> {
     let mut out = Vec::new();
     if let Some(head) = send.poll_response_head() {
-        let start = format!("HTTP/1.1 {}", head.status);
-        out = put_head(&start, &head.headers, send.exact_len());
+        out = http1::encode_response(&head, send.exact_len());
     }
     while let Some(transmit) = send.poll_transmit() {
         match transmit {
@@ -172,132 +226,21 @@ fn transmit(send: &mut SendHalf, http: &mut Connection) -> io::Result<()> {
     http.write(&out)
 }
 
-/// A body of unknown length ends with the connection. If it broke off, the end that its protocol marks is missing.
-pub(crate) fn put_head(start: &str, headers: &HeaderMap, len: Option<u64>) -> Vec<u8> {
-    let len = len.map_or_else(String::new, |len| format!("content-length: {len}\r\n"));
-    let mut out = format!("{start}\r\nconnection: close\r\n{len}").into_bytes();
-    for (name, value) in headers {
-        out.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
-    }
-    out.extend(b"\r\n");
-    out
-}
-
-/// HTTP/1.1 below the core. What breaks its rules is an error of the kind `InvalidData`.
-#[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
-    deadline: Time,
-    /// What was read and not yet used.
-    pub(crate) buffer: BytesMut,
-    /// How much is left of the body, or of its chunk.
-    pub(crate) left: u64,
-    chunked: bool,
-}
-
-impl Connection {
-    pub(crate) fn new(stream: TcpStream, deadline: Time) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            deadline,
-            buffer: BytesMut::new(),
-            left: 0,
-            chunked: false,
-        })
-    }
-
-    fn read_head(&mut self) -> io::Result<Parts> {
-        loop {
-            let mut headers = [httparse::EMPTY_HEADER; 100];
-            let mut head = httparse::Request::new(&mut headers);
-            if let Complete(len) = head.parse(&self.buffer).map_err(invalid)? {
-                let request = Request::builder().method(head.method.unwrap_or_default());
-                let mut request = request.uri(head.path.unwrap_or_default());
-                for header in head.headers.iter() {
-                    request = request.header(header.name, header.value);
-                }
-                let (parts, ()) = request.body(()).map_err(invalid)?.into_parts();
-                let hosts = parts.headers.get_all(header::HOST).iter();
-                if head.version != Some(1) || hosts.count() != 1 {
-                    return Err(invalid("this is not HTTP/1.1 with one host"));
-                }
-                self.expect_body(len, &parts.headers)?;
-                return Ok(parts);
-            }
-            self.fill()?;
+/// Answers what is no head of a request. There is no protocol to answer in, so this is plain HTTP.
+fn refuse(http: &mut Connection, error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            let (mut head, ()) = Response::new(()).into_parts();
+            head.status = StatusCode::BAD_REQUEST;
+            write_response(http, &head, format!("{error}\n").as_bytes())
         }
-    }
-
-    /// RFC 9112, 6.3: what follows a head of this length. What could be understood in two ways is refused.
-    pub(crate) fn expect_body(&mut self, head: usize, headers: &HeaderMap) -> io::Result<()> {
-        let values = |name| Vec::from_iter(headers.get_all(name).iter().map(|v| v.as_bytes()));
-        let coding = values(header::TRANSFER_ENCODING);
-        let len = values(header::CONTENT_LENGTH);
-        match (&coding[..], &len[..]) {
-            ([], []) => {}
-            ([], [len]) if len.iter().all(u8::is_ascii_digit) => {
-                self.left = String::from_utf8_lossy(len).parse().map_err(invalid)?;
-            }
-            ([coding], []) if coding.eq_ignore_ascii_case(b"chunked") => self.chunked = true,
-            _ => return Err(invalid("the length of the body is unclear")),
-        }
-        // The empty line after the head is the one before the first chunk.
-        self.buffer.advance(head - 2 * usize::from(self.chunked));
-        Ok(())
-    }
-
-    /// The next bytes of the body; `None` at its end.
-    pub fn read_body(&mut self) -> io::Result<Option<Bytes>> {
-        while self.chunked && self.left == 0 {
-            match self.buffer.get(2..).map(httparse::parse_chunk_size) {
-                None | Some(Ok(Partial)) => self.fill()?,
-                Some(Ok(Complete((len, size @ 1..)))) if self.buffer.starts_with(b"\r\n") => {
-                    self.buffer.advance(2 + len);
-                    self.left = size;
-                }
-                // The last one. Trailers may follow, and say nothing to these protocols.
-                Some(Ok(_)) if self.buffer.starts_with(b"\r\n0") => self.chunked = false,
-                _ => return Err(invalid("a chunk has no size, or is longer than that")),
-            }
-        }
-        while self.left > 0 && self.buffer.is_empty() {
-            self.fill()?;
-        }
-        let len = self.left.min(self.buffer.len() as u64);
-        self.left -= len;
-        Ok((len > 0).then(|| self.buffer.split_to(len as usize).freeze()))
-    }
-
-    /// Reads what the socket has. It may wake early and have nothing. To wait for no time is an error of its own.
-    pub(crate) fn fill(&mut self) -> io::Result<()> {
-        let mut bytes = [0; MAX_HEAD];
-        let room = &mut bytes[self.buffer.len()..];
-        if room.is_empty() {
-            return Err(invalid("a head, or a line between chunks, is too long"));
-        }
-        self.stream
-            .set_read_timeout(Some(self.deadline.saturating_since(now())))?;
-        match self.stream.read(room) {
-            Ok(0) => return Err(UnexpectedEof.into()),
-            Ok(len) => self.buffer.extend_from_slice(&room[..len]),
-            Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for piece in bytes.chunks(MAX_HEAD) {
-            self.stream
-                .set_write_timeout(Some(self.deadline.saturating_since(now())))?;
-            self.stream.write_all(piece)?;
-        }
-        Ok(())
+        _ => Err(error),
     }
 }
 
-/// An error of the peer's: it broke the rules of HTTP.
-pub(crate) fn invalid(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(InvalidData, reason)
+/// A response that is there as a whole.
+fn write_response(http: &mut Connection, head: &response::Parts, body: &[u8]) -> io::Result<()> {
+    let mut out = http1::encode_response(head, Some(body.len() as u64));
+    out.extend_from_slice(body);
+    http.write(&out)
 }

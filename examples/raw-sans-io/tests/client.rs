@@ -173,6 +173,13 @@ fn responses_may_be_framed_in_every_way() {
 }
 
 #[test]
+fn a_response_without_content_is_not_waited_for() {
+    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+    let error = answered_with(answer, false, Duration::from_secs(20)).unwrap_err();
+    assert_eq!(error.code(), Code::Unknown, "{error}");
+}
+
+#[test]
 fn servers_that_misbehave_are_named() {
     let patient = Duration::from_secs(20);
     for (answer, code) in [
