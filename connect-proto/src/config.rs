@@ -32,7 +32,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The largest message to receive, after decompression: 4 MiB unless told.
+    /// The largest message to receive, after decompression: 4 MiB by default.
     ///
     /// A larger one ends the call with `resource_exhausted`. Up to this many bytes are held for a call, twice with
     /// compression: as they came and decompressed.
@@ -42,7 +42,7 @@ impl Limits {
         self
     }
 
-    /// The largest message to send, before compression: 4 GiB - 1, the most a length prefix can say, unless told.
+    /// The largest message to send, before compression: 4 GiB - 1, the most a length prefix can say, by default.
     ///
     /// Sending a larger one fails with `resource_exhausted`.
     #[must_use]
@@ -56,7 +56,7 @@ impl Limits {
         self
     }
 
-    /// The largest end of a stream to receive, after decompression: 1 MiB unless told.
+    /// The largest end of a stream to receive, after decompression: 1 MiB by default.
     ///
     /// That is Connect's EndStreamResponse and error body, and gRPC-Web's trailer frame. Whatever their size, they hold at
     /// most 8,192 values of metadata.

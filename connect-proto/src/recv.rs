@@ -50,7 +50,7 @@ pub enum RecvEvent {
 /// 1. Events do not depend on how the bytes were cut into chunks.
 /// 2. It ends once, with [`RecvEvent::End`] or one error; then it yields `None` for ever and ignores its input.
 ///    Truncation is never a clean end. Whole messages come before the error of a reset.
-/// 3. Memory is bounded by its [`Limits`], whatever the peer sends: it holds one message as it came, while that is
+/// 3. Memory is bounded by its [`Limits`](crate::Limits), whatever the peer sends: it holds one message as it came, while that is
 ///    incomplete, and one decompressed; what is held never grows past the limit, and growing copies from one buffer to
 ///    the next. A message that is a slice keeps its chunk alive.
 /// 4. A message that lies inside one chunk is a slice of it.

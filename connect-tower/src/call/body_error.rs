@@ -64,7 +64,7 @@ impl StdError for BodyError {
     }
 }
 
-/// In process a [`CallBody`] is the peer's body: one that fails is a stream that was given up, `CANCEL`.
+/// In process a [`CallBody`](crate::CallBody) is the peer's body: one that fails is a stream that was given up, `CANCEL`.
 impl From<Error> for BodyError {
     fn from(error: Error) -> Self {
         Self::http2(HTTP2_CANCEL).with_source(error)
