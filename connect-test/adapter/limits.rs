@@ -109,7 +109,7 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
 }
 
 /// Refuses a call without a look at its body.
-fn refuse() -> impl connect_hyper::HttpService + Sync {
+fn refuse() -> impl connect_hyper::HttpService {
     ServiceFn(|_: Request<RequestBody>| async move {
         let mut response = Response::new(full("no"));
         *response.status_mut() = StatusCode::FORBIDDEN;

@@ -30,7 +30,7 @@ use super::support::{
 use crate::rt::{Channel, ClientTls, Server, ServerTls};
 
 /// Answers with the client's address.
-fn who() -> impl connect_hyper::HttpService + Sync {
+fn who() -> impl connect_hyper::HttpService {
     ServiceFn(|request: Request<RequestBody>| async move {
         let peer = request.extensions().get::<Peer>().unwrap().clone();
         text(peer.addr().unwrap().to_string())
@@ -70,7 +70,7 @@ async fn a_connection_opened_early_is_used() {
 }
 
 /// Answers when as many calls have come as the barrier wants.
-fn together(calls: usize) -> impl connect_hyper::HttpService + Sync {
+fn together(calls: usize) -> impl connect_hyper::HttpService {
     let barrier = Arc::new(Barrier::new(calls));
     ServiceFn(move |request: Request<RequestBody>| {
         let barrier = Arc::clone(&barrier);
@@ -116,7 +116,7 @@ async fn calls_at_once_have_an_http1_connection_each() {
 
 async fn tls_server(
     alpn: &[&[u8]],
-    service: impl connect_hyper::HttpService + Sync,
+    service: impl connect_hyper::HttpService,
 ) -> (Running, ClientTls) {
     let authority = Authority::new();
     let identity = authority.issue("127.0.0.1");

@@ -37,7 +37,7 @@ struct Gate {
 }
 
 impl Gate {
-    fn service(&self) -> impl connect_hyper::HttpService + Sync {
+    fn service(&self) -> impl connect_hyper::HttpService {
         let gate = self.clone();
         ServiceFn(move |_: Request<RequestBody>| {
             let gate = gate.clone();
@@ -52,7 +52,7 @@ impl Gate {
 
 impl Gate {
     /// The first call waits; others are answered at once.
-    fn service_for_first(&self) -> impl connect_hyper::HttpService + Sync {
+    fn service_for_first(&self) -> impl connect_hyper::HttpService {
         let gate = self.clone();
         let first = Arc::new(AtomicBool::new(true));
         ServiceFn(move |_: Request<RequestBody>| {

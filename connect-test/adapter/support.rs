@@ -198,7 +198,7 @@ pub(crate) async fn bind() -> Server {
 
 pub(crate) fn start<S>(server: Server, service: S) -> Running
 where
-    S: connect_hyper::HttpService + Sync,
+    S: connect_hyper::HttpService,
 {
     let address = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();

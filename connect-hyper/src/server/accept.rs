@@ -52,7 +52,7 @@ pub(super) async fn run<R, L, S>(
     });
     let drain = Drain::default();
     {
-        let accepting = accept(&mut listener, &context, &drain, &service);
+        let accepting = accept(&mut listener, &context, &drain, service);
         // The signal first: clients that keep coming must not keep the server from ending.
         match race(pin!(signal), accepting).await {
             Either::Left(()) => {}
@@ -60,7 +60,7 @@ pub(super) async fn run<R, L, S>(
         }
     }
     // The socket is closed first: new clients are to go elsewhere while this server drains.
-    drop((listener, service));
+    drop(listener);
     drain.enter(Phase::Draining);
     if timeout(&runtime, drain_timeout, drain.empty())
         .await
@@ -78,7 +78,7 @@ async fn accept<R, L, S>(
     listener: &mut L,
     context: &Arc<connection::Context<R, L::Io>>,
     drain: &Drain,
-    service: &S,
+    service: S,
 ) -> Infallible
 where
     R: Runtime,

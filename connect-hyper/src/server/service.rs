@@ -1,6 +1,7 @@
 //! A user's service as hyper calls it: the peer made known, panics and errors turned into answers and resets.
 
 use std::{
+    any::TypeId,
     convert::Infallible,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,9 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_tower::{Deadline, Peer, ReceiveLimits, rt::SharedTimer};
+use connect_tower::{
+    CallBody, Deadline, Error, Peer, ReceiveLimits, error_response, rt::SharedTimer,
+};
 use h2::Reason;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -30,16 +33,27 @@ use crate::{
     runtime::Runtime,
 };
 
-/// What a server can serve: a [`tower_service::Service`] of HTTP requests with a [`RequestBody`] that never
-/// fails and can be cloned, such as connect-tower's router or an axum one. There is nothing to implement.
+/// What a server can serve: a [`tower_service::Service`] of HTTP requests with a [`RequestBody`] that can be cloned,
+/// such as connect-tower's router, an axum one, or either behind tower layers. There is nothing to implement.
+///
+/// A service that fails answers the call all the same, in the protocol of its caller: with the [`Error`] that is the
+/// service's error or among its sources; any other error is `internal`, and the caller is told nothing of it. So a layer
+/// that turns calls away says why by mapping its error, as `tower::ServiceBuilder::map_err` does, to
+/// `Error::unavailable("busy")`.
 pub trait HttpService: Clone + Send + 'static {
     /// The body of responses.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+    /// Why it fails: `Infallible` if it never does.
+    type Error: Into<BoxError> + 'static;
     /// The call, up to the response's head.
-    type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
+    type Future: Future<Output = Result<Response<Self::Body>, Self::Error>> + Send + 'static;
 
     /// Waits until a request can be taken, as [`Service::poll_ready`].
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    ///
+    /// # Errors
+    ///
+    /// Those of the service, which cannot take a request any more.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
 
     /// Answers a request.
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future;
@@ -47,20 +61,19 @@ pub trait HttpService: Clone + Send + 'static {
 
 impl<S, B> HttpService for S
 where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<B>>,
     S: Clone + Send + 'static,
+    S::Error: Into<BoxError> + 'static,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     type Body = B;
+    type Error = S::Error;
     type Future = S::Future;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Service::poll_ready(self, cx).map(|ready| match ready {
-            Ok(()) => (),
-            Err(never) => match never {},
-        })
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Service::poll_ready(self, cx)
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> S::Future {
@@ -153,7 +166,12 @@ pin_project! {
         S: HttpService,
     {
         Waiting { service: S, request: Option<Request<RequestBody>> },
-        Running { #[pin] future: S::Future },
+        Running {
+            #[pin]
+            future: S::Future,
+            // What the answer to a failure depends on. None for services that cannot fail.
+            head: Option<Parts>,
+        },
         Done,
     }
 }
@@ -185,9 +203,9 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
             None => None,
         };
         let response = match answer {
-            Some(answer) => answer.map(|body| ResponseBody::new(Some(body), progress)),
+            Some(answer) => answer.map(|body| ResponseBody::new(body, progress)),
             None => {
-                let mut response = Response::new(ResponseBody::new(None, progress));
+                let mut response = Response::new(ResponseBody::new(AnswerBody::None, progress));
                 *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }
@@ -198,27 +216,66 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
 }
 
 impl<S: HttpService> State<S> {
-    fn poll_call(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<S::Body>> {
+    fn poll_call(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Response<AnswerBody<S::Body>>> {
         loop {
-            let future = match self.as_mut().project() {
+            let running = match self.as_mut().project() {
                 StateProj::Waiting { service, request } => {
-                    ready!(service.poll_ready(cx));
+                    let is_ready = ready!(service.poll_ready(cx));
                     let Some(request) = request.take() else {
                         return polled_again();
                     };
-                    service.call(request)
+                    if let Err(error) = is_ready {
+                        let (head, _) = request.into_parts();
+                        return Poll::Ready(failed(&head, error.into()));
+                    }
+                    Self::Running {
+                        head: can_fail::<S::Error>().then(|| copy_head(&request)),
+                        future: service.call(request),
+                    }
                 }
-                StateProj::Running { future } => {
-                    return future.poll(cx).map(|response| match response {
-                        Ok(response) => response,
-                        Err(never) => match never {},
+                StateProj::Running { future, head } => {
+                    return Poll::Ready(match (ready!(future.poll(cx)), head) {
+                        (Ok(response), _) => response.map(|body| AnswerBody::Service { body }),
+                        (Err(error), Some(head)) => failed(head, error.into()),
+                        // A service that cannot fail.
+                        (Err(_), None) => return polled_again(),
                     });
                 }
                 StateProj::Done => return polled_again(),
             };
-            self.set(Self::Running { future });
+            self.set(running);
         }
     }
+}
+
+/// Whether a service with such errors can fail. The head of a call is copied only for one that can.
+fn can_fail<E: 'static>() -> bool {
+    TypeId::of::<E>() != TypeId::of::<Infallible>()
+}
+
+/// What tells the protocol of a call.
+fn copy_head(request: &Request<RequestBody>) -> Parts {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
+    head
+}
+
+/// The answer of a service that failed.
+fn failed<B>(head: &Parts, error: BoxError) -> Response<AnswerBody<B>> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
+    let mut found = None;
+    while let (Some(error), None) = (next, &found) {
+        found = error.downcast_ref::<Error>().cloned();
+        next = error.source();
+    }
+    let error = found.unwrap_or_else(|| Error::internal("the service failed").with_source(error));
+    error_response(head, &error).map(|body| AnswerBody::Error { body })
 }
 
 /// hyper does not poll a future after its end.
@@ -228,12 +285,64 @@ fn polled_again<T>() -> Poll<T> {
 }
 
 pin_project! {
+    /// What a call is answered with.
+    #[derive(Debug)]
+    #[project = AnswerBodyProj]
+    enum AnswerBody<B> {
+        Service { #[pin] body: B },
+        // The service failed.
+        Error { body: CallBody },
+        // The service panicked.
+        None,
+    }
+}
+
+impl<B> Body for AnswerBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project() {
+            AnswerBodyProj::Service { body } => body
+                .poll_frame(cx)
+                .map(|frame| frame.map(|result| result.map_err(Into::into))),
+            AnswerBodyProj::Error { body } => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|result| result.map_err(Into::into))),
+            AnswerBodyProj::None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Service { body } => body.is_end_stream(),
+            Self::Error { body } => body.is_end_stream(),
+            Self::None => true,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Service { body } => body.size_hint(),
+            Self::Error { body } => body.size_hint(),
+            Self::None => SizeHint::with_exact(0),
+        }
+    }
+}
+
+pin_project! {
     /// The body of a response, whose errors reset the HTTP/2 stream with the right code.
     #[derive(Debug)]
     pub(super) struct ResponseBody<B> {
-        // None after a panic.
         #[pin]
-        body: Option<B>,
+        body: AnswerBody<B>,
         pieces: Pieces,
         // On HTTP/2.
         progress: Option<Arc<AnswerProgress>>,
@@ -241,7 +350,7 @@ pin_project! {
 }
 
 impl<B> ResponseBody<B> {
-    fn new(body: Option<B>, progress: Option<Arc<AnswerProgress>>) -> Self {
+    fn new(body: AnswerBody<B>, progress: Option<Arc<AnswerProgress>>) -> Self {
         Self {
             body,
             pieces: Pieces::default(),
@@ -269,15 +378,13 @@ where
             }
             return Poll::Ready(Some(Ok(piece)));
         }
-        let Some(body) = this.body.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
-        };
+        let body = this.body.as_mut();
         let Ok(polled) = catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) else {
-            this.body.set(None);
+            this.body.set(AnswerBody::None);
             return Poll::Ready(Some(Err(reset::reset(Reason::INTERNAL_ERROR))));
         };
         let Some(progress) = this.progress else {
-            return polled.map(|frame| frame.map(|r| r.map_err(|e| reset::outgoing(e.into()))));
+            return polled.map(|frame| frame.map(|r| r.map_err(reset::outgoing)));
         };
         progress.set_body(match polled {
             Poll::Ready(_) => BodyPoll::Ready,
@@ -286,20 +393,16 @@ where
         polled.map(|frame| {
             frame.map(|result| match result {
                 Ok(frame) => Ok(this.pieces.cut(frame)),
-                Err(error) => Err(reset::outgoing(error.into())),
+                Err(error) => Err(reset::outgoing(error)),
             })
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.pieces.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let size = self
-            .body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-        self.pieces.add_to(size)
+        self.pieces.add_to(self.body.size_hint())
     }
 }
