@@ -9,12 +9,8 @@ use crate::reset::{BodyFailed, chain, find};
 
 /// The error of a request that failed before the response's head, and was sent to this server.
 pub(super) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
-    let mistaken = |what| (Sent::Maybe, Code::Unavailable, what);
     let (sent, code, what) = match remote.mistaken() {
-        Some(Mistaken::Tls) => mistaken("the port seems to speak TLS; use an https URI"),
-        Some(Mistaken::Http1) => mistaken(
-            "the port speaks HTTP/1.1 only; choose Connect or gRPC-Web, or a port with HTTP/2",
-        ),
+        Some(mistaken) => (Sent::Maybe, Code::Unavailable, advice(mistaken)),
         None => classify(&error),
     };
     let cause = find::<h2::Error>(&error).map_or_else(|| chain(&error), ToString::to_string);
@@ -25,9 +21,19 @@ pub(super) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
 
 /// The error of a request that its connection did not take any more.
 pub(super) fn connection_closed(remote: &Remote) -> TransportError {
-    let error = Error::unavailable(CLOSED);
-    let detail = format!("request to {remote}: {CLOSED}");
-    TransportError::new(Sent::No, error).with_detail(detail)
+    let what = remote.mistaken().map_or(CLOSED, advice);
+    let detail = format!("request to {remote}: {what}");
+    TransportError::new(Sent::No, Error::unavailable(what)).with_detail(detail)
+}
+
+/// What to do about a port that speaks something else.
+fn advice(mistaken: Mistaken) -> &'static str {
+    match mistaken {
+        Mistaken::Tls => "the port seems to speak TLS; use an https URI",
+        Mistaken::Http1 => {
+            "the port speaks HTTP/1.1 only; choose Connect or gRPC-Web, or a port with HTTP/2"
+        }
+    }
 }
 
 const CLOSED: &str = "the connection was closed before the request left; try again";

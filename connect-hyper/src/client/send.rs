@@ -111,8 +111,9 @@ async fn over_http1<R: Runtime>(
     });
     let failure = error::request(error, &remote);
     match again {
-        Some(again) => Tried::Again(again, failure),
-        None => Tried::Failed(failure),
+        // A port that speaks something else will not speak HTTP the next time.
+        Some(again) if remote.mistaken().is_none() => Tried::Again(again, failure),
+        _ => Tried::Failed(failure),
     }
 }
 
@@ -176,8 +177,11 @@ fn answered(
 
 /// The connection had ended before the request was queued.
 fn not_queued(request: Request<RequestBody>, target: PathAndQuery, remote: &Remote) -> Tried {
-    let again = Box::new(outgoing(request, target));
-    Tried::Again(again, error::connection_closed(remote))
+    let failure = error::connection_closed(remote);
+    if remote.mistaken().is_some() {
+        return Tried::Failed(failure);
+    }
+    Tried::Again(Box::new(outgoing(request, target)), failure)
 }
 
 /// The request, if hyper did not start to send it.
