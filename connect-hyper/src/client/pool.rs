@@ -278,16 +278,16 @@ impl<R: Runtime> Inner<R> {
                 let waiter = state.next_http1_waiter().filter(|_| has_room);
                 let attempts = self.next_attempts(&mut state);
                 drop(state);
+                if has_room {
+                    self.runtime
+                        .spawn(drive_http1(driver, OpenHttp1(Arc::downgrade(self))));
+                    match waiter {
+                        Some(waiter) => self.give(waiter, connection),
+                        None => self.check_in(connection),
+                    }
+                }
+                // Last: a call that such an attempt fails is to find the connection.
                 self.start(attempts);
-                if !has_room {
-                    return;
-                }
-                self.runtime
-                    .spawn(drive_http1(driver, OpenHttp1(Arc::downgrade(self))));
-                match waiter {
-                    Some(waiter) => self.give(waiter, connection),
-                    None => self.check_in(connection),
-                }
             }
             Connected::Http2(connection, driver) => {
                 (state.prefers_http1, state.no_http2) = (false, None);
