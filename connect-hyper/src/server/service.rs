@@ -268,12 +268,7 @@ fn copy_head(request: &Request<RequestBody>) -> Parts {
 
 /// The answer of a service that failed.
 fn failed<B>(head: &Parts, error: BoxError) -> Response<AnswerBody<B>> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*error);
-    let mut found = None;
-    while let (Some(error), None) = (next, &found) {
-        found = error.downcast_ref::<Error>().cloned();
-        next = error.source();
-    }
+    let found = reset::find::<Error>(&*error).cloned();
     let error = found.unwrap_or_else(|| Error::internal("the service failed").with_source(error));
     error_response(head, &error).map(|body| AnswerBody::Error { body })
 }

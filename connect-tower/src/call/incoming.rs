@@ -127,7 +127,7 @@ pub(crate) fn poll_event<B: Body<Data = Bytes>>(
         if recv.is_ended() {
             return Poll::Ready(None);
         }
-        if let Err(error) = held.charge() {
+        if let Err(error) = held.charge(recv.buffered_bytes()) {
             return Poll::Ready(Some(Err(error)));
         }
         match ready!(body.as_mut().poll_frame(cx)) {

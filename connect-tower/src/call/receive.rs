@@ -140,7 +140,6 @@ const UNCOUNTED: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     budget: Option<ReceiveBudget>,
-    bytes: usize,
     charged: usize,
     /// All bytes of the body.
     received: u64,
@@ -162,22 +161,20 @@ impl Held {
     /// These bytes came.
     pub(crate) fn receive(&mut self, bytes: usize) {
         self.received += bytes as u64;
-        self.bytes += bytes;
     }
 
-    /// The bytes that came did not complete the message.
+    /// The bytes that came did not complete the message: the call holds so many now.
     ///
     /// # Errors
     ///
     /// When there is no room for them.
-    pub(crate) fn charge(&mut self) -> Result<(), Error> {
-        let more = self.bytes - self.charged;
-        let Some(budget) = self.budget.as_ref().filter(|_| self.bytes > UNCOUNTED) else {
+    pub(crate) fn charge(&mut self, held: usize) -> Result<(), Error> {
+        let Some(budget) = self.budget.as_ref().filter(|_| held > UNCOUNTED) else {
             return Ok(());
         };
-        if more > 0 {
+        if let more @ 1.. = held.saturating_sub(self.charged) {
             budget.take(more)?;
-            self.charged = self.bytes;
+            self.charged = held;
         }
         Ok(())
     }
@@ -187,7 +184,7 @@ impl Held {
         if let (Some(budget), 1..) = (&self.budget, self.charged) {
             budget.give_back(self.charged);
         }
-        (self.bytes, self.charged) = (0, 0);
+        self.charged = 0;
     }
 }
 
