@@ -81,6 +81,12 @@ async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives(
             Err(error) => panic!("{error}"),
         }
     }
+    // More than a connection reads in one poll of its task.
+    for _ in 0..100 {
+        chunks.send(Ok("more".into())).unwrap();
+        let frame = stream.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "more");
+    }
     chunks.send(Ok("last".into())).unwrap();
     drop(chunks);
     assert_eq!(

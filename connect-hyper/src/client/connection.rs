@@ -271,7 +271,11 @@ async fn drive_http2<S, C: Future>(
     .await;
     // Requests that it did not take any more are given back.
     drop(reader);
-    poll_fn(|cx| calls.poll_rest(cx)).await;
+    poll_fn(|cx| {
+        read_budget.refill();
+        calls.poll_rest(cx)
+    })
+    .await;
 }
 
 #[cfg(test)]
