@@ -41,7 +41,7 @@
 //! let server = Server::bind("0.0.0.0:443").await?.with_tls(tls);
 //!
 //! let tls = ClientTls::new().add_ca(std::fs::read("ca.pem")?)?;
-//! let channel = Channel::builder("https://example.com").tls(tls).build()?;
+//! let channel = Channel::builder("https://example.com").with_tls(tls).build()?;
 //! # drop((server, channel));
 //! # Ok(())
 //! # }

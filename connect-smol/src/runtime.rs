@@ -35,7 +35,7 @@ use crate::FuturesIo;
 ///     let server = Server::bind("127.0.0.1:0").await?.with_runtime(Smol::on(executor.clone()));
 ///     let uri = format!("http://{}", server.local_addr()?);
 ///     let serving = executor.spawn(server.serve(Router::new()));
-///     let channel = Channel::builder(uri).runtime(Smol::on(executor.clone())).build()?;
+///     let channel = Channel::builder(uri).with_runtime(Smol::on(executor.clone())).build()?;
 ///     # channel.connect().await?;
 ///     # drop(serving);
 ///     # Ok(())

@@ -59,8 +59,8 @@ async fn echo(channel: Channel, text: &str) -> String {
 
 fn http2(address: SocketAddr, runtime: Smol) -> Channel {
     Channel::builder(format!("http://{address}"))
-        .http_version(HttpVersion::Http2)
-        .runtime(runtime)
+        .with_http_version(HttpVersion::Http2)
+        .with_runtime(runtime)
         .build()
         .unwrap()
 }

@@ -31,7 +31,7 @@ async fn call(runtime: Smol) -> String {
         .with_call_tasks(CallTasks::Spawned);
     let uri = format!("http://{}", server.local_addr().unwrap());
     let calling = async {
-        let channel = Channel::builder(uri).runtime(runtime);
+        let channel = Channel::builder(uri).with_runtime(runtime);
         let client = Client::new(channel.build().unwrap());
         let answer: Response<String> = client
             .unary::<Prost, _, _>(&WHERE, Request::new(String::new()))
@@ -86,8 +86,8 @@ fn nowhere_is_an_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     let channel = Channel::builder(uri)
-        .http_version(connect_smol::HttpVersion::Http2)
-        .runtime(nowhere)
+        .with_http_version(connect_smol::HttpVersion::Http2)
+        .with_runtime(nowhere)
         .build()
         .unwrap();
     let client = Client::new(channel);

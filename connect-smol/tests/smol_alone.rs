@@ -46,7 +46,7 @@ fn no_other_runtime_is_there() {
         }));
         for version in [HttpVersion::Http1, HttpVersion::Http2] {
             let channel = Channel::builder(&uri)
-                .http_version(version)
+                .with_http_version(version)
                 .build()
                 .unwrap();
             let client = Client::new(channel);

@@ -260,7 +260,7 @@ async fn broken_requests_get_clear_answers() {
     let running = start(bind().await, router());
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let channel = Channel::builder(running.uri())
-            .http_version(version)
+            .with_http_version(version)
             .build()
             .unwrap();
         for case in connect_cases().into_iter().chain(enveloped_cases()) {
@@ -293,7 +293,7 @@ async fn broken_requests_get_clear_answers() {
 async fn grpc_on_http1_is_refused() {
     let running = start(bind().await, router());
     let channel = Channel::builder(running.uri())
-        .http_version(HttpVersion::Http1)
+        .with_http_version(HttpVersion::Http1)
         .build()
         .unwrap();
     let answer = send(

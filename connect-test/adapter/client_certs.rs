@@ -28,7 +28,7 @@ fn uri(server: &Running) -> String {
 }
 
 async fn call_with(server: &Running, tls: ClientTls) -> Result<String, TransportError> {
-    let channel = Channel::builder(uri(server)).tls(tls).build().unwrap();
+    let channel = Channel::builder(uri(server)).with_tls(tls).build().unwrap();
     let response = call(&channel, post(CallBody::empty())).await?;
     Ok(String::from_utf8(response.into_body().to_vec()).unwrap())
 }
@@ -166,7 +166,7 @@ async fn tls_on_a_cleartext_port_says_so() {
         let _ = socket.read_to_end(&mut Vec::new()).await;
     });
     let tls = ClientTls::new().add_ca(Authority::new().pem()).unwrap();
-    let channel = Channel::builder(uri).tls(tls).build().unwrap();
+    let channel = Channel::builder(uri).with_tls(tls).build().unwrap();
     let error = call(&channel, post(CallBody::empty())).await.unwrap_err();
     assert_eq!(error.sent(), Sent::No);
     assert!(error.to_string().contains("use an http URI"), "{error}");

@@ -28,7 +28,7 @@ async fn a_refused_connection_names_the_address() {
     drop(listener);
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let channel = Channel::builder(format!("http://{address}"))
-            .http_version(version)
+            .with_http_version(version)
             .build()
             .unwrap();
         let error = fail(&channel).await;
@@ -69,7 +69,7 @@ async fn an_unknown_host_is_named() {
 async fn a_port_without_http2_is_told() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
-        .http_version(HttpVersion::Http2)
+        .with_http_version(HttpVersion::Http2)
         .build()
         .unwrap();
     std::thread::spawn(move || {
@@ -98,9 +98,9 @@ async fn connecting_has_its_time() {
     let uri = format!("https://{}", listener.local_addr().unwrap());
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
         let channel = Channel::builder(&uri)
-            .tls(ClientTls::new().add_ca(Authority::new().pem()).unwrap())
-            .http_version(version)
-            .connect_timeout(Duration::from_millis(20))
+            .with_tls(ClientTls::new().add_ca(Authority::new().pem()).unwrap())
+            .with_http_version(version)
+            .with_connect_timeout(Duration::from_millis(20))
             .build()
             .unwrap();
         let error = fail(&channel).await;
@@ -178,8 +178,8 @@ async fn a_truncated_response_is_an_error() {
 async fn a_server_that_answers_no_pings_is_given_up() {
     let mut listener = listen().await;
     let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
-        .http_version(HttpVersion::Http2)
-        .keep_alive(Duration::from_millis(20), Duration::from_millis(20))
+        .with_http_version(HttpVersion::Http2)
+        .with_keep_alive(Duration::from_millis(20), Duration::from_millis(20))
         .build()
         .unwrap();
     spawn(async move {

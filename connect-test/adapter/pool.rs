@@ -60,7 +60,10 @@ async fn a_connection_opened_early_is_used() {
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let listener = listen().await;
         let uri = format!("http://{}", listener.local_addr().unwrap());
-        let channel = Channel::builder(uri).http_version(version).build().unwrap();
+        let channel = Channel::builder(uri)
+            .with_http_version(version)
+            .build()
+            .unwrap();
         channel.connect().await.unwrap();
         channel.connect().await.unwrap();
         let server = spawn(Server::from_listener(listener).serve(who()));
@@ -135,7 +138,7 @@ async fn calls_at_once_over_tls_take_what_the_server_speaks() {
     for (alpn, connections) in [(&b"h2"[..], 1), (b"http/1.1", 6)] {
         let (server, tls) = tls_server(&[alpn], together(6)).await;
         let uri = format!("https://{}", server.address);
-        let channel = Channel::builder(uri).tls(tls).build().unwrap();
+        let channel = Channel::builder(uri).with_tls(tls).build().unwrap();
         assert_eq!(addresses(&channel, 6, post).await, connections);
     }
 }
@@ -144,7 +147,7 @@ async fn calls_at_once_over_tls_take_what_the_server_speaks() {
 async fn a_call_that_needs_http2_says_so_when_the_server_has_none() {
     let (server, tls) = tls_server(&[b"http/1.1"], who()).await;
     let uri = format!("https://{}", server.address);
-    let channel = Channel::builder(uri).tls(tls).build().unwrap();
+    let channel = Channel::builder(uri).with_tls(tls).build().unwrap();
     let (plain, http2) = tokio::join!(
         call(&channel, post(CallBody::empty())),
         call(&channel, post_http2(CallBody::empty())),
@@ -183,7 +186,7 @@ async fn one_answer_each() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<
 async fn idle_connections_are_closed_in_time() {
     let (address, mut closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
-        .idle_timeout(Duration::from_millis(10))
+        .with_idle_timeout(Duration::from_millis(10))
         .build()
         .unwrap();
     for _ in 0..2 {
@@ -197,7 +200,7 @@ async fn idle_connections_are_closed_in_time() {
 async fn no_more_idle_connections_are_kept_than_allowed() {
     let (address, mut closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
-        .max_idle_connections(1)
+        .with_max_idle_connections(1)
         .build()
         .unwrap();
     let one = channel.send(post(CallBody::empty())).await.unwrap();
@@ -209,7 +212,7 @@ async fn no_more_idle_connections_are_kept_than_allowed() {
     assert!(closed.is_empty());
 
     let channel = Channel::builder(format!("http://{address}"))
-        .max_idle_connections(0)
+        .with_max_idle_connections(0)
         .build()
         .unwrap();
     call(&channel, post(CallBody::empty())).await.unwrap();
@@ -244,7 +247,9 @@ async fn a_connection_whose_request_is_unfinished_is_not_used_again() {
 #[apply(async_test)]
 async fn no_more_http1_connections_are_opened_than_allowed() {
     let server = start(bind().await, together(2));
-    let channel = Channel::builder(server.uri()).max_connections(2).build();
+    let channel = Channel::builder(server.uri())
+        .with_max_connections(2)
+        .build();
     assert_eq!(addresses(&channel.unwrap(), 10, post).await, 2);
 }
 
@@ -253,7 +258,7 @@ async fn no_more_http1_connections_are_opened_than_allowed() {
 async fn calls_that_wait_for_a_connection_come_in_turn() {
     let (address, _closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
-        .max_connections(1)
+        .with_max_connections(1)
         .build()
         .unwrap();
     let first = channel.send(post(CallBody::empty())).await.unwrap();
@@ -301,8 +306,8 @@ async fn after_a_failure_all_calls_share_one_attempt() {
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
         let (address, connections) = closing().await;
         let channel = Channel::builder(format!("https://{address}"))
-            .tls(ClientTls::new())
-            .http_version(version)
+            .with_tls(ClientTls::new())
+            .with_http_version(version)
             .build()
             .unwrap();
         call(&channel, post(CallBody::empty())).await.unwrap_err();
@@ -326,8 +331,8 @@ async fn after_a_failure_all_calls_share_one_attempt() {
 async fn the_wait_between_attempts_has_a_maximum() {
     let (address, connections) = closing().await;
     let channel = Channel::builder(format!("https://{address}"))
-        .tls(ClientTls::new())
-        .max_backoff(Duration::ZERO)
+        .with_tls(ClientTls::new())
+        .with_max_backoff(Duration::ZERO)
         .build()
         .unwrap();
     // Doubled every time it would take longer than the universe has existed.
@@ -343,7 +348,7 @@ async fn a_server_without_http2_is_asked_for_it_once() {
     let (server, tls) = tls_server(&[b"http/1.1"], who()).await;
     let (address, connections) = relay(server.address).await;
     let channel = Channel::builder(format!("https://{address}"))
-        .tls(tls)
+        .with_tls(tls)
         .build()
         .unwrap();
     let mut waiting: Vec<_> = (0..20)

@@ -44,7 +44,7 @@ async fn reflection_answers_in_every_protocol() {
         .add_service(Reflection::new())
         .add_service(Health::new());
     let server = start(bind().await, router);
-    let channel = Channel::builder(server.uri()).http_version(HttpVersion::Http2);
+    let channel = Channel::builder(server.uri()).with_http_version(HttpVersion::Http2);
     let channel = channel.build().unwrap();
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);

@@ -32,7 +32,7 @@ async fn the_channel_decides_when_the_request_does_not() {
         (HttpVersion::Http2, "HTTP/2.0"),
     ] {
         let channel = Channel::builder(server.uri())
-            .http_version(version)
+            .with_http_version(version)
             .build()
             .unwrap();
         let response = call(&channel, post(CallBody::empty())).await.unwrap();
@@ -55,8 +55,8 @@ async fn tls_agrees_on_the_version_by_alpn() {
     ] {
         let trust = ClientTls::new().add_ca(authority.pem()).unwrap();
         let channel = Channel::builder(&uri)
-            .tls(trust)
-            .http_version(version)
+            .with_tls(trust)
+            .with_http_version(version)
             .build()
             .unwrap();
         let response = call(&channel, post(CallBody::full("secret")))

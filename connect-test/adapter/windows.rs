@@ -18,7 +18,7 @@ const LARGE: usize = 3 * 1024 * 1024;
 
 fn http2(uri: String) -> Channel {
     Channel::builder(uri)
-        .http_version(HttpVersion::Http2)
+        .with_http_version(HttpVersion::Http2)
         .build()
         .unwrap()
 }
@@ -79,7 +79,7 @@ async fn an_answer_that_is_not_read_holds_up_nobody() {
 #[apply(async_test)]
 async fn tls_settings_for_a_cleartext_uri_are_a_mistake() {
     let tls = ClientTls::new().add_ca(Authority::new().pem()).unwrap();
-    let error = Channel::builder("http://127.0.0.1:1").tls(tls).build();
+    let error = Channel::builder("http://127.0.0.1:1").with_tls(tls).build();
     let error = error.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("https"), "{error}");

@@ -60,7 +60,7 @@ async fn the_server_ends_after_its_calls() {
         let serving = tokio::spawn(server.serve_with_shutdown(router, async {
             let _ = begun.await;
         }));
-        let channel = Channel::builder(uri).http_version(HttpVersion::Http2);
+        let channel = Channel::builder(uri).with_http_version(HttpVersion::Http2);
         let client = Client::new(channel.build().unwrap());
         let request = Request::new(String::new());
         let called = client.unary::<Prost, String, String>(&HANG, request).await;

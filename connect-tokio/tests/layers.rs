@@ -127,7 +127,7 @@ async fn a_layer_that_fails_answers_in_the_protocol_of_the_caller() {
         let uri = format!("http://{}", server.local_addr().unwrap());
         let serving = tokio::spawn(server.serve(service));
         for protocol in Protocol::ALL {
-            let channel = Channel::builder(&uri).http_version(HttpVersion::Http2);
+            let channel = Channel::builder(&uri).with_http_version(HttpVersion::Http2);
             let client = Client::new(channel.build().unwrap())
                 .with_config(ClientConfig::new().with_protocol(protocol));
             let request = Request::new(String::from("hi"));

@@ -54,7 +54,7 @@ fn a_runtime_that_is_gone_is_an_error_and_no_loop() {
     drop(runtime);
     let _entered = handle.enter();
     let channel = Channel::builder("http://127.0.0.1:9")
-        .http_version(HttpVersion::Http2)
+        .with_http_version(HttpVersion::Http2)
         .build()
         .unwrap();
     let mut calling = Box::pin(fail(&channel));

@@ -71,12 +71,12 @@ where
     };
     let Some(server_cert) = &endpoint.server_cert else {
         let channel = Channel::builder(format!("http://{}", endpoint.authority));
-        return Ok(channel.http_version(version).build()?);
+        return Ok(channel.with_http_version(version).build()?);
     };
     let mut tls = ClientTls::new().add_ca(server_cert)?;
     if let Some((cert, key)) = &endpoint.identity {
         tls = tls.with_identity(cert, key)?;
     }
     let channel = Channel::builder(format!("https://{}", endpoint.authority));
-    Ok(channel.http_version(version).tls(tls).build()?)
+    Ok(channel.with_http_version(version).with_tls(tls).build()?)
 }

@@ -51,7 +51,7 @@ use crate::{
 /// # Which HTTP
 ///
 /// A request whose version is `HTTP_2` goes over HTTP/2: gRPC demands that. For all others the channel's
-/// [`http_version`](ChannelBuilder::http_version) says.
+/// [`with_http_version`](ChannelBuilder::with_http_version) says.
 ///
 /// # Errors
 ///
@@ -162,28 +162,40 @@ impl<R: Runtime> Channel<R> {
 
 impl<R: Runtime> ChannelBuilder<R> {
     /// Runs connections on this runtime. Default: the adapter's own, [`Default::default`].
-    pub fn runtime(mut self, runtime: R) -> Self {
+    pub fn with_runtime(mut self, runtime: R) -> Self {
         self.runtime = runtime;
         self
     }
 
     /// Speaks TLS, which `https` URIs need.
-    pub fn tls(mut self, tls: impl TlsConnector<R, R::Io>) -> Self {
+    pub fn with_tls(mut self, tls: impl TlsConnector<R, R::Io>) -> Self {
         self.tls = Some(Arc::new(tls));
         self
     }
 
     /// Which HTTP to speak when a call does not demand HTTP/2. Default: [`HttpVersion::Auto`].
-    pub fn http_version(mut self, version: HttpVersion) -> Self {
+    pub fn with_http_version(mut self, version: HttpVersion) -> Self {
         self.settings.version = version;
         self
     }
 
+    /// Set by [`with_http_version`](Self::with_http_version).
+    #[must_use]
+    pub fn http_version(&self) -> HttpVersion {
+        self.settings.version
+    }
+
     /// How long opening a connection may take, from the name's look-up to the end of the TLS handshake.
     /// Default: 20 seconds. A call that waits for it ends `unavailable`, or earlier at its own deadline.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self
+    }
+
+    /// Set by [`with_connect_timeout`](Self::with_connect_timeout).
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        self.settings.connect_timeout
     }
 
     /// The longest wait between failed attempts to connect: up to 50 milliseconds after the first, twice as long after each
@@ -191,62 +203,99 @@ impl<R: Runtime> ChannelBuilder<R> {
     ///
     /// Only calls open connections. One that comes during the wait takes part in the next attempt, with all others that
     /// came, and so does not fail before its server has been asked again; or it ends at its own deadline.
-    pub fn max_backoff(mut self, max: Duration) -> Self {
+    pub fn with_max_backoff(mut self, max: Duration) -> Self {
         self.settings.max_backoff = max;
         self
     }
 
+    /// Set by [`with_max_backoff`](Self::with_max_backoff).
+    #[must_use]
+    pub fn max_backoff(&self) -> Duration {
+        self.settings.max_backoff
+    }
+
     /// How many HTTP/1.1 connections there may be, in use or not; a call more waits, up to its deadline, until another
     /// has ended. Default: 256. At least 1.
-    pub fn max_connections(mut self, max: usize) -> Self {
+    pub fn with_max_connections(mut self, max: usize) -> Self {
         self.settings.max_connections = max.max(1);
         self
     }
 
+    /// Set by [`with_max_connections`](Self::with_max_connections).
+    #[must_use]
+    pub fn max_connections(&self) -> usize {
+        self.settings.max_connections
+    }
+
     /// How long an HTTP/1.1 connection is kept without a call. It should be shorter than the server's patience, so that
     /// no request meets a connection that is being closed. Default: 20 seconds, for servers that wait for 30 or longer.
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         self.settings.idle_timeout = timeout;
         self
     }
 
+    /// Set by [`with_idle_timeout`](Self::with_idle_timeout).
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        self.settings.idle_timeout
+    }
+
     /// How many HTTP/1.1 connections are kept without a call; the oldest is closed for one more. Default:
     /// 128. 0 keeps none.
-    pub fn max_idle_connections(mut self, max: usize) -> Self {
+    pub fn with_max_idle_connections(mut self, max: usize) -> Self {
         self.settings.max_idle = max;
         self
     }
 
+    /// Set by [`with_max_idle_connections`](Self::with_max_idle_connections).
+    #[must_use]
+    pub fn max_idle_connections(&self) -> usize {
+        self.settings.max_idle
+    }
+
     /// Pings the server of an HTTP/2 connection that was silent for `interval` while calls are open, and
     /// gives the connection up when no answer comes within `timeout`. Default: off.
-    pub fn keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+    pub fn with_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
         self.settings.http2.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
         self
+    }
+
+    /// Set by [`with_keep_alive`](Self::with_keep_alive).
+    #[must_use]
+    pub fn keep_alive(&self) -> Option<(Duration, Duration)> {
+        self.settings.http2.keep_alive
     }
 
     /// How many bytes of HTTP/2 response bodies may be on their way that the program has not read: for one call, and for
     /// all calls of a connection. A call that is not read holds up others only when the connection's window is used up
     /// by such calls, so it should be that of many. Default: 1 MiB and 16 MiB.
-    pub fn windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
+    pub fn with_windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
         self.settings.http2.windows = Windows::new(call_bytes, connection_bytes);
         self
+    }
+
+    /// Set by [`with_windows`](Self::with_windows).
+    #[must_use]
+    pub fn windows(&self) -> (u32, u32) {
+        let windows = self.settings.http2.windows;
+        (windows.stream, windows.connection)
     }
 
     /// The channel. It has no connection yet.
     ///
     /// # Errors
     ///
-    /// `invalid_argument` when the URI is not one to call, or is `https` without [`tls`](Self::tls), or `http` with it.
+    /// `invalid_argument` when the URI is not one to call, or is `https` without [`with_tls`](Self::with_tls), or `http` with it.
     pub fn build(self) -> Result<Channel<R>, Error> {
         let origin = Origin::parse(&self.uri)?;
         if origin.is_tls() && self.tls.is_none() {
             return Err(Error::invalid_argument(format!(
-                "{origin} needs TLS: say whom to trust with Channel::builder(uri).tls(ClientTls::new().add_ca(pem)?)"
+                "{origin} needs TLS: say whom to trust with Channel::builder(uri).with_tls(ClientTls::new().add_ca(pem)?)"
             )));
         }
         if !origin.is_tls() && self.tls.is_some() {
             return Err(Error::invalid_argument(format!(
-                "{origin} would be called in the clear although TLS is set: write https, or leave tls out"
+                "{origin} would be called in the clear although TLS is set: write https, or leave with_tls out"
             )));
         }
         let runtime = self.runtime;
@@ -360,5 +409,36 @@ impl<R: Runtime> fmt::Debug for ChannelBuilder<R> {
             .field("tls", &self.tls.is_some())
             .field("settings", &self.settings)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_runtime::NoRuntime;
+
+    #[test]
+    fn getters_read_what_setters_have_set() {
+        let time = Duration::from_secs;
+        let builder = Channel::<NoRuntime>::builder("http://example.com");
+        assert_eq!(builder.connect_timeout(), time(20));
+        assert_eq!(builder.keep_alive(), None);
+        let builder = builder
+            .with_http_version(HttpVersion::Http2)
+            .with_connect_timeout(time(1))
+            .with_max_backoff(time(2))
+            .with_max_connections(0)
+            .with_idle_timeout(time(3))
+            .with_max_idle_connections(4)
+            .with_keep_alive(time(5), time(6))
+            .with_windows(7, u32::MAX);
+        assert_eq!(builder.http_version(), HttpVersion::Http2);
+        assert_eq!(builder.connect_timeout(), time(1));
+        assert_eq!(builder.max_backoff(), time(2));
+        assert_eq!(builder.max_connections(), 1);
+        assert_eq!(builder.idle_timeout(), time(3));
+        assert_eq!(builder.max_idle_connections(), 4);
+        assert_eq!(builder.keep_alive(), Some((time(5), time(6))));
+        assert_eq!(builder.windows(), (7, (1 << 31) - 1));
     }
 }

@@ -5,6 +5,7 @@
 //! [`SharedTimer`](connect_tower::rt::SharedTimer) in their extensions.
 
 mod accept;
+mod config;
 mod connection;
 mod drain;
 mod io;
@@ -18,9 +19,10 @@ use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use connect_tower::Peer;
 
+use self::config::Config;
 pub use self::{placement::CallTasks, request_body::RequestBody, service::HttpService};
 use crate::{
-    runtime::{LONGEST, Listener, Runtime, Windows},
+    runtime::{Listener, Runtime},
     tls::TlsAcceptor,
 };
 
@@ -39,27 +41,6 @@ pub struct Server<R: Runtime, L: Listener<R> = <R as Runtime>::Listener> {
 }
 
 type Observer = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
-
-/// What every connection of a server goes by.
-#[derive(Clone, Debug)]
-struct Config {
-    header_read_timeout: Duration,
-    tls_handshake_timeout: Duration,
-    drain_timeout: Duration,
-    linger_timeout: Duration,
-    write_timeout: Duration,
-    read_timeout: Option<Duration>,
-    message_timeout: Option<Duration>,
-    connection_receive_budget: usize,
-    server_receive_budget: usize,
-    idle_timeout: Duration,
-    max_connections: usize,
-    max_unread_body: u64,
-    max_concurrent_streams: u32,
-    windows: Windows,
-    keep_alive: Option<(Duration, Duration)>,
-    call_tasks: CallTasks,
-}
 
 /// Something that went wrong on a connection and that no call can report.
 #[derive(Debug)]
@@ -176,127 +157,6 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// How long a client may take to show its HTTP version and, on HTTP/1.1, to send a request's head. The
-    /// wait for the next request on an open HTTP/1.1 connection counts too. Default: 30 seconds.
-    pub fn with_header_read_timeout(mut self, timeout: Duration) -> Self {
-        self.config.header_read_timeout = timeout.min(LONGEST);
-        self
-    }
-
-    /// How long a TLS handshake may take. Default: 10 seconds.
-    pub fn with_tls_handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.config.tls_handshake_timeout = timeout;
-        self
-    }
-
-    /// How long calls may go on after a shutdown began; then their connections are ended. Default: 25 seconds,
-    /// less than the 30 that Kubernetes waits before it kills.
-    pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
-        self.config.drain_timeout = timeout;
-        self
-    }
-
-    /// How long the server reads on what nobody wants. On HTTP/1.1 that is the rest of a request which is
-    /// answered already; on any connection that the server closes, what the client still sends: a socket
-    /// closed with unread bytes is reset, and the answer lost. Default: 2 seconds.
-    pub fn with_linger_timeout(mut self, timeout: Duration) -> Self {
-        self.config.linger_timeout = timeout;
-        self
-    }
-
-    /// How long a client may take nothing of an answer that is ready: the socket takes no byte (the connection is closed),
-    /// or the window of an HTTP/2 call has no room (the call is reset). A call with a deadline ends there half a second
-    /// after its deadline, if that is earlier. A client that works long on each message of a stream takes nothing
-    /// meanwhile. Default: 5 minutes; [`Duration::MAX`] waits for ever.
-    pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
-        self.config.write_timeout = timeout.min(LONGEST);
-        self
-    }
-
-    /// How long a call of one request message (unary and server-streaming procedures) may receive no byte of it; then it
-    /// fails with `deadline_exceeded`, over either HTTP version. Streams of requests may be silent for as long as they like.
-    /// connect-tower's router keeps it; other services do not. Default: 60 seconds; `None` or zero waits for ever.
-    pub fn with_message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.config.message_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
-        self
-    }
-
-    /// How many bytes of messages that are not complete the calls of one connection may hold together, and those of all
-    /// connections; a call that brings more fails with `resource_exhausted`. The first 16 KiB of each message are not
-    /// counted. What is counted is bytes that came; the memory for them can be twice that. A message larger than
-    /// this cannot be received, whatever the router's limits. connect-tower's router keeps it; other services do not.
-    /// Default: 64 MiB and 512 MiB; [`usize::MAX`] bounds nothing.
-    pub fn with_receive_budget(mut self, connection_bytes: usize, server_bytes: usize) -> Self {
-        self.config.connection_receive_budget = connection_bytes;
-        self.config.server_receive_budget = server_bytes;
-        self
-    }
-
-    /// How long a call may wait for more of its request while the client sends nothing of it; then the call fails with
-    /// `canceled`. It counts while a handler reads, for streams too. Default: for ever, as a stream of requests may
-    /// be silent for as long as it likes; for others there is [`with_message_timeout`](Self::with_message_timeout).
-    pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
-        self.config.read_timeout = Some(timeout.min(LONGEST));
-        self
-    }
-
-    /// How long an HTTP/2 connection may stay open without a call. It is looked at at such intervals, so an idle connection
-    /// is closed after one to two of them; its client is told, and connects anew when it needs to. Default: 5 minutes, as
-    /// clients that vanish are not noticed otherwise; [`Duration::MAX`] keeps them. Idle HTTP/1.1 connections have
-    /// [`with_header_read_timeout`](Self::with_header_read_timeout).
-    ///
-    /// 0 counts as a millisecond.
-    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
-        // Without any pause the connection would look without end.
-        self.config.idle_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
-        self
-    }
-
-    /// How many connections may be open at once. With as many, no more are accepted until one ends: clients wait in the
-    /// listener's queue. Default: no limit but the process's open files, which are not the server's to know; at that limit
-    /// too clients wait.
-    ///
-    /// 0 counts as 1.
-    pub fn with_max_connections(mut self, max: usize) -> Self {
-        self.config.max_connections = max.max(1);
-        self
-    }
-
-    /// How many bytes of a request that its handler did not read are read and thrown away to keep an HTTP/1.1
-    /// connection; with more to come it is closed. Default: 8 MiB, more than sockets commonly buffer, so that
-    /// a client which has sent all of its request can rely on the connection.
-    pub fn with_max_unread_body(mut self, bytes: u64) -> Self {
-        self.config.max_unread_body = bytes;
-        self
-    }
-
-    /// How many calls one HTTP/2 connection may have open at once; more are refused. Default: 200.
-    pub fn with_max_concurrent_streams(mut self, max: u32) -> Self {
-        self.config.max_concurrent_streams = max;
-        self
-    }
-
-    /// How many bytes of HTTP/2 request bodies may be on their way that handlers have not read: for one call, and for all
-    /// calls of a connection. A call that is not read holds up others only when the connection's window is used up by
-    /// such calls, so it should be that of many. Default: 256 KiB and 4 MiB.
-    pub fn with_windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
-        self.config.windows = Windows::new(call_bytes, connection_bytes);
-        self
-    }
-
-    /// Pings HTTP/2 clients that were silent for `interval`, and closes the connection when no answer comes
-    /// within `timeout`. Default: off; 20 seconds suit both.
-    pub fn with_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.config.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
-        self
-    }
-
-    /// Where the calls of an HTTP/2 connection run. Default: [`CallTasks::OnConnection`].
-    pub fn with_call_tasks(mut self, tasks: CallTasks) -> Self {
-        self.config.call_tasks = tasks;
-        self
-    }
-
     /// Tells of what goes wrong on connections, for logs and counters. It is called on the tasks of
     /// connections and must not block; when it panics, the event is lost and nothing else. Default: nobody is told.
     pub fn with_observer(
@@ -323,29 +183,6 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         signal: impl Future<Output = ()> + Send,
     ) {
         accept::run(self, service, signal).await;
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            header_read_timeout: Duration::from_secs(30),
-            tls_handshake_timeout: Duration::from_secs(10),
-            drain_timeout: Duration::from_secs(25),
-            linger_timeout: Duration::from_secs(2),
-            write_timeout: Duration::from_secs(5 * 60),
-            read_timeout: None,
-            message_timeout: Some(Duration::from_secs(60)),
-            connection_receive_budget: 64 * 1024 * 1024,
-            server_receive_budget: 512 * 1024 * 1024,
-            idle_timeout: Duration::from_secs(5 * 60),
-            max_connections: usize::MAX,
-            max_unread_body: 8 * 1024 * 1024,
-            max_concurrent_streams: 200,
-            windows: Windows::new(256 * 1024, 4 * 1024 * 1024),
-            keep_alive: None,
-            call_tasks: CallTasks::default(),
-        }
     }
 }
 

@@ -16,7 +16,7 @@ where
 {
     let mut channel = Channel::<R>::builder(&options.to);
     if let Some(path) = options.ca {
-        channel = channel.tls(ClientTls::new().add_ca(&read(&path)?)?);
+        channel = channel.with_tls(ClientTls::new().add_ca(&read(&path)?)?);
     }
     let mut config = ClientConfig::new()
         .with_protocol(options.protocol)

@@ -84,7 +84,7 @@ async fn load(uri: &str, version: HttpVersion) -> Result<(), Failure> {
     let left = Arc::new(AtomicUsize::new(CALLS));
     let mut channels = Vec::new();
     for _ in 0..CONNECTIONS {
-        channels.push(Channel::builder(uri).http_version(version).build()?);
+        channels.push(Channel::builder(uri).with_http_version(version).build()?);
     }
     let mut callers = Vec::new();
     for caller in 0..CALLS_AT_ONCE {

@@ -27,7 +27,7 @@ fn every_way_answers() {
             for version in [HttpVersion::Http1, HttpVersion::Http2] {
                 // Connections enough that every thread gets one.
                 for number in 0..20 {
-                    let channel = Channel::builder(&uri).http_version(version);
+                    let channel = Channel::builder(&uri).with_http_version(version);
                     let client = Client::new(channel.build().unwrap());
                     let request = Request::new(format!("{way} {number}"));
                     let answer: Response<String> =
