@@ -10,14 +10,13 @@ use std::{
     io,
     net::SocketAddr,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use connect_proto::Time;
-use connect_tower::rt::SharedTimer;
-use hyper::rt::{Read, Sleep, Timer, Write};
+use connect_tower::rt::{SharedTimer, Sleep, Timer};
+use hyper::rt::{Read, Write};
 use pin_project_lite::pin_project;
 
 /// A byte stream as hyper wants it, that may move between threads. Implemented for all that qualifies.
@@ -30,7 +29,7 @@ pub type BoxIo = Box<dyn Io>;
 
 /// An async runtime: how to spawn, to tell time and to open sockets.
 ///
-/// The clock is the supertrait [`hyper::rt::Timer`]: a runtime serves as hyper's timer as it is.
+/// The clock is the supertrait [`Timer`]; clones tell the same time.
 pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 'static {
     /// A connected TCP socket, with `TCP_NODELAY` on.
     type Io: Io;
@@ -78,32 +77,72 @@ pub trait Listener<R>: Send + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// The runtime's clock as calls see it, for routers and transports that no server or channel of this runtime drives: in
-/// process, or mounted in another HTTP server. Its epoch is now.
-pub fn call_timer<R: Runtime>(runtime: &R) -> SharedTimer {
-    Arc::new(CallTimer {
-        epoch: runtime.now(),
-        runtime: runtime.clone(),
-    })
-}
+/// The moment from which an adapter counts the [`Time`] of its clock, which has [`Instant`]s.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch(Instant);
 
-#[derive(Debug)]
-struct CallTimer<R> {
-    runtime: R,
-    epoch: Instant,
-}
-
-impl<R: Runtime> connect_tower::rt::Timer for CallTimer<R> {
-    fn now(&self) -> Time {
-        Time::from_epoch(self.runtime.now().saturating_duration_since(self.epoch))
+impl Epoch {
+    /// Time is counted from then.
+    #[must_use]
+    pub const fn at(instant: Instant) -> Self {
+        Self(instant)
     }
 
-    fn sleep_until(&self, at: Time) -> connect_tower::rt::Sleep {
-        match self.epoch.checked_add(at.since_epoch()) {
-            Some(at) => Box::pin(self.runtime.sleep_until(at)),
-            // Beyond the end of the clock: it never comes.
-            None => Box::pin(std::future::pending()),
+    /// The time of this instant: zero for those before the epoch.
+    #[must_use]
+    pub fn time(self, instant: Instant) -> Time {
+        Time::from_epoch(instant.saturating_duration_since(self.0))
+    }
+
+    /// The instant of this time; `None` beyond the end of the clock.
+    #[must_use]
+    pub fn instant(self, time: Time) -> Option<Instant> {
+        self.0.checked_add(time.since_epoch())
+    }
+}
+
+/// A timer as hyper wants it. Its instants mean something to hyper's connection alone.
+#[derive(Clone, Debug)]
+pub(crate) struct HyperTimer {
+    timer: SharedTimer,
+    epoch: Epoch,
+}
+
+impl HyperTimer {
+    pub(crate) fn new(timer: SharedTimer) -> Self {
+        Self {
+            timer,
+            epoch: Epoch::at(Instant::now()),
         }
+    }
+}
+
+impl hyper::rt::Timer for HyperTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        Box::pin(HyperSleep(self.timer.sleep(duration)))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        let at = self.epoch.time(deadline);
+        Box::pin(HyperSleep(self.timer.sleep_until(at)))
+    }
+
+    fn now(&self) -> Instant {
+        let now = self.epoch.instant(self.timer.now());
+        // A timer that stands at the end of time has no instant.
+        now.unwrap_or(self.epoch.0)
+    }
+}
+
+struct HyperSleep(Sleep);
+
+impl hyper::rt::Sleep for HyperSleep {}
+
+impl Future for HyperSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
     }
 }
 
@@ -167,11 +206,7 @@ pub(crate) fn timeout<R: Runtime, F: Future>(
 ) -> Timeout<F> {
     Timeout {
         future,
-        // A deadline beyond the end of the clock is none: nothing waits that long.
-        sleep: runtime
-            .now()
-            .checked_add(after)
-            .map(|deadline| runtime.sleep_until(deadline)),
+        sleep: runtime.sleep(after),
     }
 }
 
@@ -179,7 +214,7 @@ pin_project! {
     pub(crate) struct Timeout<F> {
         #[pin]
         future: F,
-        sleep: Option<Pin<Box<dyn Sleep>>>,
+        sleep: Sleep,
     }
 }
 
@@ -191,9 +226,6 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Some(output));
         }
-        match this.sleep {
-            Some(sleep) => sleep.as_mut().poll(cx).map(|()| None),
-            None => Poll::Pending,
-        }
+        this.sleep.as_mut().poll(cx).map(|()| None)
     }
 }

@@ -1,15 +1,18 @@
 //! A runtime without sockets and tasks, whose time stands still or is over at once, for unit tests.
 
 use std::{
-    future::{Future, pending},
+    future::{Future, pending, ready},
     io,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
-use hyper::rt::{ReadBufCursor, Sleep, Timer};
+use connect_tower::{
+    Time,
+    rt::{Sleep, Timer},
+};
+use hyper::rt::ReadBufCursor;
 
 use crate::runtime::{Listener, Runtime};
 
@@ -58,31 +61,14 @@ impl Runtime for NoRuntime {
 }
 
 impl Timer for NoRuntime {
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(NoSleep {
-            is_over: self.time_is_over,
-        })
+    fn now(&self) -> Time {
+        Time::ZERO
     }
 
-    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
-        self.sleep(Duration::ZERO)
-    }
-}
-
-struct NoSleep {
-    is_over: bool,
-}
-
-impl Sleep for NoSleep {}
-
-impl Future for NoSleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.is_over {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
+    fn sleep_until(&self, _: Time) -> Sleep {
+        match self.time_is_over {
+            true => Box::pin(ready(())),
+            false => Box::pin(pending()),
         }
     }
 }

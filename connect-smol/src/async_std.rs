@@ -25,14 +25,14 @@ use std::{
     net::{Shutdown, SocketAddr},
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use ::async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
-use connect_hyper::runtime::{Listener, Runtime};
+use connect_hyper::runtime::{Epoch, Listener, Runtime};
 #[cfg(feature = "tls")]
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
-use hyper::rt::{Sleep, Timer};
+use connect_tower::rt::{Sleep, Timer};
 use smol::io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "health")]
@@ -48,12 +48,12 @@ pub use connect_rustls::{ClientTls, ServerTls, TlsError};
 pub use connect_tower::*;
 
 pub use crate::FuturesIo;
-use crate::runtime::ReactorSleep;
+use crate::runtime;
 
 /// async-std's clock, as [`crate::timer`] is smol's.
 #[must_use]
 pub fn timer() -> rt::SharedTimer {
-    connect_hyper::runtime::call_timer(&AsyncStd)
+    std::sync::Arc::new(AsyncStd::default())
 }
 
 /// A server on async-std; see [`connect_hyper::Server`] for what it can do.
@@ -70,8 +70,18 @@ pub type ChannelBuilder = connect_hyper::ChannelBuilder<AsyncStd>;
 /// The async-std runtime: its global executor.
 ///
 /// Servers and channels name it in their types; there is nothing to do with it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AsyncStd;
+#[derive(Clone, Copy, Debug)]
+pub struct AsyncStd {
+    epoch: Epoch,
+}
+
+impl Default for AsyncStd {
+    fn default() -> Self {
+        Self {
+            epoch: Epoch::at(Instant::now()),
+        }
+    }
+}
 
 impl Runtime for AsyncStd {
     type Io = FuturesIo<Socket>;
@@ -112,13 +122,13 @@ impl Listener<AsyncStd> for TcpListener {
 }
 
 impl Timer for AsyncStd {
-    // async-std's timers are those of smol's reactor, which it runs on.
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        ReactorSleep::boxed(smol::Timer::after(duration))
+    fn now(&self) -> Time {
+        self.epoch.time(Instant::now())
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        ReactorSleep::boxed(smol::Timer::at(deadline))
+    fn sleep_until(&self, at: Time) -> Sleep {
+        // async-std's timers are those of smol's reactor, which it runs on.
+        runtime::sleep_until(self.epoch.instant(at))
     }
 }
 

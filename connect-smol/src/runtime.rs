@@ -8,11 +8,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use connect_hyper::runtime::{Listener, Runtime};
-use hyper::rt::{Sleep, Timer};
+use connect_hyper::runtime::{Epoch, Listener, Runtime};
+use connect_tower::{
+    Time,
+    rt::{Sleep, Timer},
+};
 use smol::{
     Executor,
     net::{TcpListener, TcpStream},
@@ -42,10 +45,20 @@ use crate::FuturesIo;
 /// }))
 /// # }
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Smol {
     /// None is smol's global executor.
     spawner: Option<Arc<Spawner>>,
+    epoch: Epoch,
+}
+
+impl Default for Smol {
+    fn default() -> Self {
+        Self {
+            spawner: None,
+            epoch: Epoch::at(Instant::now()),
+        }
+    }
 }
 
 type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync;
@@ -77,6 +90,7 @@ impl Smol {
     ) -> Self {
         Self {
             spawner: Some(Arc::new(spawner)),
+            ..Self::default()
         }
     }
 }
@@ -123,12 +137,12 @@ impl Listener<Smol> for TcpListener {
 }
 
 impl Timer for Smol {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        ReactorSleep::boxed(smol::Timer::after(duration))
+    fn now(&self) -> Time {
+        self.epoch.time(Instant::now())
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        ReactorSleep::boxed(smol::Timer::at(deadline))
+    fn sleep_until(&self, at: Time) -> Sleep {
+        sleep_until(self.epoch.instant(at))
     }
 }
 
@@ -142,18 +156,16 @@ impl fmt::Debug for Smol {
     }
 }
 
-/// A timer of async-io, the reactor below smol and async-std.
-///
-/// None when it is over: unlike async-io's it stays ready, as hyper's other timers do.
-pub(crate) struct ReactorSleep(Option<smol::Timer>);
-
-impl ReactorSleep {
-    pub(crate) fn boxed(timer: smol::Timer) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Self(Some(timer)))
+/// A timer of async-io, the reactor below smol and async-std; without an instant it never ends.
+pub(crate) fn sleep_until(instant: Option<Instant>) -> Sleep {
+    match instant {
+        Some(instant) => Box::pin(ReactorSleep(Some(smol::Timer::at(instant)))),
+        None => Box::pin(std::future::pending()),
     }
 }
 
-impl Sleep for ReactorSleep {}
+/// None when it is over: unlike async-io's it stays ready, as other timers do.
+struct ReactorSleep(Option<smol::Timer>);
 
 impl Future for ReactorSleep {
     type Output = ();

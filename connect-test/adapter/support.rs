@@ -102,7 +102,7 @@ pub(crate) async fn yield_now() {
 /// The future's output, if it comes in time.
 pub(crate) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    let mut sleep = hyper::rt::Timer::sleep(&runtime(), time);
+    let mut sleep = connect_tower::rt::Timer::sleep(&runtime(), time);
     tokio::select! {
         output = &mut future => Some(output),
         () = &mut sleep => None,

@@ -112,7 +112,7 @@ pub use self::runtime::Tokio;
 /// ```
 #[must_use]
 pub fn timer() -> rt::SharedTimer {
-    connect_hyper::runtime::call_timer(&Tokio)
+    std::sync::Arc::new(Tokio::default())
 }
 
 /// A server on tokio; see [`connect_hyper::Server`] for what it can do.

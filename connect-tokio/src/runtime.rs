@@ -1,24 +1,32 @@
 //! tokio, as connect-hyper wants a runtime.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    time::{Duration, Instant},
-};
+use std::{future::Future, io, net::SocketAddr};
 
-use connect_hyper::runtime::{Listener, Runtime};
-use hyper::rt::{Sleep, Timer};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use connect_hyper::runtime::{Epoch, Listener, Runtime};
+use connect_tower::{
+    Time,
+    rt::{Sleep, Timer},
+};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 /// The tokio runtime that the program runs on.
 ///
 /// Servers and channels name it in their types; there is nothing to do with it. They must be made and used
 /// within a tokio runtime that has its IO and time drivers enabled; both flavours do.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tokio;
+#[derive(Clone, Copy, Debug)]
+pub struct Tokio {
+    epoch: Epoch,
+}
+
+impl Default for Tokio {
+    fn default() -> Self {
+        Self {
+            // tokio's own clock, which a test may stop.
+            epoch: Epoch::at(tokio::time::Instant::now().into_std()),
+        }
+    }
+}
 
 impl Runtime for Tokio {
     type Io = TokioIo<TcpStream>;
@@ -59,19 +67,14 @@ impl Listener<Tokio> for TcpListener {
 }
 
 impl Timer for Tokio {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        TokioTimer::new().sleep(duration)
+    fn now(&self) -> Time {
+        self.epoch.time(tokio::time::Instant::now().into_std())
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        TokioTimer::new().sleep_until(deadline)
-    }
-
-    fn now(&self) -> Instant {
-        tokio::time::Instant::now().into_std()
-    }
-
-    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, deadline: Instant) {
-        TokioTimer::new().reset(sleep, deadline);
+    fn sleep_until(&self, at: Time) -> Sleep {
+        match self.epoch.instant(at) {
+            Some(at) => Box::pin(tokio::time::sleep_until(at.into())),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }

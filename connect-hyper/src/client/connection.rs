@@ -25,7 +25,7 @@ use super::{
 use crate::{
     calls::Calls,
     read_budget::ReadBudget,
-    runtime::{BoxIo, Either, Runtime, Windows, race, timeout},
+    runtime::{BoxIo, Either, HyperTimer, Runtime, Windows, race, timeout},
 };
 
 /// The response's head, or the error and the request, if hyper did not begin to send it.
@@ -186,7 +186,7 @@ impl Http2Connection {
         let executor: RequestExecutor<R> = RequestExecutor::new(calls.executor(), latest.clone());
         let mut builder = http2::Builder::new(executor);
         builder
-            .timer(runtime.clone())
+            .timer(HyperTimer::new(Arc::new(runtime.clone())))
             .initial_stream_window_size(settings.windows.stream)
             .initial_connection_window_size(settings.windows.connection);
         if let Some((interval, timeout)) = settings.keep_alive {

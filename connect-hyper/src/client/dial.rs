@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::Sleep;
+use connect_tower::rt::Sleep;
 
 use crate::runtime::Runtime;
 
@@ -44,7 +44,7 @@ struct Dialling<'a, R: Runtime> {
     waiting: VecDeque<SocketAddr>,
     attempts: Vec<(SocketAddr, Attempt<'a, R::Io>)>,
     /// When to try the next address beside the others.
-    next: Option<Pin<Box<dyn Sleep>>>,
+    next: Option<Sleep>,
     failures: String,
     cause: Option<io::Error>,
 }

@@ -38,7 +38,7 @@ use self::{
     pool::{Connection, Pool},
 };
 use crate::{
-    runtime::{LONGEST, Runtime, Windows, call_timer},
+    runtime::{LONGEST, Runtime, Windows},
     tls::TlsConnector,
 };
 
@@ -301,7 +301,7 @@ impl<R: Runtime> ChannelBuilder<R> {
         let runtime = self.runtime;
         Ok(Channel {
             inner: Arc::new(Inner {
-                timer: call_timer(&runtime),
+                timer: Arc::new(runtime.clone()),
                 runtime,
                 origin,
                 tls: self.tls,

@@ -16,10 +16,10 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use connect_proto::Error;
+use connect_proto::{Error, Time};
 use connect_tower::transport::{Sent, TransportError};
 use futures_channel::oneshot;
 
@@ -52,11 +52,11 @@ struct State<R: Runtime> {
     /// TLS: the server chose HTTP/1.1 when it could have chosen HTTP/2.
     prefers_http1: bool,
     /// TLS: the server was asked for HTTP/2 alone, at this time, and refused with this error.
-    no_http2: Option<(Instant, TransportError)>,
+    no_http2: Option<(Time, TransportError)>,
     /// How many attempts have failed since one succeeded.
     failures: u32,
     /// When to make the next attempt, after a failed one.
-    retry_at: Option<Instant>,
+    retry_at: Option<Time>,
     is_reaping: bool,
 }
 
@@ -85,7 +85,7 @@ struct Waiting<'a, R: Runtime> {
 #[derive(Debug)]
 struct Idle<R: Runtime> {
     connection: Box<Http1Connection<R>>,
-    since: Instant,
+    since: Time,
 }
 
 /// An attempt to open a connection.
@@ -184,7 +184,7 @@ impl<R: Runtime> Inner<R> {
             }
             state.http2 = None;
             if let (Want::Http2, Some((since, error))) = (want, &state.no_http2) {
-                if self.runtime.now().saturating_duration_since(*since) < NO_HTTP2 {
+                if self.runtime.now().saturating_since(*since) < NO_HTTP2 {
                     return Err(error.clone());
                 }
             }
@@ -320,7 +320,7 @@ impl<R: Runtime> Inner<R> {
                 if attempt.is_shared || state.failures == 0 {
                     state.failures = state.failures.saturating_add(1);
                     let wait = backoff(state.failures, self.settings.max_backoff);
-                    state.retry_at = now.checked_add(wait);
+                    state.retry_at = Some(now.saturating_add(wait));
                 }
                 (error, state.take_failed(attempt))
             }
@@ -376,18 +376,18 @@ impl<R: Runtime> Inner<R> {
     }
 
     /// Closes idle connections whose time is over; when the next one's is, or `None` if none is left.
-    fn close_expired(&self) -> Option<(R, Instant)> {
+    fn close_expired(&self) -> Option<(R, Time)> {
         let now = self.runtime.now();
         let timeout = self.settings.idle_timeout;
         // Dropped when the lock is free.
         let expired: Vec<Idle<R>>;
         let mut state = self.pool.lock();
         let is_live = |idle: &Idle<R>| {
-            now.saturating_duration_since(idle.since) < timeout && !idle.connection.is_closed()
+            now.saturating_since(idle.since) < timeout && !idle.connection.is_closed()
         };
         (state.idle, expired) = mem::take(&mut state.idle).into_iter().partition(is_live);
         let oldest = state.idle.first();
-        let next = oldest.and_then(|idle| idle.since.checked_add(timeout));
+        let next = oldest.map(|idle| idle.since.saturating_add(timeout));
         state.is_reaping = next.is_some();
         drop(state);
         drop(expired);
@@ -428,7 +428,7 @@ impl<R: Runtime> State<R> {
     ) -> Option<Box<Http1Connection<R>>> {
         let now = channel.runtime.now();
         while let Some(idle) = self.idle.pop() {
-            let age = now.saturating_duration_since(idle.since);
+            let age = now.saturating_since(idle.since);
             if age < channel.settings.idle_timeout && !idle.connection.is_closed() {
                 return Some(idle.connection);
             }

@@ -16,7 +16,7 @@ use super::{
     drain::{Drain, Phase},
     service::HttpService,
 };
-use crate::runtime::{Either, Listener, Runtime, call_timer, race, timeout, yield_now};
+use crate::runtime::{Either, Listener, Runtime, race, timeout, yield_now};
 
 /// The first pause after a failed accept; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -44,7 +44,7 @@ pub(super) async fn run<R, L, S>(
     let drain_timeout = config.drain_timeout;
     let context = Arc::new(connection::Context {
         runtime: runtime.clone(),
-        timer: call_timer(&runtime),
+        timer: Arc::new(runtime.clone()),
         receive_budget: ReceiveBudget::new(config.server_receive_budget),
         tls,
         config,

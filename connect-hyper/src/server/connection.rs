@@ -26,7 +26,7 @@ use super::{
 use crate::{
     calls::{CallExecutor, Calls},
     read_budget::ReadBudget,
-    runtime::{Either, Io, Runtime, race, timeout},
+    runtime::{Either, HyperTimer, Io, Runtime, race, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
 };
 
@@ -287,7 +287,7 @@ fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
     // when no handler will ever read them, and loses an answer if the connection ends so.
     let mut builder = http1::Builder::new();
     builder
-        .timer(context.runtime.clone())
+        .timer(HyperTimer::new(context.timer.clone()))
         .header_read_timeout(context.config.header_read_timeout);
     builder
 }
@@ -298,7 +298,7 @@ fn http2_builder<R: Runtime, I>(
 ) -> http2::Builder<ServerExecutor<R>> {
     let mut builder = http2::Builder::new(executor);
     builder
-        .timer(context.runtime.clone())
+        .timer(HyperTimer::new(context.timer.clone()))
         .max_concurrent_streams(context.config.max_concurrent_streams)
         .initial_stream_window_size(context.config.windows.stream)
         .initial_connection_window_size(context.config.windows.connection);

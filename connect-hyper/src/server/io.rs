@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Sleep, Write};
+use connect_tower::rt::Sleep;
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
     drain::{Phase, PhaseReader},
@@ -52,13 +53,13 @@ pub(super) struct ServerIo<R, I> {
     /// HTTP/1.1: the end of the present call.
     call_end: CallEnd,
     /// While the socket takes no bytes.
-    stall: Option<Pin<Box<dyn Sleep>>>,
+    stall: Option<Sleep>,
 }
 
 enum Linger {
     NotYet,
     Reading {
-        until: Pin<Box<dyn Sleep>>,
+        until: Sleep,
         /// Whether the client said anything since.
         heard: bool,
     },

@@ -1,7 +1,6 @@
 //! How long an HTTP/2 connection lives without calls.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::rt::Sleep;
+use connect_tower::rt::Sleep;
 
 use super::drain::OpenConnection;
 use crate::runtime::Runtime;
@@ -64,7 +63,7 @@ pub(super) struct IdleWatch<R> {
     activity: Arc<Activity>,
     /// How many calls had begun at the last look.
     seen: usize,
-    next: Option<Pin<Box<dyn Sleep>>>,
+    next: Option<Sleep>,
     closing: bool,
 }
 

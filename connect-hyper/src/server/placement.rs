@@ -9,7 +9,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Executor, Sleep};
+use connect_tower::rt::Sleep;
+use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 
 use super::{
@@ -92,7 +93,7 @@ pin_project! {
         call: Option<F>,
         progress: Option<Arc<AnswerProgress>>,
         // While there is a frame that the client's window has no room for.
-        stall: Option<Pin<Box<dyn Sleep>>>,
+        stall: Option<Sleep>,
         write_timeout: WriteTimeout<R>,
         // Last: the call is counted until all of it is dropped.
         _active: ActiveCall,

@@ -14,10 +14,10 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use connect_tower::BodyError;
+use connect_tower::{BodyError, rt::Sleep};
 use http::{Request, header::EXPECT};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, rt::Sleep};
+use hyper::body::Incoming;
 
 use crate::{reset, runtime::Runtime};
 
@@ -32,9 +32,9 @@ pub struct RequestBody {
 
 /// How long a read may wait for the client.
 pub(super) struct Reading {
-    sleep: Box<dyn Fn() -> Pin<Box<dyn Sleep>> + Send + Sync>,
+    sleep: Box<dyn Fn() -> Sleep + Send + Sync>,
     timeout: Duration,
-    waiting: Option<Pin<Box<dyn Sleep>>>,
+    waiting: Option<Sleep>,
 }
 
 impl Reading {
@@ -161,7 +161,7 @@ pub(super) struct Drainer<R> {
 struct Current {
     body: Incoming,
     bytes_left: u64,
-    until: Option<Pin<Box<dyn Sleep>>>,
+    until: Option<Sleep>,
 }
 
 impl<R: Runtime> Drainer<R> {

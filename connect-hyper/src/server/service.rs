@@ -190,7 +190,7 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
         let deadline = answer
             .as_ref()
             .and_then(|answer| answer.extensions().get::<Deadline>());
-        let end = deadline.and_then(|deadline| latest_end(this.runtime, deadline));
+        let end = deadline.map(|deadline| latest_end(this.runtime, deadline));
         let progress = match this.link.take() {
             Some(CallLink::Http1(call_end)) => {
                 call_end.set(end);

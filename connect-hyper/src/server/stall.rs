@@ -6,16 +6,14 @@
 //! whose socket takes nothing for too long fails (`io.rs`). Only what waits has a timer.
 
 use std::{
-    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use connect_tower::Deadline;
-use hyper::rt::Sleep;
+use connect_tower::{Deadline, Time, rt::Sleep};
 
 use crate::runtime::Runtime;
 
@@ -38,32 +36,32 @@ impl<R: Runtime> WriteTimeout<R> {
     }
 
     /// A timer for what begins to wait now.
-    pub(super) fn start(&self, call_end: Option<Instant>) -> Pin<Box<dyn Sleep>> {
+    pub(super) fn start(&self, call_end: Option<Time>) -> Sleep {
         let Some(end) = call_end else {
             return self.runtime.sleep(self.timeout);
         };
         let now = self.runtime.now();
-        let left = end.saturating_duration_since(now).min(self.timeout);
+        let left = end.saturating_since(now).min(self.timeout);
         self.runtime.sleep(left)
     }
 }
 
 /// When a call with this deadline is over at the latest, whatever its client reads.
-pub(super) fn latest_end<R: Runtime>(runtime: &R, deadline: &Deadline) -> Option<Instant> {
+pub(super) fn latest_end<R: Runtime>(runtime: &R, deadline: &Deadline) -> Time {
     let left = deadline.remaining().saturating_add(GRACE);
-    runtime.now().checked_add(left)
+    runtime.now().saturating_add(left)
 }
 
 /// The end of an HTTP/1.1 connection's present call, set by the call and read by the connection's IO.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CallEnd(Arc<Mutex<Option<Instant>>>);
+pub(super) struct CallEnd(Arc<Mutex<Option<Time>>>);
 
 impl CallEnd {
-    pub(super) fn set(&self, end: Option<Instant>) {
+    pub(super) fn set(&self, end: Option<Time>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
     }
 
-    pub(super) fn get(&self) -> Option<Instant> {
+    pub(super) fn get(&self) -> Option<Time> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -72,7 +70,7 @@ impl CallEnd {
 /// hyper's own future in between.
 #[derive(Debug, Default)]
 pub(super) struct AnswerProgress {
-    end: OnceLock<Instant>,
+    end: OnceLock<Time>,
     body: AtomicU8,
 }
 
@@ -90,14 +88,14 @@ pub(super) enum BodyPoll {
 
 impl AnswerProgress {
     /// The call ends then, at the latest.
-    pub(super) fn set_end(&self, end: Option<Instant>) {
+    pub(super) fn set_end(&self, end: Option<Time>) {
         if let Some(end) = end {
             // An answer has one head.
             let _ = self.end.set(end);
         }
     }
 
-    pub(super) fn end(&self) -> Option<Instant> {
+    pub(super) fn end(&self) -> Option<Time> {
         self.end.get().copied()
     }
 

@@ -11,25 +11,32 @@ use std::{
     future::{Future, pending},
     pin::Pin,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use connect_proto::Time;
 
-/// Tells the time and wakes tasks later: the part of a runtime that deadlines need.
+/// Tells the time and wakes tasks later: the one clock of a program, for deadlines and for all timeouts of connections.
 ///
-/// An adapter implements it in a few lines and hands it over once, as a [`SharedTimer`].
+/// An adapter implements it in a few lines, and hands it over as a [`SharedTimer`].
 pub trait Timer: fmt::Debug + Send + Sync + 'static {
     /// How much time has passed since an epoch that the timer picks and keeps. It never goes back.
     fn now(&self) -> Time;
 
     /// A future that is ready once [`now`](Self::now) has reached `at`. Being early is harmless: callers look again.
     fn sleep_until(&self, at: Time) -> Sleep;
+
+    /// A future that is ready after this long.
+    fn sleep(&self, duration: Duration) -> Sleep {
+        self.sleep_until(self.now().saturating_add(duration))
+    }
 }
 
 /// What [`Timer::sleep_until`] returns.
 ///
-/// It is `Send` also where the runtime's own is not: in a browser, let the callback of `setTimeout` complete a channel.
-pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// It is `Send` and `Sync` also where the runtime's own is not: in a browser, let the callback of `setTimeout` complete a
+/// channel.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// A timer as routers, clients and deadlines hold it.
 ///
