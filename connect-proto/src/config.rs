@@ -118,8 +118,7 @@ const DEFAULT_MIN_COMPRESS_BYTES: usize = 1024;
 #[non_exhaustive]
 pub struct ServerConfig {
     pub(crate) compressions: Compressions,
-    pub(crate) limits: Limits,
-    pub(crate) deadline: DeadlinePolicy,
+    pub(crate) policy: CallPolicy,
     pub(crate) min_compress_bytes: usize,
     pub(crate) require_protocol_version: bool,
     pub(crate) forwarded_errors: bool,
@@ -137,8 +136,11 @@ impl ServerConfig {
     pub fn new() -> Self {
         Self {
             compressions: Compressions::default(),
-            limits: Limits::default(),
-            deadline: DeadlinePolicy::default(),
+            policy: CallPolicy {
+                limits: Limits::default(),
+                deadline: DeadlinePolicy::default(),
+                compress: true,
+            },
             min_compress_bytes: DEFAULT_MIN_COMPRESS_BYTES,
             require_protocol_version: false,
             forwarded_errors: false,
@@ -155,14 +157,14 @@ impl ServerConfig {
     /// The limits of every call; see [`Limits`] for the defaults.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.policy.limits = limits;
         self
     }
 
     /// What becomes of the timeouts that clients ask for. Default: they are taken as they are.
     #[must_use]
     pub fn with_deadline_policy(mut self, policy: DeadlinePolicy) -> Self {
-        self.deadline = policy;
+        self.policy.deadline = policy;
         self
     }
 
@@ -200,37 +202,71 @@ impl ServerConfig {
         &self.compressions
     }
 
+    /// What every call begins with: these limits and this deadline policy, with compression.
+    #[must_use]
+    pub fn policy(&self) -> &CallPolicy {
+        &self.policy
+    }
+
     /// See [`with_limits`](Self::with_limits).
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        self.policy.limits()
     }
 
     /// See [`with_deadline_policy`](Self::with_deadline_policy).
     pub fn deadline_policy(&self) -> &DeadlinePolicy {
-        &self.deadline
+        self.policy.deadline_policy()
     }
 }
 
 /// What may differ from call to call on a server: a gate changes it after the head and before any body byte.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
+///
+/// It starts as the server's own: [`ServerConfig::policy`].
+#[derive(Clone, Copy, Debug)]
 pub struct CallPolicy {
-    /// The limits of this call.
-    pub limits: Limits,
-    /// What becomes of the timeout that the client asked for.
-    pub deadline: DeadlinePolicy,
-    /// Whether to compress responses as far as the client accepts it.
-    pub compress: bool,
+    limits: Limits,
+    deadline: DeadlinePolicy,
+    compress: bool,
 }
 
-impl From<&ServerConfig> for CallPolicy {
-    fn from(config: &ServerConfig) -> Self {
-        Self {
-            limits: config.limits,
-            deadline: config.deadline.clone(),
-            compress: true,
-        }
+impl CallPolicy {
+    /// The limits of this call. Default: the server's.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What becomes of the timeout that the client asked for. Default: what the server does.
+    #[must_use]
+    pub const fn with_deadline_policy(mut self, policy: DeadlinePolicy) -> Self {
+        self.deadline = policy;
+        self
+    }
+
+    /// Whether to compress responses as far as the client accepts it. Default: true.
+    #[must_use]
+    pub const fn with_compression(mut self, enabled: bool) -> Self {
+        self.compress = enabled;
+        self
+    }
+
+    /// See [`with_limits`](Self::with_limits).
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// See [`with_deadline_policy`](Self::with_deadline_policy).
+    pub const fn deadline_policy(&self) -> &DeadlinePolicy {
+        &self.deadline
+    }
+
+    /// See [`with_compression`](Self::with_compression).
+    #[must_use]
+    pub const fn compression(&self) -> bool {
+        self.compress
     }
 }
 
@@ -432,18 +468,65 @@ impl ClientConfig {
     }
 }
 
-/// What one client call sets for itself.
+/// What one client call sets for itself. `None` leaves a setting as the client is configured.
+///
+/// ```
+/// use std::time::Duration;
+/// use connect_proto::CallOptions;
+///
+/// let options = CallOptions::new()
+///     .with_timeout(Duration::from_secs(2))
+///     .with_recv_message_bytes(64 * 1024);
+/// ```
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct CallOptions {
+    pub(crate) headers: HeaderMap,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) compress: Option<bool>,
+    pub(crate) recv_message_bytes: Option<usize>,
+    pub(crate) get: Option<bool>,
+}
+
+impl CallOptions {
+    /// A call that leaves everything to the client's configuration.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Leading metadata of the request, in addition to the client's own; names that a protocol reserves are left out.
-    pub headers: HeaderMap,
-    /// How long the call may take; the client's default when `None`.
-    pub timeout: Option<Duration>,
-    /// Whether to compress this call's requests; the client's choice when `None`.
-    pub compress: Option<bool>,
-    /// The largest response message, in bytes; the client's limit when `None`.
-    pub recv_message_bytes: Option<usize>,
-    /// Whether to use HTTP GET where the procedure allows it; the client's choice when `None`.
-    pub get: Option<bool>,
+    /// Default: none.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// How long the call may take. Default: `None`.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Whether to compress this call's requests. Default: `None`.
+    #[must_use]
+    pub fn with_compression(mut self, enabled: impl Into<Option<bool>>) -> Self {
+        self.compress = enabled.into();
+        self
+    }
+
+    /// The largest response message, in bytes. Default: `None`.
+    #[must_use]
+    pub fn with_recv_message_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
+        self.recv_message_bytes = bytes.into();
+        self
+    }
+
+    /// Whether to use HTTP GET where the procedure allows it. Default: `None`.
+    #[must_use]
+    pub fn with_get(mut self, get: impl Into<Option<bool>>) -> Self {
+        self.get = get.into();
+        self
+    }
 }

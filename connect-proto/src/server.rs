@@ -41,7 +41,7 @@ pub struct Detected {
 
 /// What the head of a call said beside its dialect.
 struct Opened {
-    timeout: Option<Duration>,
+    deadline: Option<Time>,
     encoding: Option<Arc<dyn Compression>>,
     /// The message of a Connect GET.
     message: Option<Bytes>,
@@ -184,6 +184,25 @@ impl Detected {
         self.timeout.clone()
     }
 
+    /// When the halves of a call that begins `now` end with `deadline_exceeded`: after the timeout that the policy makes
+    /// of the client's. `None` for a call that may take for ever.
+    ///
+    /// A Connect timeout counts as one millisecond longer, since clients may round theirs down: a client that still
+    /// waits is not told that it is too late.
+    ///
+    /// # Errors
+    ///
+    /// As for [`timeout`](Self::timeout).
+    pub fn deadline(&self, policy: &CallPolicy, now: Time) -> Result<Option<Time>, Error> {
+        let rounding = |timeout| match self.protocol() {
+            Protocol::Connect => timeout::connect_rounding(timeout),
+            Protocol::Grpc | Protocol::GrpcWeb => Duration::ZERO,
+        };
+        let asked = self.timeout()?.map(|timeout| timeout + rounding(timeout));
+        let timeout = policy.deadline_policy().apply(asked);
+        Ok(timeout.map(|timeout| now.saturating_add(timeout)))
+    }
+
     /// Begins the call: the receiving half of the request and the sending half of the response.
     ///
     /// `parts` is the head that was [detected](detect), `now` the driver's time, from which the deadline counts. Any
@@ -201,7 +220,7 @@ impl Detected {
         config: &ServerConfig,
         now: Time,
     ) -> Result<(RecvHalf, SendHalf), Rejection> {
-        self.accept_with(parts, spec, config, &CallPolicy::from(config), now)
+        self.accept_with(parts, spec, config, &config.policy, now)
     }
 
     /// As [`accept`](Self::accept), with a policy of this call in place of the server's: for drivers whose gates may
@@ -223,23 +242,22 @@ impl Detected {
         let query = self
             .is_get()
             .then(|| Query::parse(parts.uri.query().unwrap_or("")));
-        let opened = self.open(&parts.headers, query, config, policy);
+        let opened = self.open(&parts.headers, query, config, policy, now);
         let Opened {
-            timeout,
+            deadline,
             encoding,
             message,
         } = opened.map_err(|error| self.rejection(error, config))?;
-        let deadline = timeout.map(|timeout| now.saturating_add(timeout));
         let encoder = Encoder {
             compression: self.negotiate(&parts.headers, encoding.as_ref(), config),
-            enabled: policy.compress,
+            enabled: policy.compression(),
             min_bytes: config.min_compress_bytes,
         };
         let recv = RecvParams {
             side: Side::Server,
             wire: self.dialect.wire,
             encoding,
-            limits: policy.limits,
+            limits: *policy.limits(),
             single: !spec.stream_type().client_streams(),
             headers: HeaderMap::new(),
             deadline,
@@ -253,7 +271,7 @@ impl Detected {
             !spec.stream_type().server_streams(),
             encoder,
         );
-        send.limits = policy.limits;
+        send.limits = *policy.limits();
         send.deadline = deadline;
         Ok((recv, SendHalf::new(send)))
     }
@@ -301,9 +319,10 @@ impl Detected {
         query: Option<Query<'_>>,
         config: &ServerConfig,
         policy: &CallPolicy,
+        now: Time,
     ) -> Result<Opened, Error> {
         self.check_version(headers, query.as_ref(), config)?;
-        let timeout = policy.deadline.apply(self.timeout.clone()?);
+        let deadline = self.deadline(policy, now)?;
         let encoding = match self.encoding_name(headers, query.as_ref()) {
             None => None,
             Some(name) => match config.compressions.get(&name) {
@@ -320,7 +339,7 @@ impl Detected {
             }
         };
         Ok(Opened {
-            timeout,
+            deadline,
             encoding,
             message,
         })
@@ -513,7 +532,7 @@ impl Detected {
             headers,
             single,
             encoder,
-            limits: config.map(|config| config.limits).unwrap_or_default(),
+            limits: config.map(|config| *config.limits()).unwrap_or_default(),
             forward_errors: config.is_some_and(|config| config.forwarded_errors),
             deadline: None,
         }

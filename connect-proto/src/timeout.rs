@@ -18,13 +18,13 @@ use crate::{Error, excerpt::excerpt};
 /// use connect_proto::DeadlinePolicy;
 ///
 /// let policy = DeadlinePolicy::default()
-///     .with_default(Duration::from_secs(10))
+///     .with_default_timeout(Duration::from_secs(10))
 ///     .with_max(Duration::from_secs(60));
 /// assert_eq!(policy.apply(None), Some(Duration::from_secs(10)));
 /// assert_eq!(policy.apply(Some(Duration::from_secs(5))), Some(Duration::from_secs(5)));
 /// assert_eq!(policy.apply(Some(Duration::from_secs(3600))), Some(Duration::from_secs(60)));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[must_use]
 pub struct DeadlinePolicy {
     min: Option<Duration>,
@@ -53,7 +53,7 @@ impl DeadlinePolicy {
     /// The timeout of calls that have none. Default: none, such calls may take for ever.
     ///
     /// The bounds apply to it as well.
-    pub fn with_default(mut self, timeout: Duration) -> Self {
+    pub fn with_default_timeout(mut self, timeout: Duration) -> Self {
         self.default = Some(timeout);
         self
     }
@@ -68,6 +68,16 @@ impl DeadlinePolicy {
             (Some(timeout), Some(max)) => Some(timeout.min(max)),
             (timeout, max) => timeout.or(max),
         }
+    }
+}
+
+/// How much more time a client may have than its `connect-timeout-ms` says: it counts whole milliseconds, and clients may
+/// leave out the rest. Zero is no rest of anything: that call has no time left.
+pub(crate) const fn connect_rounding(timeout: Duration) -> Duration {
+    if timeout.is_zero() {
+        Duration::ZERO
+    } else {
+        Duration::from_millis(1)
     }
 }
 

@@ -572,7 +572,7 @@ fn a_get_has_ended_with_its_head() {
     assert_eq!(recv.deadline(), None);
     assert_eq!(
         send.deadline(),
-        Some(Time::from_epoch(Duration::from_secs(1)))
+        Some(Time::from_epoch(Duration::from_millis(1001)))
     );
     recv.fail(Error::internal("late"));
     recv.handle_timeout(Time::MAX);
@@ -580,6 +580,40 @@ fn a_get_has_ended_with_its_head() {
     common::poll_all(&mut recv, &mut events);
     let message = RecvEvent::Message(Bytes::from_static(b"abc"));
     assert_eq!(events, [Ok(message), Ok(RecvEvent::End(HeaderMap::new()))]);
+}
+
+/// Connect counts whole milliseconds, so a client may have up to one more; gRPC's units leave nothing to round.
+#[test]
+fn a_connect_deadline_allows_for_rounding() {
+    let millis = |millis| Some(Time::from_epoch(Duration::from_millis(millis)));
+    for (content_type, name, value, expected) in [
+        (
+            "application/proto",
+            "connect-timeout-ms",
+            "200",
+            millis(201),
+        ),
+        (
+            "application/connect+proto",
+            "connect-timeout-ms",
+            "1",
+            millis(2),
+        ),
+        // Zero is no rest of anything.
+        ("application/proto", "connect-timeout-ms", "0", millis(0)),
+        ("application/grpc", "grpc-timeout", "200m", millis(200)),
+        ("application/grpc-web", "grpc-timeout", "0n", millis(0)),
+    ] {
+        let unary = content_type != "application/connect+proto";
+        let stream_type = if unary {
+            StreamType::Unary
+        } else {
+            StreamType::BidiStream
+        };
+        let head = with(content_type, &[(name, value)]);
+        let (_, send) = accept(&head, stream_type, &ServerConfig::new());
+        assert_eq!(send.deadline(), expected, "{content_type} {value}");
+    }
 }
 
 /// Names of encodings compare without case, as all of HTTP's.

@@ -67,7 +67,7 @@ fn client_half(
     status: u16,
     pairs: &[(&'static str, &'static str)],
 ) -> connect_proto::RecvHalf {
-    client_half_with(protocol, stream_type, CallOptions::default(), status, pairs)
+    client_half_with(protocol, stream_type, CallOptions::new(), status, pairs)
 }
 
 /// A unary call with a deadline of one second.
@@ -76,8 +76,7 @@ fn deadline_half(
     status: u16,
     pairs: &[(&'static str, &'static str)],
 ) -> connect_proto::RecvHalf {
-    let mut options = CallOptions::default();
-    options.timeout = Some(Duration::from_secs(1));
+    let options = CallOptions::new().with_timeout(Duration::from_secs(1));
     client_half_with(protocol, StreamType::Unary, options, status, pairs)
 }
 
@@ -485,12 +484,7 @@ fn text_after_the_end_is_an_error() {
                 .with_protocol(Protocol::GrpcWeb)
                 .with_grpc_web_text(true);
             let stream_type = StreamType::ServerStream;
-            let (_, expect) = request(
-                &client,
-                stream_type,
-                CallOptions::default(),
-                &[Bytes::new()],
-            );
+            let (_, expect) = request(&client, stream_type, CallOptions::new(), &[Bytes::new()]);
             let (mut head, ()) = http::Response::new(()).into_parts();
             head.headers = headers(&[("content-type", "application/grpc-web-text+proto")]);
             let mut recv = expect.recv_head(head);

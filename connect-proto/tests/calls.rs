@@ -62,8 +62,8 @@ fn one_call(
     context: &str,
 ) {
     let sent = messages(stream_type.client_streams());
-    let mut options = CallOptions::default();
-    options.headers = headers(&[("x-request", "yes"), ("grpc-status", "forged")]);
+    let metadata = headers(&[("x-request", "yes"), ("grpc-status", "forged")]);
+    let options = CallOptions::new().with_headers(metadata);
     let (recorded, expect) = request(client, stream_type, options, &sent);
     assert_eq!(recorded.head.headers["x-request"], "yes", "{context}");
     assert!(!recorded.head.headers.contains_key("grpc-status"));
@@ -103,8 +103,7 @@ fn errors_arrive_whole_in_every_dialect() {
                     ))
                     .with_metadata(headers(&[("x-why", "because")]));
                 let sent = messages(false);
-                let (recorded, expect) =
-                    request(&client, stream_type, CallOptions::default(), &sent);
+                let (recorded, expect) = request(&client, stream_type, CallOptions::new(), &sent);
                 let config = ServerConfig::new();
                 let (_, mut send) = accept(&recorded.head, stream_type, &config);
                 let answered = vec![message("one"); before];
@@ -135,7 +134,7 @@ fn immediate_grpc_errors_are_trailers_only() {
         let (recorded, _) = request(
             &client,
             StreamType::Unary,
-            CallOptions::default(),
+            CallOptions::new(),
             &[message("")],
         );
         let config = ServerConfig::new();
@@ -155,7 +154,7 @@ fn connect_errors_have_their_http_status() {
         for stream_type in [StreamType::Unary, StreamType::ServerStream] {
             let client = ClientConfig::new();
             let (recorded, expect) =
-                request(&client, stream_type, CallOptions::default(), &[message("")]);
+                request(&client, stream_type, CallOptions::new(), &[message("")]);
             let config = ServerConfig::new();
             let (_, mut send) = accept(&recorded.head, stream_type, &config);
             let error = Error::new(code, "");
@@ -187,7 +186,7 @@ fn get_falls_back_to_post() {
         let (recorded, _) = request(
             &client,
             StreamType::Unary,
-            CallOptions::default(),
+            CallOptions::new(),
             &[message(text)],
         );
         assert_eq!(recorded.head.method, method, "{max}");
@@ -201,8 +200,7 @@ fn get_falls_back_to_post() {
         assert_eq!(events, expected(&[message(text)], Ok(HeaderMap::new())));
     }
     // A call's own choice wins over the client's.
-    let mut options = CallOptions::default();
-    options.get = Some(true);
+    let options = CallOptions::new().with_get(true);
     let (recorded, _) = request(
         &ClientConfig::new(),
         StreamType::Unary,
@@ -224,7 +222,7 @@ fn with_no_minimum_every_message_is_compressed() {
                 let context = format!("{name} {min} {text:?}");
                 let sent = [message(text)];
                 let stream = StreamType::Unary;
-                let (recorded, expect) = request(&client, stream, CallOptions::default(), &sent);
+                let (recorded, expect) = request(&client, stream, CallOptions::new(), &sent);
                 assert_eq!(is_compressed(&recorded), expected, "{context}");
 
                 let (mut recv, mut send) = accept(&recorded.head, stream, &server);
@@ -265,7 +263,7 @@ fn ready_messages_are_joined_and_large_ones_are_not_copied() {
     let (recorded, _) = request(
         &client,
         StreamType::ClientStream,
-        CallOptions::default(),
+        CallOptions::new(),
         &[message("a"), message("b"), message("c")],
     );
     assert_eq!(recorded.frames.len(), 2, "one piece of data, then the end");
@@ -318,14 +316,16 @@ fn deadlines_have_one_ending() {
     for (name, client) in clients() {
         let client = client.with_default_timeout(Duration::from_secs(5));
         let spec = spec(StreamType::BidiStream);
-        let (mut client_send, expect) = client
-            .start(&spec, CallOptions::default(), Time::ZERO)
-            .unwrap();
+        let (mut client_send, expect) =
+            client.start(&spec, CallOptions::new(), Time::ZERO).unwrap();
         let head = client_send.poll_request_head().unwrap();
         assert_eq!(client_send.deadline(), Some(late), "{name}");
 
         let config = ServerConfig::new();
         let (mut recv, mut send) = accept(&head, StreamType::BidiStream, &config);
+        // Connect clients may round their timeouts down to whole milliseconds.
+        let rounding = u64::from(client.protocol() == Protocol::Connect);
+        let late = late.saturating_add(Duration::from_millis(rounding));
         assert_eq!(recv.deadline(), Some(late), "{name}");
         recv.handle_timeout(Time::from_epoch(Duration::from_secs(4)));
         assert_eq!(recv.poll_event(), None, "not yet");
@@ -358,9 +358,7 @@ fn deadlines_have_one_ending() {
 fn a_client_that_gives_up_resets() {
     for (name, client) in clients() {
         let spec = spec(StreamType::ClientStream);
-        let (mut send, _) = client
-            .start(&spec, CallOptions::default(), Time::ZERO)
-            .unwrap();
+        let (mut send, _) = client.start(&spec, CallOptions::new(), Time::ZERO).unwrap();
         send_message(&mut send, &message("lost")).unwrap();
         let _ = send.poll_request_head();
         send.finish(Err(Error::canceled("changed my mind")));
@@ -389,9 +387,7 @@ fn a_client_that_gives_up_late_resets_too() {
         for by_timeout in [false, true] {
             let client = client.clone().with_default_timeout(Duration::from_secs(1));
             let spec = spec(StreamType::ClientStream);
-            let (mut send, _) = client
-                .start(&spec, CallOptions::default(), Time::ZERO)
-                .unwrap();
+            let (mut send, _) = client.start(&spec, CallOptions::new(), Time::ZERO).unwrap();
             let _ = send.poll_request_head();
             send_message(&mut send, &message("first")).unwrap();
             assert!(matches!(send.poll_transmit(), Some(Transmit::Data(_))));
@@ -452,7 +448,7 @@ fn trailers_of_connect_errors_lose_their_prefix() {
     let (recorded, expect) = request(
         &ClientConfig::new(),
         StreamType::Unary,
-        CallOptions::default(),
+        CallOptions::new(),
         &[message("")],
     );
     assert_eq!(
@@ -498,7 +494,7 @@ fn answers_to_get_vary() {
     let (recorded, _) = request(
         &client,
         StreamType::Unary,
-        CallOptions::default(),
+        CallOptions::new(),
         &[message("")],
     );
     let (_, mut send) = accept(&recorded.head, StreamType::Unary, &ServerConfig::new());
@@ -525,7 +521,7 @@ fn procedures_are_plain_paths() {
     ] {
         let spec = Spec::from_path(path, StreamType::Unary);
         let config = ClientConfig::new();
-        let started = config.start(&spec, CallOptions::default(), Time::ZERO);
+        let started = config.start(&spec, CallOptions::new(), Time::ZERO);
         assert_eq!(started.unwrap_err().code(), Code::Internal, "{path:?}");
     }
 }
@@ -592,7 +588,7 @@ fn text_answers_can_be_asked_for() {
         .with_protocol(Protocol::GrpcWeb)
         .with_grpc_web_text(true);
     let (mut send, _) = client
-        .start(&spec(StreamType::Unary), CallOptions::default(), Time::ZERO)
+        .start(&spec(StreamType::Unary), CallOptions::new(), Time::ZERO)
         .unwrap();
     send.send_bytes(Bytes::from(vec![1; 20_000])).unwrap();
     send.finish(Ok(HeaderMap::new()));
@@ -689,7 +685,7 @@ fn an_encoder_cannot_harm_what_stands_before_its_message() {
             let config = ClientConfig::new().with_protocol(Protocol::Grpc);
             let procedure = spec(StreamType::ClientStream);
             let (mut send, _) = config
-                .start(&procedure, CallOptions::default(), Time::ZERO)
+                .start(&procedure, CallOptions::new(), Time::ZERO)
                 .unwrap();
             let _ = send.poll_request_head();
             let mut sent = Vec::new();
@@ -735,12 +731,12 @@ fn a_head_that_comes_too_late_is_an_error() {
     for (name, client) in clients() {
         let unary = StreamType::Unary;
         let (mut client_send, _) = client
-            .start(&spec(unary), CallOptions::default(), Time::ZERO)
+            .start(&spec(unary), CallOptions::new(), Time::ZERO)
             .unwrap();
         let error = client_send.send_head(HeaderMap::new()).unwrap_err();
         assert_eq!(error.code(), Code::Internal, "{name}");
 
-        let (recorded, _) = request(&client, unary, CallOptions::default(), &[message("hi")]);
+        let (recorded, _) = request(&client, unary, CallOptions::new(), &[message("hi")]);
         let (_, mut send) = accept(&recorded.head, unary, &ServerConfig::new());
         send.send_head(headers(&[("x-first", "1")])).unwrap();
         send_message(&mut send, &message("hi")).unwrap();

@@ -18,7 +18,7 @@ fn send(
     error: Error,
     stream_type: StreamType,
 ) -> Error {
-    let (recorded, expect) = request(client, stream_type, CallOptions::default(), &[Bytes::new()]);
+    let (recorded, expect) = request(client, stream_type, CallOptions::new(), &[Bytes::new()]);
     let (_, mut send) = accept(&recorded.head, stream_type, server);
     let response = respond(&mut send, HeaderMap::new(), &[], Err(error));
     let mut recv = expect.recv_head(response.head);

@@ -170,7 +170,7 @@ fn the_deadline() {
 /// The server alone has a deadline.
 #[test]
 fn the_deadline_of_the_server() {
-    let policy = connect_tower::DeadlinePolicy::default().with_default(TIMEOUT);
+    let policy = connect_tower::DeadlinePolicy::default().with_default_timeout(TIMEOUT);
     for pair in Pair::all(&stuck().with_deadline_policy(policy)) {
         pair.time.block_on(async {
             pair.unary(words()).await.unwrap_err();

@@ -169,7 +169,7 @@ proptest! {
         let (min, max) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1));
         let mut policy = DeadlinePolicy::default().with_min(min).with_max(max);
         if let Some(default) = default {
-            policy = policy.with_default(default);
+            policy = policy.with_default_timeout(default);
         }
         let applied = policy.apply(requested).unwrap();
         prop_assert_eq!(applied, requested.or(default).unwrap_or(max).clamp(min, max));
@@ -183,29 +183,25 @@ fn a_policy_applies_what_is_set() {
     let hour = Duration::from_secs(3600);
     let none = DeadlinePolicy::default();
     for (policy, requested, expected) in [
-        (none.clone(), None, None),
-        (none.clone(), Some(Duration::ZERO), Some(Duration::ZERO)),
-        (none.clone(), Some(Duration::MAX), Some(Duration::MAX)),
+        (none, None, None),
+        (none, Some(Duration::ZERO), Some(Duration::ZERO)),
+        (none, Some(Duration::MAX), Some(Duration::MAX)),
         // An omitted timeout is an infinite one.
-        (none.clone().with_max(minute), None, Some(minute)),
-        (none.clone().with_max(minute), Some(hour), Some(minute)),
-        (none.clone().with_max(minute), Some(second), Some(second)),
-        (none.clone().with_min(minute), None, None),
+        (none.with_max(minute), None, Some(minute)),
+        (none.with_max(minute), Some(hour), Some(minute)),
+        (none.with_max(minute), Some(second), Some(second)),
+        (none.with_min(minute), None, None),
+        (none.with_min(minute), Some(Duration::ZERO), Some(minute)),
+        (none.with_min(minute), Some(hour), Some(hour)),
+        (none.with_default_timeout(minute), None, Some(minute)),
+        (none.with_default_timeout(minute), Some(hour), Some(hour)),
         (
-            none.clone().with_min(minute),
-            Some(Duration::ZERO),
-            Some(minute),
-        ),
-        (none.clone().with_min(minute), Some(hour), Some(hour)),
-        (none.clone().with_default(minute), None, Some(minute)),
-        (none.clone().with_default(minute), Some(hour), Some(hour)),
-        (
-            none.clone().with_default(hour).with_max(minute),
+            none.with_default_timeout(hour).with_max(minute),
             None,
             Some(minute),
         ),
         (
-            none.clone().with_default(second).with_min(minute),
+            none.with_default_timeout(second).with_min(minute),
             None,
             Some(minute),
         ),

@@ -105,11 +105,11 @@ impl Call {
         client = client.with_limits(Limits::default().with_recv_message_bytes(down_limit));
         let spec = Spec::new("/test.v1.Test/Call", stream_type)
             .with_idempotency(Idempotency::NoSideEffects);
-        let mut options = CallOptions::default();
         let ticks = u64::from(input.byte());
-        options.timeout = (ticks > 0).then(|| Duration::from_millis(16 * ticks));
-        options.headers = input.metadata(&LEADING);
-        let request_metadata = options.headers.clone();
+        let request_metadata = input.metadata(&LEADING);
+        let options = CallOptions::new()
+            .with_timeout((ticks > 0).then(|| Duration::from_millis(16 * ticks)))
+            .with_headers(request_metadata.clone());
         let response_metadata = input.metadata(&LEADING);
         let (client_send, expect) = client
             .start(&spec, options, Time::ZERO)

@@ -40,6 +40,11 @@ impl Deadline {
         Self { at, timer }
     }
 
+    /// The deadline of a call; none for the end of time, as no timer can wake that late.
+    pub(crate) fn at_time(at: Time, timer: &SharedTimer) -> Option<Self> {
+        (at < Time::MAX).then(|| Self::new(at, timer.clone()))
+    }
+
     /// A deadline this long after the timer's present.
     #[must_use]
     pub fn after(timeout: Duration, timer: SharedTimer) -> Self {
@@ -88,10 +93,9 @@ impl Alarm {
 
     /// The alarm of a deadline that the core has set; none without one.
     pub(crate) fn at(deadline: Option<Time>, timer: &SharedTimer) -> Option<Self> {
-        // The end of time is no deadline: no timer can wake that late.
         deadline
-            .filter(|at| *at < Time::MAX)
-            .map(|at| Self::new(Deadline::new(at, timer.clone())))
+            .and_then(|at| Deadline::at_time(at, timer))
+            .map(Self::new)
     }
 
     pub(crate) fn deadline(&self) -> &Deadline {

@@ -50,12 +50,12 @@ impl<T: Transport> Client<T> {
             head.timeout,
             head.deadline.as_ref().map(Deadline::remaining),
         )?;
-        let mut options = CallOptions::default();
-        options.headers = head.headers;
-        options.timeout = timeout;
-        options.compress = head.options.compress;
-        options.recv_message_bytes = head.options.recv_message_bytes;
-        options.get = head.options.get;
+        let options = CallOptions::new()
+            .with_headers(head.headers)
+            .with_timeout(timeout)
+            .with_compression(head.options.compress)
+            .with_recv_message_bytes(head.options.recv_message_bytes)
+            .with_get(head.options.get);
         let timer = self.timer();
         // Without a timeout nobody asks what time it is.
         let now = timeout.map_or(Time::ZERO, |_| timer.now());

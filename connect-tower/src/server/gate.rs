@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::Duration};
 
-use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec};
+use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec, Time};
 use http::{Extensions, HeaderMap, Uri, request};
 
 use crate::call::{peer::Peer, permits::Permits};
@@ -28,7 +28,7 @@ use crate::call::{peer::Peer, permits::Permits};
 ///         };
 ///         let user = User(user.to_owned());
 ///         head.extensions_mut().insert(user);
-///         policy.limits = Limits::default().with_recv_message_bytes(64 * 1024);
+///         *policy = policy.with_limits(Limits::default().with_recv_message_bytes(64 * 1024));
 ///         Ok(())
 ///     }
 /// }
@@ -99,6 +99,11 @@ impl CallHead {
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.detected.timeout().ok().flatten()
+    }
+
+    /// When the call must be over, with this policy; see [`Detected::deadline`].
+    pub(crate) fn deadline(&self, policy: &CallPolicy, now: Time) -> Option<Time> {
+        self.detected.deadline(policy, now).ok().flatten()
     }
 
     /// Typed values that came with the HTTP request.

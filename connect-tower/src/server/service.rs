@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    BoxError, BoxFuture,
+    BoxError, BoxFuture, Deadline,
     call::body::CallBody,
     call::deadline::{Alarm, race, too_late},
     call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
@@ -262,7 +262,7 @@ where
             spec: route.spec.clone(),
             permits: Permits::default(),
         },
-        policy: CallPolicy::from(&scope.config),
+        policy: *scope.config.policy(),
         route: route.clone(),
         scope: scope.clone(),
         timer,
@@ -339,9 +339,13 @@ where
     let message_timeout = limits.and_then(ReceiveLimits::message_timeout);
     let held = Held::new(limits.and_then(ReceiveLimits::budget).cloned());
     let streams = spec.stream_type().client_streams();
+    // The handler sees the client's deadline; the halves keep it a little longer, see `Detected::deadline`.
+    let asked = detected.timeout().ok().flatten();
+    let timeout = policy.deadline_policy().apply(asked);
     let head = request::Head {
-        timeout: detected.timeout().ok().flatten(),
-        deadline: alarm.as_ref().map(|alarm| alarm.deadline().clone()),
+        timeout,
+        deadline: timeout
+            .and_then(|timeout| Deadline::at_time(now.saturating_add(timeout), &timer)),
         protocol: Some(detected.protocol()),
         spec: Some(spec),
         headers: parts.headers,
@@ -403,8 +407,7 @@ impl Opening {
     async fn pass_gates(mut self) -> (Self, Result<(), Error>) {
         for gate in &self.scope.gates {
             // Each gate has the time that the policy allows so far. What the last one made of it counts from `accept` on.
-            let timeout = self.policy.deadline.apply(self.head.timeout());
-            let deadline = timeout.map(|timeout| self.now.saturating_add(timeout));
+            let deadline = self.head.deadline(&self.policy, self.now);
             let mut alarm = Alarm::at(deadline, &self.timer);
             let passing = gate.gate(&mut self.head, &mut self.policy);
             let passed = race(Caught::new(passing, Culprit::Gate), alarm.as_mut()).await;

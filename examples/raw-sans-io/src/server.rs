@@ -68,7 +68,7 @@ static PROCEDURES: [Procedure; 2] = [
 pub fn serve(listener: &TcpListener) -> io::Result<()> {
     // With a default and a maximum, no call is without a deadline, and so no socket waits for ever.
     let deadlines = DeadlinePolicy::default()
-        .with_default(TIMEOUT)
+        .with_default_timeout(TIMEOUT)
         .with_max(TIMEOUT);
     let config = ServerConfig::new().with_deadline_policy(deadlines);
     thread::scope(|threads| {
