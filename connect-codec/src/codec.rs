@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use connect_proto::{Error, is_codec_name};
 use serde_json::Value;
 
-use crate::json::JsonOptions;
+use crate::{decode_error::DecodeError, json::JsonOptions};
 
 /// The codec in which the messages of one call travel.
 ///
@@ -45,8 +45,10 @@ impl Codec {
 ///
 /// ```
 /// use bytes::{Bytes, BytesMut};
-/// use connect_codec::{Codecs, CustomCodec, Decode, DynMessage, Encode, Prost, json::JsonOptions};
-/// use connect_proto::{Error, is_codec_name};
+/// use connect_codec::{
+///     Codecs, CustomCodec, Decode, DecodeError, DynMessage, Encode, Prost, json::JsonOptions,
+/// };
+/// use connect_proto::Error;
 ///
 /// /// JSON with line breaks, for people who read the wire.
 /// #[derive(Debug, Default)]
@@ -61,9 +63,9 @@ impl Codec {
 ///         out.extend_from_slice(&text.map_err(|e| Error::internal(e.to_string()))?);
 ///         Ok(())
 ///     }
-///     fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+///     fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError> {
 ///         let value = serde_json::from_slice(&bytes);
-///         let value = value.map_err(|e| Error::invalid_argument(e.to_string()))?;
+///         let value = value.map_err(|e| DecodeError::new(e.to_string()))?;
 ///         message.set_value(value, &self.0)
 ///     }
 /// }
@@ -90,8 +92,8 @@ pub trait CustomCodec: fmt::Debug + Send + Sync + 'static {
     /// Reads the whole of `bytes` into `message`, which holds defaults.
     ///
     /// # Errors
-    /// By convention `invalid_argument`, as the bytes are the peer's.
-    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error>;
+    /// What is wrong with the bytes.
+    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError>;
 }
 
 /// A message of a type unknown to the codec.
@@ -108,8 +110,8 @@ pub trait DynMessage {
     /// Replaces the message by what `bytes` says in Protobuf binary form.
     ///
     /// # Errors
-    /// `invalid_argument` on malformed bytes.
-    fn decode_proto(&mut self, bytes: Bytes) -> Result<(), Error>;
+    /// What is wrong with the bytes.
+    fn decode_proto(&mut self, bytes: Bytes) -> Result<(), DecodeError>;
 
     /// The JSON form as a tree, for formats that serde writes.
     ///
@@ -120,8 +122,8 @@ pub trait DynMessage {
     /// Replaces the message by what a JSON tree says.
     ///
     /// # Errors
-    /// `invalid_argument` if the tree does not fit the message type.
-    fn set_value(&mut self, value: Value, options: &JsonOptions) -> Result<(), Error>;
+    /// Where the tree does not fit the message type.
+    fn set_value(&mut self, value: Value, options: &JsonOptions) -> Result<(), DecodeError>;
 
     /// The message, to downcast it.
     fn as_any(&self) -> &dyn Any;

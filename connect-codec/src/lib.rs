@@ -11,6 +11,7 @@ pub mod json;
 pub mod rpc;
 
 mod codec;
+mod decode_error;
 mod details;
 mod message;
 
@@ -29,6 +30,7 @@ pub mod __codegen {
 }
 
 pub use codec::{Codec, Codecs, CustomCodec, DynMessage, InvalidCodecName};
+pub use decode_error::DecodeError;
 pub use details::ErrorExt;
 pub use message::{Decode, Encode, MessageLibrary, Prost, ProstBinary};
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::{
     codec::{Codec, DynMessage},
+    decode_error::DecodeError,
     json::{self, JsonMessage, JsonOptions},
 };
 
@@ -40,10 +41,9 @@ pub trait Decode<M>: MessageLibrary {
     /// Reads one message from the whole of `bytes`.
     ///
     /// # Errors
-    /// `invalid_argument` with the field or the place in the text as far as known; a client turns
-    /// it into `internal`, as there it is the server that is at fault. `unimplemented` if the
-    /// library does not support the codec.
-    fn decode(bytes: Bytes, codec: &Codec) -> Result<M, Error>;
+    /// What is wrong with the bytes, with the field or the place in the text as far as known; or that
+    /// the library does not support the codec.
+    fn decode(bytes: Bytes, codec: &Codec) -> Result<M, DecodeError>;
 }
 
 /// prost messages with our JSON, as connect-codegen makes them: every codec.
@@ -74,7 +74,7 @@ impl<M: prost::Message + JsonMessage> Encode<M> for Prost {
 }
 
 impl<M: prost::Message + JsonMessage> Decode<M> for Prost {
-    fn decode(bytes: Bytes, codec: &Codec) -> Result<M, Error> {
+    fn decode(bytes: Bytes, codec: &Codec) -> Result<M, DecodeError> {
         match codec {
             Codec::Proto => decode_proto(bytes),
             Codec::Json(options) => json::from_slice(&bytes, options),
@@ -96,7 +96,7 @@ impl MessageLibrary for ProstBinary {
 impl<M: prost::Message> Encode<M> for ProstBinary {
     fn encode(message: &M, codec: &Codec, out: &mut BytesMut) -> Result<(), Error> {
         if !Self::supports(codec) {
-            return Err(binary_only(codec));
+            return Err(Error::unimplemented(binary_only(codec)));
         }
         encode_proto(message, out);
         Ok(())
@@ -104,9 +104,9 @@ impl<M: prost::Message> Encode<M> for ProstBinary {
 }
 
 impl<M: prost::Message + Default> Decode<M> for ProstBinary {
-    fn decode(bytes: Bytes, codec: &Codec) -> Result<M, Error> {
+    fn decode(bytes: Bytes, codec: &Codec) -> Result<M, DecodeError> {
         if !Self::supports(codec) {
-            return Err(binary_only(codec));
+            return Err(DecodeError::new(binary_only(codec)));
         }
         decode_proto(bytes)
     }
@@ -123,7 +123,7 @@ impl<M: prost::Message + JsonMessage> DynMessage for M {
         Ok(())
     }
 
-    fn decode_proto(&mut self, bytes: Bytes) -> Result<(), Error> {
+    fn decode_proto(&mut self, bytes: Bytes) -> Result<(), DecodeError> {
         *self = decode_proto(bytes)?;
         Ok(())
     }
@@ -132,7 +132,7 @@ impl<M: prost::Message + JsonMessage> DynMessage for M {
         json::to_value(self, options)
     }
 
-    fn set_value(&mut self, value: Value, options: &JsonOptions) -> Result<(), Error> {
+    fn set_value(&mut self, value: Value, options: &JsonOptions) -> Result<(), DecodeError> {
         *self = json::from_value(value, options)?;
         Ok(())
     }
@@ -154,15 +154,13 @@ fn encode_proto<M: prost::Message>(message: &M, out: &mut BytesMut) {
 }
 
 /// `bytes` fields become slices of the input. prost refuses messages nested deeper than 100.
-fn decode_proto<M: prost::Message + Default>(bytes: Bytes) -> Result<M, Error> {
-    M::decode(bytes).map_err(|error| Error::invalid_argument(error.to_string()))
+fn decode_proto<M: prost::Message + Default>(bytes: Bytes) -> Result<M, DecodeError> {
+    M::decode(bytes).map_err(|error| DecodeError::new(error.to_string()))
 }
 
-fn binary_only(codec: &Codec) -> Error {
+fn binary_only(codec: &Codec) -> String {
     let name = codec.name();
-    Error::unimplemented(format!(
-        "this message type has no `{name}` form, only `proto`"
-    ))
+    format!("this message type has no `{name}` form, only `proto`")
 }
 
 #[cfg(test)]

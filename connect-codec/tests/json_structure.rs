@@ -101,7 +101,6 @@ fn unknown_fields() {
     assert_eq!(message.int32_value, 1);
     let strict = JsonOptions::default().with_reject_unknown(true);
     let error = json::from_slice::<Scalars>(text.as_bytes(), &strict).unwrap_err();
-    assert_eq!(error.code(), Code::InvalidArgument);
     assert!(error.message().contains("unknown field `new`"), "{error}");
     assert!(error.message().contains("line 1 column 6"), "{error}");
     // Names match exactly.

@@ -422,7 +422,6 @@ fn any_that_is_none() {
         (r#""x""#, "expected an object with `@type`"),
     ] {
         let error = json::from_slice::<Any>(text.as_bytes(), &options()).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.message().contains(reason), "{text}: {error}");
     }
     let unwritable = |type_url: &str, value: &[u8]| Any {

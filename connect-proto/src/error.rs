@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
-    Code,
+    Code, Side,
     metadata::{self, MetadataError},
     percent,
 };
@@ -80,6 +80,16 @@ impl Error {
             forwarded: false,
             source: None,
         }))
+    }
+
+    /// The error of a peer's bytes that cannot be read, as the side that reads them sees it: a client's broken request is
+    /// [`Code::InvalidArgument`], a server's broken response [`Code::Internal`].
+    #[must_use]
+    pub fn malformed(reader: Side, message: impl Into<Cow<'static, str>>) -> Self {
+        match reader {
+            Side::Server => Self::invalid_argument(message),
+            Side::Client => Self::internal(message),
+        }
     }
 
     /// The category.

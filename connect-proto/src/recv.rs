@@ -246,7 +246,7 @@ impl RecvHalf {
     /// Ends the half with this error, for what is wrong below the core: HTTP that cannot be read on. Whole messages come
     /// before it. Ignored after the end, as is all input that follows; an ending that the peer has already sent stands.
     ///
-    /// By convention `invalid_argument` on a server, as the bytes are the client's, and `internal` on a client.
+    /// By convention [`Error::malformed`].
     pub fn fail(&mut self, error: Error) {
         self.end_body(match &self.state {
             State::Open(Framing::Enveloped(body)) if body.is_closing() => {

@@ -86,8 +86,8 @@ pub use server::cors;
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub use connect_codec::{
-    Codec, Codecs, CustomCodec, Decode, DynMessage, Encode, ErrorExt, InvalidCodecName,
-    MessageLibrary, Prost, ProstBinary, json, rpc,
+    Codec, Codecs, CustomCodec, Decode, DecodeError, DynMessage, Encode, ErrorExt,
+    InvalidCodecName, MessageLibrary, Prost, ProstBinary, json, rpc,
 };
 // Crates whose types are in signatures here, or are fields of generated messages: nobody has to list them too.
 #[doc(no_inline)]
@@ -98,8 +98,8 @@ pub use connect_proto::Gzip;
 pub use connect_proto::Zstd;
 pub use connect_proto::{
     CallPolicy, ClientConfig, Code, Compression, CompressionError, Compressions, DeadlinePolicy,
-    Error, ErrorDetail, GetPolicy, Idempotency, Limits, Protocol, ServerConfig, Spec, StreamType,
-    Time, metadata,
+    Error, ErrorDetail, GetPolicy, Idempotency, Limits, Protocol, ServerConfig, Side, Spec,
+    StreamType, Time, metadata,
 };
 #[doc(no_inline)]
 pub use http;

@@ -5,8 +5,8 @@ mod common;
 use bytes::{Bytes, BytesMut};
 use common::{ECHO, UPPER, block_on, text_router};
 use connect_tower::{
-    Client, ClientConfig, Code, Codecs, CustomCodec, DynMessage, Error, InProcess, Prost, Protocol,
-    Request, Response,
+    Client, ClientConfig, Code, Codecs, CustomCodec, DecodeError, DynMessage, Error, InProcess,
+    Prost, Protocol, Request, Response,
 };
 use http::StatusCode;
 use http_body_util::{BodyExt, Full};
@@ -30,9 +30,9 @@ impl CustomCodec for Hex {
         Ok(())
     }
 
-    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
-        let malformed = || Error::invalid_argument("not hexadecimal");
-        let binary: Result<Vec<u8>, Error> = bytes
+    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError> {
+        let malformed = || DecodeError::new("not hexadecimal");
+        let binary: Result<Vec<u8>, DecodeError> = bytes
             .chunks(2)
             .map(|digits| {
                 let digits = std::str::from_utf8(digits).map_err(|_| malformed())?;
@@ -89,7 +89,7 @@ fn a_codec_may_have_capitals_in_its_name() {
         fn encode(&self, message: &dyn DynMessage, out: &mut BytesMut) -> Result<(), Error> {
             Hex.encode(message, out)
         }
-        fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+        fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError> {
             Hex.decode(bytes, message)
         }
     }

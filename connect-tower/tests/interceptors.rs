@@ -477,6 +477,55 @@ fn the_end_of_a_call_is_seen_whatever_it_is() {
     }
 }
 
+/// An interceptor that cannot read a payload says whose fault that is as the core does: what a client sent is the
+/// client's, all else is not the caller's.
+#[test]
+fn a_payload_that_cannot_be_read_is_its_senders_fault() {
+    #[derive(Clone, Copy)]
+    enum Reads {
+        Request,
+        Reply,
+    }
+
+    /// Takes the texts for booleans.
+    impl Interceptor for Reads {
+        async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+            let as_bool = |payloads: Payloads| {
+                payloads.map(|payload| payload.decode::<bool>().map(|_| payload))
+            };
+            match self {
+                Self::Request => next.run(call.map(as_bool)).await,
+                Self::Reply => Ok(next.run(call).await?.map(as_bool)),
+            }
+        }
+    }
+
+    let config = ClientConfig::new().with_codec("json");
+    for (reads, on_server, code) in [
+        (Reads::Request, true, Code::InvalidArgument),
+        (Reads::Reply, true, Code::Internal),
+        (Reads::Request, false, Code::Internal),
+        (Reads::Reply, false, Code::Internal),
+    ] {
+        let client = if on_server {
+            common::client_with(text_router().interceptor(reads), config.clone())
+        } else {
+            common::client_with(text_router(), config.clone()).interceptor(reads)
+        };
+        block_on(async {
+            let request = Request::new(String::from("hi"));
+            let unary = client.unary::<Prost, _, String>(&UPPER, request).await;
+            let (found, message) = common::brief(unary);
+            assert_eq!(found, code, "{message}");
+            assert!(message.contains("BoolValue"), "{message}");
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            call.send(String::from("hi")).await.unwrap();
+            let stream = call.message().await;
+            assert_eq!(common::brief(stream).0, code);
+        });
+    }
+}
+
 /// An error that an interceptor makes of a message in the middle of a stream ends the call with it.
 #[test]
 fn a_message_may_be_refused_in_the_middle_of_a_stream() {

@@ -6,9 +6,9 @@ use std::{panic::panic_any, task::Poll};
 
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, brief, client_with};
 use connect_tower::{
-    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Codecs, CustomCodec, DynMessage, Error,
-    Gate, InProcess, Interceptor, Next, Prost, Protocol, Reply, Request, Response, ResponseStream,
-    Router, Streaming,
+    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Codecs, CustomCodec, DecodeError,
+    DynMessage, Error, Gate, InProcess, Interceptor, Next, Prost, Protocol, Reply, Request,
+    Response, ResponseStream, Router, Streaming,
 };
 use futures_util::stream;
 
@@ -324,7 +324,7 @@ impl CustomCodec for Brittle {
         Ok(())
     }
 
-    fn decode(&self, bytes: bytes::Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+    fn decode(&self, bytes: bytes::Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError> {
         message.decode_proto(bytes)
     }
 }

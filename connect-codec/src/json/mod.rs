@@ -37,7 +37,7 @@ mod well_known;
 use std::io;
 
 use bytes::BytesMut;
-use connect_proto::{Code, Error};
+use connect_proto::Error;
 use serde::{
     Deserializer, Serialize, Serializer,
     de::{IgnoredAny, MapAccess},
@@ -52,6 +52,7 @@ use self::{
     object::{read_object, write_object},
     options::{JsonContext, Target},
 };
+use crate::decode_error::DecodeError;
 
 /// A message that has a JSON form. Generated code and the well-known types implement it.
 ///
@@ -194,8 +195,8 @@ pub fn to_string<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<S
 /// Reads a message from the whole of a JSON text.
 ///
 /// # Errors
-/// `invalid_argument` with the path of fields, the line and the column.
-pub fn from_slice<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, Error> {
+/// What is wrong with the text, with the path of fields, the line and the column.
+pub fn from_slice<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, DecodeError> {
     // JSON is UTF-8 (RFC 8259, section 8.1): checked once, not string by string.
     let read = match std::str::from_utf8(text) {
         Ok(text) => read_all(serde_json::Deserializer::from_str(text), options),
@@ -228,8 +229,8 @@ pub fn to_value<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<Va
 /// Reads a message from a JSON tree.
 ///
 /// # Errors
-/// `invalid_argument` with the path of fields.
-pub fn from_value<M: JsonMessage>(tree: Value, options: &JsonOptions) -> Result<M, Error> {
+/// Where the tree does not fit the message type, with the path of fields.
+pub fn from_value<M: JsonMessage>(tree: Value, options: &JsonOptions) -> Result<M, DecodeError> {
     M::read_json(tree, JsonContext::new(options, Target::Tree))
         .map_err(|error| read_error(M::FULL_NAME, &error))
 }
@@ -287,12 +288,11 @@ impl io::Write for Appender<'_> {
 
 fn write_error(full_name: &str, error: &dyn std::fmt::Display) -> Error {
     let message = clip(format!("cannot write {full_name} as JSON: {error}"));
-    Error::new(Code::Internal, message)
+    Error::internal(message)
 }
 
-fn read_error(full_name: &str, error: &serde_json::Error) -> Error {
-    let message = clip(format!("cannot read {full_name} from JSON: {error}"));
-    Error::new(Code::InvalidArgument, message)
+fn read_error(full_name: &str, error: &serde_json::Error) -> DecodeError {
+    DecodeError::new(clip(format!("cannot read {full_name} from JSON: {error}")))
 }
 
 /// Errors quote their input, which may be megabytes, and travel in headers. What went wrong stands at

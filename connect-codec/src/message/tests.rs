@@ -1,5 +1,5 @@
 use bytes::{Bytes, BytesMut};
-use connect_proto::{Code, Error};
+use connect_proto::{Code, Error, Side};
 use prost_types::Timestamp;
 
 use super::*;
@@ -39,7 +39,7 @@ fn bytes_fields_share_the_input() {
 }
 
 #[test]
-fn malformed_input_is_the_callers_fault() {
+fn malformed_input_says_what_is_wrong() {
     let json = Codec::Json(JsonOptions::default());
     for (codec, bytes, says) in [
         (
@@ -58,8 +58,10 @@ fn malformed_input_is_the_callers_fault() {
         (&json, b"\xff", "line 1 column 1"),
     ] {
         let error = <Prost as Decode<Timestamp>>::decode(bytes.into(), codec).unwrap_err();
-        assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.message().contains(says), "{error}");
+        let received = error.into_error(Side::Server);
+        assert_eq!(received.code(), Code::InvalidArgument);
+        assert!(received.message().contains(says), "{received}");
     }
 }
 
@@ -86,7 +88,8 @@ fn foreign_messages_travel_in_proto_only() {
     let error = written::<ProstBinary, _>(&Timestamp::default(), &json).unwrap_err();
     assert_eq!(error.code(), Code::Unimplemented);
     let decoded = <ProstBinary as Decode<Timestamp>>::decode(Bytes::new(), &json);
-    assert_eq!(decoded.unwrap_err().code(), Code::Unimplemented);
+    let error = decoded.unwrap_err();
+    assert!(error.message().contains("`json`"), "{error}");
     let out = written::<ProstBinary, _>(&7_i32, &Codec::Proto).unwrap();
     assert_eq!(out, &b"\x08\x07"[..]);
     let back: i32 = ProstBinary::decode(out, &Codec::Proto).unwrap();
@@ -113,7 +116,7 @@ impl CustomCodec for Backwards {
         Ok(())
     }
 
-    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError> {
         if let Some(time) = message.as_any_mut().downcast_mut::<Timestamp>() {
             time.seconds = 1;
             return Ok(());
@@ -179,7 +182,7 @@ fn names_are_checked_at_registration() {
         fn encode(&self, _: &dyn DynMessage, _: &mut BytesMut) -> Result<(), Error> {
             Ok(())
         }
-        fn decode(&self, _: Bytes, _: &mut dyn DynMessage) -> Result<(), Error> {
+        fn decode(&self, _: Bytes, _: &mut dyn DynMessage) -> Result<(), DecodeError> {
             Ok(())
         }
     }

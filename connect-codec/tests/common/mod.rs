@@ -1,8 +1,10 @@
 //! The generated messages, and ways to write and read them in one word.
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use connect_codec::json::{self, JsonMessage, JsonOptions};
-use connect_proto::{Code, Error};
+use connect_codec::{
+    DecodeError,
+    json::{self, JsonMessage, JsonOptions},
+};
 
 /// proto2.
 pub(crate) mod v2 {
@@ -20,7 +22,7 @@ pub(crate) fn write<M: JsonMessage>(message: &M) -> String {
 }
 
 /// Reads with default options.
-pub(crate) fn read<M: JsonMessage>(text: &str) -> Result<M, Error> {
+pub(crate) fn read<M: JsonMessage>(text: &str) -> Result<M, DecodeError> {
     json::from_slice(text.as_bytes(), &JsonOptions::default())
 }
 
@@ -28,6 +30,5 @@ pub(crate) fn read<M: JsonMessage>(text: &str) -> Result<M, Error> {
 #[track_caller]
 pub(crate) fn assert_refused<M: JsonMessage + std::fmt::Debug>(text: &str, reason: &str) {
     let error = read::<M>(text).expect_err(text);
-    assert_eq!(error.code(), Code::InvalidArgument, "{text}");
     assert!(error.message().contains(reason), "{text}: {error}");
 }

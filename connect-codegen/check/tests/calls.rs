@@ -15,8 +15,8 @@ use connect_codegen_check::built::shapes::{
     v1::{Color, Shape, Side, shape},
 };
 use connect_tower::{
-    Client, ClientConfig, Code, Codecs, CustomCodec, DynMessage, Error, Idempotency, InProcess,
-    Request, Response, ResponseStream, Router, Service, StreamType, Streaming, before,
+    Client, ClientConfig, Code, Codecs, CustomCodec, DecodeError, DynMessage, Error, Idempotency,
+    InProcess, Request, Response, ResponseStream, Router, Service, StreamType, Streaming, before,
     json::JsonOptions, rt::NoTimer,
 };
 use futures_util::stream;
@@ -115,13 +115,13 @@ impl CustomCodec for Hex {
         Ok(())
     }
 
-    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), Error> {
+    fn decode(&self, bytes: Bytes, message: &mut dyn DynMessage) -> Result<(), DecodeError> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let pairs = (0..text.len()).step_by(2).map(|at| text.get(at..at + 2));
         let binary: Option<Vec<u8>> = pairs
             .map(|pair| u8::from_str_radix(pair?, 16).ok())
             .collect();
-        let binary = binary.ok_or_else(|| Error::invalid_argument("not hexadecimal"))?;
+        let binary = binary.ok_or_else(|| DecodeError::new("not hexadecimal"))?;
         message.decode_proto(binary.into())
     }
 }

@@ -22,12 +22,9 @@ pub(crate) struct RecvParams {
 }
 
 impl RecvParams {
-    /// The peer broke the protocol: a client's request is invalid, a server's response is an internal error.
+    /// The peer broke the protocol.
     pub(super) fn malformed(&self, message: String) -> Error {
-        match self.side {
-            Side::Server => Error::invalid_argument(message),
-            Side::Client => Error::internal(message),
-        }
+        Error::malformed(self.side, message)
     }
 
     /// A message over the limit. The client alone learns the setter: the server's is no business of its peers.

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use connect_codec::Codec;
-use connect_proto::{Error, RecvEvent, RecvHalf};
+use connect_proto::{Error, RecvEvent, RecvHalf, Side};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -323,10 +323,11 @@ where
     B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin + Send + 'static,
 {
     /// The messages as interceptors see them.
-    pub(crate) fn into_payloads(self, codec: Codec) -> Payloads {
+    pub(crate) fn into_payloads(self, codec: Codec, reader: Side) -> Payloads {
         Payloads::from_stream(Box::pin(FromIncoming {
             incoming: self,
             codec,
+            reader,
         }))
     }
 }
@@ -334,6 +335,7 @@ where
 struct FromIncoming<B> {
     incoming: Incoming<B>,
     codec: Codec,
+    reader: Side,
 }
 
 impl<B> PayloadStream for FromIncoming<B>
@@ -345,7 +347,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Payload, Error>>> {
         let message = ready!(self.incoming.poll_message(cx)).transpose();
-        Poll::Ready(message.map(|bytes| bytes.map(|bytes| Payload::new(bytes, self.codec.clone()))))
+        Poll::Ready(message.map(|bytes| {
+            bytes.map(|bytes| Payload::received(bytes, self.codec.clone(), self.reader))
+        }))
     }
 
     fn take_trailers(mut self: Pin<&mut Self>) -> HeaderMap {

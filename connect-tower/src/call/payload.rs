@@ -11,7 +11,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use connect_codec::{Codec, Decode, Encode, Prost};
-use connect_proto::Error;
+use connect_proto::{Error, Side};
 use futures_core::Stream;
 use http::HeaderMap;
 
@@ -26,13 +26,25 @@ use crate::{
 pub struct Payload {
     bytes: Bytes,
     codec: Codec,
+    /// Whose rule an error of decoding follows: `Server` for what a client sent to this server, otherwise `Client`, as what
+    /// this program made itself is not the caller's fault.
+    reader: Side,
 }
 
 impl Payload {
     /// A payload of these bytes, which must be what the codec makes of a message.
     #[must_use]
     pub fn new(bytes: Bytes, codec: Codec) -> Self {
-        Self { bytes, codec }
+        Self::received(bytes, codec, Side::Client)
+    }
+
+    /// A payload that this side has received.
+    pub(crate) fn received(bytes: Bytes, codec: Codec, reader: Side) -> Self {
+        Self {
+            bytes,
+            codec,
+            reader,
+        }
     }
 
     /// Encodes a message: for an interceptor that answers by itself.
@@ -62,7 +74,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// As for [`Decode::decode`]: `invalid_argument` if the bytes are not such a message.
+    /// The bytes are not such a message: `invalid_argument` for what a client sent to this server, otherwise `internal`.
     pub fn decode<M>(&self) -> Result<M, Error>
     where
         Prost: Decode<M>,
@@ -74,9 +86,9 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// As for [`Decode::decode`].
+    /// As for [`decode`](Self::decode).
     pub fn decode_with<L: Decode<M>, M>(&self) -> Result<M, Error> {
-        L::decode(self.bytes.clone(), &self.codec)
+        L::decode(self.bytes.clone(), &self.codec).map_err(|error| error.into_error(self.reader))
     }
 
     /// Puts another message in its place.

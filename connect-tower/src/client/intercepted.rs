@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connect_proto::Error;
+use connect_proto::{Error, Side};
 use http::HeaderMap;
 
 use super::{Begun, Client};
@@ -100,9 +100,9 @@ where
     let opened = client.open(Begun::Wire(request, waiting)).await?;
     if spec.stream_type().server_streams() {
         let (response, incoming) = opened.into_stream();
-        Ok(response.map(|()| incoming.into_payloads(codec)))
+        Ok(response.map(|()| incoming.into_payloads(codec, Side::Client)))
     } else {
         let (response, bytes) = opened.into_single().await?;
-        Ok(response.map(|()| Payloads::once(Payload::new(bytes, codec))))
+        Ok(response.map(|()| Payloads::once(Payload::received(bytes, codec, Side::Client))))
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use connect_codec::{Codec, Codecs, Decode, Encode};
-use connect_proto::{ClientConfig, Error, Spec};
+use connect_proto::{ClientConfig, Error, Side, Spec};
 use futures_core::Stream;
 use http::HeaderMap;
 use pin_project_lite::pin_project;
@@ -41,7 +41,7 @@ use crate::{
     interceptor::{Call, Interceptor, Reply},
     message::request::Request,
     message::response::Response,
-    message::streaming::{Decoder, Streaming, decode_response},
+    message::streaming::{Decoder, Streaming},
     transport::Transport,
 };
 
@@ -240,7 +240,7 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
     {
         let codec = self.codec().cloned();
-        let decoder = Decoder::client::<L>(codec.clone().unwrap_or(Codec::Proto));
+        let decoder = Decoder::new::<L>(codec.clone().unwrap_or(Codec::Proto), Side::Client);
         let begun = codec.and_then(|codec| {
             let (shared, exchange) = self.begin_by_hand(spec, request, codec.clone())?;
             Ok((shared, exchange, codec))
@@ -382,7 +382,8 @@ impl<T: Transport> Client<T> {
         begun: Begun,
     ) -> Result<Response<Res>, Error> {
         let (response, bytes) = self.open(begun).await?.into_single().await?;
-        let message = decode_response::<L, Res>(bytes, self.codec()?)?;
+        let message = L::decode(bytes, self.codec()?);
+        let message = message.map_err(|error| error.into_error(Side::Client))?;
         Ok(response.map(|()| message))
     }
 
@@ -391,7 +392,7 @@ impl<T: Transport> Client<T> {
         begun: Begun,
     ) -> Result<Response<Streaming<Res, T::Body>>, Error> {
         let (response, incoming) = self.open(begun).await?.into_stream();
-        let decoder = Decoder::client::<L>(self.codec()?.clone());
+        let decoder = Decoder::new::<L>(self.codec()?.clone(), Side::Client);
         Ok(response.map(|()| Streaming::new(incoming, decoder)))
     }
 }

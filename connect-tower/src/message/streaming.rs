@@ -8,8 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_codec::{Codec, Decode};
-use connect_proto::Error;
+use connect_codec::{Codec, Decode, DecodeError};
+use connect_proto::{Error, Side};
 use futures_core::Stream;
 use http::HeaderMap;
 use http_body::Body;
@@ -46,43 +46,25 @@ pub struct Streaming<M, B = IncomingBody> {
     decoder: Decoder<M>,
 }
 
-/// Reads messages of one type in the codec of one call.
+/// Reads messages of one type in the codec of one call, on one side of it.
 pub(crate) struct Decoder<M> {
     codec: Codec,
-    decode: fn(Bytes, &Codec) -> Result<M, Error>,
+    reader: Side,
+    decode: fn(Bytes, &Codec) -> Result<M, DecodeError>,
 }
 
 impl<M> Decoder<M> {
-    /// On a server bytes that are no message are the client's fault: `invalid_argument`.
-    pub(crate) fn server<L: Decode<M>>(codec: Codec) -> Self {
+    pub(crate) fn new<L: Decode<M>>(codec: Codec, reader: Side) -> Self {
         Self {
             codec,
+            reader,
             decode: L::decode,
         }
     }
 
-    /// On a client they are the server's: `internal`.
-    pub(crate) fn client<L: Decode<M>>(codec: Codec) -> Self {
-        Self {
-            codec,
-            decode: decode_response::<L, M>,
-        }
-    }
-
     pub(crate) fn decode(&self, bytes: Bytes) -> Result<M, Error> {
-        (self.decode)(bytes, &self.codec)
+        (self.decode)(bytes, &self.codec).map_err(|error| error.into_error(self.reader))
     }
-}
-
-/// Reads a message that a server sent.
-pub(crate) fn decode_response<L: Decode<M>, M>(bytes: Bytes, codec: &Codec) -> Result<M, Error> {
-    L::decode(bytes, codec).map_err(|error| {
-        Error::internal(format!(
-            "cannot read the server's message: {}",
-            error.message()
-        ))
-        .with_source(error)
-    })
 }
 
 impl<M, B> Streaming<M, B> {

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use connect_codec::{Codec, Decode, Encode, MessageLibrary};
-use connect_proto::Error;
+use connect_proto::{Error, Side};
 use futures_core::Stream;
 use http::HeaderMap;
 use pin_project_lite::pin_project;
@@ -98,7 +98,9 @@ impl<L: Decode<M>, M> Takes<L> for One<M> {
 
     fn take(input: Input, codec: &Codec) -> Result<M, Error> {
         match input {
-            Input::Message(bytes) => L::decode(bytes, codec),
+            Input::Message(bytes) => {
+                L::decode(bytes, codec).map_err(|error| error.into_error(Side::Server))
+            }
             // The service reads the message of such a call before it starts the handler.
             Input::Stream(_) => Err(Error::internal("a unary handler was given a stream")),
         }
@@ -112,7 +114,7 @@ impl<L: Decode<M>, M> Takes<L> for Many<M> {
         match input {
             Input::Stream(incoming) => Ok(Streaming::new(
                 *incoming,
-                Decoder::server::<L>(codec.clone()),
+                Decoder::new::<L>(codec.clone(), Side::Server),
             )),
             Input::Message(_) => Err(Error::internal("a stream's handler was given one message")),
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use connect_codec::Codec;
-use connect_proto::Error;
+use connect_proto::{Error, Side};
 use http::HeaderMap;
 
 use crate::{
@@ -36,8 +36,10 @@ pub(crate) fn start(
 ) -> Guarded {
     let single = !route.spec.stream_type().server_streams();
     let call = request.map(|input| match input {
-        Input::Message(bytes) => Payloads::once(Payload::new(bytes, codec.clone())),
-        Input::Stream(incoming) => incoming.into_payloads(codec.clone()),
+        Input::Message(bytes) => {
+            Payloads::once(Payload::received(bytes, codec.clone(), Side::Server))
+        }
+        Input::Stream(incoming) => incoming.into_payloads(codec.clone(), Side::Server),
     });
     let terminal = ToHandler { route, codec };
     let producer = Intercepted::Waiting {

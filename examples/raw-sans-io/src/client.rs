@@ -13,7 +13,7 @@ use std::{
 
 use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{
-    CallOptions, ClientConfig, Code, Error, ExpectHead, RecvEvent, RecvHalf, Reset, SendHalf, Spec,
+    CallOptions, ClientConfig, Error, ExpectHead, RecvEvent, RecvHalf, Reset, SendHalf, Side, Spec,
     Time, Transmit,
 };
 use http::{HeaderMap, HeaderValue, Version, header, request};
@@ -148,9 +148,8 @@ where
         loop {
             match self.recv.poll_event() {
                 Some(Ok(RecvEvent::Message(message))) => {
-                    // What a server sends is never the client's invalid argument.
                     let message = Prost::decode(message, &self.codec);
-                    return Some(message.map_err(|error| error.with_code(Code::Internal)));
+                    return Some(message.map_err(|error| error.into_error(Side::Client)));
                 }
                 Some(Ok(RecvEvent::End(_))) => return None,
                 Some(Err(error)) => return Some(Err(error)),
@@ -159,7 +158,8 @@ where
                     Ok(Some(data)) => self.recv.recv_data(data),
                     Ok(None) => self.recv.recv_eof(),
                     Err(error) if error.kind() == ErrorKind::InvalidData => {
-                        self.recv.fail(Error::internal(error.to_string()));
+                        self.recv
+                            .fail(Error::malformed(Side::Client, error.to_string()));
                     }
                     Err(_) => {
                         // Whether the deadline or the server ended it, the half decides by the time.

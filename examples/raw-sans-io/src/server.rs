@@ -21,8 +21,8 @@ use std::{
 use bytes::Bytes;
 use connect_codec::{Codecs, Decode, Encode, Prost};
 use connect_proto::{
-    DeadlinePolicy, Error, RecvEvent, RecvHalf, Rejection, Reset, SendHalf, ServerConfig, Spec,
-    Time, Transmit, detect,
+    DeadlinePolicy, Error, RecvEvent, RecvHalf, Rejection, Reset, SendHalf, ServerConfig, Side,
+    Spec, Time, Transmit, detect,
 };
 use http::{HeaderMap, Method, Response, StatusCode, header, request, response};
 
@@ -170,7 +170,7 @@ fn feed(http: &mut Connection, recv: &mut RecvHalf) -> Result<Bytes, Error> {
                 Ok(Some(data)) => recv.recv_data(data),
                 Ok(None) => recv.recv_eof(),
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
-                    recv.fail(Error::invalid_argument(error.to_string()));
+                    recv.fail(Error::malformed(Side::Server, error.to_string()));
                 }
                 Err(_) => recv.recv_reset(Reset::ConnectionLost),
             },
@@ -202,7 +202,8 @@ where
     let codec = codecs
         .get(send.codec())
         .ok_or_else(|| Error::internal("a codec was accepted that is not there"))?;
-    for message in function(Prost::decode(request, codec)?)? {
+    let request = Prost::decode(request, codec).map_err(|error| error.into_error(Side::Server))?;
+    for message in function(request)? {
         send.handle_timeout(now());
         send.send_message(|buffer| Prost::encode(&message, codec, buffer))?;
         transmit(http, send).map_err(|error| Error::canceled(error.to_string()))?;

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{
     CallOptions, ClientConfig, Code, Error, Protocol, RecvEvent, RecvHalf, SendHalf, ServerConfig,
-    Spec, StreamType, Time, Transmit, detect,
+    Side, Spec, StreamType, Time, Transmit, detect,
 };
 use http::{HeaderMap, Request, Response, Version};
 
@@ -75,7 +75,7 @@ fn call(config: &ClientConfig, spec: &Spec, text: &String) -> Result<Vec<String>
     let answers = received(&mut recv, body, trailers)?;
     answers
         .into_iter()
-        .map(|answer| Prost::decode(answer, &codec))
+        .map(|answer| Prost::decode(answer, &codec).map_err(|error| error.into_error(Side::Client)))
         .collect()
 }
 
@@ -116,7 +116,8 @@ fn serve(
 /// The handlers: the text as it came, or its words one by one.
 fn answer(request: Bytes, spec: &Spec, send: &mut SendHalf) -> Result<(), Error> {
     let codec = codec(send.codec())?;
-    let text: String = Prost::decode(request, &codec)?;
+    let text = Prost::decode(request, &codec);
+    let text: String = text.map_err(|error| error.into_error(Side::Server))?;
     if spec.stream_type() == StreamType::Unary {
         return send.send_message(|buffer| Prost::encode(&text, &codec, buffer));
     }
