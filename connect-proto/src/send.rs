@@ -300,11 +300,19 @@ impl SendHalf {
         }
     }
 
-    /// A server's head, once, when it is known. `None` for ever on a client.
+    /// A server's head, once, when it is known.
     ///
     /// `version` is left at its default: it is the connection's business.
+    ///
+    /// # Panics
+    ///
+    /// On a client, with debug assertions: its head is that of a request. `None` for ever without them.
     #[must_use = "the head is taken out of the half"]
     pub fn poll_response_head(&mut self) -> Option<response::Parts> {
+        debug_assert!(
+            self.side == Side::Server,
+            "a client has no response head to send: poll_request_head gives its head"
+        );
         if let Head::Ready(Start::Response(status)) = self.head {
             self.head = Head::Taken;
             let (mut parts, ()) = http::Response::new(()).into_parts();
@@ -315,12 +323,20 @@ impl SendHalf {
         None
     }
 
-    /// A client's head, once, when it is known. `None` for ever on a server.
+    /// A client's head, once, when it is known.
     ///
     /// The URI is path and query: the transport adds scheme and authority. The version is HTTP/2 where the protocol
     /// demands it (gRPC); HTTP/1.1 leaves the choice to the transport.
+    ///
+    /// # Panics
+    ///
+    /// On a server, with debug assertions: its head is that of a response. `None` for ever without them.
     #[must_use = "the head is taken out of the half"]
     pub fn poll_request_head(&mut self) -> Option<request::Parts> {
+        debug_assert!(
+            self.side == Side::Client,
+            "a server has no request head to send: poll_response_head gives its head"
+        );
         if !matches!(self.head, Head::Ready(Start::Request { .. })) {
             return None;
         }

@@ -724,6 +724,30 @@ fn default_compressions_share_their_pools() {
     assert!(std::sync::Arc::ptr_eq(one, other));
 }
 
+/// A driver that asks a half for the other side's head would wait for ever: tests show it at once.
+#[cfg(debug_assertions)]
+#[test]
+fn asking_for_the_other_sides_head_is_noticed() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let text = |panic: Box<dyn std::any::Any + Send>| *panic.downcast_ref::<&str>().unwrap();
+    for (name, client) in clients() {
+        let unary = StreamType::Unary;
+        let (mut client_send, _) = client
+            .start(&spec(unary), CallOptions::default(), Time::ZERO)
+            .unwrap();
+        let asked = catch_unwind(AssertUnwindSafe(|| client_send.poll_response_head()));
+        let said = text(asked.map(drop).unwrap_err());
+        assert!(said.contains("poll_request_head"), "{name}: {said}");
+
+        let (recorded, _) = request(&client, unary, CallOptions::default(), &[message("hi")]);
+        let (_, mut send) = accept(&recorded.head, unary, &ServerConfig::new());
+        let asked = catch_unwind(AssertUnwindSafe(|| send.poll_request_head()));
+        let said = text(asked.map(drop).unwrap_err());
+        assert!(said.contains("poll_response_head"), "{name}: {said}");
+    }
+}
+
 /// Leading metadata that cannot leave any more is an error, not lost in silence.
 #[test]
 fn a_head_that_comes_too_late_is_an_error() {
