@@ -11,6 +11,7 @@ mod cancel;
 mod client_certs;
 mod errors;
 mod fairness;
+mod goaway;
 mod incomplete_requests;
 mod limits;
 mod pool;

@@ -18,8 +18,8 @@ use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
-    ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo, listen, post,
-    post_http2, spawn, start, yield_now,
+    HEADERS, ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo, listen, post,
+    post_http2, read_frame, read_preface, spawn, start, yield_now,
 };
 use crate::rt::{Channel, Server};
 
@@ -129,18 +129,9 @@ const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
 
 async fn answer_first_stream(socket: &mut Socket, answer: &[u8]) {
-    let mut preface = [0; 24];
-    socket.read_exact(&mut preface).await.unwrap();
+    read_preface(socket).await.unwrap();
     socket.write_all(SETTINGS).await.unwrap();
-    loop {
-        let mut head = [0; 9];
-        socket.read_exact(&mut head).await.unwrap();
-        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        socket.read_exact(&mut vec![0; len]).await.unwrap();
-        if head[3] == 1 {
-            break;
-        }
-    }
+    while read_frame(socket).await.unwrap().kind != HEADERS {}
     socket.write_all(answer).await.unwrap();
 }
 

@@ -22,7 +22,7 @@ use http::{Request, Response, Version};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use tokio::{io::AsyncReadExt, sync::oneshot};
 
 use crate::rt::{Channel, Rt, Server};
 
@@ -124,6 +124,30 @@ pub(crate) async fn listen() -> <Rt as Runtime>::Listener {
 pub(crate) async fn accept(listener: &mut <Rt as Runtime>::Listener) -> Socket {
     let (io, _) = Listener::accept(listener).await.unwrap();
     TokioIo::new(io)
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1).
+pub(crate) struct Frame {
+    pub(crate) kind: u8,
+    pub(crate) stream: [u8; 4],
+}
+
+pub(crate) const HEADERS: u8 = 1;
+
+/// Reads the next frame of a connection. A client sends its preface first.
+pub(crate) async fn read_frame(socket: &mut Socket) -> io::Result<Frame> {
+    let mut head = [0; 9];
+    socket.read_exact(&mut head).await?;
+    let [a, b, c, kind, _flags, stream @ ..] = head;
+    let len = u32::from_be_bytes([0, a, b, c]) as usize;
+    socket.read_exact(&mut vec![0; len]).await?;
+    Ok(Frame { kind, stream })
+}
+
+/// Reads what an HTTP/2 client says first.
+pub(crate) async fn read_preface(socket: &mut Socket) -> io::Result<()> {
+    socket.read_exact(&mut [0; 24]).await?;
+    Ok(())
 }
 
 /// A service made of a function.

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicBool},
     task::{Context, Poll},
     time::Duration,
 };
@@ -171,6 +171,8 @@ pub(super) struct Http2Connection {
     pub(super) remote: Arc<Remote>,
     /// The body of a request that is sent here must be made with it.
     pub(super) latest: LatestRequest,
+    /// Whether any call has had a response.
+    pub(super) has_answered: Arc<AtomicBool>,
 }
 
 impl Http2Connection {
@@ -197,11 +199,13 @@ impl Http2Connection {
         let (io, read_budget) = BudgetedIo::new(io);
         let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
-        let driver = drive_http2(Reader::new(&queue, connection), read_budget, calls);
+        let reader = Reader::new(&queue, connection);
+        let driver = drive_http2(reader, read_budget, calls, latest.clone());
         let connection = Self {
             queue,
             remote,
             latest,
+            has_answered: Arc::default(),
         };
         Ok((connection, Box::pin(driver)))
     }
@@ -263,12 +267,14 @@ async fn drive_http2<S, C: Future>(
     mut reader: Reader<S, C>,
     read_budget: ReadBudget,
     mut calls: Calls,
+    latest: LatestRequest,
 ) {
     poll_fn(|cx| {
         read_budget.refill();
         calls.poll_with(cx, |cx| reader.connection.as_mut().poll(cx))
     })
     .await;
+    latest.end();
     // Requests that it did not take any more are given back.
     drop(reader);
     poll_fn(|cx| {

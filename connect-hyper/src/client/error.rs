@@ -43,6 +43,11 @@ pub(super) fn is_lost(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || find::<std::io::Error>(error).is_some()
 }
 
+/// Whether only the stream of a request has ended, and not its HTTP/2 connection.
+pub(super) fn is_of_stream(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(h2::Error::is_reset)
+}
+
 /// The RPC code for a stream that was reset with this HTTP/2 error code.
 fn code_of(reason: Reason) -> Code {
     Reset::Http2(reason.into()).to_error(Side::Client).code()

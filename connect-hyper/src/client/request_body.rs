@@ -56,9 +56,11 @@ pub(super) enum GivenUp {
 const OPEN: u8 = 0;
 /// hyper has all of it, though on HTTP/2 it may still wait for the server's window;
 const SENT: u8 = 1;
-/// it was given up, see [`GivenUp`].
+/// it was given up, see [`GivenUp`];
 const ANSWERED: u8 = 2;
 const CANCELLED: u8 = 3;
+/// the connection ended before it left.
+const UNSENT: u8 = 4;
 
 impl CallLink {
     pub(super) fn is_sent(&self) -> bool {
@@ -69,6 +71,11 @@ impl CallLink {
         let _ = self
             .state
             .compare_exchange(OPEN, SENT, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
+    /// Whether the connection ended before the request left.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == UNSENT
     }
 
     /// Ends what is left of the request.
@@ -197,8 +204,8 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         let has_ended = self.has_ended();
         if let Some(latest) = &self.latest {
-            if !has_ended && !self.is_announced.replace(true) {
-                latest.set(&self.link);
+            if !self.is_announced.replace(true) {
+                latest.set(&self.link, !has_ended);
             }
         }
         has_ended
@@ -220,25 +227,41 @@ impl Drop for RequestBody {
 /// The request that an HTTP/2 connection began last, if its body is not all sent.
 ///
 /// hyper begins one request after the other. It asks whether there is a body, sends the head, and then executes a future
-/// for what it could not send at once of the body. The request's body says here whose that future is.
+/// for what it could not send at once of the body, or else one that waits for the response. The request's body says here
+/// whose that future is. Between head and future hyper waits while the server allows no more streams.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LatestRequest(Arc<Mutex<Option<Arc<CallLink>>>>);
+pub(super) struct LatestRequest(Arc<Mutex<Option<Latest>>>);
+
+#[derive(Debug)]
+struct Latest {
+    link: Arc<CallLink>,
+    has_body: bool,
+}
 
 impl LatestRequest {
-    fn set(&self, link: &Arc<CallLink>) {
-        *self.lock() = Some(Arc::clone(link));
+    fn set(&self, link: &Arc<CallLink>, has_body: bool) {
+        let link = Arc::clone(link);
+        *self.lock() = Some(Latest { link, has_body });
     }
 
-    fn take(&self) -> Option<Arc<CallLink>> {
+    fn take(&self) -> Option<Latest> {
         self.lock().take()
     }
 
     /// The body of this request is dropped: no future sends it.
     fn clear(&self, link: &Arc<CallLink>) {
-        self.lock().take_if(|latest| Arc::ptr_eq(latest, link));
+        self.lock()
+            .take_if(|latest| Arc::ptr_eq(&latest.link, link));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<CallLink>>> {
+    /// The connection takes no more requests: one that still waits for its stream has not left.
+    pub(super) fn end(&self) {
+        if let Some(latest) = self.take() {
+            latest.link.state.store(UNSENT, Ordering::SeqCst);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Latest>> {
         // Nothing that can panic runs under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -264,8 +287,11 @@ where
 {
     fn execute(&self, future: F) {
         match self.latest.take() {
-            Some(link) => self.calls.execute(BodySender { future, link }),
-            None => self.calls.execute(future),
+            Some(Latest {
+                link,
+                has_body: true,
+            }) => self.calls.execute(BodySender { future, link }),
+            Some(_) | None => self.calls.execute(future),
         }
     }
 }
@@ -344,6 +370,26 @@ mod tests {
         link.give_up(GivenUp::Cancelled);
         assert!(own.poll_rest(&cx).is_ready());
         assert!(other.poll_rest(&cx).is_pending());
+    }
+
+    #[test]
+    fn a_request_that_waits_for_its_stream_is_unsent_when_the_connection_ends() {
+        for body in ["", "x"] {
+            for has_stream in [false, true] {
+                let calls = Calls::new();
+                let link = Arc::new(CallLink::default());
+                let latest = LatestRequest::default();
+                let executor = RequestExecutor::<NoRuntime>::new(calls.executor(), latest.clone());
+                let body = CallBody::full(body);
+                let body = RequestBody::http2(body, Arc::clone(&link), latest.clone());
+                assert_eq!(body.is_end_stream(), body.has_ended());
+                if has_stream {
+                    executor.execute(pending());
+                }
+                latest.end();
+                assert_eq!(link.is_unsent(), !has_stream);
+            }
+        }
     }
 
     /// The window may have no room for the body before the future is executed; then hyper has not asked for a frame.

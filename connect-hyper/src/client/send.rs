@@ -1,6 +1,9 @@
 //! One call: a connection, the request in that connection's form, and another try if that does no harm.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use connect_proto::{Error, Idempotency};
 use connect_tower::{
@@ -23,7 +26,10 @@ use crate::runtime::Runtime;
 
 /// How often one request is sent at most. Every try but the first follows one that surely was not processed, or one of an
 /// idempotent procedure that met a connection which was being closed.
-const MAX_TRIES: u32 = 3;
+///
+/// A try does not count if its connection has answered other calls: some servers end every connection after so many, and
+/// of many calls at once each connection then takes only some. It goes on as long as each of them brings answers.
+const MAX_TRIES: usize = 3;
 
 /// A request that can be sent.
 struct Outgoing {
@@ -36,8 +42,16 @@ struct Outgoing {
 enum Tried {
     Answered(Response<ChannelBody>),
     /// It may be sent again, and here it is.
-    Again(Box<Outgoing>, TransportError),
+    Again(Again),
     Failed(TransportError),
+}
+
+/// A request that may be sent again.
+struct Again {
+    outgoing: Box<Outgoing>,
+    failure: TransportError,
+    /// Whether the connection answers other calls. Some answers may be on their way still.
+    has_answered: Arc<AtomicBool>,
 }
 
 pub(super) async fn send<R: Runtime>(
@@ -48,19 +62,26 @@ pub(super) async fn send<R: Runtime>(
     let want = channel.want(head.version);
     let target = channel.origin.target(&head.uri).map_err(unsent)?;
     let mut outgoing = Outgoing { head, body, target };
-    let mut tries = 1;
+    let mut is_again = false;
+    // Those that count.
+    let mut tries: Vec<Arc<AtomicBool>> = Vec::new();
     loop {
-        let tried = match channel.check_out(want, tries > 1).await? {
+        let tried = match channel.check_out(want, is_again).await? {
             Connection::Http1(connection) => over_http1(&channel, connection, outgoing).await,
             Connection::Http2(connection) => over_http2(&channel, connection, outgoing).await,
         };
         match tried {
             Tried::Answered(response) => return Ok(response),
             Tried::Failed(error) => return Err(error),
-            Tried::Again(_, error) if tries == MAX_TRIES => return Err(error),
-            Tried::Again(again, _) => outgoing = *again,
+            Tried::Again(again) => {
+                tries.push(again.has_answered);
+                tries.retain(|has_answered| !has_answered.load(Ordering::Relaxed));
+                if tries.len() == MAX_TRIES {
+                    return Err(again.failure);
+                }
+                (outgoing, is_again) = (*again.outgoing, true);
+            }
         }
-        tries += 1;
     }
 }
 
@@ -93,7 +114,7 @@ async fn over_http1<R: Runtime>(
     let body = RequestBody::http1(body, Arc::clone(&link));
     let sending = match connection.send(Request::from_parts(head, body)) {
         Ok(sending) => sending,
-        Err(request) => return not_queued(*request, target, &remote),
+        Err(request) => return not_queued(*request, target, &remote, Arc::default()),
     };
     let mut error = match sending.await {
         Ok(response) => {
@@ -112,7 +133,11 @@ async fn over_http1<R: Runtime>(
     let failure = error::request(error, &remote);
     match again {
         // A port that speaks something else will not speak HTTP the next time.
-        Some(again) if remote.mistaken().is_none() => Tried::Again(again, failure),
+        Some(outgoing) if remote.mistaken().is_none() => Tried::Again(Again {
+            outgoing,
+            failure,
+            has_answered: Arc::default(),
+        }),
         _ => Tried::Failed(failure),
     }
 }
@@ -143,26 +168,41 @@ async fn over_http2<R: Runtime>(
         Ok(sending) => sending,
         Err(request) => {
             channel.pool.discard(&connection);
-            return not_queued(*request, target, &connection.remote);
+            let has_answered = Arc::clone(&connection.has_answered);
+            return not_queued(*request, target, &connection.remote, has_answered);
         }
     };
     let mut error = match sending.await {
-        Ok(response) => return Tried::Answered(answered(response, link, None)),
+        Ok(response) => {
+            connection.has_answered.store(true, Ordering::Relaxed);
+            return Tried::Answered(answered(response, link, None));
+        }
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
-    let failure = error::request(error.into_error(), &connection.remote);
+    let error = error.into_error();
+    let is_of_stream = error::is_of_stream(&error);
+    let failure = match link.is_unsent() {
+        true => error::connection_closed(&connection.remote),
+        false => error::request(error, &connection.remote),
+    };
+    // Most likely the server is closing the connection, also where it refuses a stream: the next try is to find another.
+    if !is_of_stream || failure.sent() == Sent::No {
+        channel.pool.discard(&connection);
+    }
     if failure.sent() != Sent::No {
         return Tried::Failed(failure);
     }
-    // Most likely the server is closing the connection: the next try is to find another.
-    channel.pool.discard(&connection);
     let again = recovered.or_else(|| {
         let (head, body) = copy?;
         Some(Box::new(Outgoing { head, body, target }))
     });
     match again {
-        Some(again) => Tried::Again(again, failure),
+        Some(outgoing) => Tried::Again(Again {
+            outgoing,
+            failure,
+            has_answered: Arc::clone(&connection.has_answered),
+        }),
         None => Tried::Failed(failure),
     }
 }
@@ -176,12 +216,21 @@ fn answered(
 }
 
 /// The connection had ended before the request was queued.
-fn not_queued(request: Request<RequestBody>, target: PathAndQuery, remote: &Remote) -> Tried {
+fn not_queued(
+    request: Request<RequestBody>,
+    target: PathAndQuery,
+    remote: &Remote,
+    has_answered: Arc<AtomicBool>,
+) -> Tried {
     let failure = error::connection_closed(remote);
     if remote.mistaken().is_some() {
         return Tried::Failed(failure);
     }
-    Tried::Again(Box::new(outgoing(request, target)), failure)
+    Tried::Again(Again {
+        outgoing: Box::new(outgoing(request, target)),
+        failure,
+        has_answered,
+    })
 }
 
 /// The request, if hyper did not start to send it.

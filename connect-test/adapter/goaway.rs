@@ -1,0 +1,241 @@
+//! Servers that end their HTTP/2 connections under many calls at once: every call ends, and what the server did not process
+//! is sent on another connection.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use connect_proto::Code;
+use connect_tower::{CallBody, Transport, transport::Sent};
+use http_body::{Body, Frame, SizeHint};
+use macro_rules_attribute::apply;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::oneshot,
+};
+
+use super::support::{
+    HEADERS, Socket, Task, accept, async_test, bind, call, echo, listen, post, post_http2,
+    read_frame, read_preface, spawn, start, yield_now,
+};
+use crate::rt::{Channel, TransportError};
+
+/// How a server ends a connection after so many streams.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    GoAway,
+    /// And it allows so many streams at once: others wait in the client.
+    GoAwayAndQueue,
+    /// Without a GOAWAY: streams that it did not answer may have been processed.
+    Close,
+}
+
+/// How many streams a connection answers.
+const STREAMS: u32 = 10;
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// SETTINGS with `MAX_CONCURRENT_STREAMS`.
+const fn settings(max_streams: u8) -> [u8; 15] {
+    [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, max_streams]
+}
+
+/// HEADERS that are a whole answer, of status 200.
+fn answer(stream: [u8; 4]) -> Vec<u8> {
+    [&[0, 0, 1, HEADERS, 5][..], &stream, &[0x88]].concat()
+}
+
+/// GOAWAY with `NO_ERROR`: the streams up to this one were processed.
+fn goaway(last_stream: [u8; 4]) -> Vec<u8> {
+    [&[0, 0, 8, 7, 0, 0, 0, 0, 0][..], &last_stream, &[0; 4]].concat()
+}
+
+/// The next stream that the client opens.
+async fn next_stream(socket: &mut Socket) -> io::Result<[u8; 4]> {
+    loop {
+        let frame = read_frame(socket).await?;
+        if frame.kind == HEADERS {
+            return Ok(frame.stream);
+        }
+    }
+}
+
+/// HTTP/2 by hand: a few streams are answered, the rest is not.
+async fn serve_few(mut socket: Socket, end: End) -> io::Result<()> {
+    read_preface(&mut socket).await?;
+    match end {
+        End::GoAwayAndQueue => socket.write_all(&settings(STREAMS as u8)).await?,
+        End::GoAway | End::Close => socket.write_all(SETTINGS).await?,
+    }
+    for _ in 1..STREAMS {
+        let stream = next_stream(&mut socket).await?;
+        socket.write_all(&answer(stream)).await?;
+    }
+    let last = next_stream(&mut socket).await?;
+    if end != End::Close {
+        socket.write_all(&goaway(last)).await?;
+    }
+    socket.write_all(&answer(last)).await?;
+    socket.shutdown().await?;
+    // A socket that is closed with unread bytes would be reset, and the answers lost.
+    socket.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+/// A server whose connections end like this, and a channel to it. Counts the connections.
+async fn channel_to(end: End) -> (Channel, Arc<AtomicUsize>) {
+    let mut listener = listen().await;
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    spawn(async move {
+        loop {
+            let socket = accept(&mut listener).await;
+            count.fetch_add(1, Ordering::SeqCst);
+            spawn(serve_few(socket, end));
+        }
+    });
+    (channel, connections)
+}
+
+const TASKS: usize = 50;
+const CALLS_PER_TASK: usize = 5;
+
+/// Many calls at once, one after the other in each task.
+fn many_calls(channel: &Channel) -> Vec<Task<Vec<Result<(), TransportError>>>> {
+    let calls = |channel: Channel| async move {
+        let mut ends = Vec::new();
+        for _ in 0..CALLS_PER_TASK {
+            let end = call(&channel, post_http2(CallBody::full("x"))).await;
+            ends.push(end.map(drop));
+        }
+        ends
+    };
+    (0..TASKS).map(|_| spawn(calls(channel.clone()))).collect()
+}
+
+#[apply(async_test)]
+async fn what_many_goaways_have_refused_is_answered_on_other_connections() {
+    for end in [End::GoAway, End::GoAwayAndQueue] {
+        let (channel, connections) = channel_to(end).await;
+        for calls in many_calls(&channel) {
+            for end in calls.await.unwrap() {
+                end.unwrap();
+            }
+        }
+        let expected = TASKS * CALLS_PER_TASK / STREAMS as usize;
+        assert!(connections.load(Ordering::SeqCst) >= expected, "{end:?}");
+    }
+}
+
+#[apply(async_test)]
+async fn calls_on_lost_connections_end() {
+    let (channel, _) = channel_to(End::Close).await;
+    let mut answered = 0;
+    for calls in many_calls(&channel) {
+        for end in calls.await.unwrap() {
+            match end {
+                Ok(()) => answered += 1,
+                Err(error) => assert_eq!(error.error().code(), Code::Unavailable, "{error}"),
+            }
+        }
+    }
+    assert!(answered >= STREAMS);
+}
+
+#[apply(async_test)]
+async fn calls_on_a_server_that_drains_end() {
+    for request in [post, post_http2] {
+        let server = start(bind().await, echo());
+        let answered = Arc::new(AtomicUsize::new(0));
+        let channel = Channel::new(server.uri()).unwrap();
+        let calls = |channel: Channel, answered: Arc<AtomicUsize>| async move {
+            loop {
+                match call(&channel, request(CallBody::full("x"))).await {
+                    Ok(_) => answered.fetch_add(1, Ordering::SeqCst),
+                    Err(error) => return error,
+                };
+            }
+        };
+        let calls: Vec<_> = (0..TASKS)
+            .map(|_| spawn(calls(channel.clone(), Arc::clone(&answered))))
+            .collect();
+        while answered.load(Ordering::SeqCst) < TASKS {
+            yield_now().await;
+        }
+        server.stop().await.unwrap();
+        for error in calls {
+            let error = error.await.unwrap();
+            assert_eq!(error.error().code(), Code::Unavailable, "{error}");
+        }
+    }
+}
+
+/// A body without end, that tells when a connection has taken its request.
+struct Announcing(Mutex<Option<oneshot::Sender<()>>>);
+
+impl Body for Announcing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if let Some(taken) = self.0.lock().unwrap().take() {
+            let _ = taken.send(());
+        }
+        SizeHint::new()
+    }
+}
+
+#[apply(async_test)]
+async fn a_request_that_still_waits_for_its_stream_at_a_goaway_was_not_sent() {
+    let mut listener = listen().await;
+    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let (go_away, told) = oneshot::channel();
+    let (is_open, open) = oneshot::channel();
+    let server = spawn(async move {
+        let mut socket = accept(&mut listener).await;
+        read_preface(&mut socket).await?;
+        socket.write_all(&settings(1)).await?;
+        let first = next_stream(&mut socket).await?;
+        socket.write_all(&answer(first)).await?;
+        let second = next_stream(&mut socket).await?;
+        let _ = is_open.send(());
+        let _ = told.await;
+        socket.write_all(&goaway(second)).await?;
+        socket.write_all(&answer(second)).await?;
+        socket.read_to_end(&mut Vec::new()).await
+    });
+    call(&channel, post_http2(CallBody::full("first")))
+        .await
+        .unwrap();
+    // From here on the client knows of the limit.
+    let second = spawn({
+        let channel = channel.clone();
+        async move { call(&channel, post_http2(CallBody::full("second"))).await }
+    });
+    open.await.unwrap();
+    let (is_taken, taken) = oneshot::channel();
+    let body = CallBody::foreign(Announcing(Mutex::new(Some(is_taken))));
+    let waiting = spawn(channel.send(post_http2(body)));
+    taken.await.unwrap();
+    let _ = go_away.send(());
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.sent(), Sent::No, "{error}");
+    assert_eq!(error.error().code(), Code::Unavailable);
+    second.await.unwrap().unwrap();
+    drop(channel);
+    server.await.unwrap().unwrap();
+}
