@@ -19,6 +19,7 @@ mod reconnect;
 mod shutdown;
 mod slow_clients;
 mod standard_services;
+mod streams;
 mod stuck_requests;
 mod support;
 mod unread_request;

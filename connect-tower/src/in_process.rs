@@ -72,6 +72,7 @@ impl Transport for InProcess {
     type Future = InProcessFuture;
 
     fn send(&self, mut request: Request<CallBody>) -> InProcessFuture {
+        request.body().begin();
         // Without a socket every call is full duplex and has trailers.
         *request.version_mut() = Version::HTTP_2;
         request.extensions_mut().insert(Peer::without_addr());

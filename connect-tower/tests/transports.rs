@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -17,7 +17,8 @@ use bytes::Bytes;
 use common::{ECHO, JOIN, SPLIT, UPPER, block_on, poll_until_stalled, text_router};
 use connect_tower::{
     BodyError, CallBody, Client, ClientConfig, Code, Error, InProcess, Prost, Protocol, Request,
-    Response, Router, Sent, ServiceTransport, Streaming, Time, Transport, TransportError,
+    Response, ResponseStream, Router, Sent, ServiceTransport, Streaming, Time, Transport,
+    TransportError,
     rt::{Sleep, Timer},
 };
 use futures_util::{
@@ -368,12 +369,39 @@ fn a_waiting_half_is_woken_whoever_polled_last() {
     let mut cx = Context::from_waker(&waker);
     assert!(message.as_mut().poll(&mut cx).is_pending());
     // The sender polls the transport last.
-    block_on(sender.send(String::from("x"))).unwrap();
+    let mut sending = Box::pin(sender.send(String::from("x")));
+    assert!(poll_until_stalled(sending.as_mut()).is_none());
     woken.store(false, Ordering::SeqCst);
     open.send(()).unwrap();
     assert!(woken.load(Ordering::SeqCst));
+    block_on(sending).unwrap();
     let received = poll_until_stalled(message.as_mut()).unwrap();
     assert_eq!(received.unwrap().as_deref(), Some("x"));
+}
+
+/// A transport connects while the call is polled: who only sends must poll it until the request is on its way.
+#[test]
+fn the_first_send_waits_until_the_transport_has_the_request() {
+    let (open, opened) = futures_channel::oneshot::channel::<()>();
+    let opened = Mutex::new(Some(opened));
+    let begun = Arc::new(AtomicBool::new(false));
+    let begin = begun.clone();
+    let router = Router::new().bidi_stream(ECHO, move |request: Request<Streaming<String>>| {
+        begin.store(true, Ordering::SeqCst);
+        // It neither reads nor answers.
+        async move {
+            let _unread = request;
+            std::future::pending::<Result<Response<ResponseStream<String>>, Error>>().await
+        }
+    });
+    let client = Client::new(Opening(InProcess::new(router), Arc::new(opened)));
+    let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+    let mut sending = Box::pin(call.send(String::from("x")));
+    assert!(poll_until_stalled(sending.as_mut()).is_none());
+    open.send(()).unwrap();
+    let sent = poll_until_stalled(sending.as_mut());
+    assert!(begun.load(Ordering::SeqCst), "the server sees the head");
+    sent.unwrap().unwrap();
 }
 
 /// One half finds out that the deadline has passed before the timer has said so: the other must know.
@@ -440,6 +468,20 @@ fn a_sender_is_woken_by_the_body_on_its_own_task() {
     let waker = Arc::new(Woken(woken.clone())).into();
     let mut cx = Context::from_waker(&waker);
     let mut body = stash.0.lock().unwrap().take().unwrap();
+    let mut sending = Box::pin(sender.send(String::from("x")));
+    assert!(sending.as_mut().poll(&mut cx).is_pending());
+    woken.store(false, Ordering::SeqCst);
+    assert!(
+        Pin::new(&mut body)
+            .poll_frame(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    assert!(
+        woken.load(Ordering::SeqCst),
+        "the transport has the request"
+    );
+    assert!(sending.as_mut().poll(&mut cx).is_ready());
+    drop(sending);
     for room in [true, false] {
         // Fills the buffer until there is no room.
         let mut sending = Box::pin(async {

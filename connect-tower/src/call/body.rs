@@ -102,6 +102,14 @@ impl CallBody {
         }
     }
 
+    /// Tells who sends messages one by one that the request's head is on its way. Other transports show it by polling
+    /// the body; in process a handler may do much before that.
+    pub(crate) fn begin(&self) {
+        if let Inner::Shared(consumer) = &self.0 {
+            consumer.begin();
+        }
+    }
+
     /// What a half has to send that was finished and whose head was taken.
     pub(crate) fn finished(mut send: SendHalf) -> Self {
         let mut whole = Whole::default();

@@ -27,6 +27,8 @@ struct State {
     consumer: Option<Waker>,
     /// Waits for room.
     caller: Option<Waker>,
+    /// The request's head is on its way.
+    is_begun: bool,
     /// The transport wants no more of the request.
     is_dropped: bool,
 }
@@ -66,6 +68,7 @@ impl Shared {
                 outlet,
                 consumer: None,
                 caller: None,
+                is_begun: false,
                 is_dropped: false,
             }),
         });
@@ -73,14 +76,18 @@ impl Shared {
     }
 
     /// Waits for room for a message; `false` if the transport wants no more of the request.
-    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<bool> {
+    ///
+    /// There is none before the request's head is on its way: until then the caller must poll the transport, which may
+    /// have to connect. A transport shows it by asking for the body, or by a response.
+    pub(crate) fn poll_room(&self, has_response: bool, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         if state.is_dropped {
             return Poll::Ready(false);
         }
+        let is_begun = state.is_begun || has_response;
         let room = state
             .outlet
-            .with_sink(|sink| sink.wants_message() || sink.is_finished());
+            .with_sink(|sink| (is_begun && sink.wants_message()) || sink.is_finished());
         if !room {
             store(&mut state.caller, cx);
             return Poll::Pending;
@@ -128,22 +135,40 @@ impl Shared {
 pub(crate) struct Consumer(Arc<Shared>);
 
 impl Consumer {
+    /// The request's head is on its way.
+    pub(crate) fn begin(&self) {
+        self.0.lock().is_begun = true;
+    }
+
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
+        self.poll_with(cx, |outlet| match outlet {
+            Outlet::Wire(send) => match send.poll_transmit() {
+                None if send.is_closed() => Some(None),
+                transmit => transmit.map(Some),
+            },
+            Outlet::Payloads(_) => Some(None),
+        })
+    }
+
+    /// What there is to take, or its wake-up. Wakes a caller who waits for room.
+    fn poll_with<R>(
+        &self,
+        cx: &Context<'_>,
+        take: impl FnOnce(&mut Outlet) -> Option<R>,
+    ) -> Poll<R> {
         let mut state = self.0.lock();
-        let Outlet::Wire(send) = &mut state.outlet else {
-            return Poll::Ready(None);
-        };
-        if let Some(transmit) = send.poll_transmit() {
-            let caller = state.caller.take();
-            drop(state);
-            wake(caller);
-            return Poll::Ready(Some(transmit));
+        let taken = take(&mut state.outlet);
+        let mut caller = None;
+        if taken.is_some() || !state.is_begun {
+            caller = state.caller.take();
         }
-        if send.is_closed() {
-            return Poll::Ready(None);
+        state.is_begun = true;
+        if taken.is_none() {
+            store(&mut state.consumer, cx);
         }
-        store(&mut state.consumer, cx);
-        Poll::Pending
+        drop(state);
+        wake(caller);
+        taken.map_or(Poll::Pending, Poll::Ready)
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
@@ -159,18 +184,10 @@ impl PayloadStream for Consumer {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Payload, Error>>> {
-        let mut state = self.0.lock();
-        let Outlet::Payloads(outbox) = &mut state.outlet else {
-            return Poll::Ready(None);
-        };
-        let Some(next) = outbox.take_next() else {
-            store(&mut state.consumer, cx);
-            return Poll::Pending;
-        };
-        let caller = state.caller.take();
-        drop(state);
-        wake(caller);
-        Poll::Ready(next)
+        self.poll_with(cx, |outlet| match outlet {
+            Outlet::Payloads(outbox) => outbox.take_next(),
+            Outlet::Wire(_) => Some(None),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use connect_proto::Error;
 use futures_core::Stream;
 use http::HeaderMap;
 
-use super::exchange::{Exchange, Half};
+use super::exchange::{Exchange, Half, Progress};
 use crate::{
     call::shared::Shared, message::response::Response, message::streaming::Decoder,
     transport::Transport,
@@ -133,7 +133,8 @@ impl<Req, Res, T: Transport> BidiCall<Req, Res, T> {
 }
 
 impl<Req, T: Transport> BidiSender<Req, T> {
-    /// Sends a message, once there is room for it: what was sent before may wait for the server to read.
+    /// Sends a message, once there is room for it: what was sent before may wait for the server to read. The first one
+    /// waits for a connection, and until the head of the request is on its way there.
     ///
     /// It may be cancelled at any time: the message was then not sent. It does not wait for the response to begin.
     ///
@@ -147,10 +148,14 @@ impl<Req, T: Transport> BidiSender<Req, T> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>, message: &Req) -> Poll<Result<(), Error>> {
-        if let Some(ended) = self.exchange.poll_ahead(cx) {
-            return Poll::Ready(Err(ended.err().unwrap_or_else(server_is_done)));
-        }
-        let room = ready!(self.shared.poll_room(cx));
+        let has_response = match self.exchange.poll_ahead(cx) {
+            Progress::Ended(ended) => {
+                return Poll::Ready(Err(ended.err().unwrap_or_else(server_is_done)));
+            }
+            Progress::HasResponse => true,
+            Progress::NoResponse => false,
+        };
+        let room = ready!(self.shared.poll_room(has_response, cx));
         // Nothing is waited for any more: what the message sets going need not wake this half.
         self.exchange.rest(Half::Sender);
         if !room {

@@ -35,6 +35,13 @@ pub(crate) struct Exchange<T: Transport> {
     fan: Arc<Fan>,
 }
 
+/// How far a call has come.
+pub(crate) enum Progress {
+    NoResponse,
+    HasResponse,
+    Ended(Result<(), Error>),
+}
+
 /// One of the two halves of a call object.
 #[derive(Clone, Copy)]
 pub(crate) enum Half {
@@ -115,15 +122,16 @@ impl<T: Transport> Exchange<T> {
         message
     }
 
-    /// Makes progress for a sender. Says how the call ended, if it has.
-    pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>) -> Option<Result<(), Error>> {
-        let mut has_news = false;
+    /// Makes progress for a sender.
+    pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>) -> Progress {
+        let (mut has_response, mut has_news) = (false, false);
         let ended = self.poll_with(Half::Sender, cx, |state, cx| {
             let open = match ready!(state.poll_open(cx)) {
                 Ok(open) => open,
                 Err(error) => return Poll::Ready(Err(error)),
             };
             open.poll_ahead(cx);
+            has_response = true;
             has_news = !open.ahead.is_empty();
             match open.opened.incoming.ended() {
                 Some(ended) => Poll::Ready(ended.clone()),
@@ -134,8 +142,9 @@ impl<T: Transport> Exchange<T> {
             self.fan.wake_half(Half::Receiver);
         }
         match ended {
-            Poll::Ready(ended) => Some(ended),
-            Poll::Pending => None,
+            Poll::Ready(ended) => Progress::Ended(ended),
+            Poll::Pending if has_response => Progress::HasResponse,
+            Poll::Pending => Progress::NoResponse,
         }
     }
 
