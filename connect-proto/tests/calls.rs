@@ -664,55 +664,6 @@ fn bytes_of_incomplete_messages_are_told() {
     }
 }
 
-/// An encoder may only append. One that does anything else to its buffer gets an error, and the stream stays whole.
-#[test]
-fn an_encoder_cannot_harm_what_stands_before_its_message() {
-    use bytes::BytesMut;
-    type Vandal = fn(&mut BytesMut);
-    let vandals: [(&str, Vandal); 6] = [
-        ("replaced", |out| *out = BytesMut::from("a message")),
-        ("replaced with zeros", |out| *out = BytesMut::zeroed(32)),
-        ("cleared", BytesMut::clear),
-        ("cut", |out| out.truncate(3)),
-        ("split", |out| drop(out.split())),
-        ("split, then written", |out| {
-            drop(out.split());
-            out.extend_from_slice(b"a message");
-        }),
-    ];
-    for (what, vandal) in vandals {
-        for waiting in [false, true] {
-            let config = ClientConfig::new().with_protocol(Protocol::Grpc);
-            let procedure = spec(StreamType::ClientStream);
-            let (mut send, _) = config
-                .start(&procedure, CallOptions::new(), Time::ZERO)
-                .unwrap();
-            let _ = send.poll_request_head();
-            let mut sent = Vec::new();
-            if waiting {
-                send_message(&mut send, &message("before")).unwrap();
-                sent.extend(common::frame(0, b"before"));
-            }
-            let error = send
-                .send_message(|out| {
-                    vandal(out);
-                    Ok(())
-                })
-                .unwrap_err();
-            assert_eq!(error.code(), Code::Internal, "{what}");
-            assert_eq!(
-                error.message(),
-                "the encoder of a message changed bytes that it did not write: it may only append to its buffer"
-            );
-            send_message(&mut send, &message("after")).unwrap();
-            sent.extend(common::frame(0, b"after"));
-            send.finish(Ok(HeaderMap::new()));
-            let frames = common::drain(&mut send);
-            assert_eq!(frames, [Frame::Data(sent.into()), Frame::Eof], "{what}");
-        }
-    }
-}
-
 /// A program with many clients has one set of compression contexts, not one for each.
 #[test]
 fn default_compressions_share_their_pools() {

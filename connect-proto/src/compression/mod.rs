@@ -77,7 +77,8 @@ pub trait Compression: fmt::Debug + Send + Sync + 'static {
     /// A token of RFC 9110, section 5.6.2. It must always be the same.
     fn name(&self) -> &str;
 
-    /// Appends the compressed form of `input` to `output`.
+    /// Appends the compressed form of `input` to `output`, which may hold other bytes: they must stay as they are. What
+    /// is not empty must not become empty: receivers do not decompress what has no bytes.
     ///
     /// # Errors
     ///

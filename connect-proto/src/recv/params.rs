@@ -82,6 +82,8 @@ impl RecvParams {
         };
         let mut plain = BytesMut::new();
         match encoding.decompress(&payload, limit, &mut plain) {
+            // One that does not keep its limit must not break that of the call.
+            Ok(()) if plain.len() > limit => Err(too_large(encoding.name())),
             Ok(()) => Ok(plain.freeze()),
             Err(CompressionError::TooLarge { .. }) => Err(too_large(encoding.name())),
             Err(error) => Err(self

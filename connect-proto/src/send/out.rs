@@ -13,7 +13,8 @@ use crate::{
 /// A payload of at least this many bytes is not copied behind its prefix.
 const COPY_BELOW: usize = 4 * 1024;
 
-/// Stands where the prefix will be while a message is encoded, so that an encoder that replaces the buffer is found out.
+/// Stands where the prefix will be while a message is encoded or compressed, so that an encoder or a compression that
+/// replaces the buffer is found out.
 const PLACE_OF_PREFIX: [u8; PREFIX_LEN] = [0xf5, 0xc0, 0x9e, 0xc1, 0xfe];
 
 /// What a buffer has room for when it starts, in bytes.
@@ -227,11 +228,11 @@ impl Out {
         let mut compressed = false;
         if encoder.applies_to(plain.len()) {
             let mut packed = mem::take(&mut self.packed);
-            packed.put_bytes(0, start);
+            packed.put_slice(&PLACE_OF_PREFIX[..start]);
             encoder.compress(plain, &mut packed)?;
+            check_compressed(&packed, start, plain)?;
             // Who asks for everything to be compressed gets that, also where it makes a message longer.
-            compressed =
-                packed.len() >= start && (encoder.min_bytes == 0 || packed.len() < own.len());
+            compressed = encoder.min_bytes == 0 || packed.len() < own.len();
             if compressed {
                 mem::swap(own, &mut packed);
             }
@@ -252,6 +253,22 @@ impl Encoder {
             Error::internal(format!("cannot compress a message: {error}")).with_source(error)
         })
     }
+}
+
+/// A compression that does not append would lose the message, or break the stream.
+fn check_compressed(packed: &[u8], start: usize, plain: &[u8]) -> Result<(), Error> {
+    if !packed.starts_with(&PLACE_OF_PREFIX[..start]) {
+        return Err(Error::internal(
+            "the compression changed bytes that it did not write: it may only append to its buffer",
+        ));
+    }
+    // Receivers take no bytes for the empty message, whatever the compression.
+    if packed.len() == start && !plain.is_empty() {
+        return Err(Error::internal(
+            "the compression made nothing of a message that is not empty",
+        ));
+    }
+    Ok(())
 }
 
 /// The buffer, empty, for the next message; a new one in place of one that has grown large.
