@@ -3,8 +3,8 @@
 use std::{borrow::Cow, sync::Arc};
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode, Uri,
-    header::{CONTENT_TYPE, TE, USER_AGENT},
+    HeaderMap, StatusCode, Uri,
+    header::{CONTENT_TYPE, USER_AGENT},
     response,
     uri::PathAndQuery,
 };
@@ -14,16 +14,15 @@ use crate::{
     SendHalf, Side, Spec, StreamType, Time,
     excerpt::excerpt,
     metadata,
-    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, grpc},
+    protocol::{ContentType, ResponseBody, Wire, header_value},
     recv::{RecvParams, http_status_error, is_readable},
     send::{Encoder, SendParams, Start},
-    timeout,
 };
 
 /// A call whose response has not begun: it waits for the head.
 #[derive(Debug)]
 pub struct ExpectHead {
-    dialect: Dialect,
+    content_type: ContentType,
     compressions: Compressions,
     limits: Limits,
     single: bool,
@@ -55,7 +54,7 @@ impl ClientConfig {
             (Protocol::GrpcWeb, _) if self.grpc_web_text => Wire::GrpcWebText,
             (Protocol::GrpcWeb, _) => Wire::GrpcWeb,
         };
-        let dialect = Dialect::new(wire, &self.codec).ok_or_else(|| {
+        let content_type = ContentType::new(wire, &self.codec).ok_or_else(|| {
             Error::internal(format!(
                 "codec name {:?} cannot stand in a content type",
                 self.codec
@@ -78,13 +77,15 @@ impl ClientConfig {
         };
         let timeout = options.timeout.or(self.default_timeout);
         let deadline = timeout.map(|timeout| now.saturating_add(timeout));
-        let mut headers = request_headers(self, &dialect)?;
-        if let Some(timeout) = timeout {
-            let value = match dialect.protocol() {
-                Protocol::Connect => timeout::format_connect(timeout),
-                Protocol::Grpc | Protocol::GrpcWeb => timeout::format_grpc(timeout),
-            };
-            headers.insert(wire.timeout_header(), value);
+        let mut headers = HeaderMap::with_capacity(12);
+        if let Some(accepted) = self.compressions.accept_header() {
+            headers.insert(wire.accept_encoding_header(), accepted.clone());
+        }
+        headers.insert(CONTENT_TYPE, content_type.to_header()?);
+        wire.write_request(&mut headers, timeout);
+        // gRPC, "Requests": what defines the call stands before custom metadata.
+        if let Some(compression) = compression.as_ref().filter(|_| wire.is_enveloped()) {
+            headers.insert(wire.encoding_header(), header_value(compression.name())?);
         }
         append_metadata(&mut headers, self.headers.clone(), options.headers);
         let mut limits = self.limits;
@@ -93,7 +94,7 @@ impl ClientConfig {
         }
         let send = SendHalf::new(SendParams {
             side: Side::Client,
-            dialect: dialect.clone(),
+            content_type: content_type.clone(),
             start: Start::Request {
                 uri,
                 get: get.filter(|_| use_get),
@@ -111,7 +112,7 @@ impl ClientConfig {
         });
         let expect = ExpectHead {
             procedure: spec.path().clone(),
-            dialect,
+            content_type,
             compressions: self.compressions.clone(),
             limits,
             single: !stream_type.server_streams(),
@@ -136,23 +137,16 @@ impl ExpectHead {
         let response::Parts {
             status, headers, ..
         } = head;
-        let found = headers.get(CONTENT_TYPE).map(Dialect::from_content_type);
-        let found = found.flatten();
+        let found = headers.get(CONTENT_TYPE).and_then(ContentType::from_header);
         let found = found.as_ref();
-        match self.dialect.wire {
-            Wire::ConnectUnary | Wire::ConnectGet if status != StatusCode::OK => {
-                self.unary_error(status, headers, found)
-            }
-            Wire::ConnectUnary | Wire::ConnectGet => self.unary_response(headers, found),
-            Wire::ConnectStream if status != StatusCode::OK => self.http_error(status, headers),
-            Wire::ConnectStream => self.stream(status, headers, found),
-            // gRPC, "HTTP to gRPC Status Code Mapping": a status in the head of a gRPC response wins over HTTP's.
-            Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText
-                if status != StatusCode::OK && !headers.contains_key(grpc::GRPC_STATUS) =>
-            {
-                self.http_error(status, headers)
-            }
-            Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => self.stream(status, headers, found),
+        match self
+            .content_type
+            .wire
+            .response_body(status, &headers, found)
+        {
+            ResponseBody::Messages => self.messages(status, headers, found),
+            ResponseBody::ErrorJson => self.unary_error(status, headers),
+            ResponseBody::NotRpc => self.http_error(status, headers),
         }
     }
 
@@ -163,16 +157,10 @@ impl ExpectHead {
         self.failed(HeaderMap::new(), error)
     }
 
-    /// Connect, "Unary-Response": an error is JSON with a status of its own, and its trailers are prefixed too.
-    fn unary_error(
-        self,
-        status: StatusCode,
-        headers: HeaderMap,
-        found: Option<&Dialect>,
-    ) -> RecvHalf {
-        let is_json = found.is_some_and(|d| d.wire == Wire::ConnectUnary && d.codec == "json");
+    /// Connect, "Unary-Response": the trailers of an error are prefixed headers too.
+    fn unary_error(self, status: StatusCode, headers: HeaderMap) -> RecvHalf {
         let encoding = self.encoding(&headers);
-        if !is_json || encoding.is_err() {
+        if encoding.is_err() {
             return self.http_error(status, headers);
         }
         let fallback = http_status_error(&self.procedure, status);
@@ -181,24 +169,12 @@ impl ExpectHead {
         RecvHalf::unary_error(params, fallback, trailers)
     }
 
-    fn unary_response(self, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
-        if let Some(error) = self.content_type_error(StatusCode::OK, &headers, found) {
-            // A message in another codec is not for people.
-            return match found {
-                None => self.not_rpc(headers, error),
-                Some(_) => self.failed(headers, error),
-            };
-        }
-        let encoding = self.encoding(&headers);
-        let (leading, trailers) = metadata::split_prefixed(headers);
-        let (params, unknown) = self.params(leading, encoding);
-        match unknown {
-            None => RecvHalf::unary_response(params, trailers),
-            Some(error) => RecvHalf::failed(params, error),
-        }
-    }
-
-    fn stream(self, status: StatusCode, headers: HeaderMap, found: Option<&Dialect>) -> RecvHalf {
+    fn messages(
+        self,
+        status: StatusCode,
+        headers: HeaderMap,
+        found: Option<&ContentType>,
+    ) -> RecvHalf {
         if let Some(error) = self.content_type_error(status, &headers, found) {
             // A message in another codec is not for people.
             return match found {
@@ -207,10 +183,17 @@ impl ExpectHead {
             };
         }
         let encoding = self.encoding(&headers);
-        let (params, unknown) = self.params(headers, encoding);
+        let enveloped = self.content_type.wire.is_enveloped();
+        let (leading, trailers) = if enveloped {
+            (headers, HeaderMap::new())
+        } else {
+            metadata::split_prefixed(headers)
+        };
+        let (params, unknown) = self.params(leading, encoding);
         match unknown {
-            None => RecvHalf::new(params),
             Some(error) => RecvHalf::failed(params, error),
+            None if enveloped => RecvHalf::new(params),
+            None => RecvHalf::unary_response(params, trailers),
         }
     }
 
@@ -241,17 +224,15 @@ impl ExpectHead {
         &self,
         status: StatusCode,
         headers: &HeaderMap,
-        found: Option<&Dialect>,
+        found: Option<&ContentType>,
     ) -> Option<Error> {
-        let unary = |wire| matches!(wire, Wire::ConnectUnary | Wire::ConnectGet);
-        let expected = self.dialect.wire;
         match found {
-            Some(found) if found.wire == expected || unary(found.wire) && unary(expected) => {
-                (found.codec != self.dialect.codec).then(|| {
+            Some(found) if found.wire == self.content_type.wire => {
+                (found.codec != self.content_type.codec).then(|| {
                     Error::internal(format!(
                         "the server answered with codec {} to a request with codec {:?}",
                         excerpt(&*found.codec),
-                        self.dialect.codec
+                        self.content_type.codec
                     ))
                 })
             }
@@ -261,7 +242,7 @@ impl ExpectHead {
                     |value| format!("content type {}", excerpt(value)),
                 );
                 let code = Code::from_http_status(status);
-                let protocol = self.dialect.protocol();
+                let protocol = self.content_type.wire.protocol();
                 let message = format!(
                     "the server answered {} with {shown}, which is not {protocol}'s: does it speak {protocol}?",
                     self.procedure
@@ -273,7 +254,7 @@ impl ExpectHead {
 
     /// The compression of the response's messages.
     fn encoding(&self, headers: &HeaderMap) -> Result<Option<Arc<dyn Compression>>, Error> {
-        let header = self.dialect.wire.encoding_header();
+        let header = self.content_type.wire.encoding_header();
         let Some(value) = headers.get(&header) else {
             return Ok(None);
         };
@@ -303,7 +284,7 @@ impl ExpectHead {
         };
         let params = RecvParams {
             side: Side::Client,
-            wire: self.dialect.wire,
+            wire: self.content_type.wire,
             encoding,
             limits: self.limits,
             single: self.single,
@@ -312,39 +293,6 @@ impl ExpectHead {
         };
         (params, error)
     }
-}
-
-/// The protocol's own headers of a request.
-fn request_headers(config: &ClientConfig, dialect: &Dialect) -> Result<HeaderMap, Error> {
-    let mut headers = HeaderMap::with_capacity(12);
-    let content_type = dialect.content_type()?;
-    if let Some(accepted) = config.compressions.accept_header() {
-        headers.insert(dialect.wire.accept_encoding_header(), accepted.clone());
-    }
-    match dialect.protocol() {
-        Protocol::Connect => {
-            headers.insert(CONNECT_PROTOCOL_VERSION, HeaderValue::from_static("1"));
-        }
-        Protocol::Grpc => {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
-        Protocol::GrpcWeb => {
-            headers.insert("x-grpc-web", HeaderValue::from_static("1"));
-            if dialect.wire == Wire::GrpcWebText {
-                // gRPC-Web: "The client library should indicate to the server via the Accept header".
-                headers.insert("accept", content_type.clone());
-            }
-        }
-    }
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(
-        USER_AGENT,
-        HeaderValue::from_static(match dialect.protocol() {
-            Protocol::Connect => AGENT,
-            Protocol::Grpc | Protocol::GrpcWeb => GRPC_AGENT,
-        }),
-    );
-    Ok(headers)
 }
 
 /// Leading metadata: a call's own values stand in place of the client's of the same name.
@@ -374,9 +322,3 @@ fn procedure_uri(spec: &Spec) -> Result<Uri, Error> {
         ))
     })
 }
-
-/// For Connect calls; gRPC has a form of its own.
-const AGENT: &str = concat!("connect-rs/", env!("CARGO_PKG_VERSION"));
-
-/// gRPC, "User-Agent": "grpc-" Language "-" Variant "/" Version.
-const GRPC_AGENT: &str = concat!("grpc-rust-connect-rs/", env!("CARGO_PKG_VERSION"));

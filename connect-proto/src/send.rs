@@ -16,10 +16,7 @@ use crate::{
     Compression, Error, GetPolicy, Limits, Side, Time, base64_text,
     envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
     metadata,
-    protocol::{
-        CONNECT_PROTOCOL_VERSION, Dialect, Protocol, Wire, connect, get, grpc, grpc_web,
-        header_value,
-    },
+    protocol::{ContentType, Protocol, Wire, connect, grpc, grpc_web, header_value},
 };
 
 /// What a [`SendHalf`] wants sent.
@@ -55,7 +52,7 @@ pub enum Transmit {
 /// Dropped before its end it means cancellation: the driver resets the stream.
 pub struct SendHalf {
     side: Side,
-    dialect: Dialect,
+    content_type: ContentType,
     head: Head,
     headers: HeaderMap,
     /// Exactly one message is to be sent.
@@ -117,7 +114,7 @@ pub(crate) struct Encoder {
 #[derive(Debug)]
 pub(crate) struct SendParams {
     pub(crate) side: Side,
-    pub(crate) dialect: Dialect,
+    pub(crate) content_type: ContentType,
     pub(crate) start: Start,
     pub(crate) headers: HeaderMap,
     pub(crate) single: bool,
@@ -129,10 +126,16 @@ pub(crate) struct SendParams {
 
 impl SendHalf {
     pub(crate) fn new(params: SendParams) -> Self {
-        let mut half = Self {
+        // A client's head waits for nothing, unless the message decides about it.
+        let head = if params.side == Side::Client && params.content_type.wire.is_enveloped() {
+            Head::Ready(params.start)
+        } else {
+            Head::Held(params.start)
+        };
+        Self {
             side: params.side,
-            dialect: params.dialect,
-            head: Head::Held(params.start),
+            content_type: params.content_type,
+            head,
             headers: params.headers,
             single: params.single,
             has_message: false,
@@ -143,24 +146,19 @@ impl SendHalf {
             forward_errors: params.forward_errors,
             failure: None,
             deadline: params.deadline,
-        };
-        // A client's head waits for nothing, unless the message decides about it.
-        if half.side == Side::Client && half.dialect.wire.is_enveloped() {
-            half.release_head();
         }
-        half
     }
 
     /// The protocol of the call.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        self.dialect.protocol()
+        self.content_type.wire.protocol()
     }
 
     /// The codec of the messages, by name.
     #[must_use]
     pub fn codec(&self) -> &str {
-        &self.dialect.codec
+        &self.content_type.codec
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` for a call without a deadline, once it has come, and
@@ -194,7 +192,7 @@ impl SendHalf {
                 "leading metadata was set after the head of the response was sent",
             ));
         }
-        if self.dialect.wire.is_enveloped() {
+        if self.content_type.wire.is_enveloped() {
             metadata::append_custom(&mut self.headers, leading);
             self.release_head();
         } else {
@@ -227,7 +225,7 @@ impl SendHalf {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.check_open()?;
-        let enveloped = self.dialect.wire.is_enveloped();
+        let enveloped = self.content_type.wire.is_enveloped();
         let compressed = self.out.push(&self.encoder, enveloped, encode)?;
         self.after_message(compressed)
     }
@@ -248,7 +246,7 @@ impl SendHalf {
             });
         }
         self.out
-            .push_bytes(payload, self.dialect.wire.is_enveloped())?;
+            .push_bytes(payload, self.content_type.wire.is_enveloped())?;
         self.after_message(false)
     }
 
@@ -351,7 +349,7 @@ impl SendHalf {
         } else {
             Method::POST
         };
-        parts.version = match self.dialect.protocol() {
+        parts.version = match self.content_type.wire.protocol() {
             Protocol::Grpc => Version::HTTP_2,
             Protocol::Connect | Protocol::GrpcWeb => Version::HTTP_11,
         };
@@ -372,7 +370,7 @@ impl SendHalf {
             return None;
         }
         if self.out.len() > 0 {
-            let data = match self.dialect.wire {
+            let data = match self.content_type.wire {
                 // Padding between the pieces of one message would be refused by servers that read requests whole.
                 Wire::GrpcWebText => self.out.pop_all().map(|data| base64_text::encode(&data)),
                 _ => self.out.pop(),
@@ -415,7 +413,7 @@ impl SendHalf {
     #[must_use]
     pub fn exact_len(&self) -> Option<u64> {
         let len = self.out.len() as u64;
-        match (&self.state, self.dialect.wire) {
+        match (&self.state, self.content_type.wire) {
             // All that waits leaves as one padded text, if it leaves at once.
             (State::Finished(None), Wire::GrpcWebText) => Some(len.div_ceil(3) * 4),
             (State::Finished(None), _) => Some(len),
@@ -440,7 +438,7 @@ impl SendHalf {
 
     fn after_message(&mut self, compressed: bool) -> Result<(), Error> {
         self.has_message = true;
-        if self.dialect.wire.is_enveloped() {
+        if self.content_type.wire.is_enveloped() {
             self.release_head();
         } else if compressed {
             if let Some(compression) = &self.encoder.compression {
@@ -456,10 +454,10 @@ impl SendHalf {
         let Head::Held(_) = self.head else {
             return;
         };
-        if self.dialect.wire.is_enveloped() {
+        if self.content_type.wire.is_enveloped() {
             if let Some(compression) = &self.encoder.compression {
                 if let Ok(name) = HeaderValue::from_str(compression.name()) {
-                    let header = self.dialect.wire.encoding_header();
+                    let header = self.content_type.wire.encoding_header();
                     self.headers.insert(header, name);
                 }
             }
@@ -485,10 +483,10 @@ impl SendHalf {
         let compression = compression.and_then(|value| value.to_str().ok());
         if let Head::Held(Start::Request { uri, get }) = &mut self.head {
             let with_query = get.and_then(|policy| {
-                get::uri_with_query(
+                connect::get::uri_with_query(
                     uri,
                     policy.max_url_bytes(),
-                    &self.dialect.codec,
+                    &self.content_type.codec,
                     compression,
                     self.out.peek(),
                 )
@@ -496,9 +494,7 @@ impl SendHalf {
             if let Some(with_query) = with_query {
                 *uri = with_query;
                 self.out.clear();
-                self.headers.remove(CONTENT_ENCODING);
-                self.headers.remove(CONTENT_TYPE);
-                self.headers.remove(CONNECT_PROTOCOL_VERSION);
+                connect::strip_for_get(&mut self.headers);
             } else {
                 *get = None;
             }
@@ -513,8 +509,8 @@ impl SendHalf {
             error.cut_to(self.max_error);
             error
         });
-        let trailers = match self.dialect.wire {
-            Wire::ConnectUnary | Wire::ConnectGet => {
+        let trailers = match self.content_type.wire {
+            Wire::ConnectUnary => {
                 self.finish_unary(outcome);
                 None
             }
@@ -533,7 +529,7 @@ impl SendHalf {
                     metadata::append_all(&mut self.headers, trailers);
                     self.encoder.compression = None;
                     None
-                } else if self.dialect.wire == Wire::Grpc {
+                } else if self.content_type.wire == Wire::Grpc {
                     Some(trailers)
                 } else {
                     let payload = grpc_web::encode_trailers(&trailers);
@@ -591,7 +587,7 @@ impl fmt::Debug for SendHalf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendHalf")
             .field("side", &self.side)
-            .field("dialect", &self.dialect)
+            .field("content_type", &self.content_type)
             .field("head", &self.head)
             .field("state", &self.state)
             .field("waiting_bytes", &self.out.len())

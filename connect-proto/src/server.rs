@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode, Version,
-    header::{ACCEPT, ALLOW, CONTENT_TYPE, VARY},
+    header::{ALLOW, CONTENT_TYPE, VARY},
     request,
 };
 
@@ -13,10 +13,13 @@ use crate::{
     CallPolicy, Compression, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec,
     StreamType, Time, Transmit,
     excerpt::excerpt,
-    protocol::{CONNECT_PROTOCOL_VERSION, Dialect, Wire, get::Query, header_value},
+    protocol::{
+        ContentType, Wire,
+        connect::{self, get::Query},
+        grpc_web, header_value,
+    },
     recv::RecvParams,
     send::{Encoder, SendParams, Start},
-    timeout,
 };
 
 /// A request that was recognised as a call in one of the three protocols.
@@ -35,11 +38,13 @@ use crate::{
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detected {
-    dialect: Dialect,
+    /// Of the message, which for a GET is in the query.
+    content_type: ContentType,
+    is_get: bool,
     timeout: Result<Option<Duration>, Error>,
 }
 
-/// What the head of a call said beside its dialect.
+/// What the head of a call said beside its content type.
 struct Opened {
     deadline: Option<Time>,
     encoding: Option<Arc<dyn Compression>>,
@@ -123,56 +128,61 @@ impl Rejection {
 ///
 /// Connect, "Unary-Request", "Unary-Get-Request", "Streaming-Request"; gRPC, "Requests"; gRPC-Web, "Content-Type".
 pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
-    let dialect = if parts.method == Method::GET {
+    let is_get = parts.method == Method::GET;
+    let content_type = if is_get {
         let query = parts.uri.query().unwrap_or("");
         let codec = Query::codec_of(query);
-        codec.and_then(|codec| Dialect::new(Wire::ConnectGet, &codec))
+        codec.and_then(|codec| ContentType::new(Wire::ConnectUnary, &codec))
     } else {
         let content_type = parts.headers.get(CONTENT_TYPE);
-        content_type.and_then(Dialect::from_content_type)
+        content_type.and_then(ContentType::from_header)
     };
-    let Some(dialect) = dialect else {
+    let Some(content_type) = content_type else {
         return Err(Rejection::unsupported_media_type(
             match parts.headers.get(CONTENT_TYPE) {
                 Some(value) => format!(
                     "content type {} is none of Connect's, gRPC's or gRPC-Web's",
                     excerpt(value)
                 ),
-                None if parts.method == Method::GET => String::from(
+                None if is_get => String::from(
                     "a GET request needs the query parameters \"encoding\" and \"message\"",
                 ),
                 None => String::from("the request has no content type"),
             },
         ));
     };
-    if dialect.wire == Wire::Grpc && parts.version < Version::HTTP_2 {
+    if content_type.wire == Wire::Grpc && parts.version < Version::HTTP_2 {
         return Err(Rejection::plain(
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Error::unknown("gRPC needs HTTP/2: use it, or gRPC-Web or Connect"),
         ));
     }
-    let timeout = asked_timeout(dialect.wire, &parts.headers);
-    Ok(Detected { dialect, timeout })
+    let timeout = content_type.wire.read_timeout(&parts.headers);
+    Ok(Detected {
+        content_type,
+        is_get,
+        timeout,
+    })
 }
 
 impl Detected {
     /// The protocol that the caller speaks.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
-        self.dialect.protocol()
+        self.content_type.wire.protocol()
     }
 
     /// The codec's name, in lower case. The driver looks it up among the codecs that it offers, and answers with
     /// [`unsupported_codec`](Self::unsupported_codec) if it is not there.
     #[must_use]
     pub fn codec(&self) -> &str {
-        &self.dialect.codec
+        &self.content_type.codec
     }
 
     /// Whether the call is a Connect GET.
     #[must_use]
     pub fn is_get(&self) -> bool {
-        self.dialect.wire == Wire::ConnectGet
+        self.is_get
     }
 
     /// The timeout that the client asks for; `None` for none.
@@ -195,7 +205,7 @@ impl Detected {
     /// As for [`timeout`](Self::timeout).
     pub fn deadline(&self, policy: &CallPolicy, now: Time) -> Result<Option<Time>, Error> {
         let rounding = |timeout| match self.protocol() {
-            Protocol::Connect => timeout::connect_rounding(timeout),
+            Protocol::Connect => connect::timeout_rounding(timeout),
             Protocol::Grpc | Protocol::GrpcWeb => Duration::ZERO,
         };
         let asked = self.timeout()?.map(|timeout| timeout + rounding(timeout));
@@ -255,7 +265,7 @@ impl Detected {
         };
         let recv = RecvParams {
             side: Side::Server,
-            wire: self.dialect.wire,
+            wire: self.content_type.wire,
             encoding,
             limits: *policy.limits(),
             single: !spec.stream_type().client_streams(),
@@ -312,7 +322,7 @@ impl Detected {
         }
     }
 
-    /// What head and query say beside the dialect, checked.
+    /// What head and query say beside the content type, checked.
     fn open(
         &self,
         headers: &HeaderMap,
@@ -321,7 +331,9 @@ impl Detected {
         policy: &CallPolicy,
         now: Time,
     ) -> Result<Opened, Error> {
-        self.check_version(headers, query.as_ref(), config)?;
+        if self.protocol() == Protocol::Connect {
+            connect::check_version(headers, query.as_ref(), config.require_protocol_version)?;
+        }
         let deadline = self.deadline(policy, now)?;
         let encoding = match self.encoding_name(headers, query.as_ref()) {
             None => None,
@@ -352,7 +364,7 @@ impl Detected {
         request_encoding: Option<&Arc<dyn Compression>>,
         config: &ServerConfig,
     ) -> Option<Arc<dyn Compression>> {
-        let accept_header = self.dialect.wire.accept_encoding_header();
+        let accept_header = self.content_type.wire.accept_encoding_header();
         if headers.contains_key(&accept_header) {
             let accepted = headers.get_all(&accept_header);
             return config.compressions.negotiate(accepted.iter()).cloned();
@@ -362,17 +374,11 @@ impl Detected {
         request_encoding.cloned()
     }
 
-    /// gRPC-Web, "Text-encoded (response) streams": the client may ask for text by its Accept header.
+    /// A gRPC-Web client may ask for text where it sent none.
     fn answering(&self, headers: &HeaderMap) -> Cow<'_, Self> {
-        let wants_text = || {
-            let accept = headers.get_all(ACCEPT).into_iter();
-            accept
-                .filter_map(Dialect::from_content_type)
-                .any(|dialect| dialect.wire == Wire::GrpcWebText)
-        };
-        if self.dialect.wire == Wire::GrpcWeb && wants_text() {
+        if self.content_type.wire == Wire::GrpcWeb && grpc_web::accepts_text(headers) {
             let mut detected = self.clone();
-            detected.dialect.wire = Wire::GrpcWebText;
+            detected.content_type.wire = Wire::GrpcWebText;
             return Cow::Owned(detected);
         }
         Cow::Borrowed(self)
@@ -389,8 +395,8 @@ impl Detected {
 
     fn check_stream_type(&self, headers: &HeaderMap, spec: &Spec) -> Result<(), Rejection> {
         let unary = spec.stream_type() == StreamType::Unary;
-        let suits = match self.dialect.wire {
-            Wire::ConnectUnary | Wire::ConnectGet => unary,
+        let suits = match self.content_type.wire {
+            Wire::ConnectUnary => unary,
             Wire::ConnectStream => !unary,
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => true,
         };
@@ -419,7 +425,7 @@ impl Detected {
         let offered = offered.join(", ");
         let sent = match headers.get(CONTENT_TYPE) {
             Some(value) if !self.is_get() => excerpt(value),
-            _ => excerpt(&*self.dialect.codec),
+            _ => excerpt(&*self.content_type.codec),
         };
         let mut rejection = Rejection::unsupported_media_type(format!(
             "{} does not take {sent}, it takes {offered}",
@@ -434,40 +440,6 @@ impl Detected {
         rejection
     }
 
-    /// Connect, "Connect-Protocol-Version" and "Connect-Version-Query".
-    fn check_version(
-        &self,
-        headers: &HeaderMap,
-        query: Option<&Query<'_>>,
-        config: &ServerConfig,
-    ) -> Result<(), Error> {
-        let (name, expected, found) = match (self.protocol(), query) {
-            (Protocol::Grpc | Protocol::GrpcWeb, _) => return Ok(()),
-            (Protocol::Connect, Some(query)) => (
-                "query parameter \"connect\"",
-                "v1",
-                query.version.as_deref().map(str::as_bytes),
-            ),
-            (Protocol::Connect, None) => (
-                "header \"connect-protocol-version\"",
-                "1",
-                headers
-                    .get(CONNECT_PROTOCOL_VERSION)
-                    .map(HeaderValue::as_bytes),
-            ),
-        };
-        match found {
-            None if config.require_protocol_version => Err(Error::invalid_argument(format!(
-                "{name} is required, with the value {expected:?}"
-            ))),
-            Some(found) if found != expected.as_bytes() => Err(Error::invalid_argument(format!(
-                "{name} must be {expected:?}, not {}",
-                excerpt(found)
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     /// The compression of the request's messages; `None` for none.
     fn encoding_name<'a>(
         &self,
@@ -477,7 +449,7 @@ impl Detected {
         let name = match query {
             Some(query) => query.compression.as_deref().map(Cow::Borrowed),
             None => headers
-                .get(self.dialect.wire.encoding_header())
+                .get(self.content_type.wire.encoding_header())
                 .map(|value| String::from_utf8_lossy(value.as_bytes())),
         };
         name.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
@@ -519,15 +491,18 @@ impl Detected {
             // GET is for shared caches, and whether the body is compressed depends on what the client accepts.
             headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         }
-        if let Ok(content_type) = self.dialect.content_type() {
+        if let Ok(content_type) = self.content_type.to_header() {
             headers.insert(CONTENT_TYPE, content_type);
         }
         if let Some(accepted) = config.and_then(|config| config.compressions.accept_header()) {
-            headers.insert(self.dialect.wire.accept_encoding_header(), accepted.clone());
+            headers.insert(
+                self.content_type.wire.accept_encoding_header(),
+                accepted.clone(),
+            );
         }
         SendParams {
             side: Side::Server,
-            dialect: self.dialect.clone(),
+            content_type: self.content_type.clone(),
             start: Start::Response(StatusCode::OK),
             headers,
             single,
@@ -536,15 +511,6 @@ impl Detected {
             forward_errors: config.is_some_and(|config| config.forwarded_errors),
             deadline: None,
         }
-    }
-}
-
-/// Connect, "Timeout"; gRPC, "Timeout".
-fn asked_timeout(wire: Wire, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let header = headers.get(wire.timeout_header());
-    match wire.protocol() {
-        Protocol::Connect => header.map(timeout::parse_connect).transpose(),
-        Protocol::Grpc | Protocol::GrpcWeb => header.map(timeout::parse_grpc).transpose(),
     }
 }
 

@@ -1,6 +1,6 @@
-//! Timeouts on the wire, `grpc-timeout` and `connect-timeout-ms`, and the policy for them.
+//! The policy for timeouts, and what the headers `grpc-timeout` and `connect-timeout-ms` have in common.
 //!
-//! Not here: the deadline that a timeout leads to, which is a point in time.
+//! Each protocol reads and writes its own header.
 
 use std::time::Duration;
 
@@ -71,85 +71,8 @@ impl DeadlinePolicy {
     }
 }
 
-/// How much more time a client may have than its `connect-timeout-ms` says: it counts whole milliseconds, and clients may
-/// leave out the rest. Zero is no rest of anything: that call has no time left.
-pub(crate) const fn connect_rounding(timeout: Duration) -> Duration {
-    if timeout.is_zero() {
-        Duration::ZERO
-    } else {
-        Duration::from_millis(1)
-    }
-}
-
-/// Reads `grpc-timeout`.
-///
-/// gRPC, "Requests": `TimeoutValue` is a "positive integer as ASCII string of at most 8 digits",
-/// followed by a unit. Zero is taken as well, as peers do: that call has no time left. The largest value,
-/// 99999999 hours, fits a [`Duration`].
-pub(crate) fn parse_grpc(value: &HeaderValue) -> Result<Duration, Error> {
-    let duration = value.as_bytes().split_last().and_then(|(unit, digits)| {
-        let amount = parse_digits(digits, 8)?;
-        Some(match unit {
-            b'H' => Duration::from_secs(amount * 3600),
-            b'M' => Duration::from_secs(amount * 60),
-            b'S' => Duration::from_secs(amount),
-            b'm' => Duration::from_millis(amount),
-            b'u' => Duration::from_micros(amount),
-            b'n' => Duration::from_nanos(amount),
-            _ => return None,
-        })
-    });
-    duration.ok_or_else(|| {
-        invalid(
-            "grpc-timeout",
-            value,
-            "expected 1 to 8 digits and a unit out of H, M, S, m, u, n",
-        )
-    })
-}
-
-/// Reads `connect-timeout-ms`.
-///
-/// Connect, "Unary-Request": `Timeout-Milliseconds` is a "positive integer as ASCII string of at most 10
-/// digits". Zero is taken as well: that call has no time left.
-pub(crate) fn parse_connect(value: &HeaderValue) -> Result<Duration, Error> {
-    parse_digits(value.as_bytes(), 10)
-        .map(Duration::from_millis)
-        .ok_or_else(|| invalid("connect-timeout-ms", value, "expected 1 to 10 digits"))
-}
-
-/// Writes `grpc-timeout` in the finest unit that 8 digits allow.
-///
-/// It rounds up, so that the peer never gives up before this side does: by less than one part in 100,000,
-/// and the largest value is 99999999 hours. Only zero is written as zero.
-pub(crate) fn format_grpc(timeout: Duration) -> HeaderValue {
-    const UNITS: [(u128, char); 6] = [
-        (1, 'n'),
-        (1_000, 'u'),
-        (1_000_000, 'm'),
-        (1_000_000_000, 'S'),
-        (60_000_000_000, 'M'),
-        (3_600_000_000_000, 'H'),
-    ];
-    const MAX: u128 = 99_999_999;
-
-    let nanos = timeout.as_nanos();
-    let (amount, unit) = UNITS
-        .into_iter()
-        .map(|(size, unit)| (nanos.div_ceil(size), unit))
-        .find(|(amount, _)| *amount <= MAX)
-        .unwrap_or((MAX, 'H'));
-    ascii_value(&format!("{amount}{unit}"))
-}
-
-/// Writes `connect-timeout-ms`, rounded up to whole milliseconds and at most 9999999999 of them.
-pub(crate) fn format_connect(timeout: Duration) -> HeaderValue {
-    let millis = timeout.as_nanos().div_ceil(1_000_000).min(9_999_999_999);
-    ascii_value(&millis.to_string())
-}
-
 /// A number of 1 to `max` digits, and nothing else: no sign, no space.
-fn parse_digits(digits: &[u8], max: usize) -> Option<u64> {
+pub(crate) fn parse_digits(digits: &[u8], max: usize) -> Option<u64> {
     if digits.is_empty() || digits.len() > max {
         return None;
     }
@@ -160,12 +83,12 @@ fn parse_digits(digits: &[u8], max: usize) -> Option<u64> {
     })
 }
 
-fn invalid(name: &str, value: &HeaderValue, expected: &str) -> Error {
+pub(crate) fn invalid(name: &str, value: &HeaderValue, expected: &str) -> Error {
     Error::invalid_argument(format!("{name}: {expected}, got {}", excerpt(value)))
 }
 
 /// `text` is digits and letters, so the fallback is never taken.
-fn ascii_value(text: &str) -> HeaderValue {
+pub(crate) fn ascii_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("0"))
 }
 

@@ -32,7 +32,7 @@ fn expected(messages: &[Bytes], ending: Result<HeaderMap, Error>) -> common::Eve
 
 /// Every way to speak × stream type × compression × codec × cut.
 #[test]
-fn calls_succeed_in_every_dialect() {
+fn calls_succeed_in_every_protocol_and_codec() {
     let server = ServerConfig::new().with_min_compress_bytes(16);
     for (name, client) in clients() {
         for compression in [None, Some("gzip")] {
@@ -88,7 +88,7 @@ fn one_call(
 
 /// An error before any message, and one after some, arrives with code, message, details and metadata.
 #[test]
-fn errors_arrive_whole_in_every_dialect() {
+fn errors_arrive_whole_in_every_protocol_and_codec() {
     for (name, client) in clients() {
         for stream_type in StreamType::ALL {
             for before in [0, 2] {
@@ -605,7 +605,24 @@ fn text_answers_can_be_asked_for() {
     assert!(padding >= text.len() - 2);
 }
 
-/// An answer without a call: plain middleware, gates and unknown procedures, in the caller's dialect.
+/// gRPC, "Requests": Call-Definition stands before Custom-Metadata.
+#[test]
+fn what_defines_a_request_stands_before_custom_metadata() {
+    for (name, client) in clients() {
+        let client = client.with_send_compression("gzip");
+        let options = CallOptions::new()
+            .with_timeout(Duration::from_secs(1))
+            .with_headers(headers(&[("x-custom", "1")]));
+        let spec = spec(StreamType::BidiStream);
+        let (mut send, _) = client.start(&spec, options, Time::ZERO).unwrap();
+        let head = send.poll_request_head().unwrap();
+        let last = head.headers.keys().last().unwrap();
+        assert_eq!(last, "x-custom", "{name}");
+        assert!(head.headers.len() > 5, "{name}: {:?}", head.headers);
+    }
+}
+
+/// An answer without a call: plain middleware, gates and unknown procedures, in the caller's protocol and codec.
 #[test]
 fn rejections_are_whole_answers() {
     let table = [

@@ -1,14 +1,109 @@
-//! The status of a gRPC call, as it stands in trailers: written and read.
+//! gRPC: the headers of a request, and the status of a call as it stands in trailers, each written and read. gRPC-Web has
+//! the same.
 //!
-//! gRPC, ["Responses"](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses).
+//! gRPC, ["Requests"](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests) and
+//! ["Responses"](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses).
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::time::Duration;
 
-use crate::{Code, Error, excerpt::excerpt, metadata, percent, status_details};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::ResponseBody;
+use crate::{
+    Code, Error,
+    excerpt::excerpt,
+    metadata, percent, status_details,
+    timeout::{ascii_value, invalid, parse_digits},
+};
+
+pub(crate) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(crate) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// "User-Agent": "grpc-" Language "-" Variant "/" Version.
+const USER_AGENT: &str = concat!("grpc-rust-connect-rs/", env!("CARGO_PKG_VERSION"));
+
+/// Writes what a request's head has beside content type, compressions and metadata.
+pub(crate) fn write_request(headers: &mut HeaderMap, timeout: Option<Duration>) {
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    write_shared(headers, timeout);
+}
+
+/// What gRPC and gRPC-Web both write.
+pub(super) fn write_shared(headers: &mut HeaderMap, timeout: Option<Duration>) {
+    if let Some(timeout) = timeout {
+        headers.insert(TIMEOUT, format_timeout(timeout));
+    }
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+}
+
+/// The timeout that a request asks for.
+pub(crate) fn read_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    headers.get(TIMEOUT).map(parse_timeout).transpose()
+}
+
+/// Reads `grpc-timeout`.
+///
+/// gRPC, "Requests": `TimeoutValue` is a "positive integer as ASCII string of at most 8 digits",
+/// followed by a unit. Zero is taken as well, as peers do: that call has no time left. The largest value,
+/// 99999999 hours, fits a [`Duration`].
+pub(super) fn parse_timeout(value: &HeaderValue) -> Result<Duration, Error> {
+    let duration = value.as_bytes().split_last().and_then(|(unit, digits)| {
+        let amount = parse_digits(digits, 8)?;
+        Some(match unit {
+            b'H' => Duration::from_secs(amount * 3600),
+            b'M' => Duration::from_secs(amount * 60),
+            b'S' => Duration::from_secs(amount),
+            b'm' => Duration::from_millis(amount),
+            b'u' => Duration::from_micros(amount),
+            b'n' => Duration::from_nanos(amount),
+            _ => return None,
+        })
+    });
+    duration.ok_or_else(|| {
+        invalid(
+            "grpc-timeout",
+            value,
+            "expected 1 to 8 digits and a unit out of H, M, S, m, u, n",
+        )
+    })
+}
+
+/// Writes `grpc-timeout` in the finest unit that 8 digits allow.
+///
+/// It rounds up, so that the peer never gives up before this side does: by less than one part in 100,000,
+/// and the largest value is 99999999 hours. Only zero is written as zero.
+pub(super) fn format_timeout(timeout: Duration) -> HeaderValue {
+    const UNITS: [(u128, char); 6] = [
+        (1, 'n'),
+        (1_000, 'u'),
+        (1_000_000, 'm'),
+        (1_000_000_000, 'S'),
+        (60_000_000_000, 'M'),
+        (3_600_000_000_000, 'H'),
+    ];
+    const MAX: u128 = 99_999_999;
+
+    let nanos = timeout.as_nanos();
+    let (amount, unit) = UNITS
+        .into_iter()
+        .map(|(size, unit)| (nanos.div_ceil(size), unit))
+        .find(|(amount, _)| *amount <= MAX)
+        .unwrap_or((MAX, 'H'));
+    ascii_value(&format!("{amount}{unit}"))
+}
+
+/// gRPC, "HTTP to gRPC Status Code Mapping": a status in the head of a gRPC response wins over HTTP's.
+pub(crate) fn response_body(status: StatusCode, headers: &HeaderMap) -> ResponseBody {
+    if status == StatusCode::OK || headers.contains_key(GRPC_STATUS) {
+        ResponseBody::Messages
+    } else {
+        ResponseBody::NotRpc
+    }
+}
 
 /// Writes the status into trailers, or into the head of a trailers-only response.
 ///

@@ -1,11 +1,40 @@
-//! gRPC-Web's trailers: a block of header lines in the last envelope of the body.
+//! What gRPC-Web has of its own: a request's headers, and trailers as a block of header lines in the last envelope of the
+//! body. All else is as in gRPC.
 //!
-//! gRPC-Web, ["Message framing"](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
+//! gRPC-Web, ["Protocol differences vs gRPC over HTTP2"](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
+
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::{ContentType, Wire, grpc};
 use crate::{excerpt::excerpt, metadata::MAX_FIELDS};
+
+const X_GRPC_WEB: HeaderName = HeaderName::from_static("x-grpc-web");
+
+/// Writes what a request's head has beside content type, compressions and metadata. With `text`, the response is asked for
+/// in base64 too.
+pub(crate) fn write_request(headers: &mut HeaderMap, timeout: Option<Duration>, text: bool) {
+    headers.insert(X_GRPC_WEB, HeaderValue::from_static("1"));
+    if text {
+        // "The client library should indicate to the server via the Accept header".
+        if let Some(content_type) = headers.get(header::CONTENT_TYPE).cloned() {
+            headers.insert(header::ACCEPT, content_type);
+        }
+    }
+    grpc::write_shared(headers, timeout);
+}
+
+/// Whether a request asks for a response in base64.
+///
+/// gRPC-Web, "Text-encoded (response) streams": the client may ask for it by its Accept header.
+pub(crate) fn accepts_text(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter();
+    accepted
+        .filter_map(ContentType::from_header)
+        .any(|accepted| accepted.wire == Wire::GrpcWebText)
+}
 
 /// The payload of a trailer frame: `name: value\r\n` for each, names in lower case.
 pub(crate) fn encode_trailers(trailers: &HeaderMap) -> Bytes {
