@@ -1,19 +1,30 @@
-//! A client that sends without end does not keep the others from their answers.
+//! A client that sends without end does not keep the others from their answers, nor do clients that come without end.
 
 use std::{
-    io::{Read, Write},
+    future::{Future, pending},
+    io::{self, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
     thread,
     time::Duration,
 };
 
-use connect_hyper::CallTasks;
+use connect_hyper::{CallTasks, runtime::Listener};
 use connect_tower::CallBody;
+use hyper_util::rt::TokioIo;
 use macro_rules_attribute::apply;
-use tokio::sync::oneshot;
+use tokio::{
+    io::{Empty, empty},
+    sync::oneshot,
+};
 
 use super::support::{async_test, bind, call, echo, post, post_http2, start, within};
-use crate::rt::Channel;
+use crate::rt::{Channel, Rt, Server};
 
 /// Sends PINGs as fast as the server takes them, from threads of its own, until it is dropped.
 struct Flood {
@@ -81,5 +92,53 @@ async fn a_flood_of_pings_leaves_others_their_answers() {
             }
         }
         assert!(!flood.threads.iter().any(thread::JoinHandle::is_finished));
+    }
+}
+
+/// A listener whose queue is never empty, until far more connections have come than a server should take in a row.
+struct AlwaysReady(Arc<AtomicUsize>);
+
+const FAR_MORE: usize = 10_000;
+
+impl Listener<Rt> for AlwaysReady {
+    type Io = TokioIo<Empty>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+        if self.0.fetch_add(1, Ordering::SeqCst) == FAR_MORE {
+            pending::<()>().await;
+        }
+        Ok((TokioIo::new(empty()), None))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The server is polled as an executor with one thread does it: others run only between its polls.
+#[apply(async_test)]
+async fn clients_without_end_leave_the_thread_to_others() {
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let server = Server::from_listener(AlwaysReady(Arc::clone(&accepted)));
+    let mut serving = pin!(server.serve(echo()));
+    let mut before = 0;
+    for _ in 0..3 {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let polled = serving.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        let total = accepted.load(Ordering::SeqCst);
+        assert!((1..1000).contains(&(total - before)), "{total}");
+        assert!(woken.0.load(Ordering::SeqCst), "it waits for nothing");
+        before = total;
     }
 }
