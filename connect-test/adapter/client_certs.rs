@@ -6,7 +6,7 @@ use connect_hyper::ServerEvent;
 use connect_hyper::server::RequestBody;
 use connect_proto::Code;
 use connect_tower::{
-    CallBody, Peer,
+    CallBody, Connection,
     transport::{Sent, TransportError},
 };
 use http::Request;
@@ -50,7 +50,7 @@ async fn mutual(
         }
     });
     let service = ServiceFn(|request: Request<RequestBody>| async move {
-        let peer = request.extensions().get::<Peer>().unwrap();
+        let peer = request.extensions().get::<Connection>().unwrap().peer();
         assert!(peer.addr().unwrap().ip().is_loopback());
         text(format!("{:x?}", peer.certificates()[0]))
     });

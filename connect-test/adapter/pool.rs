@@ -14,7 +14,7 @@ use std::{
 
 use connect_hyper::server::RequestBody;
 use connect_hyper::{ChannelState, HttpVersion};
-use connect_tower::{CallBody, Peer, Transport, transport::Sent};
+use connect_tower::{CallBody, Connection, Transport, transport::Sent};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
@@ -32,7 +32,12 @@ use crate::rt::{Channel, ClientTls, Server, ServerTls};
 /// Answers with the client's address.
 fn who() -> impl connect_hyper::HttpService {
     ServiceFn(|request: Request<RequestBody>| async move {
-        let peer = request.extensions().get::<Peer>().unwrap().clone();
+        let peer = request
+            .extensions()
+            .get::<Connection>()
+            .unwrap()
+            .peer()
+            .clone();
         text(peer.addr().unwrap().to_string())
     })
 }
@@ -78,7 +83,12 @@ fn together(calls: usize) -> impl connect_hyper::HttpService {
     ServiceFn(move |request: Request<RequestBody>| {
         let barrier = Arc::clone(&barrier);
         async move {
-            let peer = request.extensions().get::<Peer>().unwrap().clone();
+            let peer = request
+                .extensions()
+                .get::<Connection>()
+                .unwrap()
+                .peer()
+                .clone();
             barrier.wait().await;
             text(peer.addr().unwrap().to_string())
         }
@@ -232,7 +242,12 @@ async fn dropping_the_channel_closes_its_connections() {
 #[apply(async_test)]
 async fn a_connection_whose_request_is_unfinished_is_not_used_again() {
     let service = ServiceFn(|request: Request<RequestBody>| async move {
-        let peer = request.extensions().get::<Peer>().unwrap().clone();
+        let peer = request
+            .extensions()
+            .get::<Connection>()
+            .unwrap()
+            .peer()
+            .clone();
         Response::new(full(peer.addr().unwrap().to_string()))
     });
     let server = start(bind().await, service);

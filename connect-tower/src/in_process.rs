@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use crate::{
     call::body::CallBody,
+    call::connection::Connection,
     call::peer::Peer,
     call::rt::SharedTimer,
     server::router::Router,
@@ -46,23 +47,23 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct InProcess {
     router: Router,
-    timer: Option<SharedTimer>,
+    connection: Connection,
 }
 
 impl InProcess {
     /// A transport to this router.
     #[must_use]
-    pub const fn new(router: Router) -> Self {
+    pub fn new(router: Router) -> Self {
         Self {
             router,
-            timer: None,
+            connection: Connection::new(Peer::without_addr()),
         }
     }
 
     /// Sets the timer that both sides keep deadlines with; the router's own, if it has one by default.
     #[must_use]
     pub fn with_timer(mut self, timer: SharedTimer) -> Self {
-        self.timer = Some(timer);
+        self.connection = self.connection.with_timer(timer);
         self
     }
 }
@@ -75,18 +76,15 @@ impl Transport for InProcess {
         request.body().begin();
         // Without a socket every call is full duplex and has trailers.
         *request.version_mut() = Version::HTTP_2;
-        request.extensions_mut().insert(Peer::without_addr());
-        if let Some(timer) = &self.timer {
-            request.extensions_mut().insert(timer.clone());
-        }
+        request.extensions_mut().insert(self.connection.clone());
         InProcessFuture {
             call: Box::pin(self.router.clone().call(request)),
         }
     }
 
     fn timer(&self) -> Option<SharedTimer> {
-        let own = self.timer.clone();
-        own.or_else(|| self.router.inner.timer().cloned())
+        let own = self.connection.timer();
+        own.or_else(|| self.router.inner.timer()).cloned()
     }
 }
 

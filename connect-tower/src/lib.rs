@@ -105,6 +105,7 @@ pub use connect_proto::{
 pub use http;
 
 pub use call::body::CallBody;
+pub use call::connection::Connection;
 pub use call::deadline::Deadline;
 pub use call::incoming::IncomingBody;
 pub use call::payload::{Payload, Payloads};

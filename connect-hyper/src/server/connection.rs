@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-use connect_tower::{Peer, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
+use connect_tower::{Connection, Peer, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
 use hyper::server::conn::{http1, http2};
 
 use super::{
@@ -94,9 +94,9 @@ pub(super) async fn serve<R, I, S>(
     };
     let service = |version| ConnectionService {
         service,
-        peer: peer.clone(),
-        timer: SharedTimer::clone(&context.timer),
-        receive_limits: context.receive_limits(),
+        connection: Connection::new(peer.clone())
+            .with_timer(SharedTimer::clone(&context.timer))
+            .with_receive_limits(context.receive_limits()),
         runtime: context.runtime.clone(),
         read_timeout: context.config.read_timeout,
         version,

@@ -1,8 +1,8 @@
 //! The server: one listener for HTTP/1.1 and HTTP/2, with or without TLS.
 //!
 //! A connection is one task. Over TLS, ALPN says which HTTP it speaks; without, its first bytes do. A service
-//! sees plain `http` requests, of either version, with the [`Peer`] and the runtime's
-//! [`SharedTimer`](connect_tower::rt::SharedTimer) in their extensions.
+//! sees plain `http` requests, of either version, with a [`Connection`](connect_tower::Connection) in their extensions: the
+//! peer, the runtime's timer and the limits of what is received.
 
 mod accept;
 mod config;

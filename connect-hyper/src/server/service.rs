@@ -12,9 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_tower::{
-    CallBody, Deadline, Error, Peer, ReceiveLimits, error_response, rt::SharedTimer,
-};
+use connect_tower::{CallBody, Connection, Deadline, Error, error_response};
 use h2::Reason;
 use http::{Request, Response, StatusCode, request::Parts};
 use http_body::{Body, Frame, SizeHint};
@@ -85,9 +83,7 @@ where
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionService<S, R> {
     pub(super) service: S,
-    pub(super) peer: Peer,
-    pub(super) timer: SharedTimer,
-    pub(super) receive_limits: ReceiveLimits,
+    pub(super) connection: Connection,
     pub(super) runtime: R,
     pub(super) read_timeout: Option<Duration>,
     pub(super) version: PerVersion,
@@ -120,10 +116,7 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
     type Future = CallFuture<S, R>;
 
     fn call(&self, mut request: Request<Incoming>) -> CallFuture<S, R> {
-        let extensions = request.extensions_mut();
-        extensions.insert(self.peer.clone());
-        extensions.insert(SharedTimer::clone(&self.timer));
-        extensions.insert(self.receive_limits.clone());
+        request.extensions_mut().insert(self.connection.clone());
         let (link, unread) = match &self.version {
             PerVersion::Http1 { unread, call_end } => {
                 call_end.set(None);

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod body_error;
+pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod head;
 pub(crate) mod incoming;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// The other end of the connection that a call came over.
 ///
-/// The adapter that owns the connection puts it into the request's extensions; handlers, gates and
+/// The adapter that owns the connection tells it, as a part of [`Connection`](crate::Connection); handlers, gates and
 /// interceptors read it by [`Request::peer`](crate::Request::peer) and
 /// [`CallHead::peer`](crate::CallHead::peer). It is the peer of the connection: behind a proxy, that is the proxy.
 /// A clone is cheap.

@@ -14,7 +14,7 @@ use connect_proto::{Error, Time};
 
 use crate::call::rt::{SharedTimer, Sleep};
 
-/// The bounds of what a server receives, in the extensions of each request: an HTTP server puts them there, a
+/// The bounds of what a server receives: an HTTP server sets them for a [`Connection`](crate::Connection), a
 /// [`Router`](crate::Router) keeps them.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -197,7 +197,6 @@ impl Drop for Held {
 /// Finds out that nothing of a message came for too long.
 pub(crate) struct MessageTimeout {
     timeout: Duration,
-    timer: SharedTimer,
     /// What had been received when the wait began.
     received: u64,
     since: Option<Time>,
@@ -205,10 +204,9 @@ pub(crate) struct MessageTimeout {
 }
 
 impl MessageTimeout {
-    pub(crate) fn new(timeout: Duration, timer: SharedTimer) -> Self {
+    pub(crate) fn new(timeout: Duration) -> Self {
         Self {
             timeout,
-            timer,
             received: 0,
             since: None,
             sleep: None,
@@ -216,21 +214,24 @@ impl MessageTimeout {
     }
 
     /// Ready with the error of a call that waited too long. Polled while it waits; `received` is all that it has received.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, received: u64) -> Poll<Error> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: u64,
+        timer: &SharedTimer,
+    ) -> Poll<Error> {
         let since = match self.since {
             Some(since) if received == self.received => since,
-            _ => self.timer.now(),
+            _ => timer.now(),
         };
         (self.since, self.received) = (Some(since), received);
         let end = since.saturating_add(self.timeout);
         loop {
-            let sleep = self
-                .sleep
-                .get_or_insert_with(|| self.timer.sleep_until(end));
+            let sleep = self.sleep.get_or_insert_with(|| timer.sleep_until(end));
             ready!(sleep.as_mut().poll(cx));
             // It may have been set for the wait before.
             self.sleep = None;
-            if self.timer.now() >= end {
+            if timer.now() >= end {
                 return Poll::Ready(Error::deadline_exceeded(format!(
                     "nothing of the request's message came for {:?}: it was not sent to its end",
                     self.timeout

@@ -40,7 +40,7 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// A timer as routers, clients and deadlines hold it.
 ///
-/// A server's adapter puts it into the extensions of each request under this type, where a
+/// A server's adapter puts it into the [`Connection`](crate::Connection) of its requests, where a
 /// [`Router`](crate::Router) that was given no timer of its own finds it; a client takes it from its
 /// [`Transport`](crate::Transport).
 pub type SharedTimer = Arc<dyn Timer>;
@@ -62,7 +62,7 @@ impl Timer for NoTimer {
 }
 
 /// The same [`NoTimer`] for everybody.
-pub(crate) fn no_timer() -> SharedTimer {
+pub(crate) fn no_timer() -> &'static SharedTimer {
     static SHARED: OnceLock<SharedTimer> = OnceLock::new();
-    SHARED.get_or_init(|| Arc::new(NoTimer)).clone()
+    SHARED.get_or_init(|| Arc::new(NoTimer))
 }

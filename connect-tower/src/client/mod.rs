@@ -151,7 +151,7 @@ impl<T: Transport> Client<T> {
     pub(crate) fn timer(&self) -> SharedTimer {
         let own = self.settings.timer.clone();
         own.or_else(|| self.transport.timer())
-            .unwrap_or_else(no_timer)
+            .unwrap_or_else(|| no_timer().clone())
     }
 
     pub(crate) fn codec(&self) -> Result<&Codec, Error> {

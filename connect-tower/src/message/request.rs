@@ -6,7 +6,7 @@ use connect_proto::{Error, Protocol, Spec, StreamType, metadata};
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
-use crate::{call::deadline::Deadline, call::peer::Peer};
+use crate::call::{connection::Connection, deadline::Deadline, peer::Peer};
 
 /// What a call brings: a message, or a stream of them, and what travels beside it.
 ///
@@ -136,7 +136,7 @@ impl<T> Request<T> {
     /// The other end of the connection; `None` on a client, and where the adapter does not say.
     #[must_use]
     pub fn peer(&self) -> Option<&Peer> {
-        self.head.extensions.get()
+        Connection::peer_of(&self.head.extensions)
     }
 
     /// When the call ends by itself; `None` if never.

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, time::Duration};
 use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec, Time};
 use http::{Extensions, HeaderMap, Uri, request};
 
-use crate::call::{peer::Peer, permits::Permits};
+use crate::call::{connection::Connection, peer::Peer, permits::Permits};
 
 /// Decides about a call by its head, before a byte of its body is read.
 ///
@@ -91,7 +91,7 @@ impl CallHead {
     /// The other end of the connection; `None` where the adapter does not say.
     #[must_use]
     pub fn peer(&self) -> Option<&Peer> {
-        self.parts.extensions.get()
+        Connection::peer_of(&self.parts.extensions)
     }
 
     /// The timeout that the client asks for, before any policy; `None` for none, and for one that cannot be read, with

@@ -3,7 +3,6 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -23,27 +22,24 @@ use crate::{
     message::request::Request,
     message::response::Response,
     server::handler::{self, Input},
-    server::methods::Route,
-    server::router::Scope,
+    server::router::Procedure,
 };
 
 /// Starts a call in the outermost interceptor.
-pub(crate) fn start(
-    request: Request<Input>,
-    route: Arc<Route>,
-    scope: Arc<Scope>,
-    codec: Codec,
-) -> Guarded {
-    let single = !route.spec.stream_type().server_streams();
+pub(crate) fn start(request: Request<Input>, procedure: Procedure, codec: Codec) -> Guarded {
+    let single = !procedure.route().spec.stream_type().server_streams();
     let call = request.map(|input| match input {
         Input::Message(bytes) => {
             Payloads::once(Payload::received(bytes, codec.clone(), Side::Server))
         }
         Input::Stream(incoming) => incoming.into_payloads(codec.clone(), Side::Server),
     });
-    let terminal = ToHandler { route, codec };
+    let terminal = ToHandler { procedure, codec };
     let producer = Intercepted::Waiting {
-        reply: Box::pin(async move { Next::new(&scope.interceptors, &terminal).run(call).await }),
+        reply: Box::pin(async move {
+            let interceptors = &terminal.procedure.scope().interceptors;
+            Next::new(interceptors, &terminal).run(call).await
+        }),
         single,
     };
     Guarded::new(Box::pin(producer), Culprit::Interceptor)
@@ -91,15 +87,16 @@ impl Producer for Intercepted {
 
 /// The innermost of a server's chain: the handler.
 struct ToHandler {
-    route: Arc<Route>,
+    procedure: Procedure,
     codec: Codec,
 }
 
 impl Terminal for ToHandler {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Error>> {
-        let route = self.route.clone();
+        let procedure = self.procedure.clone();
         let codec = self.codec.clone();
         Box::pin(async move {
+            let route = procedure.route();
             let (head, payloads) = call.into_parts();
             let input = if route.spec.stream_type().client_streams() {
                 Input::Stream(Box::new(Incoming::new(Source::Payloads(payloads), None)))

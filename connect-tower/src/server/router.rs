@@ -11,14 +11,15 @@ use std::{
 use bytes::Bytes;
 use connect_codec::{Codecs, Decode, Encode, Prost};
 use connect_proto::{Compressions, DeadlinePolicy, Error, Limits, ServerConfig, Spec};
-use http::{Request as HttpRequest, Response as HttpResponse};
+use http::{Extensions, Request as HttpRequest, Response as HttpResponse};
 use http_body::Body;
 
 use crate::{
     BoxError, BoxFuture,
     call::body::CallBody,
+    call::connection::Connection,
     call::incoming::IncomingBody,
-    call::rt::SharedTimer,
+    call::rt::{SharedTimer, no_timer},
     interceptor::{DynInterceptor, Interceptor},
     message::request::Request,
     message::response::{Response, ResponseStream},
@@ -56,21 +57,56 @@ pub struct Router {
 
 #[derive(Clone)]
 pub(crate) struct Inner {
-    routes: HashMap<Arc<str>, Entry>,
+    /// The procedures by path: places in `procedures`.
+    paths: HashMap<Arc<str>, usize>,
+    procedures: Vec<Entry>,
     /// The paths of services, `/package.Service`.
     services: HashSet<String>,
     /// The schemas of the services; no two are equal.
     descriptor_sets: Vec<&'static [u8]>,
     /// The first is the router's own, the others came by merging.
-    scopes: Vec<Arc<Scope>>,
+    scopes: Vec<Scope>,
     timer: Option<SharedTimer>,
     fallback: Option<Arc<Fallback>>,
 }
 
 #[derive(Clone)]
 struct Entry {
-    route: Arc<Route>,
+    route: Route,
+    /// A place in `scopes`.
     scope: usize,
+}
+
+/// A procedure of a router: all that its calls need, in one pointer.
+#[derive(Clone)]
+pub(crate) struct Procedure {
+    router: Arc<Inner>,
+    index: usize,
+}
+
+impl Procedure {
+    pub(crate) fn route(&self) -> &Route {
+        &self.router.procedures[self.index].route
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.router.scopes[self.router.procedures[self.index].scope]
+    }
+
+    /// The timer of a call whose request has these extensions.
+    pub(crate) fn timer<'a>(&'a self, extensions: &'a Extensions) -> &'a SharedTimer {
+        let of_connection = || extensions.get().and_then(Connection::timer);
+        match self.router.timer().or_else(of_connection) {
+            Some(timer) => timer,
+            None => no_timer(),
+        }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        Router {
+            inner: self.router.clone(),
+        }
+    }
 }
 
 /// The settings of some procedures.
@@ -116,10 +152,11 @@ impl Router {
     pub fn new() -> Self {
         Self {
             inner: Arc::new(Inner {
-                routes: HashMap::new(),
+                paths: HashMap::new(),
+                procedures: Vec::new(),
                 services: HashSet::new(),
                 descriptor_sets: Vec::new(),
-                scopes: vec![Arc::default()],
+                scopes: vec![Scope::default()],
                 timer: None,
                 fallback: None,
             }),
@@ -227,19 +264,18 @@ impl Router {
         let other = Arc::unwrap_or_clone(other.inner);
         let offset = inner.scopes.len();
         let own = inner.scopes[0].clone();
-        for scope in other.scopes {
-            let mut scope = Arc::unwrap_or_clone(scope);
+        for mut scope in other.scopes {
             scope.gates.splice(..0, own.gates.iter().cloned());
             scope
                 .interceptors
                 .splice(..0, own.interceptors.iter().cloned());
             scope.outer_gates = own.gates.len();
             scope.outer_interceptors = own.interceptors.len();
-            inner.scopes.push(Arc::new(scope));
+            inner.scopes.push(scope);
         }
-        for (path, mut entry) in other.routes {
+        for mut entry in other.procedures {
             entry.scope += offset;
-            inner.routes.insert(path, entry);
+            inner.add(entry);
         }
         inner.services.extend(other.services);
         inner.add_descriptor_sets(&other.descriptor_sets);
@@ -253,7 +289,6 @@ impl Router {
     pub fn gate(mut self, gate: impl Gate) -> Self {
         let gate: Arc<dyn DynGate> = Arc::new(gate);
         for scope in self.scopes_mut() {
-            let scope = Arc::make_mut(scope);
             scope.gates.insert(scope.outer_gates, gate.clone());
             scope.outer_gates += 1;
         }
@@ -265,7 +300,6 @@ impl Router {
     pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
         let interceptor: Arc<dyn DynInterceptor> = Arc::new(interceptor);
         for scope in self.scopes_mut() {
-            let scope = Arc::make_mut(scope);
             let place = scope.outer_interceptors;
             scope.interceptors.insert(place, interceptor.clone());
             scope.outer_interceptors += 1;
@@ -338,7 +372,7 @@ impl Router {
     }
 
     /// Sets the timer that deadlines are measured with. Without one it is the one that the adapter leaves in the
-    /// extensions of each request, as a [`SharedTimer`]; without that either, deadlines are not enforced.
+    /// [`Connection`] of each request; without that either, deadlines are not enforced.
     #[must_use]
     pub fn with_timer(mut self, timer: SharedTimer) -> Self {
         Arc::make_mut(&mut self.inner).timer = Some(timer);
@@ -347,7 +381,7 @@ impl Router {
 
     /// The procedures that are served, in no order.
     pub fn procedures(&self) -> impl Iterator<Item = &Spec> {
-        self.inner.routes.values().map(|entry| &entry.route.spec)
+        self.inner.procedures.iter().map(|entry| &entry.route.spec)
     }
 
     /// The full names of the services that have a procedure here, in alphabetical order.
@@ -369,10 +403,9 @@ impl Router {
     fn add_routes(mut self, methods: Methods) -> Self {
         let inner = Arc::make_mut(&mut self.inner);
         for route in methods.routes {
-            let path: Arc<str> = Arc::from(route.spec.procedure());
-            inner.services.insert(service_path(&path).to_owned());
-            let route = Arc::new(route);
-            inner.routes.insert(path, Entry { route, scope: 0 });
+            let service = service_path(route.spec.procedure());
+            inner.services.insert(service.to_owned());
+            inner.add(Entry { route, scope: 0 });
         }
         inner.add_descriptor_sets(&methods.descriptor_sets);
         self
@@ -382,7 +415,7 @@ impl Router {
         &self,
         paths: impl Iterator<Item = &'a str>,
     ) -> Result<(), RouteConflict> {
-        let known = paths.filter(|path| self.inner.routes.contains_key(*path));
+        let known = paths.filter(|path| self.inner.paths.contains_key(*path));
         let mut procedures: Vec<_> = known.map(String::from).collect();
         procedures.sort_unstable();
         if procedures.is_empty() {
@@ -392,13 +425,12 @@ impl Router {
         }
     }
 
-    fn scopes_mut(&mut self) -> &mut [Arc<Scope>] {
+    fn scopes_mut(&mut self) -> &mut [Scope] {
         &mut Arc::make_mut(&mut self.inner).scopes
     }
 
     fn configure(mut self, change: impl FnOnce(&mut Scope)) -> Self {
-        let scope = Arc::make_mut(&mut self.scopes_mut()[0]);
-        change(scope);
+        change(&mut self.scopes_mut()[0]);
         self
     }
 
@@ -408,10 +440,25 @@ impl Router {
 }
 
 impl Inner {
-    /// The procedure at a path, and its settings.
-    pub(crate) fn find(&self, path: &str) -> Option<(&Arc<Route>, &Arc<Scope>)> {
-        let entry = self.routes.get(path)?;
-        Some((&entry.route, &self.scopes[entry.scope]))
+    /// The procedure at a path.
+    pub(crate) fn find(self: &Arc<Self>, path: &str) -> Option<Procedure> {
+        let index = *self.paths.get(path)?;
+        Some(Procedure {
+            router: self.clone(),
+            index,
+        })
+    }
+
+    /// Adds a procedure, in place of the one at its path.
+    fn add(&mut self, entry: Entry) {
+        let path = entry.route.spec.procedure();
+        match self.paths.get(path) {
+            Some(&index) => self.procedures[index] = entry,
+            None => {
+                self.paths.insert(path.into(), self.procedures.len());
+                self.procedures.push(entry);
+            }
+        }
     }
 
     /// Who answers a path at which there is no procedure: nobody for the unknown methods of a known service.

@@ -29,20 +29,19 @@ use tower_service::Service;
 use crate::{
     BoxError, BoxFuture, Deadline,
     call::body::CallBody,
+    call::connection::Connection,
     call::deadline::{Alarm, race, too_late},
     call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
     call::panics::{Caught, Culprit},
     call::permits::Permits,
     call::producer::Guarded,
     call::receive::{Held, MessageTimeout, ReceiveLimits},
-    call::rt::{SharedTimer, no_timer},
     call::sink::Sink,
     message::request::{self, Request as RpcRequest},
     server::gate::CallHead,
     server::handler::{self, Input},
     server::intercepted,
-    server::methods::Route,
-    server::router::{Inner, Router, Scope},
+    server::router::{Inner, Procedure, Router},
 };
 
 /// Serves one call. An answer that is an error as a whole, as that of a refused call is, has the [`Error`] in its
@@ -139,10 +138,11 @@ where
                     let message = match poll_message(body, recv, held, call, cx) {
                         Poll::Ready(message) => message,
                         Poll::Pending => {
-                            let Some(timeout) = timeout else {
+                            let (Some(timeout), Some(call)) = (timeout, &call) else {
                                 return Poll::Pending;
                             };
-                            Err(ready!(timeout.poll(cx, held.received())))
+                            let timer = call.procedure.timer(&call.head.extensions);
+                            Err(ready!(timeout.poll(cx, held.received(), timer)))
                         }
                     };
                     match call.take() {
@@ -206,18 +206,15 @@ impl<B> From<Rejection> for State<B> {
 struct Opening {
     head: CallHead,
     policy: CallPolicy,
-    route: Arc<Route>,
-    scope: Arc<Scope>,
+    procedure: Procedure,
     /// When the head was there: the client's timeout counts from here, however long the gates take.
     now: Time,
-    timer: SharedTimer,
 }
 
 /// A call that was let in: its answer is the sending half's business from here on.
 struct Accepted {
     head: request::Head,
-    route: Arc<Route>,
-    scope: Arc<Scope>,
+    procedure: Procedure,
     codec: Codec,
     send: SendHalf,
     alarm: Option<Alarm>,
@@ -238,9 +235,10 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Some((route, scope)) = router.find(parts.uri.path()) else {
+    let Some(procedure) = router.find(parts.uri.path()) else {
         return unknown(router, parts, body);
     };
+    let (route, scope) = (procedure.route(), procedure.scope());
     if parts.method != Method::POST && !(parts.method == Method::GET && route.spec.allows_get()) {
         return Rejection::method_not_allowed(&parts.method, &route.spec).into();
     }
@@ -249,13 +247,11 @@ where
         Err(rejection) => return rejection.into(),
     };
     if route.pass_router {
-        let inner = Arc::clone(router);
-        parts.extensions.insert(Router { inner });
+        parts.extensions.insert(procedure.router());
     }
-    let timer = router.timer().or_else(|| parts.extensions.get()).cloned();
-    let timer = timer.unwrap_or_else(no_timer);
+    let has_gates = !scope.gates.is_empty();
     let opening = Opening {
-        now: timer.now(),
+        now: procedure.timer(&parts.extensions).now(),
         head: CallHead {
             parts,
             detected,
@@ -263,11 +259,9 @@ where
             permits: Permits::default(),
         },
         policy: *scope.config.policy(),
-        route: route.clone(),
-        scope: scope.clone(),
-        timer,
+        procedure,
     };
-    if scope.gates.is_empty() {
+    if !has_gates {
         return accept(opening, body);
     }
     State::Gating {
@@ -305,10 +299,8 @@ where
     let Opening {
         head,
         policy,
-        route,
-        scope,
+        procedure,
         now,
-        timer,
     } = opening;
     let CallHead {
         parts,
@@ -317,6 +309,8 @@ where
         // The future has taken them.
         permits: _,
     } = head;
+    let (route, scope) = (procedure.route(), procedure.scope());
+    let timer = procedure.timer(&parts.extensions);
     // A codec that the messages of this procedure do not support is not on offer here.
     let supported = |codec: &&Codec| route.handler.supports(codec);
     let codec = scope.codecs.get(detected.codec()).filter(supported);
@@ -334,8 +328,8 @@ where
     if send.deadline().is_some_and(late) {
         return State::refused(&detected, too_late_for_gates());
     }
-    let alarm = Alarm::at(send.deadline(), &timer);
-    let limits = parts.extensions.get::<ReceiveLimits>();
+    let alarm = Alarm::at(send.deadline(), timer);
+    let limits = parts.extensions.get().map(Connection::receive_limits);
     let message_timeout = limits.and_then(ReceiveLimits::message_timeout);
     let held = Held::new(limits.and_then(ReceiveLimits::budget).cloned());
     let streams = spec.stream_type().client_streams();
@@ -344,8 +338,7 @@ where
     let timeout = policy.deadline_policy().apply(asked);
     let head = request::Head {
         timeout,
-        deadline: timeout
-            .and_then(|timeout| Deadline::at_time(now.saturating_add(timeout), &timer)),
+        deadline: timeout.and_then(|timeout| Deadline::at_time(now.saturating_add(timeout), timer)),
         protocol: Some(detected.protocol()),
         spec: Some(spec),
         headers: parts.headers,
@@ -354,8 +347,7 @@ where
     };
     let call = Accepted {
         head,
-        route,
-        scope,
+        procedure,
         codec,
         send,
         alarm,
@@ -365,7 +357,7 @@ where
             body,
             recv,
             held,
-            timeout: message_timeout.map(|timeout| MessageTimeout::new(timeout, timer)),
+            timeout: message_timeout.map(MessageTimeout::new),
             call: Some(call),
         };
     }
@@ -405,10 +397,12 @@ where
 
 impl Opening {
     async fn pass_gates(mut self) -> (Self, Result<(), Error>) {
-        for gate in &self.scope.gates {
+        // Gates may change the extensions.
+        let timer = self.procedure.timer(self.head.extensions()).clone();
+        for gate in &self.procedure.scope().gates {
             // Each gate has the time that the policy allows so far. What the last one made of it counts from `accept` on.
             let deadline = self.head.deadline(&self.policy, self.now);
-            let mut alarm = Alarm::at(deadline, &self.timer);
+            let mut alarm = Alarm::at(deadline, &timer);
             let passing = gate.gate(&mut self.head, &mut self.policy);
             let passed = race(Caught::new(passing, Culprit::Gate), alarm.as_mut()).await;
             let passed = passed.unwrap_or_else(|_| Err(too_late_for_gates()));
@@ -425,18 +419,17 @@ impl Accepted {
     fn start(self, input: Result<Input, Error>) -> Running {
         let Self {
             head,
-            route,
-            scope,
+            procedure,
             codec,
             send,
             alarm,
         } = self;
         let producer = input.and_then(|input| {
             let request = RpcRequest::from_head(head, input);
-            if scope.interceptors.is_empty() {
-                handler::start(&*route.handler, request, codec)
+            if procedure.scope().interceptors.is_empty() {
+                handler::start(&*procedure.route().handler, request, codec)
             } else {
-                Ok(intercepted::start(request, route, scope, codec))
+                Ok(intercepted::start(request, procedure, codec))
             }
         });
         let mut running = Running {
