@@ -164,6 +164,15 @@ impl Windows {
     }
 }
 
+/// The size of HTTP/2 frames that are received, unless set: a message of 16 KiB and its prefix come in one frame, and need
+/// not be put together by a copy.
+pub(crate) const MAX_FRAME_SIZE: u32 = 64 * 1024;
+
+/// A size of frames as HTTP/2 allows it (RFC 9113, section 6.5.2).
+pub(crate) fn frame_size(bytes: u32) -> u32 {
+    bytes.clamp(1 << 14, (1 << 24) - 1)
+}
+
 /// Timeouts are cut to this: "never" must not overflow hyper's clock.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 

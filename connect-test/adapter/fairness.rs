@@ -23,7 +23,9 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::support::{async_test, bind, call, echo, post, post_http2, start, within};
+use super::support::{
+    HTTP2_PREFACE, async_test, bind, call, echo, post, post_http2, start, within,
+};
 use crate::rt::{Channel, Rt, Server};
 
 /// Sends PINGs as fast as the server takes them, from threads of its own, until it is dropped.
@@ -36,15 +38,13 @@ impl Flood {
     /// Returns once the server answers.
     async fn start(address: SocketAddr) -> Self {
         const PING: &[u8; 17] = b"\0\0\x08\x06\0\0\0\0\0pingpong";
-        const SETTINGS: &[u8; 9] = b"\0\0\0\x04\0\0\0\0\0";
         let socket = TcpStream::connect(address).unwrap();
         let (mut sending, mut receiving) =
             (socket.try_clone().unwrap(), socket.try_clone().unwrap());
         let (answered, answer) = oneshot::channel();
         let sender = thread::spawn(move || {
             let pings = PING.repeat(8 * 1024);
-            let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &SETTINGS[..]].concat();
-            let mut sent = sending.write_all(&begin);
+            let mut sent = sending.write_all(HTTP2_PREFACE);
             while sent.is_ok() {
                 sent = sending.write_all(&pings);
             }

@@ -13,8 +13,8 @@ use tokio::{
 };
 
 use super::support::{
-    BoxError, ServiceFn, Socket, async_test, bind, body_channel, call, certs::Authority, connect,
-    echo, full, post, post_http2, spawn, start, text, within,
+    BoxError, HTTP2_PREFACE, ServiceFn, Socket, async_test, bind, body_channel, call,
+    certs::Authority, connect, echo, full, post, post_http2, spawn, start, text, within,
 };
 use crate::rt::{Channel, Server, ServerTls};
 
@@ -225,10 +225,7 @@ async fn an_address_in_use_is_an_error_that_names_it() {
 async fn a_client_that_answers_no_pings_is_closed() {
     let server = start(bind().await.with_keep_alive(SHORT, SHORT), echo());
     let mut socket = connect(server.address).await.unwrap();
-    socket
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .await
-        .unwrap();
+    socket.write_all(HTTP2_PREFACE).await.unwrap();
     let frames = read_all(&mut socket).await;
     // A frame of type PING, 8 bytes long, was among what came before the end.
     assert!(frames.contains("\0\0\x08\x06\0"), "{frames:?}");
@@ -271,9 +268,6 @@ fn router_of_lengths() -> crate::rt::Router {
         Ok(Response::new(request.message().len() as u64))
     })
 }
-
-/// What an HTTP/2 client begins with: the preface and empty settings.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[apply(async_test)]
 async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not() {

@@ -130,18 +130,27 @@ pub(crate) async fn accept(listener: &mut <Rt as Runtime>::Listener) -> Socket {
 pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) stream: [u8; 4],
+    pub(crate) payload: Vec<u8>,
 }
 
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const SETTINGS: u8 = 4;
+
+/// What an HTTP/2 client begins with: the preface and empty settings.
+pub(crate) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Reads the next frame of a connection. A client sends its preface first.
 pub(crate) async fn read_frame(socket: &mut Socket) -> io::Result<Frame> {
     let mut head = [0; 9];
     socket.read_exact(&mut head).await?;
     let [a, b, c, kind, _flags, stream @ ..] = head;
-    let len = u32::from_be_bytes([0, a, b, c]) as usize;
-    socket.read_exact(&mut vec![0; len]).await?;
-    Ok(Frame { kind, stream })
+    let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+    socket.read_exact(&mut payload).await?;
+    Ok(Frame {
+        kind,
+        stream,
+        payload,
+    })
 }
 
 /// Reads what an HTTP/2 client says first.

@@ -7,10 +7,12 @@ use connect_tower::CallBody;
 use http::Request;
 use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
-use tokio::sync::mpsc;
+use tokio::{io::AsyncWriteExt, sync::mpsc};
 
 use super::support::{
-    BoxError, ServiceFn, async_test, bind, call, certs::Authority, full, post, spawn, start,
+    BoxError, HTTP2_PREFACE, ResponseBody, SETTINGS, ServiceFn, Socket, accept, async_test, bind,
+    call, certs::Authority, connect, echo, full, listen, post, read_frame, read_preface, spawn,
+    start,
 };
 use crate::rt::{Channel, ClientTls, Transport};
 
@@ -74,6 +76,79 @@ async fn an_answer_that_is_not_read_holds_up_nobody() {
         unread.push(channel.send(request).await.unwrap());
     }
     calls_get_through(&channel).await;
+}
+
+/// The value of `SETTINGS_MAX_FRAME_SIZE` in the first frame.
+async fn announced_frame_size(socket: &mut Socket) -> Option<u32> {
+    let settings = read_frame(socket).await.unwrap();
+    assert_eq!(settings.kind, SETTINGS);
+    let values = settings
+        .payload
+        .chunks(6)
+        .find_map(|s| s.strip_prefix(&[0, 5]));
+    values.map(|value| u32::from_be_bytes(value.try_into().unwrap()))
+}
+
+#[apply(async_test)]
+async fn both_sides_announce_the_frames_that_they_take() {
+    let chosen = [None, Some(0), Some(100_000), Some(u32::MAX)];
+    let announced = [64 * 1024, 16 * 1024, 100_000, (1 << 24) - 1];
+    for (chosen, announced) in chosen.into_iter().zip(announced) {
+        let mut server = bind().await;
+        if let Some(chosen) = chosen {
+            server = server.with_max_frame_size(chosen);
+        }
+        let running = start(server, echo());
+        let mut client = connect(running.address).await.unwrap();
+        client.write_all(HTTP2_PREFACE).await.unwrap();
+        assert_eq!(announced_frame_size(&mut client).await.unwrap(), announced);
+
+        let mut listener = listen().await;
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        let mut channel = Channel::builder(uri).with_http_version(HttpVersion::Http2);
+        if let Some(chosen) = chosen {
+            channel = channel.with_max_frame_size(chosen);
+        }
+        let channel = channel.build().unwrap();
+        let connecting = spawn(async move { channel.connect().await });
+        let mut socket = accept(&mut listener).await;
+        read_preface(&mut socket).await.unwrap();
+        assert_eq!(announced_frame_size(&mut socket).await.unwrap(), announced);
+        connecting.await.unwrap().unwrap();
+    }
+}
+
+async fn lengths(mut body: ResponseBody) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some(frame) = body.frame().await {
+        lengths.push(frame.unwrap().into_data().unwrap().len());
+    }
+    lengths
+}
+
+/// Its bytes need not be put together.
+#[apply(async_test)]
+async fn a_message_of_some_kibibytes_comes_in_one_frame() {
+    const MESSAGE: usize = 16 * 1024 + 5;
+    let (seen, mut requests) = mpsc::unbounded_channel();
+    let service = ServiceFn(move |request: Request<RequestBody>| {
+        let seen = seen.clone();
+        async move {
+            let body = request.into_body().map_err(BoxError::from).boxed_unsync();
+            seen.send(lengths(body).await).unwrap();
+            http::Response::new(full(vec![0; MESSAGE]))
+        }
+    });
+    let running = start(bind().await, service);
+    let channel = http2(running.uri());
+    // The first request may leave before the settings have come.
+    call(&channel, post(CallBody::empty())).await.unwrap();
+    assert!(requests.recv().await.unwrap().is_empty());
+    let request = post(CallBody::full(vec![0; MESSAGE]));
+    let response = channel.send(request).await.unwrap();
+    assert_eq!(requests.recv().await.unwrap(), [MESSAGE]);
+    let body = response.into_body().map_err(BoxError::from).boxed_unsync();
+    assert_eq!(lengths(body).await, [MESSAGE]);
 }
 
 #[apply(async_test)]

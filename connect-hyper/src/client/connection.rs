@@ -190,7 +190,8 @@ impl Http2Connection {
         builder
             .timer(HyperTimer::new(Arc::new(runtime.clone())))
             .initial_stream_window_size(settings.windows.stream)
-            .initial_connection_window_size(settings.windows.connection);
+            .initial_connection_window_size(settings.windows.connection)
+            .max_frame_size(settings.max_frame_size);
         if let Some((interval, timeout)) = settings.keep_alive {
             builder
                 .keep_alive_interval(interval)
@@ -234,6 +235,7 @@ impl Http2Connection {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Http2Settings {
     pub(super) windows: Windows,
+    pub(super) max_frame_size: u32,
     /// The interval of pings, and how long their answers may take.
     pub(super) keep_alive: Option<(Duration, Duration)>,
 }

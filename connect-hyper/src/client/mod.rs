@@ -38,7 +38,7 @@ use self::{
     pool::{Connection, Pool},
 };
 use crate::{
-    runtime::{LONGEST, Runtime, Windows},
+    runtime::{LONGEST, MAX_FRAME_SIZE, Runtime, Windows, frame_size},
     tls::TlsConnector,
 };
 
@@ -281,6 +281,20 @@ impl<R: Runtime> ChannelBuilder<R> {
         (windows.stream, windows.connection)
     }
 
+    /// How large the HTTP/2 frames may be that the server sends. A message that comes in one frame need not be put together by
+    /// a copy; but nothing else of its connection comes while a frame does. Default: 64 KiB. HTTP/2 allows 16 KiB to 16 MiB,
+    /// less one byte; the nearest of these counts.
+    pub fn with_max_frame_size(mut self, bytes: u32) -> Self {
+        self.settings.http2.max_frame_size = frame_size(bytes);
+        self
+    }
+
+    /// Set by [`with_max_frame_size`](Self::with_max_frame_size).
+    #[must_use]
+    pub fn max_frame_size(&self) -> u32 {
+        self.settings.http2.max_frame_size
+    }
+
     /// The channel. It has no connection yet.
     ///
     /// # Errors
@@ -380,6 +394,7 @@ impl Default for Settings {
             max_connections: 256,
             http2: Http2Settings {
                 windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
+                max_frame_size: MAX_FRAME_SIZE,
                 keep_alive: None,
             },
         }
@@ -431,7 +446,8 @@ mod tests {
             .with_idle_timeout(time(3))
             .with_max_idle_connections(4)
             .with_keep_alive(time(5), time(6))
-            .with_windows(7, u32::MAX);
+            .with_windows(7, u32::MAX)
+            .with_max_frame_size(u32::MAX);
         assert_eq!(builder.http_version(), HttpVersion::Http2);
         assert_eq!(builder.connect_timeout(), time(1));
         assert_eq!(builder.max_backoff(), time(2));
@@ -440,5 +456,6 @@ mod tests {
         assert_eq!(builder.max_idle_connections(), 4);
         assert_eq!(builder.keep_alive(), Some((time(5), time(6))));
         assert_eq!(builder.windows(), (7, (1 << 31) - 1));
+        assert_eq!(builder.max_frame_size(), (1 << 24) - 1);
     }
 }

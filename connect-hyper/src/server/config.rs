@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{CallTasks, Server};
-use crate::runtime::{LONGEST, Listener, Runtime, Windows};
+use crate::runtime::{LONGEST, Listener, MAX_FRAME_SIZE, Runtime, Windows, frame_size};
 
 /// What every connection of a server goes by.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub(super) struct Config {
     pub(super) max_unread_body: u64,
     pub(super) max_concurrent_streams: u32,
     pub(super) windows: Windows,
+    pub(super) max_frame_size: u32,
     pub(super) keep_alive: Option<(Duration, Duration)>,
     pub(super) call_tasks: CallTasks,
 }
@@ -218,6 +219,20 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         (windows.stream, windows.connection)
     }
 
+    /// How large the HTTP/2 frames may be that the client sends. A message that comes in one frame need not be put together by
+    /// a copy; but nothing else of its connection comes while a frame does. Default: 64 KiB. HTTP/2 allows 16 KiB to 16 MiB,
+    /// less one byte; the nearest of these counts.
+    pub fn with_max_frame_size(mut self, bytes: u32) -> Self {
+        self.config.max_frame_size = frame_size(bytes);
+        self
+    }
+
+    /// Set by [`with_max_frame_size`](Self::with_max_frame_size).
+    #[must_use]
+    pub fn max_frame_size(&self) -> u32 {
+        self.config.max_frame_size
+    }
+
     /// Pings HTTP/2 clients that were silent for `interval`, and closes the connection when no answer comes
     /// within `timeout`. Default: off; 20 seconds suit both.
     pub fn with_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
@@ -261,6 +276,7 @@ impl Default for Config {
             max_unread_body: 8 * 1024 * 1024,
             max_concurrent_streams: 200,
             windows: Windows::new(256 * 1024, 4 * 1024 * 1024),
+            max_frame_size: MAX_FRAME_SIZE,
             keep_alive: None,
             call_tasks: CallTasks::default(),
         }
@@ -292,6 +308,7 @@ mod tests {
             .with_max_unread_body(9)
             .with_max_concurrent_streams(10)
             .with_windows(11, u32::MAX)
+            .with_max_frame_size(0)
             .with_keep_alive(time(12), time(13))
             .with_call_tasks(CallTasks::Spawned);
         assert_eq!(server.header_read_timeout(), time(1));
@@ -307,6 +324,7 @@ mod tests {
         assert_eq!(server.max_unread_body(), 9);
         assert_eq!(server.max_concurrent_streams(), 10);
         assert_eq!(server.windows(), (11, (1 << 31) - 1));
+        assert_eq!(server.max_frame_size(), 16 * 1024);
         assert_eq!(server.keep_alive(), Some((time(12), time(13))));
         assert_eq!(server.call_tasks(), CallTasks::Spawned);
     }

@@ -301,7 +301,8 @@ fn http2_builder<R: Runtime, I>(
         .timer(HyperTimer::new(context.timer.clone()))
         .max_concurrent_streams(context.config.max_concurrent_streams)
         .initial_stream_window_size(context.config.windows.stream)
-        .initial_connection_window_size(context.config.windows.connection);
+        .initial_connection_window_size(context.config.windows.connection)
+        .max_frame_size(context.config.max_frame_size);
     if let Some((interval, timeout)) = context.config.keep_alive {
         builder
             .keep_alive_interval(interval)
