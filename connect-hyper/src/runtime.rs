@@ -17,7 +17,6 @@ use std::{
 use connect_proto::Time;
 use connect_tower::rt::{SharedTimer, Sleep, Timer};
 use hyper::rt::{Read, Write};
-use pin_project_lite::pin_project;
 
 /// A byte stream as hyper wants it, that may move between threads. Implemented for all that qualifies.
 pub trait Io: Read + Write + Unpin + Send + 'static {}
@@ -208,33 +207,13 @@ pub(crate) async fn yield_now() {
 }
 
 /// The future's output, or `None` once the time is over.
-pub(crate) fn timeout<R: Runtime, F: Future>(
+pub(crate) async fn timeout<R: Runtime, F: Future>(
     runtime: &R,
     after: Duration,
     future: F,
-) -> Timeout<F> {
-    Timeout {
-        future,
-        sleep: runtime.sleep(after),
-    }
-}
-
-pin_project! {
-    pub(crate) struct Timeout<F> {
-        #[pin]
-        future: F,
-        sleep: Sleep,
-    }
-}
-
-impl<F: Future> Future for Timeout<F> {
-    type Output = Option<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(output) = this.future.poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        this.sleep.as_mut().poll(cx).map(|()| None)
+) -> Option<F::Output> {
+    match race(future, runtime.sleep(after)).await {
+        Either::Left(output) => Some(output),
+        Either::Right(()) => None,
     }
 }

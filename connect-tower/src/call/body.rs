@@ -13,8 +13,8 @@ use http::{Extensions, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    BoxError, call::deadline::Alarm, call::incoming::Cause, call::permits::Permits,
-    call::producer::Guarded, call::shared::Consumer, call::sink::Sink,
+    BoxError, call::deadline::Alarm, call::incoming::Cause, call::map_error::MapError,
+    call::permits::Permits, call::producer::Guarded, call::shared::Consumer, call::sink::Sink,
 };
 
 /// The body of a call's request or response.
@@ -90,7 +90,8 @@ impl CallBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Inner::Foreign(Box::pin(foreign::Foreign { body })))
+        let broke_off = |error: B::Error| Error::internal("the body broke off").with_source(error);
+        Self(Inner::Foreign(Box::pin(MapError::new(body, broke_off))))
     }
 
     /// A copy of a body that is known whole and of which nothing was sent: that of a unary request. `None` for streams.
@@ -338,53 +339,5 @@ impl fmt::Debug for CallBody {
             Inner::Holding(_) => "holding",
         };
         f.debug_tuple("CallBody").field(&kind).finish()
-    }
-}
-
-mod foreign {
-    //! Other bodies, with their errors as RPC errors.
-
-    use std::{
-        pin::Pin,
-        task::{Context, Poll},
-    };
-
-    use bytes::Bytes;
-    use connect_proto::Error;
-    use http_body::{Body, Frame, SizeHint};
-    use pin_project_lite::pin_project;
-
-    use crate::BoxError;
-
-    pin_project! {
-        pub(super) struct Foreign<B> {
-            #[pin]
-            pub(super) body: B,
-        }
-    }
-
-    impl<B> Body for Foreign<B>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        type Data = Bytes;
-        type Error = Error;
-
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-            let frame = self.project().body.poll_frame(cx);
-            frame.map_err(|error| Error::internal("the body broke off").with_source(error))
-        }
-
-        fn is_end_stream(&self) -> bool {
-            self.body.is_end_stream()
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            self.body.size_hint()
-        }
     }
 }

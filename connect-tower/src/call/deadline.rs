@@ -126,20 +126,26 @@ impl Alarm {
     }
 }
 
-/// Whichever comes first: the future's output, or the deadline.
+/// Whichever comes first: the future's output, or the error of a deadline that has passed.
 pub(crate) async fn race<F: Future>(
     future: F,
-    alarm: Option<&mut Alarm>,
-) -> Result<F::Output, Time> {
+    mut alarm: Option<&mut Alarm>,
+) -> Result<F::Output, Error> {
     let mut future = pin!(future);
-    let Some(alarm) = alarm else {
-        return Ok(future.await);
-    };
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => alarm.poll(cx).map(Err),
-    })
-    .await
+    poll_fn(|cx| or_late(future.as_mut().poll(cx), alarm.as_deref_mut(), cx)).await
+}
+
+/// What was polled, or the error of a deadline that has passed meanwhile.
+pub(crate) fn or_late<T>(
+    polled: Poll<T>,
+    alarm: Option<&mut Alarm>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, Error>> {
+    match (polled, alarm) {
+        (Poll::Ready(output), _) => Poll::Ready(Ok(output)),
+        (Poll::Pending, Some(alarm)) => alarm.poll(cx).map(|_| Err(too_late())),
+        (Poll::Pending, None) => Poll::Pending,
+    }
 }
 
 /// What a client says when its deadline passes while nothing of the core's is there to say it.

@@ -13,12 +13,12 @@ use connect_codec::Codec;
 use connect_proto::{Error, RecvEvent, RecvHalf, Side};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
 
 use crate::{
     BoxError,
     call::body_error::BodyError,
     call::deadline::{Alarm, too_late},
+    call::map_error::MapError,
     call::payload::{Payload, PayloadStream, Payloads},
     call::receive::Held,
 };
@@ -35,7 +35,7 @@ impl IncomingBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Box::pin(MapError { body, map: lost }))
+        Self(Box::pin(MapError::new(body, lost)))
     }
 
     /// Boxes a body whose errors say how it was cut off.
@@ -43,10 +43,7 @@ impl IncomingBody {
     where
         B: Body<Data = Bytes, Error: Into<BodyError>> + Send + 'static,
     {
-        Self(Box::pin(MapError {
-            body,
-            map: Into::into,
-        }))
+        Self(Box::pin(MapError::new(body, Into::into)))
     }
 }
 
@@ -73,35 +70,6 @@ impl Body for IncomingBody {
 impl fmt::Debug for IncomingBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IncomingBody").finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    struct MapError<B: Body> {
-        #[pin]
-        body: B,
-        map: fn(B::Error) -> BodyError,
-    }
-}
-
-impl<B: Body<Data = Bytes>> Body for MapError<B> {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.project();
-        this.body.poll_frame(cx).map_err(*this.map)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::BytesMut;
@@ -14,6 +14,7 @@ use http::{Extensions, HeaderMap};
 use crate::{
     call::payload::{Payload, PayloadStream},
     call::sink::{Outbox, Sink},
+    call::waker_slot::WakerSlot,
 };
 
 /// What a call object and the body of its request share.
@@ -24,9 +25,9 @@ pub(crate) struct Shared {
 struct State {
     outlet: Outlet,
     /// Waits for messages.
-    consumer: Option<Waker>,
+    consumer: WakerSlot,
     /// Waits for room.
-    caller: Option<Waker>,
+    caller: WakerSlot,
     /// The request's head is on its way.
     is_begun: bool,
     /// The transport wants no more of the request.
@@ -66,8 +67,8 @@ impl Shared {
         let shared = Arc::new(Self {
             state: Mutex::new(State {
                 outlet,
-                consumer: None,
-                caller: None,
+                consumer: WakerSlot::default(),
+                caller: WakerSlot::default(),
                 is_begun: false,
                 is_dropped: false,
             }),
@@ -89,7 +90,7 @@ impl Shared {
             .outlet
             .with_sink(|sink| (is_begun && sink.wants_message()) || sink.is_finished());
         if !room {
-            store(&mut state.caller, cx);
+            state.caller.set(cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(true)
@@ -107,7 +108,7 @@ impl Shared {
         };
         let waker = state.consumer.take();
         drop(state);
-        wake(waker);
+        waker.wake();
         sent
     }
 
@@ -118,7 +119,7 @@ impl Shared {
         state.outlet.with_sink(|sink| sink.finish(outcome));
         let wakers = [state.consumer.take(), state.caller.take()];
         drop(state);
-        wakers.into_iter().for_each(wake);
+        wakers.into_iter().for_each(WakerSlot::wake);
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -158,16 +159,16 @@ impl Consumer {
     ) -> Poll<R> {
         let mut state = self.0.lock();
         let taken = take(&mut state.outlet);
-        let mut caller = None;
+        let mut caller = WakerSlot::default();
         if taken.is_some() || !state.is_begun {
             caller = state.caller.take();
         }
         state.is_begun = true;
         if taken.is_none() {
-            store(&mut state.consumer, cx);
+            state.consumer.set(cx.waker());
         }
         drop(state);
-        wake(caller);
+        caller.wake();
         taken.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -197,26 +198,12 @@ impl Drop for Consumer {
         state.is_dropped = true;
         let caller = state.caller.take();
         drop(state);
-        wake(caller);
+        caller.wake();
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-fn store(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *place = Some(cx.waker().clone()),
-    }
-}
-
-/// Called without the lock, as a waker may run anything.
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }

@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{
     BoxFuture,
-    call::deadline::Alarm,
-    call::deadline::too_late,
+    call::deadline::{Alarm, or_late},
     call::incoming::late,
+    call::waker_slot::WakerSlot,
     interceptor::Reply,
     transport::{BodyError, Transport},
 };
@@ -225,7 +225,7 @@ impl<T: Transport> State<T> {
             Self::Open(_) | Self::Failed(_) => return Poll::Ready(Ok(())),
             Self::Waiting { response, waiting } => {
                 let polled = response.as_mut().poll(cx);
-                let response = match ready!(or_late(polled, &mut waiting.alarm, cx)) {
+                let response = match ready!(or_late(polled, waiting.alarm.as_mut(), cx)) {
                     Ok(response) => {
                         response.map_err(|error| late(error.into(), waiting.alarm.as_ref()))?
                     }
@@ -240,7 +240,7 @@ impl<T: Transport> State<T> {
             }
             Self::Intercepted { reply, alarm } => {
                 let polled = reply.as_mut().poll(cx);
-                let reply = match ready!(or_late(polled, alarm, cx)) {
+                let reply = match ready!(or_late(polled, alarm.as_mut(), cx)) {
                     Ok(reply) => reply?,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
@@ -279,28 +279,15 @@ where
     }
 }
 
-/// What was polled, unless the deadline has come meanwhile.
-fn or_late<R>(
-    polled: Poll<R>,
-    alarm: &mut Option<Alarm>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<R, Error>> {
-    match (polled, alarm) {
-        (Poll::Ready(output), _) => Poll::Ready(Ok(output)),
-        (Poll::Pending, Some(alarm)) => alarm.poll(cx).map(|_| Err(too_late())),
-        (Poll::Pending, None) => Poll::Pending,
-    }
-}
-
 /// Wakes whichever halves wait.
 #[derive(Default)]
 struct Fan {
-    sender: Mutex<Option<Waker>>,
-    receiver: Mutex<Option<Waker>>,
+    sender: Mutex<WakerSlot>,
+    receiver: Mutex<WakerSlot>,
 }
 
 impl Fan {
-    fn place(&self, half: Half) -> MutexGuard<'_, Option<Waker>> {
+    fn place(&self, half: Half) -> MutexGuard<'_, WakerSlot> {
         let place = match half {
             Half::Sender => &self.sender,
             Half::Receiver => &self.receiver,
@@ -309,10 +296,7 @@ impl Fan {
     }
 
     fn register(&self, half: Half, waker: &Waker) {
-        match &mut *self.place(half) {
-            Some(known) => known.clone_from(waker),
-            place @ None => *place = Some(waker.clone()),
-        }
+        self.place(half).set(waker);
     }
 
     fn forget(&self, half: Half) {
@@ -320,11 +304,9 @@ impl Fan {
     }
 
     fn wake_half(&self, half: Half) {
-        // The lock is free again when the waker runs, which may do anything.
+        // In two steps, to free the lock before.
         let waker = self.place(half).take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.wake();
     }
 }
 

@@ -28,7 +28,6 @@ use self::{
 use crate::{
     BoxFuture,
     call::body::CallBody,
-    call::deadline::too_late,
     call::deadline::{Alarm, Deadline, race},
     call::incoming::{blame, late},
     call::panics::Culprit,
@@ -361,19 +360,18 @@ impl<T: Transport> Client<T> {
         match begun {
             Begun::Wire(request, mut waiting) => {
                 let response = self.transport.send(request);
-                match race(response, waiting.alarm.as_mut()).await {
-                    Ok(Ok(response)) => Ok(waiting.open(response)),
-                    Ok(Err(error)) => {
+                match race(response, waiting.alarm.as_mut()).await? {
+                    Ok(response) => Ok(waiting.open(response)),
+                    Err(error) => {
                         let error = late(error.into(), waiting.alarm.as_ref());
                         Err(blame(error, waiting.cause.as_ref()))
                     }
-                    Err(_) => Err(too_late()),
                 }
             }
-            Begun::Chain(reply, mut alarm) => match race(reply, alarm.as_mut()).await {
-                Ok(reply) => Ok(Opened::from_reply(reply?, alarm)),
-                Err(_) => Err(too_late()),
-            },
+            Begun::Chain(reply, mut alarm) => {
+                let reply = race(reply, alarm.as_mut()).await??;
+                Ok(Opened::from_reply(reply, alarm))
+            }
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     call::body::CallBody,
     call::connection::Connection,
     call::incoming::IncomingBody,
+    call::oneshot::Oneshot,
     call::rt::{SharedTimer, no_timer},
     interceptor::{DynInterceptor, Interceptor},
     message::request::Request,
@@ -326,13 +327,9 @@ impl Router {
         B::Error: Into<BoxError>,
     {
         Arc::make_mut(&mut self.inner).fallback = Some(Arc::new(move |request| {
-            let mut service = service.clone();
+            let answer = Oneshot::new(service.clone(), request);
             Box::pin(async move {
-                match std::future::poll_fn(|cx| service.poll_ready(cx)).await {
-                    Ok(()) => {}
-                    Err(never) => match never {},
-                }
-                match service.call(request).await {
+                match answer.await {
                     Ok(response) => response.map(CallBody::foreign),
                     Err(never) => match never {},
                 }

@@ -17,7 +17,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -27,7 +27,10 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{CallBody, call::rt::SharedTimer};
+use crate::{
+    CallBody,
+    call::{oneshot::Oneshot, rt::SharedTimer},
+};
 
 /// An HTTP client that carries calls: a hyper channel, an in-process service, a browser's `fetch`.
 ///
@@ -92,10 +95,7 @@ where
 
     fn send(&self, request: Request<CallBody>) -> ServiceFuture<S> {
         ServiceFuture {
-            state: ServiceState::Waiting {
-                service: self.service.clone(),
-                request: Some(request),
-            },
+            future: Oneshot::new(self.service.clone(), request),
         }
     }
 
@@ -112,22 +112,7 @@ pin_project! {
         S: Service<Request<CallBody>>,
     {
         #[pin]
-        state: ServiceState<S, S::Future>,
-    }
-}
-
-pin_project! {
-    #[project = ServiceStateProj]
-    enum ServiceState<S, F> {
-        Waiting {
-            service: S,
-            // Taken when the service is ready.
-            request: Option<Request<CallBody>>,
-        },
-        Calling {
-            #[pin]
-            future: F,
-        },
+        future: Oneshot<S, Request<CallBody>>,
     }
 }
 
@@ -139,22 +124,7 @@ where
     type Output = Result<S::Response, TransportError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            let future = match state.as_mut().project() {
-                ServiceStateProj::Calling { future } => return future.poll(cx).map_err(Into::into),
-                ServiceStateProj::Waiting { service, request } => {
-                    if let Err(error) = ready!(service.poll_ready(cx)) {
-                        return Poll::Ready(Err(error.into()));
-                    }
-                    let Some(request) = request.take() else {
-                        return Poll::Pending;
-                    };
-                    service.call(request)
-                }
-            };
-            state.set(ServiceState::Calling { future });
-        }
+        self.project().future.poll(cx).map_err(Into::into)
     }
 }
 
