@@ -10,10 +10,11 @@ use super::{
     Inner,
     connection::{Driver, Http1Connection, Http2Connection},
     dial::dial,
-    remote::{Cleartext, Remote},
+    io::ClientIo,
+    remote::Remote,
 };
 use crate::{
-    runtime::{BoxIo, Runtime, timeout},
+    runtime::{Runtime, timeout},
     tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
 
@@ -89,7 +90,7 @@ async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connect
     let remote = Arc::new(Remote::new(address));
     if !channel.origin.is_tls() {
         let http2 = want == Want::Http2;
-        let io: BoxIo = Box::new(Cleartext::new(io, http2, Arc::clone(&remote)));
+        let io = ClientIo::cleartext(Box::new(io), http2, Arc::clone(&remote));
         return speak(channel, io, http2, remote).await;
     }
     let session = shake_hands(channel, want, io, address).await?;
@@ -97,7 +98,8 @@ async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connect
     if want == Want::Http2 && !http2 {
         return Err(no_http2(address));
     }
-    speak(channel, session.into_parts().0, http2, remote).await
+    let io = ClientIo::tls(session.into_parts().0);
+    speak(channel, io, http2, remote).await
 }
 
 async fn shake_hands<R: Runtime>(
@@ -153,7 +155,7 @@ async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Fa
 /// Starts HTTP on a connection.
 async fn speak<R: Runtime>(
     channel: &Arc<Inner<R>>,
-    io: BoxIo,
+    io: ClientIo,
     http2: bool,
     remote: Arc<Remote>,
 ) -> Result<Connected<R>, Failure> {

@@ -18,14 +18,14 @@ use hyper::{
 
 use super::{
     Inner,
-    io::BudgetedIo,
+    io::ClientIo,
     remote::Remote,
     request_body::{LatestRequest, RequestBody, RequestExecutor},
 };
 use crate::{
     calls::Calls,
     read_budget::ReadBudget,
-    runtime::{BoxIo, Either, HyperTimer, Runtime, Windows, race, timeout},
+    runtime::{Either, HyperTimer, Runtime, Windows, race, timeout},
 };
 
 /// The response's head, or the error and the request, if hyper did not begin to send it.
@@ -51,6 +51,23 @@ impl<S> RequestQueue<S> {
     fn lock(&self) -> MutexGuard<'_, Option<S>> {
         // Only hyper runs under the lock, and what it leaves after a panic is closed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request by the sender, or gives it back if the connection takes no more.
+    fn send<T>(
+        &self,
+        request: Request<RequestBody>,
+        send: impl FnOnce(&mut S, Request<RequestBody>) -> T,
+    ) -> Result<T, Box<Request<RequestBody>>> {
+        match &mut *self.lock() {
+            Some(sender) => Ok(send(sender, request)),
+            None => Err(Box::new(request)),
+        }
+    }
+
+    /// Asks the sender; `None` if the connection takes no more.
+    fn ask<T>(&self, question: impl FnOnce(&mut S) -> T) -> Option<T> {
+        self.lock().as_mut().map(question)
     }
 
     /// Waits for those that send now, and lets no more do so.
@@ -102,11 +119,11 @@ pub(super) struct Http1Connection<R: Runtime> {
 impl<R: Runtime> Http1Connection<R> {
     /// Starts HTTP/1.1.
     pub(super) async fn open(
-        io: BoxIo,
+        io: ClientIo,
         remote: Arc<Remote>,
         channel: &Arc<Inner<R>>,
     ) -> hyper::Result<(Box<Self>, Driver)> {
-        let (io, read_budget) = BudgetedIo::new(io);
+        let read_budget = io.read_budget();
         let (sender, connection) = http1::handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
@@ -127,17 +144,12 @@ impl<R: Runtime> Http1Connection<R> {
         &self,
         request: Request<RequestBody>,
     ) -> Result<impl Future<Output = SendResult> + use<R>, Box<Request<RequestBody>>> {
-        match &mut *self.queue.lock() {
-            Some(sender) => Ok(sender.try_send_request(request)),
-            None => Err(Box::new(request)),
-        }
+        self.queue
+            .send(request, |sender, request| sender.try_send_request(request))
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        match &*self.queue.lock() {
-            Some(sender) => sender.is_closed(),
-            None => true,
-        }
+        self.queue.ask(|sender| sender.is_closed()).unwrap_or(true)
     }
 
     /// Waits until the connection takes a request, but not for long. `false` if it takes none.
@@ -150,17 +162,12 @@ impl<R: Runtime> Http1Connection<R> {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        match &*self.queue.lock() {
-            Some(sender) => sender.is_ready(),
-            None => false,
-        }
+        self.queue.ask(|sender| sender.is_ready()).unwrap_or(false)
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        match &mut *self.queue.lock() {
-            Some(sender) => sender.poll_ready(cx).map(|ready| ready.is_ok()),
-            None => Poll::Ready(false),
-        }
+        let asked = self.queue.ask(|sender| sender.poll_ready(cx));
+        asked.map_or(Poll::Ready(false), |ready| ready.map(|ready| ready.is_ok()))
     }
 }
 
@@ -178,7 +185,7 @@ pub(super) struct Http2Connection {
 impl Http2Connection {
     /// Starts HTTP/2.
     pub(super) async fn open<R: Runtime>(
-        io: BoxIo,
+        io: ClientIo,
         remote: Arc<Remote>,
         runtime: &R,
         settings: Http2Settings,
@@ -197,7 +204,7 @@ impl Http2Connection {
                 .keep_alive_interval(interval)
                 .keep_alive_timeout(timeout);
         }
-        let (io, read_budget) = BudgetedIo::new(io);
+        let read_budget = io.read_budget();
         let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
@@ -216,18 +223,13 @@ impl Http2Connection {
         &self,
         request: Request<RequestBody>,
     ) -> Result<impl Future<Output = SendResult> + use<>, Box<Request<RequestBody>>> {
-        match &mut *self.queue.lock() {
-            Some(sender) => Ok(sender.try_send_request(request)),
-            None => Err(Box::new(request)),
-        }
+        self.queue
+            .send(request, |sender, request| sender.try_send_request(request))
     }
 
     /// Whether it takes no more requests: it broke, or the server sent a GOAWAY.
     pub(super) fn is_closed(&self) -> bool {
-        match &*self.queue.lock() {
-            Some(sender) => sender.is_closed(),
-            None => true,
-        }
+        self.queue.ask(|sender| sender.is_closed()).unwrap_or(true)
     }
 }
 

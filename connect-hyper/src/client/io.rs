@@ -1,42 +1,79 @@
-//! A connection's bytes, read within a budget.
+//! A connection's bytes: read within a budget, the first ones looked at.
 
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
+use super::remote::{FIRST_BYTES, Remote};
 use crate::{read_budget::ReadBudget, runtime::BoxIo};
 
-/// The IO of a connection, which reads only so much in one poll of the connection's task.
-pub(super) struct BudgetedIo {
+/// A connection for hyper, which reads only so much in one poll of the connection's task.
+pub(super) struct ClientIo {
     io: BoxIo,
     budget: ReadBudget,
+    /// In cleartext, until the first bytes have come: whether another protocol speaks. To HTTP they are only noise.
+    unseen: Option<Unseen>,
 }
 
-impl BudgetedIo {
-    /// The task that drives the connection refills the budget at each poll.
-    pub(super) fn new(io: BoxIo) -> (Self, ReadBudget) {
-        let budget = ReadBudget::new();
-        let shared = budget.clone();
-        (Self { io, budget }, shared)
+struct Unseen {
+    wants_http2: bool,
+    remote: Arc<Remote>,
+}
+
+impl ClientIo {
+    pub(super) fn tls(io: BoxIo) -> Self {
+        Self {
+            io,
+            budget: ReadBudget::new(),
+            unseen: None,
+        }
+    }
+
+    pub(super) fn cleartext(io: BoxIo, wants_http2: bool, remote: Arc<Remote>) -> Self {
+        Self {
+            unseen: Some(Unseen {
+                wants_http2,
+                remote,
+            }),
+            ..Self::tls(io)
+        }
+    }
+
+    /// How many reads are left, for the connection's task to refill at each poll.
+    pub(super) fn read_budget(&self) -> ReadBudget {
+        self.budget.clone()
     }
 }
 
-impl Read for BudgetedIo {
+impl Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.budget.poll_spend(cx));
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        if self.unseen.is_none() || buf.remaining() < FIRST_BYTES {
+            return Pin::new(&mut self.io).poll_read(cx, buf);
+        }
+        // What is read into the caller's buffer cannot be seen from here.
+        let mut bytes = [0; FIRST_BYTES];
+        let mut first = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.io).poll_read(cx, first.unfilled()))?;
+        if let Some(unseen) = self.unseen.take() {
+            let remote = &unseen.remote;
+            remote.note_first_bytes(first.filled(), unseen.wants_http2);
+        }
+        buf.put_slice(first.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
-impl Write for BudgetedIo {
+impl Write for ClientIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
