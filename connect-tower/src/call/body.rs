@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use connect_proto::{Error, SendHalf, Time, Transmit};
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
@@ -289,10 +289,9 @@ impl Call {
                 .finish(Err(Error::internal("nothing ended the call")));
             return Poll::Ready(());
         };
-        // The head has left; extensions that come now have nowhere to go.
         let mut sink = Sink::Wire {
             send: &mut self.send,
-            extensions: &mut Extensions::new(),
+            extensions: None,
         };
         let produced = producer.poll_produce(cx, &mut sink);
         if self.send.is_finished() {

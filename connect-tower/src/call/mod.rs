@@ -1,5 +1,7 @@
 //! The machinery of one call, shared by clients and servers: bodies to state machines and back.
 
+use std::task::Poll;
+
 pub(crate) mod body;
 pub(crate) mod body_error;
 pub(crate) mod connection;
@@ -18,3 +20,9 @@ pub mod rt;
 pub(crate) mod shared;
 pub(crate) mod sink;
 pub(crate) mod waker_slot;
+
+/// What a future says that is polled after its output, which is a mistake: nobody will wake it.
+pub(crate) fn polled_again<T>() -> Poll<T> {
+    debug_assert!(false, "a future is not polled after its output");
+    Poll::Pending
+}

@@ -9,6 +9,8 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use crate::call::polled_again;
+
 pin_project! {
     /// Waits until the service is ready, then for its response.
     pub(crate) struct Oneshot<S, R>
@@ -57,8 +59,7 @@ impl<S: Service<R>, R> Future for Oneshot<S, R> {
                 StateProj::Waiting { service, request } => {
                     ready!(service.poll_ready(cx))?;
                     let Some(request) = request.take() else {
-                        debug_assert!(false, "a request is not polled after the service failed");
-                        return Poll::Pending;
+                        return polled_again();
                     };
                     service.call(request)
                 }

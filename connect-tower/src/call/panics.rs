@@ -15,7 +15,7 @@ use std::{
 
 use connect_proto::Error;
 
-use crate::BoxFuture;
+use crate::{BoxFuture, call::polled_again};
 
 /// Whose code panicked, as the call's error says it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +69,7 @@ impl<T> Future for Caught<'_, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let culprit = self.culprit;
         let Some(future) = &mut self.future else {
-            return Poll::Pending;
+            return polled_again();
         };
         let polled = catch(culprit, || future.as_mut().poll(cx));
         let output = match polled {

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::BytesMut;
 use connect_proto::{Error, SendHalf, Transmit};
-use http::{Extensions, HeaderMap};
+use http::HeaderMap;
 
 use crate::{
     call::payload::{Payload, PayloadStream},
@@ -45,7 +45,7 @@ impl Outlet {
         match self {
             Self::Wire(send) => work(&mut Sink::Wire {
                 send,
-                extensions: &mut Extensions::new(),
+                extensions: None,
             }),
             Self::Payloads(outbox) => work(&mut Sink::Payloads(outbox)),
         }

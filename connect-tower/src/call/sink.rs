@@ -17,8 +17,8 @@ use crate::{call::head::ResponseHead, call::payload::Payload};
 pub(crate) enum Sink<'a> {
     Wire {
         send: &'a mut SendHalf,
-        /// Those of the HTTP response; they leave with the head.
-        extensions: &'a mut Extensions,
+        /// Those of a response whose head has not left.
+        extensions: Option<&'a mut Extensions>,
     },
     Payloads(&'a mut Outbox),
 }
@@ -31,7 +31,9 @@ impl Sink<'_> {
                 if let Some(compress) = head.compress {
                     send.set_compression(compress);
                 }
-                extensions.extend(head.extensions);
+                if let Some(extensions) = extensions {
+                    extensions.extend(head.extensions);
+                }
                 // It comes too late only if the call has ended meanwhile, by its deadline: what follows learns that.
                 let _ = send.send_head(head.headers);
             }
@@ -75,8 +77,10 @@ impl Sink<'_> {
     pub(crate) fn finish(&mut self, outcome: Result<HeaderMap, Error>) {
         match self {
             Sink::Wire { send, extensions } => {
-                if let Err(error) = &outcome {
-                    // For layers around a router.
+                // For layers around a router. A call that has ended before has its error there.
+                if let (Err(error), Some(extensions), false) =
+                    (&outcome, extensions, send.is_finished())
+                {
                     extensions.insert(error.clone());
                 }
                 send.finish(outcome);

@@ -234,7 +234,7 @@ impl<T: Transport> State<T> {
                 let Self::Waiting { waiting, .. } =
                     mem::replace(self, Self::Failed(Error::internal("the call panicked")))
                 else {
-                    return Poll::Pending;
+                    return Poll::Ready(Ok(()));
                 };
                 *self = Self::open(waiting.open(response));
             }

@@ -34,6 +34,7 @@ use crate::{
     call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
     call::panics::{Caught, Culprit},
     call::permits::Permits,
+    call::polled_again,
     call::producer::Guarded,
     call::receive::{Held, MessageTimeout, ReceiveLimits},
     call::sink::Sink,
@@ -125,7 +126,7 @@ where
                     match (outcome, body.take()) {
                         (Ok(()), Some(body)) => accept(opening, body),
                         (Err(error), _) => State::refused(&opening.head.detected, error),
-                        (Ok(()), None) => return Poll::Pending,
+                        (Ok(()), None) => return polled_again(),
                     }
                 }
                 StateProj::Reading {
@@ -139,6 +140,7 @@ where
                         Poll::Ready(message) => message,
                         Poll::Pending => {
                             let (Some(timeout), Some(call)) = (timeout, &call) else {
+                                // The body or the deadline wakes.
                                 return Poll::Pending;
                             };
                             let timer = call.procedure.timer(&call.head.extensions);
@@ -147,7 +149,7 @@ where
                     };
                     match call.take() {
                         Some(call) => State::running(call.start(message.map(Input::Message))),
-                        None => return Poll::Pending,
+                        None => return polled_again(),
                     }
                 }
                 StateProj::Running { running } => {
@@ -161,8 +163,7 @@ where
                 StateProj::Elsewhere { response } => return response.as_mut().poll(cx).map(Ok),
                 StateProj::Answered { response } => {
                     let Some(response) = response.take() else {
-                        debug_assert!(false, "a call is not polled after its answer");
-                        return Poll::Pending;
+                        return polled_again();
                     };
                     let permits = mem::take(this.permits);
                     return Poll::Ready(Ok(response.map(|body| body.holding(permits))));
@@ -463,7 +464,7 @@ impl Running {
             }
             let mut sink = Sink::Wire {
                 send: &mut self.send,
-                extensions: &mut self.extensions,
+                extensions: Some(&mut self.extensions),
             };
             let worked = producer.poll_produce(cx, &mut sink);
             if worked.is_pending() && !self.send.is_head_ready() {
@@ -479,7 +480,7 @@ impl Running {
     fn sink(&mut self) -> Sink<'_> {
         Sink::Wire {
             send: &mut self.send,
-            extensions: &mut self.extensions,
+            extensions: Some(&mut self.extensions),
         }
     }
 
