@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, StatusCode, Uri,
     header::{CONTENT_TYPE, USER_AGENT},
@@ -14,7 +15,7 @@ use crate::{
     SendHalf, Side, Spec, StreamType, Time,
     excerpt::excerpt,
     metadata,
-    protocol::{ContentType, ResponseBody, Wire, header_value},
+    protocol::{ContentType, ResponseBody, Wire},
     recv::{RecvParams, http_status_error, is_readable},
     send::{Encoder, SendParams, Start},
 };
@@ -62,7 +63,7 @@ impl ClientConfig {
         })?;
         let compression = match self.send_compression.as_deref() {
             None | Some("identity") => None,
-            Some(name) => Some(self.compressions.get(name).cloned().ok_or_else(|| {
+            Some(name) => Some(self.compressions.find(name).cloned().ok_or_else(|| {
                 Error::internal(format!(
                     "compression {name:?} is not among those that the client was configured with"
                 ))
@@ -85,7 +86,7 @@ impl ClientConfig {
         wire.write_request(&mut headers, timeout);
         // gRPC, "Requests": what defines the call stands before custom metadata.
         if let Some(compression) = compression.as_ref().filter(|_| wire.is_enveloped()) {
-            headers.insert(wire.encoding_header(), header_value(compression.name())?);
+            headers.insert(wire.encoding_header(), compression.name.clone());
         }
         append_metadata(&mut headers, self.headers.clone(), options.headers);
         let mut limits = self.limits;
@@ -313,12 +314,18 @@ fn append_metadata(headers: &mut HeaderMap, mut defaults: HeaderMap, own: Header
 
 /// The procedure's path as a URI. A proxy's may come from anywhere: nothing but a plain path can be called.
 fn procedure_uri(spec: &Spec) -> Result<Uri, Error> {
-    let path = spec.procedure();
-    let plain = path.starts_with('/') && !path.contains(['?', '#']);
-    let path_and_query = plain.then(|| path.parse::<PathAndQuery>().ok()).flatten();
+    let path = match spec.path() {
+        Cow::Borrowed(path) => Bytes::from_static(path.as_bytes()),
+        Cow::Owned(path) => Bytes::copy_from_slice(path.as_bytes()),
+    };
+    let plain = path.starts_with(b"/") && !path.contains(&b'?') && !path.contains(&b'#');
+    let path_and_query = plain
+        .then(|| PathAndQuery::from_maybe_shared(path).ok())
+        .flatten();
     path_and_query.map(Uri::from).ok_or_else(|| {
         Error::internal(format!(
-            "procedure {path:?} is no path of the form /package.Service/Method"
+            "procedure {:?} is no path of the form /package.Service/Method",
+            spec.procedure()
         ))
     })
 }

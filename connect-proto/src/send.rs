@@ -2,7 +2,7 @@
 
 mod out;
 
-use std::{fmt, mem, sync::Arc};
+use std::{fmt, mem};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -13,10 +13,11 @@ use http::{
 
 use self::out::Out;
 use crate::{
-    Compression, Error, GetPolicy, Limits, Side, Time, base64_text,
+    Error, GetPolicy, Limits, Side, Time, base64_text,
+    compression::Named,
     envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
     metadata,
-    protocol::{ContentType, Protocol, Wire, connect, grpc, grpc_web, header_value},
+    protocol::{ContentType, Protocol, Wire, connect, grpc, grpc_web},
 };
 
 /// What a [`SendHalf`] wants sent.
@@ -103,7 +104,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Encoder {
     /// What was agreed with the peer; the head names it.
-    pub(crate) compression: Option<Arc<dyn Compression>>,
+    pub(crate) compression: Option<Named>,
     /// Whether to use it for the next message.
     pub(crate) enabled: bool,
     /// Smaller messages are not worth it.
@@ -227,7 +228,8 @@ impl SendHalf {
         self.check_open()?;
         let enveloped = self.content_type.wire.is_enveloped();
         let compressed = self.out.push(&self.encoder, enveloped, encode)?;
-        self.after_message(compressed)
+        self.after_message(compressed);
+        Ok(())
     }
 
     /// Sends one message that is already encoded: a proxy's, or one kept from before.
@@ -247,7 +249,8 @@ impl SendHalf {
         }
         self.out
             .push_bytes(payload, self.content_type.wire.is_enveloped())?;
-        self.after_message(false)
+        self.after_message(false);
+        Ok(())
     }
 
     /// Whether the messages that follow are compressed, as far as the peer accepts it and they are large enough.
@@ -436,17 +439,16 @@ impl SendHalf {
         }
     }
 
-    fn after_message(&mut self, compressed: bool) -> Result<(), Error> {
+    fn after_message(&mut self, compressed: bool) {
         self.has_message = true;
         if self.content_type.wire.is_enveloped() {
             self.release_head();
         } else if compressed {
             if let Some(compression) = &self.encoder.compression {
-                let name = header_value(compression.name())?;
+                let name = compression.name.clone();
                 self.headers.insert(CONTENT_ENCODING, name);
             }
         }
-        Ok(())
     }
 
     /// The head is known: it names the compression that envelopes may be flagged with.
@@ -456,10 +458,8 @@ impl SendHalf {
         };
         if self.content_type.wire.is_enveloped() {
             if let Some(compression) = &self.encoder.compression {
-                if let Ok(name) = HeaderValue::from_str(compression.name()) {
-                    let header = self.content_type.wire.encoding_header();
-                    self.headers.insert(header, name);
-                }
+                let header = self.content_type.wire.encoding_header();
+                self.headers.insert(header, compression.name.clone());
             }
         }
         if let Head::Held(start) = mem::replace(&mut self.head, Head::Taken) {

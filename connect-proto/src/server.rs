@@ -1,6 +1,6 @@
 //! The server's way into a call: what the head of a request asks for, and whether it can be had.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -10,8 +10,9 @@ use http::{
 };
 
 use crate::{
-    CallPolicy, Compression, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec,
-    StreamType, Time, Transmit,
+    CallPolicy, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec, StreamType, Time,
+    Transmit,
+    compression::Named,
     excerpt::excerpt,
     protocol::{
         ContentType, Wire,
@@ -47,7 +48,7 @@ pub struct Detected {
 /// What the head of a call said beside its content type.
 struct Opened {
     deadline: Option<Time>,
-    encoding: Option<Arc<dyn Compression>>,
+    encoding: Option<Named>,
     /// The message of a Connect GET.
     message: Option<Bytes>,
 }
@@ -266,7 +267,7 @@ impl Detected {
         let recv = RecvParams {
             side: Side::Server,
             wire: self.content_type.wire,
-            encoding,
+            encoding: encoding.map(|known| known.compression),
             limits: *policy.limits(),
             single: !spec.stream_type().client_streams(),
             headers: HeaderMap::new(),
@@ -337,7 +338,7 @@ impl Detected {
         let deadline = self.deadline(policy, now)?;
         let encoding = match self.encoding_name(headers, query.as_ref()) {
             None => None,
-            Some(name) => match config.compressions.get(&name) {
+            Some(name) => match config.compressions.find(&name) {
                 Some(found) => Some(found.clone()),
                 None => return Err(unknown_compression(&name, config)),
             },
@@ -361,13 +362,13 @@ impl Detected {
     fn negotiate(
         &self,
         headers: &HeaderMap,
-        request_encoding: Option<&Arc<dyn Compression>>,
+        request_encoding: Option<&Named>,
         config: &ServerConfig,
-    ) -> Option<Arc<dyn Compression>> {
+    ) -> Option<Named> {
         let accept_header = self.content_type.wire.accept_encoding_header();
         if headers.contains_key(&accept_header) {
             let accepted = headers.get_all(&accept_header);
-            return config.compressions.negotiate(accepted.iter()).cloned();
+            return config.compressions.choose(accepted.iter()).cloned();
         }
         // Connect, "Unary-Request": "If the client omits Accept-Encoding, servers must assume that the client accepts
         // the Content-Encoding used for the request if present."

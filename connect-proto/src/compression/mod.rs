@@ -143,10 +143,24 @@ pub struct InvalidCompressionName {
 #[derive(Clone)]
 pub struct Compressions(Arc<Inner>);
 
+/// A compression, with its name as heads carry it.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) compression: Arc<dyn Compression>,
+    pub(crate) name: HeaderValue,
+}
+
 #[derive(Clone)]
 struct Inner {
-    algorithms: Vec<Arc<dyn Compression>>,
+    algorithms: Vec<Named>,
     accept: Option<HeaderValue>,
+}
+
+impl Named {
+    /// A token of RFC 9110, so it is text.
+    pub(crate) fn as_str(&self) -> &str {
+        self.compression.name()
+    }
 }
 
 impl Compressions {
@@ -172,6 +186,10 @@ impl Compressions {
     /// The algorithm of this name; `None` for an unknown one and for `identity`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Compression>> {
+        self.find(name).map(|known| &known.compression)
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Named> {
         self.position(name.as_bytes())
             .map(|index| &self.0.algorithms[index])
     }
@@ -186,7 +204,7 @@ impl Compressions {
 
     /// The names, most preferred first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.algorithms.iter().map(|algorithm| algorithm.name())
+        self.0.algorithms.iter().map(Named::as_str)
     }
 
     /// Picks the algorithm for what goes to a peer that sent these `accept-encoding` headers; `None` is
@@ -204,6 +222,13 @@ impl Compressions {
         &self,
         accept: impl Iterator<Item = &'h HeaderValue>,
     ) -> Option<&Arc<dyn Compression>> {
+        self.choose(accept).map(|known| &known.compression)
+    }
+
+    pub(crate) fn choose<'h>(
+        &self,
+        accept: impl Iterator<Item = &'h HeaderValue>,
+    ) -> Option<&Named> {
         let mut choice = accept::Choice::default();
         for element in accept.flat_map(|line| accept::elements(line.as_bytes())) {
             choice.consider(&element, |coding| self.position(coding));
@@ -217,18 +242,22 @@ impl Compressions {
         self.0
             .algorithms
             .iter()
-            .position(|known| known.name().as_bytes().eq_ignore_ascii_case(name))
+            .position(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// `compression` has a valid name.
     fn insert(mut self, compression: Arc<dyn Compression>) -> Self {
         let position = self.position(compression.name().as_bytes());
+        let Ok(name) = HeaderValue::from_str(compression.name()) else {
+            return self;
+        };
+        let named = Named { compression, name };
         let inner = Arc::make_mut(&mut self.0);
         match position {
-            Some(index) => inner.algorithms[index] = compression,
-            None => inner.algorithms.push(compression),
+            Some(index) => inner.algorithms[index] = named,
+            None => inner.algorithms.push(named),
         }
-        let names: Vec<&str> = inner.algorithms.iter().map(|known| known.name()).collect();
+        let names: Vec<&str> = inner.algorithms.iter().map(Named::as_str).collect();
         inner.accept = HeaderValue::try_from(names.join(",")).ok();
         self
     }
@@ -251,7 +280,8 @@ impl Default for Compressions {
 
 impl fmt::Debug for Compressions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.0.algorithms).finish()
+        let algorithms = self.0.algorithms.iter().map(|known| &known.compression);
+        f.debug_list().entries(algorithms).finish()
     }
 }
 

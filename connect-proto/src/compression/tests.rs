@@ -38,7 +38,9 @@ fn known(names: &[&'static str]) -> Compressions {
 }
 
 fn built_in() -> Vec<Arc<dyn Compression>> {
-    Compressions::default().0.algorithms.clone()
+    let known = Compressions::default();
+    let algorithms = known.0.algorithms.iter();
+    algorithms.map(|known| known.compression.clone()).collect()
 }
 
 fn compressed(algorithm: &dyn Compression, input: &[u8]) -> BytesMut {

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::Encoder;
 use crate::{
     Error,
+    compression::Named,
     envelope::{FLAG_COMPRESSED, PREFIX_LEN, Prefix},
 };
 
@@ -246,7 +247,7 @@ impl Out {
 impl Encoder {
     /// Appends the compressed message.
     fn compress(&self, plain: &[u8], out: &mut BytesMut) -> Result<(), Error> {
-        let Some(compression) = &self.compression else {
+        let Some(Named { compression, .. }) = &self.compression else {
             return Ok(());
         };
         compression.compress(plain, out).map_err(|error| {
