@@ -9,6 +9,9 @@
 //! The trait is not implemented for every [`tower_service::Service`]: a service has no clock, and a
 //! client without one cannot keep a deadline. [`ServiceTransport`] makes a transport of a service.
 
+mod base_uri;
+
+pub use self::base_uri::BaseUri;
 pub use crate::call::body_error::BodyError;
 
 use std::{
