@@ -119,12 +119,14 @@ impl ErrorParsed<'_> {
     fn into_error(self, fallback: Code) -> Error {
         let code = self.code().unwrap_or(fallback);
         let mut error = Error::new(code, self.message.unwrap_or_default());
-        for detail in self.details.unwrap_or_default() {
+        for mut detail in self.details.unwrap_or_default() {
             // A detail whose value is not base64 cannot be read by anybody; code and message still stand.
             if let Ok(value) = BASE64.decode(&detail.value) {
                 // Some senders write a type URL, as gRPC does.
-                let type_name = detail.type_name.rsplit('/').next().unwrap_or_default();
-                let mut parsed = ErrorDetail::new(type_name.to_owned(), value);
+                if let Some(slash) = detail.type_name.rfind('/') {
+                    detail.type_name.drain(..=slash);
+                }
+                let mut parsed = ErrorDetail::new(detail.type_name, value);
                 if let Some(debug) = detail.debug {
                     parsed = parsed.with_debug_json(debug.get());
                 }
