@@ -2,12 +2,15 @@
 
 mod common;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, text_router};
 use connect_tower::{
     Client, ClientConfig, Code, Compressions, Deadline, DeadlinePolicy, Error, InProcess, Prost,
-    Protocol, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming, Time,
+    Protocol, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming, Time, before,
     rt::{Sleep, Timer},
 };
 use futures_util::stream;
@@ -274,6 +277,60 @@ fn the_policy_of_the_server_counts() {
             assert_eq!(time.elapsed(), elapsed * SECOND);
         }
     });
+}
+
+/// Handlers and interceptors see the timeout that counts, and not the one that was asked for.
+#[test]
+fn the_timeout_of_a_call_is_what_policies_and_defaults_leave() {
+    let time = VirtualTime::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let note = |side: &'static str| {
+        let seen = seen.clone();
+        before(move |call| {
+            seen.lock().unwrap().push((side, call.timeout()));
+            Ok(())
+        })
+    };
+    let policy = DeadlinePolicy::default()
+        .with_max(2 * SECOND)
+        .with_default_timeout(SECOND);
+    let router = Router::new()
+        .unary(UPPER, |request: Request<String>| async move {
+            Ok(Response::new(format!("{:?}", request.timeout())))
+        })
+        .with_timer(time.timer())
+        .with_deadline_policy(policy);
+    for intercepted in [false, true] {
+        let router = match intercepted {
+            true => router.clone().interceptor(note("server")),
+            false => router.clone(),
+        };
+        let client = common::client(router).interceptor(note("client"));
+        for (own, default, of_client, of_server) in [
+            (None, None, None, 1),
+            (None, Some(30), Some(30), 2),
+            (Some(60), Some(30), Some(60), 2),
+            (Some(1), Some(30), Some(1), 1),
+        ] {
+            let mut config = ClientConfig::new();
+            if let Some(default) = default {
+                config = config.with_default_timeout(default * SECOND);
+            }
+            let mut request = Request::new(String::new());
+            if let Some(own) = own {
+                request = request.with_timeout(own * SECOND);
+            }
+            let client = client.clone().with_config(config);
+            let response = time.block_on(client.unary::<Prost, _, String>(&UPPER, request));
+            let of_server = Some(of_server * SECOND);
+            assert_eq!(response.unwrap().message(), &format!("{of_server:?}"));
+            let mut expected = vec![("client", of_client.map(|seconds: u32| seconds * SECOND))];
+            if intercepted {
+                expected.push(("server", of_server));
+            }
+            assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), expected);
+        }
+    }
 }
 
 #[test]

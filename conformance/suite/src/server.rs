@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_proto::InvalidCompressionName;
 use connect_tower::{
-    Error, Limits, Request, Response, ResponseStream, Router, ServerConfig, Streaming, gate_fn,
-    rt::SharedTimer,
+    Connection, Error, Limits, Request, Response, ResponseStream, Router, ServerConfig, Streaming,
+    gate_fn, rt::SharedTimer,
 };
 use http::HeaderMap;
 use prost_types::Any;
@@ -229,7 +229,7 @@ impl Call<'_> {
 
     /// The clock of the runtime that serves the call.
     fn timer(&self) -> Option<&SharedTimer> {
-        self.0.extensions().get()
+        self.0.extensions().get().and_then(Connection::timer)
     }
 }
 
@@ -313,7 +313,7 @@ impl Script {
 async fn pause(timer: Option<&SharedTimer>, millis: u32) {
     if let Some(timer) = timer.filter(|_| millis > 0) {
         let delay = Duration::from_millis(millis.into());
-        timer.sleep_until(timer.now().saturating_add(delay)).await;
+        timer.sleep(delay).await;
     }
 }
 

@@ -348,6 +348,7 @@ impl<T: Transport> Client<T> {
         let head = &mut call.head;
         let remaining = head.deadline.as_ref().map(Deadline::remaining);
         let timeout = self.timeout(head.timeout, remaining)?;
+        head.timeout = timeout;
         head.deadline = timeout.map(|timeout| Deadline::after(timeout, self.timer()));
         head.spec = Some(spec.clone());
         head.protocol = Some(self.config().protocol());

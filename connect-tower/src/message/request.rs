@@ -147,8 +147,11 @@ impl<T> Request<T> {
         self.head.deadline.as_ref()
     }
 
-    /// The timeout that the client asks for; `None` for none. A server's policy may have made the
-    /// [`deadline`](Self::deadline) another one.
+    /// How long the call may take from its start; `None` for ever.
+    ///
+    /// On a server it is what the [`DeadlinePolicy`](connect_proto::DeadlinePolicy) makes of the client's timeout, which
+    /// a gate sees in [`CallHead::timeout`](crate::CallHead::timeout). An interceptor of a client sees what the call, its
+    /// caller and the client's default leave.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.head.timeout

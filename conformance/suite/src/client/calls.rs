@@ -270,6 +270,6 @@ fn cancelled() -> Error {
 async fn sleep(timer: Option<&SharedTimer>, millis: u32) {
     if let Some(timer) = timer.filter(|_| millis > 0) {
         let delay = Duration::from_millis(millis.into());
-        timer.sleep_until(timer.now().saturating_add(delay)).await;
+        timer.sleep(delay).await;
     }
 }
