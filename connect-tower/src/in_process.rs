@@ -66,6 +66,12 @@ impl InProcess {
         self.connection = self.connection.with_timer(timer);
         self
     }
+
+    /// The router that answers.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
 }
 
 impl Transport for InProcess {
@@ -84,7 +90,7 @@ impl Transport for InProcess {
 
     fn timer(&self) -> Option<SharedTimer> {
         let own = self.connection.timer();
-        own.or_else(|| self.router.inner.timer()).cloned()
+        own.or_else(|| self.router.timer()).cloned()
     }
 }
 

@@ -101,10 +101,10 @@ fn all_calls_in_all_protocols_codecs_and_cuts() {
 #[test]
 fn all_calls_through_interceptors_on_both_sides() {
     for config in configs() {
-        let router = text_router().interceptor(Transparent);
+        let router = text_router().add_interceptor(Transparent);
         let client = Client::new(InProcess::new(router))
             .with_config(config.clone())
-            .interceptor(Transparent);
+            .add_interceptor(Transparent);
         block_on(all_stream_types(&client)).unwrap_or_else(|error| panic!("{config:?}: {error:?}"));
     }
 }
@@ -113,7 +113,7 @@ fn all_calls_through_interceptors_on_both_sides() {
 #[test]
 fn long_streams_flow_both_ways() {
     block_on(async {
-        for router in [text_router(), text_router().interceptor(Transparent)] {
+        for router in [text_router(), text_router().add_interceptor(Transparent)] {
             let client = common::client(router);
             let word = "x".repeat(1000);
             let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));

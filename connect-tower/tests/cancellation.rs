@@ -142,7 +142,7 @@ fn a_call_dropped_while_sending_is_a_cancellation() {
             let leaked = Arc::new(Mutex::new(None));
             let mut client = client_with(leaking_router(&leaked), config.clone());
             if intercepted {
-                client = client.interceptor(Transparent);
+                client = client.add_interceptor(Transparent);
             }
             let mut call = client.bidi_stream::<Prost, String, String>(&JOIN, Request::new(()));
             let mut request: Streaming<String> = {
@@ -216,7 +216,7 @@ fn a_sender_that_waits_while_the_receiver_is_dropped_is_told_so() {
         std::future::pending::<Result<Response<ResponseStream<String>>, Error>>().await
     });
     let plain = client(router);
-    let intercepted = plain.clone().interceptor(Transparent);
+    let intercepted = plain.clone().add_interceptor(Transparent);
     for client in [plain, intercepted] {
         let (mut sender, receiver) = client
             .bidi_stream::<Prost, String, String>(&ECHO, Request::new(()))

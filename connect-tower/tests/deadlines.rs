@@ -302,10 +302,10 @@ fn the_timeout_of_a_call_is_what_policies_and_defaults_leave() {
         .with_deadline_policy(policy);
     for intercepted in [false, true] {
         let router = match intercepted {
-            true => router.clone().interceptor(note("server")),
+            true => router.clone().add_interceptor(note("server")),
             false => router.clone(),
         };
-        let client = common::client(router).interceptor(note("client"));
+        let client = common::client(router).add_interceptor(note("client"));
         for (own, default, of_client, of_server) in [
             (None, None, None, 1),
             (None, Some(30), Some(30), 2),

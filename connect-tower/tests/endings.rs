@@ -54,11 +54,11 @@ impl Pair {
         Protocol::ALL.into_iter().map(|protocol| {
             let (on_client, on_server) = (Ends::default(), Ends::default());
             let time = VirtualTime::new();
-            let router = router.clone().interceptor(on_server.clone());
+            let router = router.clone().add_interceptor(on_server.clone());
             let transport = InProcess::new(router).with_timer(time.timer());
             let client = Client::new(transport)
                 .with_config(ClientConfig::new().with_protocol(protocol))
-                .interceptor(on_client.clone());
+                .add_interceptor(on_client.clone());
             Self {
                 client,
                 on_client,
@@ -305,8 +305,8 @@ fn an_interceptor_that_ends_the_call() {
         let code = [Code::PermissionDenied, Code::Internal][usize::from(panics)];
         // The watch of the pair is registered last: it is innermost on the server.
         let router = common::text_router()
-            .interceptor(inside.clone())
-            .interceptor(Censor { panics });
+            .add_interceptor(inside.clone())
+            .add_interceptor(Censor { panics });
         for pair in Pair::all(&router) {
             pair.time.block_on(async {
                 let mut stream = pair.stream(words()).await.unwrap();
@@ -332,8 +332,8 @@ fn the_deadline_while_an_interceptor_waits() {
 
     let outside = Ends::default();
     let router = common::text_router()
-        .interceptor(outside.clone())
-        .interceptor(Waits);
+        .add_interceptor(outside.clone())
+        .add_interceptor(Waits);
     for pair in Pair::all(&router) {
         pair.time.block_on(async {
             pair.unary(words().with_timeout(TIMEOUT)).await.unwrap_err();
@@ -349,13 +349,13 @@ fn the_deadline_while_an_interceptor_waits() {
 fn a_layer_sees_what_interceptors_do_not() {
     let ends = Ends::default();
     let mut router = common::text_router()
-        .gate(gate_fn(|head, _| {
+        .add_gate(gate_fn(|head, _| {
             if head.headers().contains_key("x-refused") {
                 return Err(Error::permission_denied("closed"));
             }
             Ok(())
         }))
-        .interceptor(ends.clone())
+        .add_interceptor(ends.clone())
         .unary(UPPER, |request: Request<String>| async move {
             if request.message().is_empty() {
                 return Err(Error::not_found("nothing"));
@@ -418,8 +418,9 @@ fn the_end_can_be_changed() {
     });
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
-        let on_server = common::client_with(router.clone().interceptor(Translate), config.clone());
-        let on_client = common::client_with(router.clone(), config).interceptor(Translate);
+        let on_server =
+            common::client_with(router.clone().add_interceptor(Translate), config.clone());
+        let on_client = common::client_with(router.clone(), config).add_interceptor(Translate);
         for client in [on_server, on_client] {
             common::block_on(async {
                 let ask = |text: &str| {

@@ -69,7 +69,7 @@ fn a_refused_call_is_not_read() {
         ("application/grpc-web+proto", "Join", 200, "16"),
     ];
     for (content_type, method, status, grpc_status) in table {
-        let mut router = text_router().gate(Refuse);
+        let mut router = text_router().add_gate(Refuse);
         let request = http::Request::post(format!("/test.v1.Text/{method}"))
             .version(http::Version::HTTP_2)
             .header("content-type", content_type)
@@ -96,7 +96,7 @@ fn a_refused_call_is_not_read() {
 fn clients_see_the_refusal_in_all_protocols() {
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
-        let client = common::client_with(text_router().gate(Refuse), config);
+        let client = common::client_with(text_router().add_gate(Refuse), config);
         block_on(async {
             let request = Request::new(String::new());
             let unary = client.unary::<Prost, _, String>(&UPPER, request).await;
@@ -134,12 +134,12 @@ fn gates_run_in_order_and_guard_what_is_added_later() {
         .unary(OTHER, |request: Request<String>| async move {
             Ok(Response::new(request.into_message()))
         })
-        .gate(note(&log, "inner"));
+        .add_gate(note(&log, "inner"));
     let router = Router::new()
-        .gate(note(&log, "outer 1"))
+        .add_gate(note(&log, "outer 1"))
         .merge(other)
         .unwrap()
-        .gate(note(&log, "outer 2"))
+        .add_gate(note(&log, "outer 2"))
         .merge(text_router())
         .unwrap();
     let client = common::client(router);
@@ -171,7 +171,7 @@ fn a_gate_sees_the_head_and_leaves_extensions() {
                 user.map_or("nobody", |user| user.0).to_owned(),
             ))
         })
-        .gate(gate_fn(|head, policy| {
+        .add_gate(gate_fn(|head, policy| {
             assert_eq!(*head.spec(), UPPER);
             assert_eq!(head.codec(), "json");
             assert_eq!(head.headers()["x-key"], "7");
@@ -194,7 +194,7 @@ fn a_gate_sees_the_head_and_leaves_extensions() {
 
 #[test]
 fn a_gate_sets_the_limits_of_a_call() {
-    let router = text_router().gate(gate_fn(|head, policy| {
+    let router = text_router().add_gate(gate_fn(|head, policy| {
         if !head.headers().contains_key("x-trusted") {
             *policy = policy.with_limits(Limits::default().with_recv_message_bytes(16));
         }
@@ -226,7 +226,7 @@ impl OneAtATime {
     /// The router behind this limit.
     fn guard(&self, router: Router) -> Router {
         let counter = Arc::downgrade(&self.0);
-        router.gate(gate_fn(move |head, _| {
+        router.add_gate(gate_fn(move |head, _| {
             let permit = counter.upgrade().unwrap();
             // The test's own, and this one.
             if Arc::strong_count(&permit) > 2 {
@@ -329,7 +329,7 @@ fn a_permit_is_given_back_when_the_call_is_canceled_or_refused_or_late() {
     drop(response);
     assert_eq!(limit.in_flight(), 0);
 
-    let mut router = limit.guard(never()).gate(Refuse);
+    let mut router = limit.guard(never()).add_gate(Refuse);
     let response = block_on(router.call(request())).unwrap();
     assert_eq!(response.status(), 401);
     drop(response);
@@ -358,7 +358,7 @@ impl Interceptor for Unreachable {
 
 #[test]
 fn gates_come_before_interceptors() {
-    let router = text_router().interceptor(Unreachable).gate(Refuse);
+    let router = text_router().add_interceptor(Unreachable).add_gate(Refuse);
     let client = Client::new(InProcess::new(router));
     let request = Request::new(String::new());
     let result = block_on(client.unary::<Prost, _, String>(&UPPER, request));
@@ -392,7 +392,7 @@ fn a_gate_that_never_ends_is_ended_by_the_deadline() {
         };
         let time = VirtualTime::new();
         let mut router = text_router()
-            .gate(Never)
+            .add_gate(Never)
             .with_deadline_policy(DeadlinePolicy::default().with_default_timeout(2 * second))
             .with_timer(time.timer());
         let request = http::Request::post(spec.procedure())
@@ -431,7 +431,7 @@ fn the_time_of_gates_counts() {
             .unary(UPPER, |request: Request<String>| async move {
                 Ok(Response::new(request.into_message()))
             })
-            .gate(Slow(time.clone()))
+            .add_gate(Slow(time.clone()))
             .with_timer(time.timer());
         let request = http::Request::post(UPPER.procedure())
             .header("content-type", "application/json")

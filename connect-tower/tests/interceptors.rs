@@ -44,16 +44,16 @@ fn the_first_registered_is_outermost() {
     let log = Log::default();
     let trace = |name| Trace(log.clone(), name);
     let merged = text_router()
-        .interceptor(trace("merged 1"))
-        .interceptor(trace("merged 2"));
+        .add_interceptor(trace("merged 1"))
+        .add_interceptor(trace("merged 2"));
     let router = Router::new()
-        .interceptor(trace("server 1"))
+        .add_interceptor(trace("server 1"))
         .merge(merged)
         .unwrap()
-        .interceptor(trace("server 2"));
+        .add_interceptor(trace("server 2"));
     let client = client(router)
-        .interceptor(trace("client 1"))
-        .interceptor(trace("client 2"));
+        .add_interceptor(trace("client 1"))
+        .add_interceptor(trace("client 2"));
     block_on(async {
         let request = Request::new(String::new());
         client
@@ -140,8 +140,9 @@ fn headers_messages_and_trailers_are_rewritten_on_either_side() {
             let config = ClientConfig::new()
                 .with_protocol(protocol)
                 .with_codec(codec);
-            let on_server = common::client_with(marked_router().interceptor(Mark), config.clone());
-            let on_client = common::client_with(marked_router(), config).interceptor(Mark);
+            let on_server =
+                common::client_with(marked_router().add_interceptor(Mark), config.clone());
+            let on_client = common::client_with(marked_router(), config).add_interceptor(Mark);
             block_on(check_marks(&on_server));
             block_on(check_marks(&on_client));
         }
@@ -214,8 +215,8 @@ impl Interceptor for Cache {
 fn an_interceptor_may_answer_by_itself() {
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
-        let on_server = common::client_with(text_router().interceptor(Cache), config.clone());
-        let on_client = common::client_with(text_router(), config).interceptor(Cache);
+        let on_server = common::client_with(text_router().add_interceptor(Cache), config.clone());
+        let on_client = common::client_with(text_router(), config).add_interceptor(Cache);
         for client in [on_server, on_client] {
             block_on(async {
                 let ask = |word: &str| {
@@ -258,8 +259,9 @@ impl Interceptor for Hesitate {
 fn the_end_of_a_unary_reply_may_take_its_time() {
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
-        let on_server = common::client_with(text_router().interceptor(Hesitate), config.clone());
-        let on_client = common::client_with(text_router(), config).interceptor(Hesitate);
+        let on_server =
+            common::client_with(text_router().add_interceptor(Hesitate), config.clone());
+        let on_client = common::client_with(text_router(), config).add_interceptor(Hesitate);
         for client in [on_server, on_client] {
             let request = Request::new(String::from("hi"));
             let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
@@ -371,7 +373,7 @@ fn a_span_is_entered_around_each_poll_and_trailers_survive() {
                 });
                 Ok(Response::new(stream.with_trailers(trailers)))
             })
-            .interceptor(InSpan)
+            .add_interceptor(InSpan)
     };
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
@@ -440,7 +442,7 @@ fn an_interceptor_may_call_again() {
             }
         });
         let config = ClientConfig::new().with_protocol(protocol);
-        let client = common::client_with(router, config).interceptor(Retry);
+        let client = common::client_with(router, config).add_interceptor(Retry);
         let request = Request::new(String::from("at last"));
         let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
         assert_eq!(response.unwrap().message(), "at last");
@@ -458,8 +460,8 @@ fn the_end_of_a_call_is_seen_whatever_it_is() {
         })
     };
     let log = Log::default();
-    let on_server = client(router().interceptor(Trace(log.clone(), "s")));
-    let on_client = client(router()).interceptor(Trace(log.clone(), "c"));
+    let on_server = client(router().add_interceptor(Trace(log.clone(), "s")));
+    let on_client = client(router()).add_interceptor(Trace(log.clone(), "c"));
     for (client, name) in [(on_server, "s"), (on_client, "c")] {
         block_on(async {
             let request = Request::new(String::new());
@@ -508,9 +510,9 @@ fn a_payload_that_cannot_be_read_is_its_senders_fault() {
         (Reads::Reply, false, Code::Internal),
     ] {
         let client = if on_server {
-            common::client_with(text_router().interceptor(reads), config.clone())
+            common::client_with(text_router().add_interceptor(reads), config.clone())
         } else {
-            common::client_with(text_router(), config.clone()).interceptor(reads)
+            common::client_with(text_router(), config.clone()).add_interceptor(reads)
         };
         block_on(async {
             let request = Request::new(String::from("hi"));
@@ -545,8 +547,9 @@ fn a_message_may_be_refused_in_the_middle_of_a_stream() {
 
     for protocol in Protocol::ALL {
         let config = ClientConfig::new().with_protocol(protocol);
-        let on_server = common::client_with(text_router().interceptor(NoSwearing), config.clone());
-        let on_client = common::client_with(text_router(), config).interceptor(NoSwearing);
+        let on_server =
+            common::client_with(text_router().add_interceptor(NoSwearing), config.clone());
+        let on_client = common::client_with(text_router(), config).add_interceptor(NoSwearing);
         for client in [on_server, on_client] {
             block_on(async {
                 let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
@@ -565,7 +568,7 @@ fn a_message_may_be_refused_in_the_middle_of_a_stream() {
 fn a_simple_hook_sees_each_call() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
-    let client = client(text_router()).interceptor(before(move |call| {
+    let client = client(text_router()).add_interceptor(before(move |call| {
         assert_eq!(call.protocol(), Some(Protocol::Connect));
         assert_eq!(call.spec(), &UPPER);
         count.fetch_add(1, Ordering::SeqCst);

@@ -223,8 +223,8 @@ fn trailers_are_sent_beside_an_errors_metadata() {
     for config in configs() {
         let context = format!("{:?}", config.protocol());
         let plain = common::client_with(router(), config.clone());
-        let through = common::client_with(router().interceptor(common::Transparent), config);
-        let through = through.interceptor(common::Transparent);
+        let through = common::client_with(router().add_interceptor(common::Transparent), config);
+        let through = through.add_interceptor(common::Transparent);
         for client in [plain, through] {
             block_on(async {
                 let request = Request::new(String::new());
@@ -311,7 +311,7 @@ fn a_backends_error_is_sent_on_only_on_purpose() {
                         )))
                     }
                 })
-                .interceptor(common::Transparent);
+                .add_interceptor(common::Transparent);
             let client = common::client_with(front, config.clone());
             let check = |error: Error| {
                 assert_eq!(error.received().unwrap()["retry-after"], "3", "{context}");

@@ -110,8 +110,8 @@ fn clients(router: &Router) -> Vec<(String, Client<InProcess>)> {
                 .with_protocol(protocol)
                 .with_codec(codec);
             let plain = client_with(router.clone(), config.clone());
-            let through = router.clone().interceptor(common::Transparent);
-            let through = client_with(through, config).interceptor(common::Transparent);
+            let through = router.clone().add_interceptor(common::Transparent);
+            let through = client_with(through, config).add_interceptor(common::Transparent);
             clients.push((format!("{protocol} {codec}"), plain));
             clients.push((format!("{protocol} {codec} intercepted"), through));
         }
@@ -237,7 +237,7 @@ impl Gate for Panics {
 
 #[test]
 fn a_gate_refuses_the_call() {
-    let router = common::text_router().gate(Panics);
+    let router = common::text_router().add_gate(Panics);
     for (context, client) in clients(&router) {
         let unary = block_on(client.unary::<Prost, _, String>(&UPPER, word()));
         let expected = (Code::Internal, String::from("a gate panicked"));
@@ -270,9 +270,10 @@ fn an_interceptor_ends_its_own_call() {
     for place in 0..4 {
         for protocol in Protocol::ALL {
             let config = ClientConfig::new().with_protocol(protocol);
-            let on_server = common::text_router().interceptor(PanicsAt(place));
+            let on_server = common::text_router().add_interceptor(PanicsAt(place));
             let on_server = client_with(on_server, config.clone());
-            let on_client = client_with(common::text_router(), config).interceptor(PanicsAt(place));
+            let on_client =
+                client_with(common::text_router(), config).add_interceptor(PanicsAt(place));
             let expected = (Code::Internal, String::from("an interceptor panicked"));
             for client in [on_server, on_client] {
                 block_on(async {

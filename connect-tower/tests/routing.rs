@@ -231,7 +231,7 @@ impl tower_service::Service<http::Request<IncomingBody>> for Pages {
 
 #[test]
 fn other_paths_are_the_fallbacks() {
-    let router = text_router().fallback(Pages);
+    let router = text_router().with_fallback(Pages);
     let (status, _, body) = ask(&router, http::Request::get("/index.html"), "");
     assert_eq!((status, &*body), (StatusCode::OK, "page /index.html"));
     let request = post("/test.v1.Elsewhere/Ask", "application/grpc");
@@ -249,7 +249,7 @@ fn other_paths_are_the_fallbacks() {
 fn a_router_is_a_fallback_too() {
     let inner = Router::new().add_service(Text("inner"));
     let response = ask(
-        &Router::new().fallback(inner),
+        &Router::new().with_fallback(inner),
         post(UPPER.procedure(), "application/json"),
         r#""hi""#,
     );

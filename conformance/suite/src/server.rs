@@ -41,7 +41,7 @@ pub fn router(wanted: &ServerCompatRequest) -> Result<Router, InvalidCompression
     let router = Router::new()
         .with_config(config)
         .with_codecs(codecs())
-        .gate(gate_fn(|head, _| {
+        .add_gate(gate_fn(|head, _| {
             if let Some(query) = head.uri().query() {
                 let query = GetQuery(query.to_owned());
                 head.extensions_mut().insert(query);

@@ -239,7 +239,7 @@ fn settings_of_clients() {
         .with_codecs(codecs())
         .with_timer(Arc::new(NoTimer))
         .with_config(config)
-        .interceptor(before(|call| {
+        .add_interceptor(before(|call| {
             let header = call.headers_mut().insert("x-seen", "1".parse().unwrap());
             assert!(header.is_none());
             match call.spec().method() {

@@ -112,7 +112,7 @@ impl NamesService for Echo {
         Ok(Response::new(hard::Response {}))
     }
 
-    async fn interceptor(&self, request: Request<Streaming<hard::Some>>) -> Answer<hard::Some> {
+    async fn add_interceptor(&self, request: Request<Streaming<hard::Some>>) -> Answer<hard::Some> {
         let last = request.into_message().message().await?;
         Ok(Response::new(last.unwrap_or_default()))
     }
@@ -257,7 +257,7 @@ fn methods_named_like_those_of_traits_and_clients() {
 fn methods_by_their_specs() {
     for client in clients(NamesServiceServer_::new(Echo)) {
         block_on(async {
-            let spec = &names_service::INTERCEPTOR;
+            let spec = &names_service::ADD_INTERCEPTOR;
             let mut call =
                 client.client_stream::<Prost, hard::Some, hard::Some>(spec, Request::new(()));
             call.send(some()).await?;

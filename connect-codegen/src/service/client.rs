@@ -14,7 +14,7 @@ pub(super) const OWN_METHODS: [&str; 6] = [
     "with_config",
     "with_codecs",
     "with_timer",
-    "interceptor",
+    "add_interceptor",
 ];
 
 pub(super) fn items(service: &Service) -> Vec<Item> {
@@ -73,14 +73,14 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
 
                 /// Adds an interceptor, inside of those that are there.
                 #[must_use]
-                pub fn interceptor(self, interceptor: impl #root::Interceptor) -> Self
+                pub fn add_interceptor(self, interceptor: impl #root::Interceptor) -> Self
                 where
                     T: #root::Transport<
                             Body: ::core::marker::Send + 'static,
                             Future: ::core::marker::Send,
                         > + ::core::marker::Send + ::core::marker::Sync + 'static,
                 {
-                    Self::from_client(self.client.interceptor(interceptor))
+                    Self::from_client(self.client.add_interceptor(interceptor))
                 }
 
                 #(#methods)*

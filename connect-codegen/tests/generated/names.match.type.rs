@@ -2917,9 +2917,9 @@ pub mod names_service {
         "/names.match.type.NamesService/Call",
         connect_rs::StreamType::Unary,
     );
-    /// `/names.match.type.NamesService/Interceptor`
-    pub const INTERCEPTOR: connect_rs::Spec = connect_rs::Spec::new(
-        "/names.match.type.NamesService/Interceptor",
+    /// `/names.match.type.NamesService/AddInterceptor`
+    pub const ADD_INTERCEPTOR: connect_rs::Spec = connect_rs::Spec::new(
+        "/names.match.type.NamesService/AddInterceptor",
         connect_rs::StreamType::ClientStream,
     );
     /// `/names.match.type.NamesService/WithCodecs`
@@ -3090,8 +3090,8 @@ pub trait NamesService: ::core::marker::Send + ::core::marker::Sync + 'static {
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error>,
     > + ::core::marker::Send;
-    /// Calls `/names.match.type.NamesService/Interceptor`.
-    fn interceptor(
+    /// Calls `/names.match.type.NamesService/AddInterceptor`.
+    fn add_interceptor(
         &self,
         request: connect_rs::Request<connect_rs::Streaming<Some>>,
     ) -> impl ::core::future::Future<
@@ -3412,10 +3412,10 @@ impl<T: NamesService> connect_rs::Service for NamesServiceServer_<T> {
                 _,
                 _,
             >(
-                names_service::INTERCEPTOR,
+                names_service::ADD_INTERCEPTOR,
                 move |request| {
                     let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::interceptor(&inner, request).await }
+                    async move { T::add_interceptor(&inner, request).await }
                 },
             );
         let inner = ::std::sync::Arc::clone(&self.inner);
@@ -3570,14 +3570,14 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.match.type.NamesService/New`.
     ///
@@ -3829,22 +3829,22 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         let request = connect_rs::IntoRequest::into_request(request);
         self.client.unary::<connect_rs::Prost, _, _>(&names_service::CALL, request).await
     }
-    /// Calls `/names.match.type.NamesService/Interceptor`.
+    /// Calls `/names.match.type.NamesService/AddInterceptor`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
     #[must_use]
-    pub fn interceptor_(&self) -> connect_rs::ClientStreamCall<Some, Some, T> {
+    pub fn add_interceptor_(&self) -> connect_rs::ClientStreamCall<Some, Some, T> {
         let request = connect_rs::Request::new(());
         self.client
             .client_stream::<
                 connect_rs::Prost,
                 _,
                 _,
-            >(&names_service::INTERCEPTOR, request)
+            >(&names_service::ADD_INTERCEPTOR, request)
     }
-    /// The same as [`interceptor_`](Self::interceptor_), with headers and options.
+    /// The same as [`add_interceptor_`](Self::add_interceptor_), with headers and options.
     #[must_use]
-    pub fn interceptor_with(
+    pub fn add_interceptor_with(
         &self,
         request: connect_rs::Request<()>,
     ) -> connect_rs::ClientStreamCall<Some, Some, T> {
@@ -3853,14 +3853,14 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
                 connect_rs::Prost,
                 _,
                 _,
-            >(&names_service::INTERCEPTOR, request)
+            >(&names_service::ADD_INTERCEPTOR, request)
     }
-    /// The same as [`interceptor_`](Self::interceptor_), with all requests in a stream, or in a `Request` with one.
+    /// The same as [`add_interceptor_`](Self::add_interceptor_), with all requests in a stream, or in a `Request` with one.
     ///
     /// # Errors
     ///
     /// The server's error, or what went wrong on the way.
-    pub async fn interceptor_from(
+    pub async fn add_interceptor_from(
         &self,
         requests: impl connect_rs::IntoStreamRequest<Some>,
     ) -> ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error> {
@@ -3871,7 +3871,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
                 _,
                 _,
                 _,
-            >(&names_service::INTERCEPTOR, request)
+            >(&names_service::ADD_INTERCEPTOR, request)
             .await
     }
     /// Calls `/names.match.type.NamesService/WithCodecs`.
@@ -4113,14 +4113,14 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.match.type.Service/Call`.
     ///
@@ -4265,14 +4265,14 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.match.type.response/Response`.
     ///
@@ -4585,14 +4585,14 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.match.type.WellKnown/Nothing`.
     ///
@@ -4883,4 +4883,4 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x86\x04\n\x1Egoogle/protobuf/wrappers.proto\x12\x0Fgoogle.protobuf\"#\n\x0BDoubleValue\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\"\"\n\nFloatValue\x12\x14\n\x05value\x18\x01 \x01(\x02R\x05value\"\"\n\nInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x03R\x05value\"#\n\x0BUInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x04R\x05value\"\"\n\nInt32Value\x12\x14\n\x05value\x18\x01 \x01(\x05R\x05value\"#\n\x0BUInt32Value\x12\x14\n\x05value\x18\x01 \x01(\rR\x05value\"!\n\tBoolValue\x12\x14\n\x05value\x18\x01 \x01(\x08R\x05value\"#\n\x0BStringValue\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"\"\n\nBytesValue\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05valueB\x83\x01\n\x13com.google.protobufB\rWrappersProtoP\x01Z1google.golang.org/protobuf/types/known/wrapperspb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xCA(\n\x0Bnames.proto\x12\x10names.match.type\x1A\x19google/protobuf/any.proto\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\x1A\x1Egoogle/protobuf/wrappers.proto\"\x14\n\x12NamesServiceClient\"$\n\x12NamesServiceServer\x1A\x0E\n\x0CNamesService\"\x15\n\x13NamesServiceMessage\"6\n\x06Option\x12,\n\x04some\x18\x01 \x01(\x0B2\x18.names.match.type.ResultR\x04some\"[\n\x06Result\x12%\n\x02ok\x18\x01 \x01(\x0B2\x15.names.match.type.VecR\x02ok\x12*\n\x03err\x18\x02 \x01(\x0B2\x18.names.match.type.OptionR\x03err\"`\n\x03Vec\x120\n\x06string\x18\x01 \x01(\x0B2\x18.names.match.type.StringR\x06string\x12'\n\x03box\x18\x02 \x01(\x0B2\x15.names.match.type.BoxR\x03box\"\x1E\n\x06String\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"F\n\x03Box\x12\x12\n\x04bool\x18\x01 \x01(\x08R\x04bool\x12+\n\x04self\x18\x02 \x01(\x0B2\x17.names.match.type.Self_R\x04self\"\x10\n\x05Self_\x1A\x07\n\x05Inner\"\t\n\x07Request\"\n\n\x08Response\"\x07\n\x05Error\"\xD9\x01\n\x04Json\x128\n\x07message\x18\x01 \x01(\x0E2\x1E.names.match.type.Json.MessageR\x07message\x122\n\x03str\x18\x02 \x01(\x0E2\x1E.names.match.type.Json.MessageH\0R\x03str\x123\n\x04bool\x18\x03 \x01(\x0B2\x1D.names.match.type.Json.NestedH\0R\x04bool\x1A\x08\n\x06Nested\"\x1C\n\x07Message\x12\x08\n\x04ENUM\x10\0\x12\x07\n\x03STR\x10\x01B\x06\n\x04kind\"\xC0\x06\n\x04Some\x12*\n\x04none\x18\x01 \x01(\x0B2\x16.names.match.type.NoneR\x04none\x12$\n\x02ok\x18\x02 \x01(\x0B2\x14.names.match.type.OkR\x02ok\x12'\n\x03err\x18\x03 \x01(\x0B2\x15.names.match.type.ErrR\x03err\x123\n\x07default\x18\x04 \x01(\x0B2\x19.names.match.type.DefaultR\x07default\x12-\n\x05debug\x18\x05 \x01(\x0B2\x17.names.match.type.DebugR\x05debug\x12-\n\x05clone\x18\x06 \x01(\x0B2\x17.names.match.type.CloneR\x05clone\x12*\n\x04send\x18\x07 \x03(\x0B2\x16.names.match.type.SendR\x04send\x12>\n\x08hash_map\x18\x08 \x03(\x0B2#.names.match.type.Some.HashMapEntryR\x07hashMap\x12.\n\x04poll\x18\t \x01(\x0B2\x18.names.match.type.FutureH\0R\x04poll\x12/\n\x05bytes\x18\n \x01(\x0B2\x17.names.match.type.BytesH\0R\x05bytes\x12;\n\tstreaming\x18\x0B \x01(\x0B2\x1B.names.match.type.StreamingH\0R\tstreaming\x12K\n\x0Fresponse_stream\x18\x0C \x01(\x0B2 .names.match.type.ResponseStreamH\0R\x0EresponseStream\x125\n\x07message\x18\r \x01(\x0B2\x19.names.match.type.MessageH\0R\x07message\x12;\n\tserialize\x18\x0E \x01(\x0B2\x1B.names.match.type.SerializeH\0R\tserialize\x1AU\n\x0CHashMapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0B2\x19.names.match.type.HashMapR\x05value:\x028\x01B\x08\n\x06future\"\x06\n\x04None\"\x04\n\x02Ok\"\x05\n\x03Err\"4\n\x07Default\x12\x1D\n\x07default\x18\x01 \x01(\x08H\0R\x07default\x88\x01\x01B\n\n\x08_default\"\x1D\n\x05Debug\x12\x14\n\x05debug\x18\x01 \x01(\tR\x05debug\"\x1D\n\x05Clone\x12\x14\n\x05clone\x18\x01 \x01(\tR\x05clone\"H\n\x04Send\x12/\n\x04sync\x18\x01 \x01(\x0E2\x1B.names.match.type.Send.SyncR\x04sync\"\x0F\n\x04Sync\x12\x07\n\x03ARC\x10\0\"\x1F\n\x07HashMap\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"\x08\n\x06Future\"\x1D\n\x05Bytes\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"\x0B\n\tStreaming\"\x10\n\x0EResponseStream\"@\n\x07Message\x12\x1F\n\x0Bencoded_len\x18\x01 \x01(\tR\nencodedLen\x12\x14\n\x05clear\x18\x02 \x01(\tR\x05clear\"-\n\tSerialize\x12 \n\x0Bdeserialize\x18\x01 \x01(\tR\x0Bdeserialize\"\n\n\x08Service_\"\x07\n\x05Prost\"\x06\n\x04Spec\"\x0B\n\tTransport\"\x08\n\x06Client\"\xCC\x07\n\x08Keywords\x12\x0E\n\x02as\x18\x01 \x01(\tR\x02as\x12\x14\n\x05async\x18\x02 \x01(\tR\x05async\x12\x14\n\x05await\x18\x03 \x01(\tR\x05await\x12\x10\n\x03box\x18\x04 \x01(\tR\x03box\x12\x14\n\x05break\x18\x05 \x01(\tR\x05break\x12\x14\n\x05const\x18\x06 \x01(\tR\x05const\x12\x14\n\x05crate\x18\x07 \x01(\tR\x05crate\x12\x10\n\x03dyn\x18\x08 \x01(\tR\x03dyn\x12\x12\n\x04else\x18\t \x01(\tR\x04else\x12\x12\n\x04enum\x18\n \x01(\tR\x04enum\x12\x16\n\x06extern\x18\x0B \x01(\tR\x06extern\x12\x0E\n\x02fn\x18\x0C \x01(\tR\x02fn\x12\x10\n\x03for\x18\r \x01(\tR\x03for\x12\x10\n\x03gen\x18\x0E \x01(\tR\x03gen\x12\x0E\n\x02if\x18\x0F \x01(\tR\x02if\x12\x12\n\x04impl\x18\x10 \x01(\tR\x04impl\x12\x0E\n\x02in\x18\x11 \x01(\tR\x02in\x12\x12\n\x04loop\x18\x12 \x01(\tR\x04loop\x12\x14\n\x05match\x18\x13 \x01(\tR\x05match\x12\x10\n\x03mod\x18\x14 \x01(\tR\x03mod\x12\x12\n\x04move\x18\x15 \x01(\tR\x04move\x12\x10\n\x03mut\x18\x16 \x01(\tR\x03mut\x12\x10\n\x03ref\x18\x17 \x01(\tR\x03ref\x12\x12\n\x04self\x18\x18 \x01(\tR\x04self\x12\x16\n\x06static\x18\x19 \x01(\tR\x06static\x12\x16\n\x06struct\x18\x1A \x01(\tR\x06struct\x12\x14\n\x05super\x18\x1B \x01(\tR\x05super\x12\x14\n\x05trait\x18\x1C \x01(\tR\x05trait\x12\x12\n\x04true\x18\x1D \x01(\tR\x04true\x12\x10\n\x03try\x18\x1E \x01(\tR\x03try\x12\x12\n\x04type\x18\x1F \x01(\tR\x04type\x12\x16\n\x06unsafe\x18  \x01(\tR\x06unsafe\x12\x10\n\x03use\x18! \x01(\tR\x03use\x12\x14\n\x05where\x18\" \x01(\tR\x05where\x12\x14\n\x05while\x18# \x01(\tR\x05while\x12\x14\n\x05yield\x18$ \x01(\tR\x05yield\x125\n\x03map\x18% \x03(\x0B2#.names.match.type.Keywords.MapEntryR\x03map\x12\x0E\n\x02cx\x18& \x01(\tR\x02cx\x12\x14\n\x05index\x18' \x01(\tR\x05index\x12\x1E\n\nserializer\x18( \x01(\tR\nserializer\x12\x10\n\x02do\x18) \x01(\tH\0R\x02do\x12\x1C\n\x08abstract\x18* \x01(\tH\0R\x08abstract\x1A6\n\x08MapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x07\n\x05final2\x9E\x0B\n\x0CNamesService\x12<\n\x03New\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12>\n\x05Clone\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12C\n\nFromClient\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12C\n\nWithConfig\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12=\n\x04Name\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12A\n\x08Register\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12=\n\x04Drop\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12?\n\x04Type\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response0\x01\x12:\n\x04Self\x12\x19.names.match.type.Request\x1A\x17.names.match.type.Error\x12B\n\x05Await\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x010\x01\x12D\n\tAwaitWith\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x01\x12=\n\x07type_id\x12\x18.names.match.type.Option\x1A\x18.names.match.type.Result\x129\n\x06TypeId\x12\x18.names.match.type.String\x1A\x15.names.match.type.Vec\x126\n\x04Call\x12\x16.names.match.type.Some\x1A\x16.names.match.type.Some\x12?\n\x0BInterceptor\x12\x16.names.match.type.Some\x1A\x16.names.match.type.Some(\x01\x12H\n\nWithCodecs\x12\x1B.names.match.type.Streaming\x1A\x1B.names.match.type.Streaming0\x01\x12Q\n\tWithTimer\x12 .names.match.type.ResponseStream\x1A .names.match.type.ResponseStream0\x01\x12?\n\x07Default\x12\x19.names.match.type.Default\x1A\x19.names.match.type.Default\x128\n\x04Into\x12\x17.names.match.type.Debug\x1A\x17.names.match.type.Debug\x12;\n\x07TryInto\x12\x17.names.match.type.Debug\x1A\x17.names.match.type.Debug\x12?\n\x07Request\x12\x19.names.match.type.Request\x1A\x19.names.match.type.Request\x125\n\x01T\x12\x17.names.match.type.Clone\x1A\x17.names.match.type.Clone2E\n\x07Service\x12:\n\x04Call\x12\x16.names.match.type.Json\x1A\x1A.names.match.type.Keywords2N\n\x08response\x12B\n\x08Response\x12\x1A.names.match.type.Response\x1A\x1A.names.match.type.Response2\x9E\x03\n\tWellKnown\x12=\n\x07Nothing\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x12C\n\x05Times\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp(\x010\x01\x12:\n\x08Anything\x12\x14.google.protobuf.Any\x1A\x14.google.protobuf.Any(\x010\x01\x12I\n\x07Strings\x12\x1C.google.protobuf.StringValue\x1A\x1C.google.protobuf.StringValue(\x010\x01\x12E\n\x05Blobs\x12\x1B.google.protobuf.BytesValue\x1A\x1B.google.protobuf.BytesValue(\x010\x01\x12?\n\x07Structs\x12\x17.google.protobuf.Struct\x1A\x17.google.protobuf.Struct(\x010\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x86\x04\n\x1Egoogle/protobuf/wrappers.proto\x12\x0Fgoogle.protobuf\"#\n\x0BDoubleValue\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\"\"\n\nFloatValue\x12\x14\n\x05value\x18\x01 \x01(\x02R\x05value\"\"\n\nInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x03R\x05value\"#\n\x0BUInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x04R\x05value\"\"\n\nInt32Value\x12\x14\n\x05value\x18\x01 \x01(\x05R\x05value\"#\n\x0BUInt32Value\x12\x14\n\x05value\x18\x01 \x01(\rR\x05value\"!\n\tBoolValue\x12\x14\n\x05value\x18\x01 \x01(\x08R\x05value\"#\n\x0BStringValue\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"\"\n\nBytesValue\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05valueB\x83\x01\n\x13com.google.protobufB\rWrappersProtoP\x01Z1google.golang.org/protobuf/types/known/wrapperspb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xCD(\n\x0Bnames.proto\x12\x10names.match.type\x1A\x19google/protobuf/any.proto\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\x1A\x1Egoogle/protobuf/wrappers.proto\"\x14\n\x12NamesServiceClient\"$\n\x12NamesServiceServer\x1A\x0E\n\x0CNamesService\"\x15\n\x13NamesServiceMessage\"6\n\x06Option\x12,\n\x04some\x18\x01 \x01(\x0B2\x18.names.match.type.ResultR\x04some\"[\n\x06Result\x12%\n\x02ok\x18\x01 \x01(\x0B2\x15.names.match.type.VecR\x02ok\x12*\n\x03err\x18\x02 \x01(\x0B2\x18.names.match.type.OptionR\x03err\"`\n\x03Vec\x120\n\x06string\x18\x01 \x01(\x0B2\x18.names.match.type.StringR\x06string\x12'\n\x03box\x18\x02 \x01(\x0B2\x15.names.match.type.BoxR\x03box\"\x1E\n\x06String\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"F\n\x03Box\x12\x12\n\x04bool\x18\x01 \x01(\x08R\x04bool\x12+\n\x04self\x18\x02 \x01(\x0B2\x17.names.match.type.Self_R\x04self\"\x10\n\x05Self_\x1A\x07\n\x05Inner\"\t\n\x07Request\"\n\n\x08Response\"\x07\n\x05Error\"\xD9\x01\n\x04Json\x128\n\x07message\x18\x01 \x01(\x0E2\x1E.names.match.type.Json.MessageR\x07message\x122\n\x03str\x18\x02 \x01(\x0E2\x1E.names.match.type.Json.MessageH\0R\x03str\x123\n\x04bool\x18\x03 \x01(\x0B2\x1D.names.match.type.Json.NestedH\0R\x04bool\x1A\x08\n\x06Nested\"\x1C\n\x07Message\x12\x08\n\x04ENUM\x10\0\x12\x07\n\x03STR\x10\x01B\x06\n\x04kind\"\xC0\x06\n\x04Some\x12*\n\x04none\x18\x01 \x01(\x0B2\x16.names.match.type.NoneR\x04none\x12$\n\x02ok\x18\x02 \x01(\x0B2\x14.names.match.type.OkR\x02ok\x12'\n\x03err\x18\x03 \x01(\x0B2\x15.names.match.type.ErrR\x03err\x123\n\x07default\x18\x04 \x01(\x0B2\x19.names.match.type.DefaultR\x07default\x12-\n\x05debug\x18\x05 \x01(\x0B2\x17.names.match.type.DebugR\x05debug\x12-\n\x05clone\x18\x06 \x01(\x0B2\x17.names.match.type.CloneR\x05clone\x12*\n\x04send\x18\x07 \x03(\x0B2\x16.names.match.type.SendR\x04send\x12>\n\x08hash_map\x18\x08 \x03(\x0B2#.names.match.type.Some.HashMapEntryR\x07hashMap\x12.\n\x04poll\x18\t \x01(\x0B2\x18.names.match.type.FutureH\0R\x04poll\x12/\n\x05bytes\x18\n \x01(\x0B2\x17.names.match.type.BytesH\0R\x05bytes\x12;\n\tstreaming\x18\x0B \x01(\x0B2\x1B.names.match.type.StreamingH\0R\tstreaming\x12K\n\x0Fresponse_stream\x18\x0C \x01(\x0B2 .names.match.type.ResponseStreamH\0R\x0EresponseStream\x125\n\x07message\x18\r \x01(\x0B2\x19.names.match.type.MessageH\0R\x07message\x12;\n\tserialize\x18\x0E \x01(\x0B2\x1B.names.match.type.SerializeH\0R\tserialize\x1AU\n\x0CHashMapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0B2\x19.names.match.type.HashMapR\x05value:\x028\x01B\x08\n\x06future\"\x06\n\x04None\"\x04\n\x02Ok\"\x05\n\x03Err\"4\n\x07Default\x12\x1D\n\x07default\x18\x01 \x01(\x08H\0R\x07default\x88\x01\x01B\n\n\x08_default\"\x1D\n\x05Debug\x12\x14\n\x05debug\x18\x01 \x01(\tR\x05debug\"\x1D\n\x05Clone\x12\x14\n\x05clone\x18\x01 \x01(\tR\x05clone\"H\n\x04Send\x12/\n\x04sync\x18\x01 \x01(\x0E2\x1B.names.match.type.Send.SyncR\x04sync\"\x0F\n\x04Sync\x12\x07\n\x03ARC\x10\0\"\x1F\n\x07HashMap\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"\x08\n\x06Future\"\x1D\n\x05Bytes\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"\x0B\n\tStreaming\"\x10\n\x0EResponseStream\"@\n\x07Message\x12\x1F\n\x0Bencoded_len\x18\x01 \x01(\tR\nencodedLen\x12\x14\n\x05clear\x18\x02 \x01(\tR\x05clear\"-\n\tSerialize\x12 \n\x0Bdeserialize\x18\x01 \x01(\tR\x0Bdeserialize\"\n\n\x08Service_\"\x07\n\x05Prost\"\x06\n\x04Spec\"\x0B\n\tTransport\"\x08\n\x06Client\"\xCC\x07\n\x08Keywords\x12\x0E\n\x02as\x18\x01 \x01(\tR\x02as\x12\x14\n\x05async\x18\x02 \x01(\tR\x05async\x12\x14\n\x05await\x18\x03 \x01(\tR\x05await\x12\x10\n\x03box\x18\x04 \x01(\tR\x03box\x12\x14\n\x05break\x18\x05 \x01(\tR\x05break\x12\x14\n\x05const\x18\x06 \x01(\tR\x05const\x12\x14\n\x05crate\x18\x07 \x01(\tR\x05crate\x12\x10\n\x03dyn\x18\x08 \x01(\tR\x03dyn\x12\x12\n\x04else\x18\t \x01(\tR\x04else\x12\x12\n\x04enum\x18\n \x01(\tR\x04enum\x12\x16\n\x06extern\x18\x0B \x01(\tR\x06extern\x12\x0E\n\x02fn\x18\x0C \x01(\tR\x02fn\x12\x10\n\x03for\x18\r \x01(\tR\x03for\x12\x10\n\x03gen\x18\x0E \x01(\tR\x03gen\x12\x0E\n\x02if\x18\x0F \x01(\tR\x02if\x12\x12\n\x04impl\x18\x10 \x01(\tR\x04impl\x12\x0E\n\x02in\x18\x11 \x01(\tR\x02in\x12\x12\n\x04loop\x18\x12 \x01(\tR\x04loop\x12\x14\n\x05match\x18\x13 \x01(\tR\x05match\x12\x10\n\x03mod\x18\x14 \x01(\tR\x03mod\x12\x12\n\x04move\x18\x15 \x01(\tR\x04move\x12\x10\n\x03mut\x18\x16 \x01(\tR\x03mut\x12\x10\n\x03ref\x18\x17 \x01(\tR\x03ref\x12\x12\n\x04self\x18\x18 \x01(\tR\x04self\x12\x16\n\x06static\x18\x19 \x01(\tR\x06static\x12\x16\n\x06struct\x18\x1A \x01(\tR\x06struct\x12\x14\n\x05super\x18\x1B \x01(\tR\x05super\x12\x14\n\x05trait\x18\x1C \x01(\tR\x05trait\x12\x12\n\x04true\x18\x1D \x01(\tR\x04true\x12\x10\n\x03try\x18\x1E \x01(\tR\x03try\x12\x12\n\x04type\x18\x1F \x01(\tR\x04type\x12\x16\n\x06unsafe\x18  \x01(\tR\x06unsafe\x12\x10\n\x03use\x18! \x01(\tR\x03use\x12\x14\n\x05where\x18\" \x01(\tR\x05where\x12\x14\n\x05while\x18# \x01(\tR\x05while\x12\x14\n\x05yield\x18$ \x01(\tR\x05yield\x125\n\x03map\x18% \x03(\x0B2#.names.match.type.Keywords.MapEntryR\x03map\x12\x0E\n\x02cx\x18& \x01(\tR\x02cx\x12\x14\n\x05index\x18' \x01(\tR\x05index\x12\x1E\n\nserializer\x18( \x01(\tR\nserializer\x12\x10\n\x02do\x18) \x01(\tH\0R\x02do\x12\x1C\n\x08abstract\x18* \x01(\tH\0R\x08abstract\x1A6\n\x08MapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x07\n\x05final2\xA1\x0B\n\x0CNamesService\x12<\n\x03New\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12>\n\x05Clone\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12C\n\nFromClient\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12C\n\nWithConfig\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12=\n\x04Name\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12A\n\x08Register\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12=\n\x04Drop\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12?\n\x04Type\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response0\x01\x12:\n\x04Self\x12\x19.names.match.type.Request\x1A\x17.names.match.type.Error\x12B\n\x05Await\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x010\x01\x12D\n\tAwaitWith\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x01\x12=\n\x07type_id\x12\x18.names.match.type.Option\x1A\x18.names.match.type.Result\x129\n\x06TypeId\x12\x18.names.match.type.String\x1A\x15.names.match.type.Vec\x126\n\x04Call\x12\x16.names.match.type.Some\x1A\x16.names.match.type.Some\x12B\n\x0EAddInterceptor\x12\x16.names.match.type.Some\x1A\x16.names.match.type.Some(\x01\x12H\n\nWithCodecs\x12\x1B.names.match.type.Streaming\x1A\x1B.names.match.type.Streaming0\x01\x12Q\n\tWithTimer\x12 .names.match.type.ResponseStream\x1A .names.match.type.ResponseStream0\x01\x12?\n\x07Default\x12\x19.names.match.type.Default\x1A\x19.names.match.type.Default\x128\n\x04Into\x12\x17.names.match.type.Debug\x1A\x17.names.match.type.Debug\x12;\n\x07TryInto\x12\x17.names.match.type.Debug\x1A\x17.names.match.type.Debug\x12?\n\x07Request\x12\x19.names.match.type.Request\x1A\x19.names.match.type.Request\x125\n\x01T\x12\x17.names.match.type.Clone\x1A\x17.names.match.type.Clone2E\n\x07Service\x12:\n\x04Call\x12\x16.names.match.type.Json\x1A\x1A.names.match.type.Keywords2N\n\x08response\x12B\n\x08Response\x12\x1A.names.match.type.Response\x1A\x1A.names.match.type.Response2\x9E\x03\n\tWellKnown\x12=\n\x07Nothing\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x12C\n\x05Times\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp(\x010\x01\x12:\n\x08Anything\x12\x14.google.protobuf.Any\x1A\x14.google.protobuf.Any(\x010\x01\x12I\n\x07Strings\x12\x1C.google.protobuf.StringValue\x1A\x1C.google.protobuf.StringValue(\x010\x01\x12E\n\x05Blobs\x12\x1B.google.protobuf.BytesValue\x1A\x1B.google.protobuf.BytesValue(\x010\x01\x12?\n\x07Structs\x12\x17.google.protobuf.Struct\x1A\x17.google.protobuf.Struct(\x010\x01b\x06proto3";

@@ -213,14 +213,14 @@ impl<T: connect_rs::Transport> RequestClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.services.Request/Response`.
     ///
@@ -362,14 +362,14 @@ impl<T: connect_rs::Transport> ClientClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.services.Client/Request`.
     ///
@@ -511,14 +511,14 @@ impl<T: connect_rs::Transport> SendClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.services.Send/Sync`.
     ///
@@ -663,14 +663,14 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Calls `/names.services.Streaming/Message`.
     ///

@@ -372,14 +372,14 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Looks at one shape.
     ///
@@ -626,14 +626,14 @@ impl<T: connect_rs::Transport> EmptyServiceClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
 }
 /// The files of this package and all that they import, as an encoded

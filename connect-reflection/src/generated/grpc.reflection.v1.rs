@@ -1051,14 +1051,14 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
     where
         T: connect_rs::Transport<
                 Body: ::core::marker::Send + 'static,
                 Future: ::core::marker::Send,
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
-        Self::from_client(self.client.interceptor(interceptor))
+        Self::from_client(self.client.add_interceptor(interceptor))
     }
     /// Answers each request by one response, in their order.
     ///

@@ -115,7 +115,7 @@ impl<T: Transport> Client<T> {
 
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(self, interceptor: impl Interceptor) -> Self
+    pub fn add_interceptor(self, interceptor: impl Interceptor) -> Self
     where
         T: Transport<Body: Send + 'static, Future: Send> + Send + Sync + 'static,
     {
@@ -136,6 +136,20 @@ impl<T: Transport> Client<T> {
         &self.settings.config
     }
 
+    /// The codecs that the configured name may stand for.
+    #[must_use]
+    pub fn codecs(&self) -> &Codecs {
+        &self.settings.codecs
+    }
+
+    /// The timer that deadlines are kept with: the client's own, or else the transport's.
+    #[must_use]
+    pub fn timer(&self) -> SharedTimer {
+        let own = self.settings.timer.clone();
+        own.or_else(|| self.transport.timer())
+            .unwrap_or_else(|| no_timer().clone())
+    }
+
     /// The transport.
     #[must_use]
     pub fn transport(&self) -> &T {
@@ -145,12 +159,6 @@ impl<T: Transport> Client<T> {
     fn configure(mut self, change: impl FnOnce(&mut Settings<T>)) -> Self {
         change(Arc::make_mut(&mut self.settings));
         self
-    }
-
-    pub(crate) fn timer(&self) -> SharedTimer {
-        let own = self.settings.timer.clone();
-        own.or_else(|| self.transport.timer())
-            .unwrap_or_else(|| no_timer().clone())
     }
 
     pub(crate) fn codec(&self) -> Result<&Codec, Error> {

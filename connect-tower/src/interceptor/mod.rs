@@ -192,7 +192,7 @@ pub struct Before<F>(F);
 /// use connect_tower::{Router, before};
 /// use http::HeaderValue;
 ///
-/// let router = Router::new().interceptor(before(|call| {
+/// let router = Router::new().add_interceptor(before(|call| {
 ///     call.headers_mut().insert("x-seen", HeaderValue::from_static("yes"));
 ///     Ok(())
 /// }));

@@ -218,6 +218,24 @@ impl<T> Request<T> {
         self.head.options.get = Some(get);
         self
     }
+
+    /// Client: whether to compress, if this request says so.
+    #[must_use]
+    pub fn compress(&self) -> Option<bool> {
+        self.head.options.compress
+    }
+
+    /// Client: the largest message to receive, in bytes after decompression, if this request says so.
+    #[must_use]
+    pub fn recv_message_bytes(&self) -> Option<usize> {
+        self.head.options.recv_message_bytes
+    }
+
+    /// Client: whether to use HTTP GET where it is allowed, if this request says so.
+    #[must_use]
+    pub fn get(&self) -> Option<bool> {
+        self.head.options.get
+    }
 }
 
 /// A message, or a [`Request`] with one: what client methods take.

@@ -140,6 +140,12 @@ impl<T> Response<T> {
         self.head.compress = Some(compress);
         self
     }
+
+    /// Server: whether to compress, if this response says so.
+    #[must_use]
+    pub fn compress(&self) -> Option<bool> {
+        self.head.compress
+    }
 }
 
 impl<T> From<T> for Response<T> {

@@ -33,7 +33,7 @@ use crate::call::{connection::Connection, peer::Peer, permits::Permits};
 ///     }
 /// }
 ///
-/// let router = Router::new().gate(Auth);
+/// let router = Router::new().add_gate(Auth);
 /// ```
 pub trait Gate: Send + Sync + 'static {
     /// Lets the call pass, or refuses it.
@@ -129,7 +129,7 @@ impl CallHead {
     ///
     /// // Each call in flight holds a clone.
     /// let in_flight = Arc::new(());
-    /// let router = Router::new().gate(gate_fn(move |head, _policy| {
+    /// let router = Router::new().add_gate(gate_fn(move |head, _policy| {
     ///     let permit = in_flight.clone();
     ///     if Arc::strong_count(&in_flight) > 1000 + 1 {
     ///         return Err(Error::unavailable("the server is busy; try again later"));
@@ -152,7 +152,7 @@ pub struct GateFn<F>(F);
 /// ```
 /// use connect_tower::{Error, Router, gate_fn};
 ///
-/// let router = Router::new().gate(gate_fn(|head, _policy| {
+/// let router = Router::new().add_gate(gate_fn(|head, _policy| {
 ///     if head.headers().contains_key("authorization") {
 ///         Ok(())
 ///     } else {

@@ -287,7 +287,7 @@ impl Router {
 
     /// Adds a gate, after those that are there.
     #[must_use]
-    pub fn gate(mut self, gate: impl Gate) -> Self {
+    pub fn add_gate(mut self, gate: impl Gate) -> Self {
         let gate: Arc<dyn DynGate> = Arc::new(gate);
         for scope in self.scopes_mut() {
             scope.gates.insert(scope.outer_gates, gate.clone());
@@ -298,7 +298,7 @@ impl Router {
 
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
-    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+    pub fn add_interceptor(mut self, interceptor: impl Interceptor) -> Self {
         let interceptor: Arc<dyn DynInterceptor> = Arc::new(interceptor);
         for scope in self.scopes_mut() {
             let place = scope.outer_interceptors;
@@ -312,7 +312,7 @@ impl Router {
     ///
     /// A path `/package.Service/Method` of a service that has other methods here is answered as an unknown method.
     #[must_use]
-    pub fn fallback<S, B>(mut self, service: S) -> Self
+    pub fn with_fallback<S, B>(mut self, service: S) -> Self
     where
         S: tower_service::Service<
                 HttpRequest<IncomingBody>,
@@ -374,6 +374,24 @@ impl Router {
     pub fn with_timer(mut self, timer: SharedTimer) -> Self {
         Arc::make_mut(&mut self.inner).timer = Some(timer);
         self
+    }
+
+    /// Limits, compressions and deadline policy of the procedures that were not [merged](Self::merge) into this router.
+    #[must_use]
+    pub fn config(&self) -> &ServerConfig {
+        &self.inner.scopes[0].config
+    }
+
+    /// The codecs on offer for the procedures that were not [merged](Self::merge) into this router.
+    #[must_use]
+    pub fn codecs(&self) -> &Codecs {
+        &self.inner.scopes[0].codecs
+    }
+
+    /// The router's own timer, if it was given one.
+    #[must_use]
+    pub fn timer(&self) -> Option<&SharedTimer> {
+        self.inner.timer()
     }
 
     /// The procedures that are served, in no order.

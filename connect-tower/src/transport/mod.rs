@@ -85,6 +85,12 @@ impl<S> ServiceTransport<S> {
         self.timer = Some(timer);
         self
     }
+
+    /// The service.
+    #[must_use]
+    pub const fn service(&self) -> &S {
+        &self.service
+    }
 }
 
 impl<S, B> Transport for ServiceTransport<S>

@@ -148,7 +148,7 @@ async fn get(caller: &Caller) -> Outcome {
 }
 
 async fn interceptor(caller: &Caller) -> Outcome {
-    let client = caller.client().interceptor(before(|call| {
+    let client = caller.client().add_interceptor(before(|call| {
         if call.spec().procedure() == FAIL.procedure() {
             return Err(Error::permission_denied("not from here"));
         }

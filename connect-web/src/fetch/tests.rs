@@ -58,7 +58,7 @@ fn grpc_is_refused_before_anything_is_sent() {
 #[test]
 fn calls_are_send() {
     fn is_send(_: &impl Send) {}
-    let client = client(Protocol::Connect).interceptor(before(|_| Ok(())));
+    let client = client(Protocol::Connect).add_interceptor(before(|_| Ok(())));
     is_send(&client.unary::<Prost, String, String>(&UPPER, Request::new(String::new())));
     is_send(&client.bidi_stream::<Prost, String, String>(&CHAT, Request::new(())));
 }

@@ -94,7 +94,7 @@ fn router(notes: &Notes) -> Router {
             note.add(request.into_message());
             async { Ok(Response::new(String::new())) }
         })
-        .gate(gate_fn(|head, _| {
+        .add_gate(gate_fn(|head, _| {
             // Only a GET has a query.
             let method = Method(if head.uri().query().is_some() {
                 "GET"
@@ -106,7 +106,7 @@ fn router(notes: &Notes) -> Router {
         }))
         // Deadlines are the page's to keep here.
         .with_deadline_policy(DeadlinePolicy::default().with_min(Duration::from_secs(60)))
-        .fallback(Broken(notes.clone()))
+        .with_fallback(Broken(notes.clone()))
 }
 
 #[derive(Clone)]
