@@ -5,7 +5,8 @@
 //!
 //! - Names are `0-9 a-z _ - .`; text values are printable ASCII. Everything else goes into a *binary*
 //!   value, whose name ends in `-bin`: [`insert_binary`], [`append_binary`], [`get_binary`],
-//!   [`get_all_binary`].
+//!   [`get_all_binary`]. Text that is not ASCII is sent as it is, but not every peer or proxy takes it; in the trailing
+//!   metadata of Connect's streams, which is JSON, bytes that are not UTF-8 become U+FFFD.
 //! - Names for which [`is_reserved`] holds belong to HTTP or to a protocol. They are left out when user
 //!   metadata is sent.
 //! - At most 8,192 names are sent; what a map has past that is left out. (A [`HeaderMap`] itself ends at some

@@ -11,10 +11,10 @@ use http::{
     request, response,
 };
 
+pub(crate) use self::out::Encoder;
 use self::out::Out;
 use crate::{
     Error, GetPolicy, Limits, Side, Time, base64_text,
-    compression::Named,
     envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
     metadata,
     protocol::{ContentType, Protocol, Wire, connect, grpc, grpc_web},
@@ -100,17 +100,6 @@ enum State {
     },
 }
 
-/// How outgoing messages are compressed.
-#[derive(Debug)]
-pub(crate) struct Encoder {
-    /// What was agreed with the peer; the head names it.
-    pub(crate) compression: Option<Named>,
-    /// Whether to use it for the next message.
-    pub(crate) enabled: bool,
-    /// Smaller messages are not worth it.
-    pub(crate) min_bytes: usize,
-}
-
 /// What a half needs to know from the start.
 #[derive(Debug)]
 pub(crate) struct SendParams {
@@ -194,8 +183,9 @@ impl SendHalf {
             ));
         }
         if self.content_type.wire.is_enveloped() {
-            metadata::append_custom(&mut self.headers, leading);
+            // gRPC, "Responses": the protocol's own headers stand before custom metadata.
             self.release_head();
+            metadata::append_custom(&mut self.headers, leading);
         } else {
             metadata::append_unary_leading(&mut self.headers, leading);
         }
@@ -515,15 +505,20 @@ impl SendHalf {
                 None
             }
             Wire::ConnectStream => {
-                let (error, metadata) = split_outcome(outcome);
+                let (error, custom) = split_outcome(outcome);
+                let mut metadata = HeaderMap::new();
+                metadata::append_custom(&mut metadata, custom);
                 let payload =
                     connect::json::encode_end_stream(error.as_ref().map_or(Ok(()), Err), &metadata);
                 self.out.push_terminal(FLAG_END_STREAM, payload);
                 None
             }
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => {
-                let (error, mut trailers) = split_outcome(outcome);
+                let (error, custom) = split_outcome(outcome);
+                // gRPC, "Responses": the status stands before custom metadata.
+                let mut trailers = HeaderMap::new();
                 grpc::write_status(&mut trailers, error.as_ref().map_or(Ok(()), Err));
+                metadata::append_custom(&mut trailers, custom);
                 if error.is_some() && !head_is_out {
                     // gRPC, "Trailers-Only is permitted for calls that produce an immediate error."
                     metadata::append_all(&mut self.headers, trailers);
@@ -563,24 +558,15 @@ impl SendHalf {
     }
 }
 
-impl Encoder {
-    fn applies_to(&self, len: usize) -> bool {
-        self.enabled && self.compression.is_some() && len >= self.min_bytes
-    }
-}
-
-/// The error and the metadata that goes into trailers: the error's own if the call failed.
+/// The error and the user's trailing metadata: the error's own if the call failed.
 fn split_outcome(outcome: Result<HeaderMap, Error>) -> (Option<Error>, HeaderMap) {
-    let (error, custom) = match outcome {
-        Ok(trailers) => (None, trailers),
-        Err(mut error) => {
+    outcome.map_or_else(
+        |mut error| {
             let custom = error.take_metadata();
             (Some(error), custom)
-        }
-    };
-    let mut trailers = HeaderMap::new();
-    metadata::append_custom(&mut trailers, custom);
-    (error, trailers)
+        },
+        |trailers| (None, trailers),
+    )
 }
 
 impl fmt::Debug for SendHalf {

@@ -4,7 +4,6 @@ use std::{collections::VecDeque, mem};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Encoder;
 use crate::{
     Error,
     compression::Named,
@@ -26,6 +25,17 @@ const JOINED: usize = 16 * 1024;
 
 /// A buffer that has grown past this is not kept for the next message.
 const KEEP_BELOW: usize = 64 * 1024;
+
+/// How outgoing messages are compressed.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    /// What was agreed with the peer; the head names it.
+    pub(crate) compression: Option<Named>,
+    /// Whether to use it for the next message.
+    pub(crate) enabled: bool,
+    /// Smaller messages are not worth it.
+    pub(crate) min_bytes: usize,
+}
 
 /// The queue of outgoing bytes. Small messages share the last buffer; large ones that come as `Bytes` stay as they are.
 #[derive(Debug)]
@@ -245,6 +255,10 @@ impl Out {
 }
 
 impl Encoder {
+    pub(super) fn applies_to(&self, len: usize) -> bool {
+        self.enabled && self.compression.is_some() && len >= self.min_bytes
+    }
+
     /// Appends the compressed message.
     fn compress(&self, plain: &[u8], out: &mut BytesMut) -> Result<(), Error> {
         let Some(Named { compression, .. }) = &self.compression else {

@@ -209,8 +209,9 @@ impl Serialize for MetadataJson<'_> {
                 .0
                 .get_all(name)
                 .iter()
-                // JSON has no place for bytes that are no text: metadata that is not ASCII needs a name that ends in "-bin".
-                .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+                // Text metadata is ASCII, and JSON has no place for bytes that are no text: what is not UTF-8 in them
+                // arrives as U+FFFD, as connect-go has it, rather than not at all.
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
                 .collect();
             map.serialize_entry(name.as_str(), &values)?;
         }
