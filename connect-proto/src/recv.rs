@@ -9,7 +9,7 @@ mod reset;
 use std::{fmt, mem};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, header::CONTENT_LENGTH};
 
 pub use self::reset::Reset;
 use self::{
@@ -105,8 +105,26 @@ impl RecvHalf {
 
     /// A client's half of a Connect unary call, whose trailers came with the head.
     pub(crate) fn unary_response(params: RecvParams, trailers: HeaderMap) -> Self {
+        let announced = announced_length(&params.headers);
         let bare = Bare::message(trailers);
-        Self::with_state(params, State::Open(Framing::Bare(bare)))
+        Self::with_state(params, State::Open(Framing::Bare(bare))).check_length(announced)
+    }
+
+    /// The same half, or one that has failed because a body without envelopes is announced to be too large: nobody has
+    /// to read it to find out.
+    pub(crate) fn check_announced_length(self, headers: &HeaderMap) -> Self {
+        self.check_length(announced_length(headers))
+    }
+
+    fn check_length(self, announced: Option<u64>) -> Self {
+        let params = &self.params;
+        let limit = params.wire_limit(params.encoding.is_some());
+        let is_too_large = announced.is_some_and(|length| length > limit as u64);
+        if params.wire.is_enveloped() || !is_too_large {
+            return self;
+        }
+        let error = params.too_large("a message");
+        Self::failed(self.params, error)
     }
 
     /// A client's half of a Connect unary call that failed: the body is the error.
@@ -375,6 +393,11 @@ impl RecvHalf {
             "the {body} has {count} message, where the procedure takes exactly one"
         ))
     }
+}
+
+/// RFC 9110, section 8.6.
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl fmt::Debug for RecvHalf {

@@ -85,7 +85,8 @@ impl Rejection {
             "POST"
         };
         let error = Error::unknown(format!(
-            "method {method} is not allowed for {}, use {allow}",
+            "method {} is not allowed for {}, use {allow}",
+            excerpt(method.as_str()),
             spec.procedure()
         ));
         let mut rejection = Self::plain(StatusCode::METHOD_NOT_ALLOWED, error);
@@ -274,7 +275,7 @@ impl Detected {
             deadline,
         };
         let recv = match message {
-            None => RecvHalf::new(recv),
+            None => RecvHalf::new(recv).check_announced_length(&parts.headers),
             Some(message) => RecvHalf::from_query(recv, message),
         };
         let mut send = self.answering(&parts.headers).send_params(

@@ -639,3 +639,60 @@ fn a_handler_without_its_one_message_is_an_internal_error() {
         assert!(send.is_finished());
     }
 }
+
+/// A body without envelopes that is announced to be too large is refused by its head alone.
+#[test]
+fn an_announced_length_over_the_limit_is_refused_at_once() {
+    let config = ServerConfig::new().with_limits(Limits::default().with_recv_message_bytes(1_000));
+    // Compression may make a message a little longer: by a quarter and 1 KiB.
+    for (content_type, pairs, refused) in [
+        (
+            "application/proto",
+            &[("content-length", "1000")][..],
+            false,
+        ),
+        ("application/proto", &[("content-length", "1001")], true),
+        (
+            "application/json",
+            &[("content-length", "18446744073709551615")],
+            true,
+        ),
+        // No length that HTTP knows: what the body has is counted.
+        (
+            "application/proto",
+            &[("content-length", "99999999999999999999")],
+            false,
+        ),
+        ("application/proto", &[("content-length", "much")], false),
+        (
+            "application/proto",
+            &[("content-length", "2274"), ("content-encoding", "gzip")],
+            false,
+        ),
+        (
+            "application/proto",
+            &[("content-length", "2275"), ("content-encoding", "gzip")],
+            true,
+        ),
+        // Envelopes have lengths of their own.
+        ("application/grpc", &[("content-length", "5000")], false),
+        ("application/grpc-web", &[("content-length", "5000")], false),
+    ] {
+        let head = with(content_type, pairs);
+        let (mut recv, mut send) = accept(&head, StreamType::Unary, &config);
+        let event = recv.poll_event();
+        if !refused {
+            assert!(
+                event.is_none() && recv.wants_data(),
+                "{content_type} {pairs:?}"
+            );
+            continue;
+        }
+        let error = event.unwrap().unwrap_err();
+        assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+        assert!(error.message().contains("1000 bytes"), "{error}");
+        assert!(!recv.wants_data());
+        let response = respond(&mut send, HeaderMap::new(), &[], Err(error));
+        assert_eq!(response.head.status, 429);
+    }
+}
