@@ -22,9 +22,35 @@ pub(crate) fn excerpt(value: impl AsRef<[u8]>) -> String {
     text
 }
 
+/// Text of a parser that may quote a peer's bytes, without its middle if it is long: what went wrong stands at the start,
+/// and where at the end.
+pub(crate) fn shorten(text: String) -> String {
+    const HEAD: usize = 192;
+    const TAIL: usize = 64;
+    if text.len() <= HEAD + TAIL {
+        return text;
+    }
+    let boundary = |at: &usize| text.is_char_boundary(*at);
+    let head = (0..=HEAD).rev().find(boundary).unwrap_or(0);
+    let tail = (text.len() - TAIL..=text.len()).find(boundary);
+    let tail = tail.unwrap_or(text.len());
+    format!("{}...{}", &text[..head], &text[tail..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_lose_their_middle() {
+        let whole = "a".repeat(256);
+        assert_eq!(shorten(whole.clone()), whole);
+        let cut = shorten(format!("{} at line 1", "ü".repeat(1_000)));
+        assert_eq!(
+            cut,
+            format!("{}...{} at line 1", "ü".repeat(96), "ü".repeat(27))
+        );
+    }
 
     #[test]
     fn long_values_are_cut_between_characters() {

@@ -7,6 +7,7 @@ use super::{EndOfBody, params::RecvParams};
 use crate::{
     Error, Side, base64_text,
     envelope::{Deframer, Envelope, FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS, Prefix},
+    excerpt::shorten,
     protocol::{Wire, connect, grpc, grpc_web},
 };
 
@@ -165,7 +166,8 @@ fn after_the_end(params: &RecvParams) -> Error {
 fn read_ending(payload: &[u8], params: &RecvParams) -> Result<Result<HeaderMap, Error>, Error> {
     if params.wire == Wire::ConnectStream {
         let (metadata, error) = connect::json::decode_end_stream(payload).map_err(|error| {
-            Error::internal(format!("the EndStreamResponse is not valid JSON: {error}"))
+            let reason = shorten(error.to_string());
+            Error::internal(format!("the EndStreamResponse is not valid JSON: {reason}"))
         })?;
         return Ok(match error {
             None => Ok(metadata),
