@@ -13,8 +13,9 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    BoxError, call::deadline::Alarm, call::incoming::Cause, call::map_error::MapError,
-    call::permits::Permits, call::producer::Guarded, call::shared::Consumer, call::sink::Sink,
+    BoxError, call::deadline::DeadlineTimer, call::incoming::Cause, call::map_error::MapError,
+    call::permits::Permits, call::producer::CatchPanicProducer, call::shared::Consumer,
+    call::sink::Sink,
 };
 
 /// The body of a call's request or response.
@@ -62,8 +63,8 @@ enum End {
 /// A sending half, what fills it, and what ends it.
 struct Call {
     send: SendHalf,
-    producer: Option<Guarded>,
-    alarm: Option<Alarm>,
+    producer: Option<CatchPanicProducer>,
+    deadline_timer: Option<DeadlineTimer>,
     cause: Option<Cause>,
 }
 
@@ -126,25 +127,29 @@ impl CallBody {
     }
 
     /// What a server's half has to send that the producer fills until the half is finished.
-    pub(crate) fn response(send: SendHalf, producer: Guarded, alarm: Option<Alarm>) -> Self {
+    pub(crate) fn response(
+        send: SendHalf,
+        producer: CatchPanicProducer,
+        deadline_timer: Option<DeadlineTimer>,
+    ) -> Self {
         if send.is_finished() {
             return Self::finished(send);
         }
         Self(Inner::Call(Box::new(Call {
             send,
             producer: Some(producer),
-            alarm,
+            deadline_timer,
             cause: None,
         })))
     }
 
     /// What a client's half has to send that the producer fills. The call's deadline is kept by who waits for the
     /// response: the request is dropped with the call.
-    pub(crate) fn request(send: SendHalf, producer: Guarded, cause: Cause) -> Self {
+    pub(crate) fn request(send: SendHalf, producer: CatchPanicProducer, cause: Cause) -> Self {
         Self(Inner::Call(Box::new(Call {
             send,
             producer: Some(producer),
-            alarm: None,
+            deadline_timer: None,
             cause: Some(cause),
         })))
     }
@@ -256,7 +261,7 @@ impl Whole {
 impl Call {
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
         // A stream that never waits must not outlive its deadline.
-        if let Some(now) = self.alarm.as_ref().and_then(Alarm::check) {
+        if let Some(now) = self.deadline_timer.as_ref().and_then(DeadlineTimer::check) {
             self.time_out(now);
         }
         let mut idle = false;
@@ -273,7 +278,11 @@ impl Call {
                 return Poll::Ready(None);
             }
             if waiting {
-                match self.alarm.as_mut().map(|alarm| alarm.poll(cx)) {
+                match self
+                    .deadline_timer
+                    .as_mut()
+                    .map(|deadline_timer| deadline_timer.poll(cx))
+                {
                     Some(Poll::Ready(now)) => self.time_out(now),
                     Some(Poll::Pending) | None => return Poll::Pending,
                 }
@@ -304,7 +313,7 @@ impl Call {
     fn time_out(&mut self, now: Time) {
         self.send.handle_timeout(now);
         self.producer = None;
-        self.alarm = None;
+        self.deadline_timer = None;
     }
 }
 

@@ -1,4 +1,4 @@
-//! A call's deadline: what users see of it, and the race of everything against it.
+//! A call's deadline: what users see of it, and how all that a call waits for is held to it.
 
 use std::{
     future::{Future, poll_fn},
@@ -71,19 +71,19 @@ impl Deadline {
 
     /// Ready when the deadline has passed.
     pub async fn passed(&self) {
-        let mut alarm = Alarm::new(self.clone());
-        poll_fn(|cx| alarm.poll(cx)).await;
+        let mut deadline_timer = DeadlineTimer::new(self.clone());
+        poll_fn(|cx| deadline_timer.poll(cx)).await;
     }
 }
 
 /// Polls a timer for a deadline. The sleep is made by the first poll, so a call that is over before it waits
 /// for anything never bothers the runtime.
-pub(crate) struct Alarm {
+pub(crate) struct DeadlineTimer {
     deadline: Deadline,
     sleep: Option<Sleep>,
 }
 
-impl Alarm {
+impl DeadlineTimer {
     pub(crate) fn new(deadline: Deadline) -> Self {
         Self {
             deadline,
@@ -91,7 +91,7 @@ impl Alarm {
         }
     }
 
-    /// The alarm of a deadline that the core has set; none without one.
+    /// A timer for a deadline that the core has set; none without one.
     pub(crate) fn at(deadline: Option<Time>, timer: &SharedTimer) -> Option<Self> {
         deadline
             .and_then(|at| Deadline::at_time(at, timer))
@@ -127,28 +127,31 @@ impl Alarm {
 }
 
 /// Whichever comes first: the future's output, or the error of a deadline that has passed.
-pub(crate) async fn race<F: Future>(
+pub(crate) async fn within_deadline<F: Future>(
     future: F,
-    mut alarm: Option<&mut Alarm>,
+    mut deadline_timer: Option<&mut DeadlineTimer>,
 ) -> Result<F::Output, Error> {
     let mut future = pin!(future);
-    poll_fn(|cx| or_late(future.as_mut().poll(cx), alarm.as_deref_mut(), cx)).await
+    poll_fn(|cx| poll_within_deadline(future.as_mut().poll(cx), deadline_timer.as_deref_mut(), cx))
+        .await
 }
 
 /// What was polled, or the error of a deadline that has passed meanwhile.
-pub(crate) fn or_late<T>(
+pub(crate) fn poll_within_deadline<T>(
     polled: Poll<T>,
-    alarm: Option<&mut Alarm>,
+    deadline_timer: Option<&mut DeadlineTimer>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<T, Error>> {
-    match (polled, alarm) {
+    match (polled, deadline_timer) {
         (Poll::Ready(output), _) => Poll::Ready(Ok(output)),
-        (Poll::Pending, Some(alarm)) => alarm.poll(cx).map(|_| Err(too_late())),
+        (Poll::Pending, Some(deadline_timer)) => {
+            deadline_timer.poll(cx).map(|_| Err(deadline_exceeded()))
+        }
         (Poll::Pending, None) => Poll::Pending,
     }
 }
 
 /// What a client says when its deadline passes while nothing of the core's is there to say it.
-pub(crate) fn too_late() -> Error {
+pub(crate) fn deadline_exceeded() -> Error {
     Error::deadline_exceeded("the deadline passed before the call was complete")
 }

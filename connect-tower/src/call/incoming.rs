@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::{
     BoxError,
     call::body_error::BodyError,
-    call::deadline::{Alarm, too_late},
+    call::deadline::{DeadlineTimer, deadline_exceeded},
     call::map_error::MapError,
     call::payload::{Payload, PayloadStream, Payloads},
     call::receive::Held,
@@ -35,7 +35,7 @@ impl IncomingBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Box::pin(MapError::new(body, lost)))
+        Self(Box::pin(MapError::new(body, connection_lost)))
     }
 
     /// Boxes a body whose errors say how it was cut off.
@@ -74,7 +74,7 @@ impl fmt::Debug for IncomingBody {
 }
 
 /// A server's view of a body that failed: a client that is gone.
-pub(crate) fn lost(error: impl Into<BoxError>) -> BodyError {
+pub(crate) fn connection_lost(error: impl Into<BoxError>) -> BodyError {
     BodyError::connection_lost().with_source(error)
 }
 
@@ -151,7 +151,7 @@ pub(crate) enum Source<B> {
 /// Messages still encoded, one ending, and the trailing metadata that came with it.
 pub(crate) struct Incoming<B> {
     source: Source<B>,
-    alarm: Option<Alarm>,
+    deadline_timer: Option<DeadlineTimer>,
     trailers: HeaderMap,
     ended: Option<Result<(), Error>>,
     /// Why a client has given its request up itself.
@@ -159,10 +159,10 @@ pub(crate) struct Incoming<B> {
 }
 
 impl<B> Incoming<B> {
-    pub(crate) fn new(source: Source<B>, alarm: Option<Alarm>) -> Self {
+    pub(crate) fn new(source: Source<B>, deadline_timer: Option<DeadlineTimer>) -> Self {
         Self {
             source,
-            alarm,
+            deadline_timer,
             cause: None,
             trailers: HeaderMap::new(),
             ended: None,
@@ -217,7 +217,7 @@ impl<B> Incoming<B> {
                 Source::Payloads(payloads) => Source::Payloads(payloads),
                 Source::Dropped => Source::Dropped,
             },
-            alarm: self.alarm,
+            deadline_timer: self.deadline_timer,
             trailers: self.trailers,
             ended: self.ended,
             cause: self.cause,
@@ -237,7 +237,8 @@ where
         if let Some(ending) = &self.ended {
             return Poll::Ready(ending.clone().map(|()| None));
         }
-        let next = ready!(self.poll_source(cx)).map_err(|error| blame(error, self.cause.as_ref()));
+        let next =
+            ready!(self.poll_source(cx)).map_err(|error| prefer_cause(error, self.cause.as_ref()));
         if !matches!(next, Ok(Some(_))) {
             self.end(next.clone().map(drop));
         }
@@ -255,21 +256,21 @@ where
                     }
                     return Poll::Ready(Ok(message));
                 }
-                let Some(alarm) = &mut self.alarm else {
+                let Some(deadline_timer) = &mut self.deadline_timer else {
                     return Poll::Pending;
                 };
-                alarm.poll(cx).map(|_| Err(too_late()))
+                deadline_timer.poll(cx).map(|_| Err(deadline_exceeded()))
             }
             Source::Wire { body, recv, held } => {
                 // A stream that never waits must not outlive its deadline.
-                if let Some(now) = self.alarm.as_ref().and_then(Alarm::check) {
-                    self.alarm = None;
+                if let Some(now) = self.deadline_timer.as_ref().and_then(DeadlineTimer::check) {
+                    self.deadline_timer = None;
                     recv.handle_timeout(now);
                 }
                 let mut event = poll_event(Pin::new(&mut *body), recv, held, cx, Into::into);
-                if let (Poll::Pending, Some(alarm)) = (&event, &mut self.alarm) {
-                    let now = ready!(alarm.poll(cx));
-                    self.alarm = None;
+                if let (Poll::Pending, Some(deadline_timer)) = (&event, &mut self.deadline_timer) {
+                    let now = ready!(deadline_timer.poll(cx));
+                    self.deadline_timer = None;
                     recv.handle_timeout(now);
                     event = poll_event(Pin::new(body), recv, held, cx, Into::into);
                 }
@@ -334,18 +335,18 @@ impl<B> fmt::Debug for Incoming<B> {
 }
 
 /// The error that this side has given the request up with, if it has; else the one at hand.
-pub(crate) fn blame(error: Error, cause: Option<&Cause>) -> Error {
+pub(crate) fn prefer_cause(error: Error, cause: Option<&Cause>) -> Error {
     cause
         .and_then(|cause| cause.get())
         .cloned()
         .unwrap_or(error)
 }
 
-/// A failure of the transport once the deadline has passed is the deadline's: the server ends a late call too, and
-/// its reset may come before this side's alarm goes off.
-pub(crate) fn late(error: Error, alarm: Option<&Alarm>) -> Error {
-    match alarm.and_then(Alarm::check) {
-        Some(_) => too_late().with_source(error),
+/// The deadline's error, with this one as its source, if the deadline has passed; else this one. A server ends a call
+/// at its deadline too, and its reset may come before this side's timer fires.
+pub(crate) fn prefer_deadline(error: Error, deadline_timer: Option<&DeadlineTimer>) -> Error {
+    match deadline_timer.and_then(DeadlineTimer::check) {
+        Some(_) => deadline_exceeded().with_source(error),
         None => error,
     }
 }

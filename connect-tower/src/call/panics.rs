@@ -19,14 +19,14 @@ use crate::{BoxFuture, call::polled_again};
 
 /// Whose code panicked, as the call's error says it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Culprit {
+pub(crate) enum UserCode {
     Gate,
     Handler,
     Interceptor,
     RequestStream,
 }
 
-impl Culprit {
+impl UserCode {
     pub(crate) fn error(self) -> Error {
         Error::internal(match self {
             Self::Gate => "a gate panicked",
@@ -38,8 +38,8 @@ impl Culprit {
 }
 
 /// Runs a user's code; a panic of it is an `internal` error.
-pub(crate) fn catch<T>(culprit: Culprit, work: impl FnOnce() -> T) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| culprit.error())
+pub(crate) fn catch<T>(code: UserCode, work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| code.error())
 }
 
 /// Drops a user's value. A panic of that has been printed, and there is nobody left to tell.
@@ -48,30 +48,30 @@ pub(crate) fn drop_quietly<T>(value: T) {
 }
 
 /// A future whose panic is its error.
-pub(crate) struct Caught<'a, T> {
+pub(crate) struct CatchPanic<'a, T> {
     /// None once it is done.
     future: Option<BoxFuture<'a, Result<T, Error>>>,
-    culprit: Culprit,
+    code: UserCode,
 }
 
-impl<'a, T> Caught<'a, T> {
-    pub(crate) fn new(future: BoxFuture<'a, Result<T, Error>>, culprit: Culprit) -> Self {
+impl<'a, T> CatchPanic<'a, T> {
+    pub(crate) fn new(future: BoxFuture<'a, Result<T, Error>>, code: UserCode) -> Self {
         Self {
             future: Some(future),
-            culprit,
+            code,
         }
     }
 }
 
-impl<T> Future for Caught<'_, T> {
+impl<T> Future for CatchPanic<'_, T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let culprit = self.culprit;
+        let code = self.code;
         let Some(future) = &mut self.future else {
             return polled_again();
         };
-        let polled = catch(culprit, || future.as_mut().poll(cx));
+        let polled = catch(code, || future.as_mut().poll(cx));
         let output = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => output,
@@ -82,7 +82,7 @@ impl<T> Future for Caught<'_, T> {
     }
 }
 
-impl<T> Drop for Caught<'_, T> {
+impl<T> Drop for CatchPanic<'_, T> {
     fn drop(&mut self) {
         drop_quietly(self.future.take());
     }

@@ -17,8 +17,8 @@ use http::HeaderMap;
 
 use crate::{
     call::deadline::Deadline,
-    call::deadline::too_late,
-    call::panics::{Culprit, catch, drop_quietly},
+    call::deadline::deadline_exceeded,
+    call::panics::{UserCode, catch, drop_quietly},
 };
 
 /// One message, encoded and not compressed, and the codec of its call.
@@ -324,7 +324,7 @@ impl Payloads {
             return;
         }
         if let Source::Stream(mut stream) = mem::replace(&mut self.source, Source::Once(None)) {
-            let _ = catch(Culprit::Interceptor, || stream.as_mut().fail(error));
+            let _ = catch(UserCode::Interceptor, || stream.as_mut().fail(error));
             drop_quietly(stream);
         }
     }
@@ -346,7 +346,7 @@ impl Payloads {
         let next = match &mut self.source {
             Source::Once(payload) => Ok(payload.take().map(Ok)),
             Source::Stream(stream) => {
-                match catch(Culprit::Interceptor, || stream.as_mut().poll_payload(cx)) {
+                match catch(UserCode::Interceptor, || stream.as_mut().poll_payload(cx)) {
                     Ok(next) => Ok(ready!(next)),
                     Err(panicked) => Err(panicked),
                 }
@@ -497,10 +497,10 @@ where
         let mut next = ready!(this.inner.poll_payload(cx));
         match &mut next {
             Some(Ok(_)) => {}
-            Some(Err(error)) => this.end.tell(Err(error)),
+            Some(Err(error)) => this.end.report(Err(error)),
             None => {
                 this.trailers = this.inner.take_trailers();
-                this.end.tell(Ok(&mut this.trailers));
+                this.end.report(Ok(&mut this.trailers));
             }
         }
         Poll::Ready(next)
@@ -512,7 +512,7 @@ where
 
     fn fail(mut self: Pin<&mut Self>, error: &Error) {
         self.inner.fail(error);
-        self.end.tell(Err(&mut error.clone()));
+        self.end.report(Err(&mut error.clone()));
     }
 }
 
@@ -537,7 +537,7 @@ where
         }
     }
 
-    pub(crate) fn tell(&mut self, end: Result<&mut HeaderMap, &mut Error>) {
+    pub(crate) fn report(&mut self, end: Result<&mut HeaderMap, &mut Error>) {
         if let Some(look) = self.look.take() {
             look(end);
         }
@@ -546,10 +546,10 @@ where
     /// Why it is dropped.
     fn cause(&self) -> Error {
         if thread::panicking() {
-            return Culprit::Interceptor.error();
+            return UserCode::Interceptor.error();
         }
         if self.deadline.as_ref().is_some_and(Deadline::has_passed) {
-            return too_late();
+            return deadline_exceeded();
         }
         Error::canceled("the call was given up before its end")
     }
@@ -562,7 +562,7 @@ where
     fn drop(&mut self) {
         if self.look.is_some() {
             let mut error = self.cause();
-            let _ = catch(Culprit::Interceptor, || self.tell(Err(&mut error)));
+            let _ = catch(UserCode::Interceptor, || self.report(Err(&mut error)));
         }
     }
 }

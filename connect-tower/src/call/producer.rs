@@ -10,7 +10,7 @@ use connect_proto::Error;
 use http::HeaderMap;
 
 use crate::{
-    call::panics::{Culprit, catch, drop_quietly},
+    call::panics::{UserCode, catch, drop_quietly},
     call::payload::{Payload, PayloadStream, Payloads, append_all},
     call::sink::{Outbox, Sink},
 };
@@ -25,17 +25,17 @@ pub(crate) trait Producer: Send {
 pub(crate) type BoxProducer = Pin<Box<dyn Producer>>;
 
 /// A producer whose panic is the outcome of its side of the call.
-pub(crate) struct Guarded {
+pub(crate) struct CatchPanicProducer {
     /// None after a panic.
     producer: Option<BoxProducer>,
-    culprit: Culprit,
+    code: UserCode,
 }
 
-impl Guarded {
-    pub(crate) fn new(producer: BoxProducer, culprit: Culprit) -> Self {
+impl CatchPanicProducer {
+    pub(crate) fn new(producer: BoxProducer, code: UserCode) -> Self {
         Self {
             producer: Some(producer),
-            culprit,
+            code,
         }
     }
 
@@ -44,7 +44,7 @@ impl Guarded {
         let Some(producer) = &mut self.producer else {
             return Poll::Ready(());
         };
-        match catch(self.culprit, || producer.as_mut().poll_produce(cx, sink)) {
+        match catch(self.code, || producer.as_mut().poll_produce(cx, sink)) {
             Ok(polled) => polled,
             Err(error) => {
                 drop_quietly(self.producer.take());
@@ -55,7 +55,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for CatchPanicProducer {
     fn drop(&mut self) {
         if let Some(producer) = self.producer.take() {
             drop_quietly(producer);
@@ -65,12 +65,12 @@ impl Drop for Guarded {
 
 /// The payloads that a producer makes.
 pub(crate) struct Produced {
-    producer: Option<Guarded>,
+    producer: Option<CatchPanicProducer>,
     outbox: Outbox,
 }
 
 impl Produced {
-    pub(crate) fn new(producer: Guarded, outbox: Outbox) -> Self {
+    pub(crate) fn new(producer: CatchPanicProducer, outbox: Outbox) -> Self {
         Self {
             producer: Some(producer),
             outbox,

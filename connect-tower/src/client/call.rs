@@ -10,10 +10,10 @@ use http_body::Body;
 use super::Client;
 use crate::{
     call::body::CallBody,
-    call::deadline::{Alarm, Deadline},
+    call::deadline::{Deadline, DeadlineTimer},
     call::incoming::Cause,
     call::incoming::{Incoming, Source},
-    call::producer::Guarded,
+    call::producer::CatchPanicProducer,
     call::receive::Held,
     interceptor::Reply,
     message::request::Request,
@@ -31,7 +31,7 @@ pub(crate) struct Started {
 /// A call whose response has not begun.
 pub(crate) struct Waiting {
     expect: ExpectHead,
-    pub(crate) alarm: Option<Alarm>,
+    pub(crate) deadline_timer: Option<DeadlineTimer>,
     pub(crate) cause: Option<Cause>,
 }
 
@@ -60,7 +60,7 @@ impl<T: Transport> Client<T> {
         // Without a timeout nobody asks what time it is.
         let now = timeout.map_or(Time::ZERO, |_| timer.now());
         let (send, expect) = self.config().start(spec, options, now)?;
-        let alarm = Alarm::at(expect.deadline(), &timer);
+        let deadline_timer = DeadlineTimer::at(expect.deadline(), &timer);
         let mut extensions = head.extensions;
         if spec.idempotency() != Idempotency::Unknown {
             // For the transport, which may send such a request again.
@@ -70,7 +70,7 @@ impl<T: Transport> Client<T> {
             send,
             waiting: Waiting {
                 expect,
-                alarm,
+                deadline_timer,
                 cause: None,
             },
             extensions,
@@ -104,7 +104,7 @@ impl Started {
     /// The request of a call whose messages the producer makes.
     pub(crate) fn produce(
         mut self,
-        producer: Guarded,
+        producer: CatchPanicProducer,
     ) -> Result<(http::Request<CallBody>, Waiting), Error> {
         let cause = Cause::default();
         self.waiting.cause = Some(cause.clone());
@@ -147,7 +147,7 @@ impl Waiting {
                     recv,
                     held: Held::default(),
                 },
-                self.alarm,
+                self.deadline_timer,
             )
             .with_cause(self.cause),
         }
@@ -156,13 +156,13 @@ impl Waiting {
 
 impl<B> Opened<B> {
     /// The response that came out of the outermost interceptor.
-    pub(crate) fn from_reply(reply: Reply, alarm: Option<Alarm>) -> Self {
+    pub(crate) fn from_reply(reply: Reply, deadline_timer: Option<DeadlineTimer>) -> Self {
         let (mut head, payloads) = reply.split();
         let payloads = payloads.with_trailers(mem::take(&mut head.trailers));
         Self {
             headers: head.headers,
             extensions: head.extensions,
-            incoming: Incoming::new(Source::Payloads(payloads), alarm),
+            incoming: Incoming::new(Source::Payloads(payloads), deadline_timer),
         }
     }
 

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     BoxFuture,
-    call::deadline::{Alarm, or_late},
-    call::incoming::late,
+    call::deadline::{DeadlineTimer, poll_within_deadline},
+    call::incoming::prefer_deadline,
     call::waker_slot::WakerSlot,
     interceptor::Reply,
     transport::{BodyError, Transport},
@@ -32,7 +32,7 @@ use crate::{
 /// A call that both of its halves drive.
 pub(crate) struct Exchange<T: Transport> {
     state: Mutex<State<T>>,
-    fan: Arc<Fan>,
+    wakers: Arc<HalfWakers>,
 }
 
 /// How far a call has come.
@@ -56,7 +56,7 @@ enum State<T: Transport> {
     },
     Intercepted {
         reply: BoxFuture<'static, Result<Reply, Error>>,
-        alarm: Option<Alarm>,
+        deadline_timer: Option<DeadlineTimer>,
     },
     Open(Box<Open<T::Body>>),
     Failed(Error),
@@ -77,7 +77,10 @@ impl<T: Transport> Exchange<T> {
                 response: Box::pin(transport.send(request)),
                 waiting,
             },
-            Begun::Chain(reply, alarm) => State::Intercepted { reply, alarm },
+            Begun::Chain(reply, deadline_timer) => State::Intercepted {
+                reply,
+                deadline_timer,
+            },
         })
     }
 
@@ -88,7 +91,7 @@ impl<T: Transport> Exchange<T> {
     fn from_state(state: State<T>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(state),
-            fan: Arc::default(),
+            wakers: Arc::default(),
         })
     }
 
@@ -117,7 +120,7 @@ impl<T: Transport> Exchange<T> {
         });
         // A sender that had stopped receiving, or that sends to a call that is over now, looks again.
         if had_stopped || matches!(message, Poll::Ready(Ok(None) | Err(_))) {
-            self.fan.wake_half(Half::Sender);
+            self.wakers.wake_half(Half::Sender);
         }
         message
     }
@@ -139,7 +142,7 @@ impl<T: Transport> Exchange<T> {
             }
         });
         if has_news || ended.is_ready() {
-            self.fan.wake_half(Half::Receiver);
+            self.wakers.wake_half(Half::Receiver);
         }
         match ended {
             Poll::Ready(ended) => Progress::Ended(ended),
@@ -150,7 +153,7 @@ impl<T: Transport> Exchange<T> {
 
     /// Says that a half waits no longer.
     pub(crate) fn rest(&self, half: Half) {
-        self.fan.forget(half);
+        self.wakers.forget(half);
     }
 
     /// The trailing metadata; empty before the end.
@@ -184,8 +187,8 @@ impl<T: Transport> Exchange<T> {
         cx: &Context<'_>,
         poll: impl FnOnce(&mut State<T>, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        self.fan.register(half, cx.waker());
-        let waker = Waker::from(self.fan.clone());
+        self.wakers.register(half, cx.waker());
+        let waker = Waker::from(self.wakers.clone());
         poll(&mut self.lock(), &mut Context::from_waker(&waker))
     }
 
@@ -225,10 +228,14 @@ impl<T: Transport> State<T> {
             Self::Open(_) | Self::Failed(_) => return Poll::Ready(Ok(())),
             Self::Waiting { response, waiting } => {
                 let polled = response.as_mut().poll(cx);
-                let response = match ready!(or_late(polled, waiting.alarm.as_mut(), cx)) {
-                    Ok(response) => {
-                        response.map_err(|error| late(error.into(), waiting.alarm.as_ref()))?
-                    }
+                let response = match ready!(poll_within_deadline(
+                    polled,
+                    waiting.deadline_timer.as_mut(),
+                    cx
+                )) {
+                    Ok(response) => response.map_err(|error| {
+                        prefer_deadline(error.into(), waiting.deadline_timer.as_ref())
+                    })?,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
                 let Self::Waiting { waiting, .. } =
@@ -238,14 +245,18 @@ impl<T: Transport> State<T> {
                 };
                 *self = Self::open(waiting.open(response));
             }
-            Self::Intercepted { reply, alarm } => {
+            Self::Intercepted {
+                reply,
+                deadline_timer,
+            } => {
                 let polled = reply.as_mut().poll(cx);
-                let reply = match ready!(or_late(polled, alarm.as_mut(), cx)) {
+                let reply = match ready!(poll_within_deadline(polled, deadline_timer.as_mut(), cx))
+                {
                     Ok(reply) => reply?,
                     Err(error) => return Poll::Ready(Err(error)),
                 };
-                let alarm = alarm.take();
-                *self = Self::open(Opened::from_reply(reply, alarm));
+                let deadline_timer = deadline_timer.take();
+                *self = Self::open(Opened::from_reply(reply, deadline_timer));
             }
         }
         Poll::Ready(Ok(()))
@@ -281,12 +292,12 @@ where
 
 /// Wakes whichever halves wait.
 #[derive(Default)]
-struct Fan {
+struct HalfWakers {
     sender: Mutex<WakerSlot>,
     receiver: Mutex<WakerSlot>,
 }
 
-impl Fan {
+impl HalfWakers {
     fn place(&self, half: Half) -> MutexGuard<'_, WakerSlot> {
         let place = match half {
             Half::Sender => &self.sender,
@@ -310,7 +321,7 @@ impl Fan {
     }
 }
 
-impl Wake for Fan {
+impl Wake for HalfWakers {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

@@ -8,10 +8,10 @@ use http::HeaderMap;
 use super::{Begun, Client};
 use crate::{
     BoxFuture,
-    call::panics::Culprit,
+    call::panics::UserCode,
     call::payload::{Payload, Payloads},
+    call::producer::CatchPanicProducer,
     call::producer::Forward,
-    call::producer::Guarded,
     interceptor::{Call, DynInterceptor, Next, Reply, Terminal, read_single},
     transport::Transport,
 };
@@ -91,7 +91,10 @@ where
             trailers: HeaderMap::new(),
             single: false,
         };
-        started.produce(Guarded::new(Box::pin(forward), Culprit::Interceptor))?
+        started.produce(CatchPanicProducer::new(
+            Box::pin(forward),
+            UserCode::Interceptor,
+        ))?
     } else {
         let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
         started.send.send_bytes(payload.into_bytes())?;

@@ -28,11 +28,11 @@ use self::{
 use crate::{
     BoxFuture,
     call::body::CallBody,
-    call::deadline::{Alarm, Deadline, race},
-    call::incoming::{blame, late},
-    call::panics::Culprit,
+    call::deadline::{Deadline, DeadlineTimer, within_deadline},
+    call::incoming::{prefer_cause, prefer_deadline},
+    call::panics::UserCode,
     call::payload::{Payload, Payloads},
-    call::producer::Guarded,
+    call::producer::CatchPanicProducer,
     call::producer::{Produced, Producer},
     call::rt::{SharedTimer, no_timer},
     call::shared::Shared,
@@ -312,7 +312,7 @@ impl<T: Transport> Client<T> {
             codec: codec.clone(),
             library: PhantomData::<fn() -> L>,
         };
-        let producer = Guarded::new(Box::pin(encoding), Culprit::RequestStream);
+        let producer = CatchPanicProducer::new(Box::pin(encoding), UserCode::RequestStream);
         if let Some(chain) = &self.settings.chain {
             let produced = Produced::new(producer, Outbox::new(codec));
             let payloads = Payloads::from_stream(Box::pin(produced));
@@ -360,8 +360,8 @@ impl<T: Transport> Client<T> {
         head.deadline = timeout.map(|timeout| Deadline::after(timeout, self.timer()));
         head.spec = Some(spec.clone());
         head.protocol = Some(self.config().protocol());
-        let alarm = head.deadline.clone().map(Alarm::new);
-        Ok(Begun::Chain(chain.start(self, call), alarm))
+        let deadline_timer = head.deadline.clone().map(DeadlineTimer::new);
+        Ok(Begun::Chain(chain.start(self, call), deadline_timer))
     }
 
     /// Waits for the response's head.
@@ -369,17 +369,17 @@ impl<T: Transport> Client<T> {
         match begun {
             Begun::Wire(request, mut waiting) => {
                 let response = self.transport.send(request);
-                match race(response, waiting.alarm.as_mut()).await? {
+                match within_deadline(response, waiting.deadline_timer.as_mut()).await? {
                     Ok(response) => Ok(waiting.open(response)),
                     Err(error) => {
-                        let error = late(error.into(), waiting.alarm.as_ref());
-                        Err(blame(error, waiting.cause.as_ref()))
+                        let error = prefer_deadline(error.into(), waiting.deadline_timer.as_ref());
+                        Err(prefer_cause(error, waiting.cause.as_ref()))
                     }
                 }
             }
-            Begun::Chain(reply, mut alarm) => {
-                let reply = race(reply, alarm.as_mut()).await??;
-                Ok(Opened::from_reply(reply, alarm))
+            Begun::Chain(reply, mut deadline_timer) => {
+                let reply = within_deadline(reply, deadline_timer.as_mut()).await??;
+                Ok(Opened::from_reply(reply, deadline_timer))
             }
         }
     }
@@ -411,7 +411,10 @@ impl<T: Transport> Client<T> {
 )]
 pub(crate) enum Begun {
     Wire(http::Request<CallBody>, Waiting),
-    Chain(BoxFuture<'static, Result<Reply, Error>>, Option<Alarm>),
+    Chain(
+        BoxFuture<'static, Result<Reply, Error>>,
+        Option<DeadlineTimer>,
+    ),
 }
 
 pin_project! {

@@ -11,7 +11,7 @@ use http::HeaderMap;
 
 use crate::{
     BoxFuture,
-    call::panics::{Caught, Culprit},
+    call::panics::{CatchPanic, UserCode},
     call::payload::{End, Payload, Payloads, append_all},
     message::request::Request,
     message::response::Response,
@@ -101,7 +101,7 @@ impl<'a> Next<'a> {
                 first.intercept(call, Self { chain, terminal })
             }
         };
-        let mut reply = Caught::new(reply, Culprit::Interceptor).await?;
+        let mut reply = CatchPanic::new(reply, UserCode::Interceptor).await?;
         reply.payloads_mut().set_deadline(deadline);
         Ok(reply)
     }
@@ -142,7 +142,7 @@ impl<'a> Next<'a> {
         match self.run(call).await {
             Ok(reply) => Ok(reply.watch(end)),
             Err(mut error) => {
-                end.tell(Err(&mut error));
+                end.report(Err(&mut error));
                 Err(error)
             }
         }

@@ -20,9 +20,9 @@ use pin_project_lite::pin_project;
 
 use crate::{
     call::incoming::{Incoming, IncomingBody},
-    call::panics::{Culprit, catch},
+    call::panics::{UserCode, catch},
     call::payload::append_all,
-    call::producer::Guarded,
+    call::producer::CatchPanicProducer,
     call::producer::{BoxProducer, Producer},
     call::sink::Sink,
     message::request::Request,
@@ -58,9 +58,9 @@ pub(crate) fn start(
     handler: &dyn Handler,
     request: Request<Input>,
     codec: Codec,
-) -> Result<Guarded, Error> {
-    let producer = catch(Culprit::Handler, || handler.start(request, codec))??;
-    Ok(Guarded::new(producer, Culprit::Handler))
+) -> Result<CatchPanicProducer, Error> {
+    let producer = catch(UserCode::Handler, || handler.start(request, codec))??;
+    Ok(CatchPanicProducer::new(producer, UserCode::Handler))
 }
 
 /// What a handler takes, in messages of a library `L`.

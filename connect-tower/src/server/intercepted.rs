@@ -13,9 +13,9 @@ use http::HeaderMap;
 use crate::{
     BoxFuture,
     call::incoming::{Incoming, Source},
-    call::panics::Culprit,
+    call::panics::UserCode,
     call::payload::{Payload, Payloads},
-    call::producer::Guarded,
+    call::producer::CatchPanicProducer,
     call::producer::{Forward, Produced, Producer},
     call::sink::{Outbox, Sink},
     interceptor::{Call, Next, Reply, Terminal, read_single},
@@ -26,7 +26,11 @@ use crate::{
 };
 
 /// Starts a call in the outermost interceptor.
-pub(crate) fn start(request: Request<Input>, procedure: Procedure, codec: Codec) -> Guarded {
+pub(crate) fn start(
+    request: Request<Input>,
+    procedure: Procedure,
+    codec: Codec,
+) -> CatchPanicProducer {
     let single = !procedure.route().spec.stream_type().server_streams();
     let call = request.map(|input| match input {
         Input::Message(bytes) => {
@@ -42,7 +46,7 @@ pub(crate) fn start(request: Request<Input>, procedure: Procedure, codec: Codec)
         }),
         single,
     };
-    Guarded::new(Box::pin(producer), Culprit::Interceptor)
+    CatchPanicProducer::new(Box::pin(producer), UserCode::Interceptor)
 }
 
 /// Waits for the outermost interceptor's reply, then sends it.

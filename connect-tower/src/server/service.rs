@@ -30,12 +30,12 @@ use crate::{
     BoxError, BoxFuture, Deadline,
     call::body::CallBody,
     call::connection::Connection,
-    call::deadline::{Alarm, race, too_late},
-    call::incoming::{Incoming, IncomingBody, Source, lost, poll_event},
-    call::panics::{Caught, Culprit},
+    call::deadline::{DeadlineTimer, deadline_exceeded, within_deadline},
+    call::incoming::{Incoming, IncomingBody, Source, connection_lost, poll_event},
+    call::panics::{CatchPanic, UserCode},
     call::permits::Permits,
     call::polled_again,
-    call::producer::Guarded,
+    call::producer::CatchPanicProducer,
     call::receive::{Held, MessageTimeout, ReceiveLimits},
     call::sink::Sink,
     message::request::{self, Request as RpcRequest},
@@ -102,7 +102,7 @@ pin_project! {
         Running {
             running: Option<Running>,
         },
-        Elsewhere {
+        Fallback {
             response: BoxFuture<'static, Response<CallBody>>,
         },
     }
@@ -160,7 +160,7 @@ where
                         response: running.take().and_then(Running::into_response),
                     }
                 }
-                StateProj::Elsewhere { response } => return response.as_mut().poll(cx).map(Ok),
+                StateProj::Fallback { response } => return response.as_mut().poll(cx).map(Ok),
                 StateProj::Answered { response } => {
                     let Some(response) = response.take() else {
                         return polled_again();
@@ -218,7 +218,7 @@ struct Accepted {
     procedure: Procedure,
     codec: Codec,
     send: SendHalf,
-    alarm: Option<Alarm>,
+    deadline_timer: Option<DeadlineTimer>,
 }
 
 /// A call in its handler, or one that ended before it came there.
@@ -226,8 +226,8 @@ struct Running {
     send: SendHalf,
     head: Option<response::Parts>,
     extensions: Extensions,
-    producer: Option<Guarded>,
-    alarm: Option<Alarm>,
+    producer: Option<CatchPanicProducer>,
+    deadline_timer: Option<DeadlineTimer>,
 }
 
 /// Finds the procedure and tells the protocol, and asks the gates.
@@ -280,7 +280,7 @@ where
     let path = parts.uri.path();
     if let Some(fallback) = router.fallback_for(path) {
         let body = IncomingBody::new(body);
-        return State::Elsewhere {
+        return State::Fallback {
             response: fallback(Request::from_parts(parts, body)),
         };
     }
@@ -327,9 +327,9 @@ where
     // Gates may have taken all the time that there was.
     let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
     if send.deadline().is_some_and(late) {
-        return State::refused(&detected, too_late_for_gates());
+        return State::refused(&detected, deadline_exceeded_in_gates());
     }
-    let alarm = Alarm::at(send.deadline(), timer);
+    let deadline_timer = DeadlineTimer::at(send.deadline(), timer);
     let limits = parts.extensions.get().map(Connection::receive_limits);
     let message_timeout = limits.and_then(ReceiveLimits::message_timeout);
     let held = Held::new(limits.and_then(ReceiveLimits::budget).cloned());
@@ -351,7 +351,7 @@ where
         procedure,
         codec,
         send,
-        alarm,
+        deadline_timer,
     };
     if !streams {
         return State::Reading {
@@ -367,7 +367,7 @@ where
     State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
 }
 
-fn too_late_for_gates() -> Error {
+fn deadline_exceeded_in_gates() -> Error {
     Error::deadline_exceeded("the deadline passed before the call was let in")
 }
 
@@ -383,11 +383,11 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    let mut event = poll_event(body.as_mut(), recv, held, cx, lost);
-    let alarm = call.as_mut().and_then(|call| call.alarm.as_mut());
-    if let (Poll::Pending, Some(alarm)) = (&event, alarm) {
-        recv.handle_timeout(ready!(alarm.poll(cx)));
-        event = poll_event(body, recv, held, cx, lost);
+    let mut event = poll_event(body.as_mut(), recv, held, cx, connection_lost);
+    let deadline_timer = call.as_mut().and_then(|call| call.deadline_timer.as_mut());
+    if let (Poll::Pending, Some(deadline_timer)) = (&event, deadline_timer) {
+        recv.handle_timeout(ready!(deadline_timer.poll(cx)));
+        event = poll_event(body, recv, held, cx, connection_lost);
     }
     Poll::Ready(match ready!(event).transpose()? {
         Some(RecvEvent::Message(message)) => Ok(message),
@@ -403,10 +403,14 @@ impl Opening {
         for gate in &self.procedure.scope().gates {
             // Each gate has the time that the policy allows so far. What the last one made of it counts from `accept` on.
             let deadline = self.head.deadline(&self.policy, self.now);
-            let mut alarm = Alarm::at(deadline, &timer);
+            let mut deadline_timer = DeadlineTimer::at(deadline, &timer);
             let passing = gate.gate(&mut self.head, &mut self.policy);
-            let passed = race(Caught::new(passing, Culprit::Gate), alarm.as_mut()).await;
-            let passed = passed.unwrap_or_else(|_| Err(too_late_for_gates()));
+            let passed = within_deadline(
+                CatchPanic::new(passing, UserCode::Gate),
+                deadline_timer.as_mut(),
+            )
+            .await;
+            let passed = passed.unwrap_or_else(|_| Err(deadline_exceeded_in_gates()));
             if passed.is_err() {
                 return (self, passed);
             }
@@ -423,7 +427,7 @@ impl Accepted {
             procedure,
             codec,
             send,
-            alarm,
+            deadline_timer,
         } = self;
         let producer = input.and_then(|input| {
             let request = RpcRequest::from_head(head, input);
@@ -438,7 +442,7 @@ impl Accepted {
             head: None,
             extensions: Extensions::new(),
             producer: None,
-            alarm,
+            deadline_timer,
         };
         match producer {
             Ok(producer) => running.producer = Some(producer),
@@ -468,11 +472,11 @@ impl Running {
             };
             let worked = producer.poll_produce(cx, &mut sink);
             if worked.is_pending() && !self.send.is_head_ready() {
-                let Some(alarm) = &mut self.alarm else {
+                let Some(deadline_timer) = &mut self.deadline_timer else {
                     return Poll::Pending;
                 };
-                self.send.handle_timeout(ready!(alarm.poll(cx)));
-                self.extensions.insert(too_late());
+                self.send.handle_timeout(ready!(deadline_timer.poll(cx)));
+                self.extensions.insert(deadline_exceeded());
             }
         }
     }
@@ -487,9 +491,12 @@ impl Running {
     fn into_response(self) -> Option<Response<CallBody>> {
         let mut head = self.head?;
         head.extensions.extend(self.extensions);
-        let deadline = self.alarm.as_ref().map(|alarm| alarm.deadline().clone());
+        let deadline = self
+            .deadline_timer
+            .as_ref()
+            .map(|deadline_timer| deadline_timer.deadline().clone());
         let body = match self.producer {
-            Some(producer) => CallBody::response(self.send, producer, self.alarm),
+            Some(producer) => CallBody::response(self.send, producer, self.deadline_timer),
             None => CallBody::finished(self.send),
         };
         // The body cannot keep it while the client reads nothing, and nobody asks for more: the server can.
