@@ -13,8 +13,9 @@ use tokio::{
 };
 
 use super::support::{
-    BoxError, HTTP2_PREFACE, ServiceFn, Socket, async_test, bind, body_channel, call,
-    certs::Authority, connect, echo, full, post, post_http2, spawn, start, text, within,
+    BoxError, HEADERS, HTTP2_PREFACE, ServiceFn, Socket, async_test, bind, body_channel, call,
+    certs::Authority, connect, echo, full, post, post_http2, read_frame, spawn, start, text,
+    within,
 };
 use crate::rt::{Channel, Server, ServerTls};
 
@@ -40,10 +41,13 @@ async fn a_client_that_does_not_finish_its_head_is_closed() {
 
 #[apply(async_test)]
 async fn an_idle_http1_connection_is_closed() {
-    let server = start(bind().await.with_header_read_timeout(SHORT), echo());
-    let mut socket = connect(server.address).await.unwrap();
+    let server = bind().await.with_header_read_timeout(SHORT);
+    let address = server.local_addr().unwrap();
+    let mut socket = connect(address).await.unwrap();
     let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
     socket.write_all(request).await.unwrap();
+    // It has come before the server waits for it.
+    let _server = start(server, echo());
     let answer = read_all(&mut socket).await;
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"),
@@ -269,6 +273,10 @@ fn router_of_lengths() -> crate::rt::Router {
     })
 }
 
+/// HEADERS of stream 1, with its end: POST, http, the path `/` (RFC 7541, appendix A).
+const HTTP2_REQUEST: &[u8] = &[0, 0, 3, HEADERS, 5, 0, 0, 0, 1, 0x83, 0x86, 0x84];
+const STATUS_200: u8 = 0x88;
+
 #[apply(async_test)]
 async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -282,9 +290,12 @@ async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not(
         }
     });
     for timeout in [SHORT, Duration::ZERO] {
-        let server = start(bind().await.with_idle_timeout(timeout), service.clone());
-        let channel = Channel::new(server.uri()).unwrap();
-        let busy = spawn(async move { call(&channel, post_http2(CallBody::empty())).await });
+        let server = bind().await.with_idle_timeout(timeout);
+        let mut busy = connect(server.local_addr().unwrap()).await.unwrap();
+        let request = [HTTP2_PREFACE, HTTP2_REQUEST].concat();
+        busy.write_all(&request).await.unwrap();
+        // The call has come before its connection can be idle.
+        let server = start(server, service.clone());
         begun.notified().await;
         for _ in 0..2 {
             let mut socket = connect(server.address).await.unwrap();
@@ -294,15 +305,23 @@ async fn an_http2_connection_without_calls_is_closed_and_one_with_a_call_is_not(
             assert!(frames.contains("\0\0\x08\x07\0"), "{frames:?}");
         }
         go_on.notify_one();
-        assert_eq!(busy.await.unwrap().unwrap().body(), "fine");
+        let answer = loop {
+            let frame = read_frame(&mut busy).await.unwrap();
+            if frame.kind == HEADERS {
+                break frame.payload;
+            }
+        };
+        assert_eq!(answer[0], STATUS_200);
     }
 }
 
 #[apply(async_test)]
 async fn no_limit_ends_a_call_in_which_both_sides_are_silent() {
+    /// A client has this time to send a head.
+    const LIMIT: Duration = Duration::from_millis(100);
     /// Longer than any of the limits.
     async fn pause() {
-        let _ = within(6 * SHORT, std::future::pending::<()>()).await;
+        let _ = within(2 * LIMIT, std::future::pending::<()>()).await;
     }
     // Long before its head, or an echo, in which the body is what is silent.
     let service = ServiceFn(|request: Request<RequestBody>| async move {
@@ -315,10 +334,10 @@ async fn no_limit_ends_a_call_in_which_both_sides_are_silent() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let server = bind()
             .await
-            .with_header_read_timeout(SHORT)
+            .with_header_read_timeout(LIMIT)
             .with_call_tasks(tasks);
-        let server = server.with_idle_timeout(SHORT).with_write_timeout(SHORT);
-        let server = start(server.with_linger_timeout(SHORT), service.clone());
+        let server = server.with_idle_timeout(LIMIT).with_write_timeout(LIMIT);
+        let server = start(server.with_linger_timeout(LIMIT), service.clone());
         let channel = Channel::new(server.uri()).unwrap();
         for post in [post, post_http2] {
             let (chunks, body) = body_channel();

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::support::{Running, Socket, async_test, bind, connect, spawn, start, within};
-use crate::rt::{Request, Response, ResponseStream, Router, Server, Spec, StreamType};
+use crate::rt::{Request, Response, ResponseStream, Router, Server, Spec, StreamType, rt::NoTimer};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -50,6 +50,11 @@ fn large_answers(dropped: &Arc<Notify>) -> Router {
                 )))
             }
         })
+}
+
+/// The router's clock stands still: no answer ends by its own deadline, only by that which the connection keeps.
+fn answers_without_clock(dropped: &Arc<Notify>) -> Router {
+    large_answers(dropped).with_timer(Arc::new(NoTimer))
 }
 
 /// A client that gives the server no more window than there is at first.
@@ -90,7 +95,8 @@ const LONG: &str = "1H";
 async fn an_http2_call_that_waits_for_the_window_ends_with_its_deadline() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         let dropped = Arc::new(Notify::new());
-        let server = start(bind().await.with_call_tasks(tasks), large_answers(&dropped));
+        let server = bind().await.with_call_tasks(tasks);
+        let server = start(server, answers_without_clock(&dropped));
         for spec in [STREAM, UNARY] {
             let mut client = http2(&server).await;
             let reset = reset_of(&mut client, &spec, "100m").await;
@@ -178,7 +184,7 @@ fn tell_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {
 async fn an_http1_connection_whose_client_does_not_read_ends_with_the_deadline() {
     let dropped = Arc::new(Notify::new());
     let (server, mut told) = tell_failures(bind().await);
-    let server = start(server, large_answers(&dropped));
+    let server = start(server, answers_without_clock(&dropped));
     let _socket = unread_http1(&server, "100").await;
     dropped.notified().await;
     let failure = told.recv().await.unwrap();
