@@ -121,6 +121,7 @@ pub struct ServerConfig {
     pub(crate) policy: CallPolicy,
     pub(crate) min_compress_bytes: usize,
     pub(crate) require_protocol_version: bool,
+    pub(crate) http1_bidi: bool,
     pub(crate) forwarded_errors: bool,
 }
 
@@ -143,6 +144,7 @@ impl ServerConfig {
             },
             min_compress_bytes: DEFAULT_MIN_COMPRESS_BYTES,
             require_protocol_version: false,
+            http1_bidi: true,
             forwarded_errors: false,
         }
     }
@@ -184,6 +186,16 @@ impl ServerConfig {
     #[must_use]
     pub fn with_require_protocol_version(mut self, require: bool) -> Self {
         self.require_protocol_version = require;
+        self
+    }
+
+    /// Whether bidi streams are served over HTTP/1.1, in Connect and gRPC-Web. Default: true.
+    ///
+    /// HTTP/1.1 promises only half duplex. Where both sides wait for each other, turn it off: then such a call is refused
+    /// with HTTP status 505, where it would wait for its deadline.
+    #[must_use]
+    pub fn with_http1_bidi(mut self, serve: bool) -> Self {
+        self.http1_bidi = serve;
         self
     }
 

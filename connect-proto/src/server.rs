@@ -223,7 +223,8 @@ impl Detected {
     /// # Errors
     ///
     /// The whole answer to a request that cannot be served. In plain HTTP: 405 for the wrong method, 415 for a body that
-    /// does not suit the procedure's stream type. In the caller's protocol: `invalid_argument` for a wrong protocol
+    /// does not suit the procedure's stream type, 505 for a bidi stream over HTTP/1.1 where that is
+    /// [switched off](ServerConfig::with_http1_bidi). In the caller's protocol: `invalid_argument` for a wrong protocol
     /// version, timeout or GET query, `unimplemented` for an unknown compression.
     pub fn accept(
         &self,
@@ -251,6 +252,9 @@ impl Detected {
     ) -> Result<(RecvHalf, SendHalf), Rejection> {
         self.check_method(parts, spec)?;
         self.check_stream_type(&parts.headers, spec)?;
+        if !config.http1_bidi {
+            check_full_duplex(parts.version, spec)?;
+        }
         let query = self
             .is_get()
             .then(|| Query::parse(parts.uri.query().unwrap_or("")));
@@ -514,6 +518,20 @@ impl Detected {
             deadline: None,
         }
     }
+}
+
+/// A bidi stream may need both directions at once.
+fn check_full_duplex(version: Version, spec: &Spec) -> Result<(), Rejection> {
+    if spec.stream_type() != StreamType::BidiStream || version >= Version::HTTP_2 {
+        return Ok(());
+    }
+    Err(Rejection::plain(
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        Error::unknown(format!(
+            "{} is a bidi stream, which this server takes over HTTP/2 only",
+            spec.procedure()
+        )),
+    ))
 }
 
 /// Connect, "Unary-Request", and gRPC, "Compression": the message lists what is supported.

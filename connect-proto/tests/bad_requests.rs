@@ -10,7 +10,7 @@ use connect_proto::{
     Code, Compression, Error, Gzip, Limits, RecvEvent, Reset, ServerConfig, StreamType, Time,
     detect,
 };
-use http::{HeaderMap, HeaderValue, Method, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Version, request::Parts};
 
 /// The codecs of the server.
 const OFFERED: [&str; 2] = ["proto", "json"];
@@ -613,6 +613,22 @@ fn a_connect_deadline_allows_for_rounding() {
         let head = with(content_type, &[(name, value)]);
         let (_, send) = accept(&head, stream_type, &ServerConfig::new());
         assert_eq!(send.deadline(), expected, "{content_type} {value}");
+    }
+}
+
+/// HTTP/1.1 promises half duplex only: who needs more refuses bidi streams there, and nothing else.
+#[test]
+fn bidi_streams_over_http1_can_be_switched_off() {
+    let only_http2 = ServerConfig::new().with_http1_bidi(false);
+    for content_type in ["application/connect+proto", "application/grpc-web"] {
+        let mut head = with(content_type, &[]);
+        head.version = Version::HTTP_11;
+        accept(&head, StreamType::BidiStream, &ServerConfig::new());
+        accept(&head, StreamType::ClientStream, &only_http2);
+        let (status, error, _) = refused(&head, StreamType::BidiStream, &only_http2);
+        assert_eq!(status, 505, "{content_type}: {error}");
+        head.version = Version::HTTP_2;
+        accept(&head, StreamType::BidiStream, &only_http2);
     }
 }
 
