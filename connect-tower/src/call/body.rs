@@ -20,11 +20,11 @@ use crate::{
 
 /// The body of a call's request or response.
 ///
-/// It is pulled: what makes messages works when the body is polled, and messages that are ready at once leave as one
-/// piece of data. [`size_hint`](Body::size_hint) is exact and [`is_end_stream`](Body::is_end_stream) holds as soon as
-/// they can be, so that a `content-length` is sent for unary calls, and a response without a body is one HTTP/2 frame.
+/// Messages are made when the body is polled, and those that are ready at once leave as one piece of data.
+/// [`size_hint`](Body::size_hint) is exact and [`is_end_stream`](Body::is_end_stream) holds as soon as they can be, so
+/// that a `content-length` is sent for unary calls, and a response without a body is one HTTP/2 frame.
 ///
-/// Dropped before its end it means cancellation. An error of it is the reason why the call was given up: the HTTP
+/// Dropping it before its end cancels the call. Its error is the reason why this side cancels the call: the HTTP
 /// layer resets the stream (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends the body cleanly.
 pub struct CallBody(Inner);
 
@@ -43,7 +43,7 @@ struct Holding {
     permits: Permits,
 }
 
-/// Everything is known: no machine and no producer is needed any more, and the body can be sent again.
+/// All of a body is known: it can be sent again.
 #[derive(Clone, Debug, Default)]
 struct Whole {
     /// Almost always there is one piece, which needs no queue.
@@ -84,7 +84,7 @@ impl CallBody {
         }))
     }
 
-    /// A body of another kind, for answers that are no calls.
+    /// A body of another kind, for responses that belong to no call.
     #[must_use]
     pub fn foreign<B>(body: B) -> Self
     where
@@ -104,8 +104,8 @@ impl CallBody {
         }
     }
 
-    /// Tells who sends messages one by one that the request's head is on its way. Other transports show it by polling
-    /// the body; in process a handler may do much before that.
+    /// The request's head is on its way: a sender of single messages may go on. Other transports show it by polling the
+    /// body; in process a handler may do much before that.
     pub(crate) fn begin(&self) {
         if let Inner::Shared(consumer) = &self.0 {
             consumer.begin();
@@ -143,8 +143,8 @@ impl CallBody {
         })))
     }
 
-    /// What a client's half has to send that the producer fills. The call's deadline is kept by who waits for the
-    /// response: the request is dropped with the call.
+    /// What a client's half has to send that the producer fills. It keeps no deadline: the future that waits for the
+    /// response does.
     pub(crate) fn request(send: SendHalf, producer: CatchPanicProducer, cause: Cause) -> Self {
         Self(Inner::Call(Box::new(Call {
             send,
@@ -260,7 +260,7 @@ impl Whole {
 
 impl Call {
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
-        // A stream that never waits must not outlive its deadline.
+        // Without this a producer that is always ready would outlive its deadline.
         if let Some(now) = self.deadline_timer.as_ref().and_then(DeadlineTimer::check) {
             self.time_out(now);
         }

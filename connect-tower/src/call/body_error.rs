@@ -43,7 +43,7 @@ impl BodyError {
         self.http2_code
     }
 
-    /// What the core is told.
+    /// The same for the core.
     pub(crate) fn reset(&self) -> Reset {
         self.http2_code.map_or(Reset::ConnectionLost, Reset::Http2)
     }
@@ -64,7 +64,7 @@ impl StdError for BodyError {
     }
 }
 
-/// In process a [`CallBody`](crate::CallBody) is the peer's body: one that fails is a stream that was given up, `CANCEL`.
+/// In process a [`CallBody`](crate::CallBody) is the peer's body: one that fails is a cancelled stream, `CANCEL`.
 impl From<Error> for BodyError {
     fn from(error: Error) -> Self {
         Self::http2(HTTP2_CANCEL).with_source(error)

@@ -1,4 +1,4 @@
-//! What calls know of the connection that they came over.
+//! The connection of a call.
 
 use std::sync::Arc;
 
@@ -6,7 +6,8 @@ use http::Extensions;
 
 use crate::call::{peer::Peer, receive::ReceiveLimits, rt::SharedTimer};
 
-/// What an HTTP server tells a [`Router`](crate::Router) of a connection: one value in the extensions of each request.
+/// The connection that a request came over, in the request's extensions: an HTTP server puts it there for a
+/// [`Router`](crate::Router).
 ///
 /// Adapters make one for each connection and insert a clone, which is cheap.
 ///

@@ -1,4 +1,4 @@
-//! A call's deadline: what users see of it, and how all that a call waits for is held to it.
+//! A call's deadline, and waiting no longer than it.
 
 use std::{
     future::{Future, poll_fn},
@@ -45,7 +45,7 @@ impl Deadline {
         (at < Time::MAX).then(|| Self::new(at, timer.clone()))
     }
 
-    /// A deadline this long after the timer's present.
+    /// A deadline this long after now.
     #[must_use]
     pub fn after(timeout: Duration, timer: SharedTimer) -> Self {
         Self::new(timer.now().saturating_add(timeout), timer)
@@ -76,8 +76,7 @@ impl Deadline {
     }
 }
 
-/// Polls a timer for a deadline. The sleep is made by the first poll, so a call that is over before it waits
-/// for anything never bothers the runtime.
+/// Waits for a deadline. The first poll makes the sleep, so that a call that never waits costs no timer.
 pub(crate) struct DeadlineTimer {
     deadline: Deadline,
     sleep: Option<Sleep>,
@@ -102,14 +101,13 @@ impl DeadlineTimer {
         &self.deadline
     }
 
-    /// The present time if the deadline has come, without waiting for it: for a stream that never waits for anything
-    /// else.
+    /// The present time if the deadline has passed.
     pub(crate) fn check(&self) -> Option<Time> {
         let now = self.deadline.timer.now();
         (now >= self.deadline.at).then_some(now)
     }
 
-    /// Ready with the present time once the deadline has come; may be polled again.
+    /// Ready with the present time once the deadline has passed; may be polled again.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Time> {
         let Deadline { at, timer } = &self.deadline;
         loop {
@@ -151,7 +149,7 @@ pub(crate) fn poll_within_deadline<T>(
     }
 }
 
-/// What a client says when its deadline passes while nothing of the core's is there to say it.
+/// The error of a deadline that passes where the core has no half to say it.
 pub(crate) fn deadline_exceeded() -> Error {
     Error::deadline_exceeded("the deadline passed before the call was complete")
 }

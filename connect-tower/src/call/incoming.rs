@@ -128,7 +128,7 @@ fn with_cause(error: Error, cause: Option<BodyError>) -> Error {
     }
 }
 
-/// Why a request was given up from this side: what its call ends with, instead of what the peer makes of it.
+/// Why this side has cancelled its request: the error of the call, in place of the one with which the peer answers.
 pub(crate) type Cause = Arc<OnceLock<Error>>;
 
 /// Where messages come from.
@@ -144,7 +144,7 @@ pub(crate) enum Source<B> {
         held: Held,
     },
     Payloads(Payloads),
-    /// The call has failed, and nobody reads on.
+    /// The call has failed: no more is read.
     Dropped,
 }
 
@@ -154,7 +154,7 @@ pub(crate) struct Incoming<B> {
     deadline_timer: Option<DeadlineTimer>,
     trailers: HeaderMap,
     ended: Option<Result<(), Error>>,
-    /// Why a client has given its request up itself.
+    /// Why a client has cancelled its request.
     cause: Option<Cause>,
 }
 
@@ -169,7 +169,7 @@ impl<B> Incoming<B> {
         }
     }
 
-    /// Ends with this cause, once it is there, whatever the peer says to a request that was given up.
+    /// Ends with this cause, once it is set, whatever the peer answers.
     pub(crate) fn with_cause(mut self, cause: Option<Cause>) -> Self {
         self.cause = cause;
         self
@@ -194,8 +194,7 @@ impl<B> Incoming<B> {
         self.end(Err(error));
     }
 
-    /// A body that failed is dropped at once: the peer shall not go on until the stream of messages is dropped too. And
-    /// interceptors learn how the call has ended.
+    /// A body that failed is dropped at once, so that the peer stops. Interceptors learn how the call has ended.
     fn end(&mut self, ending: Result<(), Error>) {
         match (&ending, &mut self.source) {
             (Err(_), Source::Wire { .. }) => self.source = Source::Dropped,
@@ -262,7 +261,7 @@ where
                 deadline_timer.poll(cx).map(|_| Err(deadline_exceeded()))
             }
             Source::Wire { body, recv, held } => {
-                // A stream that never waits must not outlive its deadline.
+                // Without this a body that is always ready would outlive its deadline.
                 if let Some(now) = self.deadline_timer.as_ref().and_then(DeadlineTimer::check) {
                     self.deadline_timer = None;
                     recv.handle_timeout(now);
@@ -334,7 +333,7 @@ impl<B> fmt::Debug for Incoming<B> {
     }
 }
 
-/// The error that this side has given the request up with, if it has; else the one at hand.
+/// The error with which this side has cancelled the request, if it has; otherwise this one.
 pub(crate) fn prefer_cause(error: Error, cause: Option<&Cause>) -> Error {
     cause
         .and_then(|cause| cause.get())
@@ -342,7 +341,7 @@ pub(crate) fn prefer_cause(error: Error, cause: Option<&Cause>) -> Error {
         .unwrap_or(error)
 }
 
-/// The deadline's error, with this one as its source, if the deadline has passed; else this one. A server ends a call
+/// The deadline's error, with this one as its source, if the deadline has passed; otherwise this one. A server ends a call
 /// at its deadline too, and its reset may come before this side's timer fires.
 pub(crate) fn prefer_deadline(error: Error, deadline_timer: Option<&DeadlineTimer>) -> Error {
     match deadline_timer.and_then(DeadlineTimer::check) {

@@ -1,10 +1,10 @@
 //! Panics of a user's code, as errors of the call that it ran for.
 //!
 //! A handler that panics must end its own call, in that call's protocol, and nothing else: other calls may be polled by
-//! the same task. The panic hook has printed the panic by then; the peer is told no word of it, as it may hold anything.
+//! the same task. The panic hook has printed the panic by then. Its message is not sent to the peer: it may hold secrets.
 //!
-//! [`AssertUnwindSafe`] is sound here for one reason: what has panicked is not used again but to be dropped, and what it
-//! was writing to, the core's halves, changes only once a message is encoded.
+//! [`AssertUnwindSafe`] is right here: what has panicked is only dropped, and the core's halves, to which it was writing,
+//! change only after a message is encoded.
 
 use std::{
     future::Future,
@@ -42,7 +42,7 @@ pub(crate) fn catch<T>(code: UserCode, work: impl FnOnce() -> T) -> Result<T, Er
     catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| code.error())
 }
 
-/// Drops a user's value. A panic of that has been printed, and there is nobody left to tell.
+/// Drops a user's value. A panic of that is printed by the panic hook, and has no other effect.
 pub(crate) fn drop_quietly<T>(value: T) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }

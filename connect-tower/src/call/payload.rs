@@ -136,7 +136,7 @@ pub struct Payloads {
     source: Source,
     trailers: HeaderMap,
     ended: bool,
-    /// That of the call, for who wants to know why the payloads were dropped.
+    /// That of the call: it says why payloads were dropped.
     deadline: Option<Deadline>,
 }
 
@@ -157,7 +157,7 @@ pub(crate) trait PayloadStream: Send {
         HeaderMap::new()
     }
 
-    /// Says how the call has ended, where that was not the end of these payloads; they are dropped next.
+    /// The call has ended with this error, which was not the end of these payloads; they are dropped next.
     fn fail(self: Pin<&mut Self>, _error: &Error) {}
 }
 
@@ -516,12 +516,12 @@ where
     }
 }
 
-/// Tells once how a call has ended; of being dropped before, if nobody has told.
+/// Reports once how a call has ended, at the latest when it is dropped.
 pub(crate) struct End<F>
 where
     F: FnOnce(Result<&mut HeaderMap, &mut Error>),
 {
-    /// None once it was told.
+    /// None once it was called.
     look: Option<F>,
     deadline: Option<Deadline>,
 }

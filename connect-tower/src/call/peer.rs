@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 /// The other end of the connection that a call came over.
 ///
-/// The adapter that owns the connection tells it, as a part of [`Connection`](crate::Connection); handlers, gates and
-/// interceptors read it by [`Request::peer`](crate::Request::peer) and
+/// The adapter that owns the connection sets it in [`Connection`](crate::Connection); handlers, gates and interceptors
+/// read it by [`Request::peer`](crate::Request::peer) and
 /// [`CallHead::peer`](crate::CallHead::peer). It is the peer of the connection: behind a proxy, that is the proxy.
 /// A clone is cheap.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -24,7 +24,7 @@ pub(crate) trait Producer: Send {
 
 pub(crate) type BoxProducer = Pin<Box<dyn Producer>>;
 
-/// A producer whose panic is the outcome of its side of the call.
+/// A producer whose panic ends its side of the call with an error.
 pub(crate) struct CatchPanicProducer {
     /// None after a panic.
     producer: Option<BoxProducer>,

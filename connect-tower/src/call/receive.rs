@@ -158,7 +158,7 @@ impl Held {
         self.received
     }
 
-    /// These bytes came.
+    /// These bytes were received.
     pub(crate) fn receive(&mut self, bytes: usize) {
         self.received += bytes as u64;
     }
@@ -229,7 +229,7 @@ impl MessageTimeout {
         loop {
             let sleep = self.sleep.get_or_insert_with(|| timer.sleep_until(end));
             ready!(sleep.as_mut().poll(cx));
-            // It may have been set for the wait before.
+            // It may have been made for an earlier wait.
             self.sleep = None;
             if timer.now() >= end {
                 return Poll::Ready(Error::deadline_exceeded(format!(

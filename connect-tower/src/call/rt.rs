@@ -1,10 +1,10 @@
-//! Time, the one thing that calls need of a runtime.
+//! The timer: all that calls need of a runtime.
 //!
 //! Everything else in this crate is pulled: bodies, streams and futures make progress when they are
-//! polled, and nothing is spawned. Only deadlines need somebody who wakes the task later, and who
-//! that is differs from runtime to runtime. So a [`Timer`] is a trait object: it is chosen where the
-//! program is put together, by the adapter, and no handler, router or client has a type parameter for
-//! it. The two virtual calls and one box are paid by calls with a deadline only.
+//! polled, and nothing is spawned. Only deadlines need a task to be woken later, which each runtime
+//! does in its own way. A [`Timer`] is a trait object, chosen where the program is put together, by the
+//! adapter: no handler, router or client has a type parameter for it. Only calls with a deadline pay for
+//! its two virtual calls and one box.
 
 use std::{
     fmt,
@@ -45,9 +45,9 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 /// [`Transport`](crate::Transport).
 pub type SharedTimer = Arc<dyn Timer>;
 
-/// A timer for programs without deadlines: its time stands still and its sleeps never end.
+/// A timer for programs without deadlines: its time stands still, and its sleeps never end.
 ///
-/// With it timeouts are told to the peer and enforced by nobody on this side.
+/// With it timeouts are sent to the peer, but not kept on this side.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoTimer;
 

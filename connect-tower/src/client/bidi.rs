@@ -22,9 +22,9 @@ use crate::{
 
 /// A call of streams both ways: send and receive in any order.
 ///
-/// It exists at once, whoever speaks first, and nothing runs in the background: the call moves on while one of its
-/// methods is awaited. Every await may be cancelled, by a timeout or in a `select!`, without losing a message. Dropping
-/// the call before its end gives it up: the server sees a cancellation, never a clean end.
+/// Nothing runs in the background: the call makes progress while one of its methods is awaited. Every await may be
+/// cancelled, by a timeout or in a `select!`, without losing a message. Dropping the call before its end cancels it: the
+/// server never sees a clean end.
 ///
 /// Where the transport has only half-duplex streams (HTTP/1.1), close the sending side before waiting for messages.
 ///
@@ -46,7 +46,7 @@ pub struct BidiCall<Req, Res, T: Transport> {
 
 /// The sending half of a [`BidiCall`], for another task than the receiving one.
 ///
-/// Dropping it before [`close_send`](Self::close_send) gives the call up.
+/// Dropping it before [`close_send`](Self::close_send) cancels the call.
 pub struct BidiSender<Req, T: Transport> {
     shared: Arc<Shared>,
     exchange: Arc<Exchange<T>>,
@@ -56,7 +56,7 @@ pub struct BidiSender<Req, T: Transport> {
 
 /// The receiving half of a [`BidiCall`], for another task than the sending one.
 ///
-/// Dropping it before the end gives the call up.
+/// Dropping it before the end cancels the call.
 pub struct BidiReceiver<Res, T: Transport> {
     shared: Arc<Shared>,
     exchange: Arc<Exchange<T>>,
@@ -156,7 +156,7 @@ impl<Req, T: Transport> BidiSender<Req, T> {
             Progress::NoResponse => false,
         };
         let room = ready!(self.shared.poll_room(has_response, cx));
-        // Nothing is waited for any more: what the message sets going need not wake this half.
+        // This half waits for nothing now, so it need not be woken.
         self.exchange.rest(Half::Sender);
         if !room {
             return Poll::Ready(Err(server_is_done()));
@@ -178,7 +178,7 @@ impl<Res, T: Transport> BidiReceiver<Res, T> {
     ///
     /// # Errors
     ///
-    /// Whatever ended the call; the same again when asked again.
+    /// The error that ended the call; the same one on each further call of this method.
     pub async fn message(&mut self) -> Result<Option<Res>, Error> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
@@ -255,7 +255,7 @@ impl<Req, T: Transport> Drop for BidiSender<Req, T> {
 impl<Res, T: Transport> Drop for BidiReceiver<Res, T> {
     fn drop(&mut self) {
         if !self.ended {
-            // The sender must not find a request that has ended in a call that has not.
+            // In this order: the sender must not see an ended request in a call that goes on.
             self.exchange.fail(dropped());
             self.shared.finish(Err(dropped()));
         }
@@ -264,7 +264,7 @@ impl<Res, T: Transport> Drop for BidiReceiver<Res, T> {
 
 /// A call of a stream of requests and one response message.
 ///
-/// What [`BidiCall`] says of progress, cancellation and dropping holds here too.
+/// Progress, cancellation and dropping are as for [`BidiCall`].
 ///
 /// ```
 /// # use connect_tower::{ClientStreamCall, Error, Transport};
@@ -289,7 +289,7 @@ impl<Req, Res, T: Transport> ClientStreamCall<Req, Res, T> {
     /// # Errors
     ///
     /// As for [`BidiSender::send`]. The server may have answered before it has read everything:
-    /// [`close_and_receive`](Self::close_and_receive) tells.
+    /// [`close_and_receive`](Self::close_and_receive) returns that answer.
     pub async fn send(&mut self, message: Req) -> Result<(), Error> {
         self.0.send(message).await
     }
@@ -305,7 +305,7 @@ impl<Req, Res, T: Transport> ClientStreamCall<Req, Res, T> {
         let Some(message) = self.0.message().await? else {
             return Err(Error::internal("the call ended without its one message"));
         };
-        // The machine knew the clean end before it yielded the message.
+        // The end: it is there, as the core checks it before it yields the only message.
         self.0.message().await?;
         *response.trailers_mut() = self.0.trailers();
         Ok(response.map(|()| message))

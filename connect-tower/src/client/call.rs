@@ -43,7 +43,7 @@ pub(crate) struct Opened<B> {
 }
 
 impl<T: Transport> Client<T> {
-    /// Starts the machines and the clock of a call.
+    /// Starts the two halves and the deadline of a call.
     pub(crate) fn start(&self, spec: &Spec, request: Request<()>) -> Result<Started, Error> {
         let head = request.head;
         let timeout = self.timeout(
@@ -57,7 +57,7 @@ impl<T: Transport> Client<T> {
             .with_recv_message_bytes(head.options.recv_message_bytes)
             .with_get(head.options.get);
         let timer = self.timer();
-        // Without a timeout nobody asks what time it is.
+        // Without a timeout the time does not matter.
         let now = timeout.map_or(Time::ZERO, |_| timer.now());
         let (send, expect) = self.config().start(spec, options, now)?;
         let deadline_timer = DeadlineTimer::at(expect.deadline(), &timer);
@@ -77,7 +77,7 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// The time that the call has: the least of what the call, its caller and the client's defaults say.
+    /// The time that the call has: its own timeout or the client's default, and no more than is left until its deadline.
     pub(crate) fn timeout(
         &self,
         own: Option<Duration>,

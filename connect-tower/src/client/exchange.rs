@@ -1,7 +1,7 @@
 //! The receiving side of a call object: waits for the response's head, then reads messages.
 //!
-//! Nothing is spawned. Whoever waits for anything of the call polls it, the sending side too: a call whose server is
-//! in the same process makes progress only so, and any call before its transport is connected.
+//! Nothing is spawned: the sending side polls the call too. Otherwise a call would make no progress before its transport
+//! is connected, nor with a server in the same process.
 
 use std::{
     collections::VecDeque,
@@ -64,7 +64,7 @@ enum State<T: Transport> {
 
 struct Open<B> {
     opened: Opened<B>,
-    /// What came while only the sender was there to receive it.
+    /// What was received while only the sender polled.
     ahead: VecDeque<Bytes>,
     ahead_bytes: usize,
 }
@@ -118,7 +118,7 @@ impl<T: Transport> Exchange<T> {
             had_stopped = !open.ahead.is_empty();
             open.poll_message(cx)
         });
-        // A sender that had stopped receiving, or that sends to a call that is over now, looks again.
+        // A sender that had stopped receiving goes on, and one whose call is over learns it.
         if had_stopped || matches!(message, Poll::Ready(Ok(None) | Err(_))) {
             self.wakers.wake_half(Half::Sender);
         }
@@ -151,7 +151,7 @@ impl<T: Transport> Exchange<T> {
         }
     }
 
-    /// Says that a half waits no longer.
+    /// A half waits no longer.
     pub(crate) fn rest(&self, half: Half) {
         self.wakers.forget(half);
     }
@@ -174,13 +174,13 @@ impl<T: Transport> Exchange<T> {
         };
         if !ended {
             let given_up = mem::replace(&mut *state, State::Failed(error));
-            // The lock is free again when the transport and the handler are dropped, which may wake anybody.
+            // Dropped without the lock: a transport or a handler may wake anything.
             drop(state);
             drop(given_up);
         }
     }
 
-    /// Polls with a waker that wakes both halves, as each half may be the one that waits when the call moves on.
+    /// Polls with a waker that wakes both halves: either may be waiting when the call makes progress.
     fn poll_with<R>(
         &self,
         half: Half,
@@ -192,7 +192,7 @@ impl<T: Transport> Exchange<T> {
         poll(&mut self.lock(), &mut Context::from_waker(&waker))
     }
 
-    /// After a panic in the transport or in a handler of this process the call is as good as failed, and says so.
+    /// After a panic in the transport, or in a handler of this process, the call has failed.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(|poisoned| {
             let mut state = PoisonError::into_inner(poisoned);
@@ -275,8 +275,8 @@ where
         self.opened.incoming.poll_message(cx)
     }
 
-    /// Receives for a sender, who waits for the server to read. A server that answers while it reads would else stop
-    /// here, where a connection lets it go on for a while.
+    /// Receives for a sender that waits for the server to read. Otherwise a server that answers while it reads would stop
+    /// at once, where a connection's window lets it go on for a while.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) {
         while self.ahead_bytes < AHEAD_BYTES && self.ahead.len() < AHEAD_MESSAGES {
             match self.opened.incoming.poll_message(cx) {
@@ -290,7 +290,7 @@ where
     }
 }
 
-/// Wakes whichever halves wait.
+/// The wakers of both halves.
 #[derive(Default)]
 struct HalfWakers {
     sender: Mutex<WakerSlot>,

@@ -16,10 +16,10 @@ use crate::{
     transport::Transport,
 };
 
-/// The interceptors of a client, and what they lead to.
+/// The interceptors of a client, and the end of their chain.
 pub(crate) struct Chain<T> {
     pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
-    /// Makes the innermost of the chain. It is a function made where the transport was known to be `Send`, so that
+    /// Makes the end of the chain. It is a function made where the transport was known to be `Send`, so that
     /// clients without interceptors need no such bound.
     terminal: fn(&Client<T>) -> Arc<dyn Terminal>,
 }
@@ -62,7 +62,7 @@ impl<T> Chain<T> {
     }
 }
 
-/// The innermost of a client's chain: the transport.
+/// The end of a client's chain: the transport.
 struct ToServer<T> {
     client: Client<T>,
 }

@@ -44,7 +44,7 @@ use crate::{
     transport::Transport,
 };
 
-/// Makes calls over a transport. Generated clients have one inside; without generated code it is used as it is.
+/// Makes calls over a transport. Generated clients have one inside; it can also be used without generated code.
 ///
 /// Settings are made once and shared: a clone is cheap, as long as the transport's is. A call is `Send` when the
 /// transport, its future and its bodies are.
@@ -174,7 +174,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     ///
-    /// The server's error, with the metadata of the response; or what went wrong on the way.
+    /// The server's error, with the metadata of the response; or what went wrong on this side or between.
     pub async fn unary<L, Req, Res>(
         &self,
         spec: &Spec,

@@ -1,8 +1,7 @@
 //! Interceptors: code around calls, the same on servers and clients, for unary calls and streams.
 //!
-//! An interceptor sees a call as what travels beside the messages and a stream of encoded messages, of which a unary
-//! call has one. So one method serves all stream types, and an interceptor that does not care for messages never pays
-//! for decoding them.
+//! An interceptor sees a call as metadata and a stream of encoded messages; a unary call is a stream of one. So one method
+//! serves all stream types, and an interceptor that does not read messages pays for no decoding.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -20,7 +19,7 @@ use crate::{
 /// A call as an interceptor sees it: a [`Request`] whose message is a stream of encoded messages.
 pub type Call = Request<Payloads>;
 
-/// What a call is answered with, as an interceptor sees it.
+/// The reply to a call, as an interceptor sees it.
 ///
 /// A unary reply has its trailers in [`Response::trailers`]; those of a stream come with its end, where
 /// [`Reply::on_end`](Response::on_end) sees and changes them for both.
@@ -39,8 +38,8 @@ pub type Reply = Response<Payloads>;
 /// nobody waits for the answer any more, the interceptor's future and the reply are dropped, and the end is
 /// `deadline_exceeded` if the deadline has passed, else `canceled`: the client went away.
 ///
-/// What a gate refuses never comes here, nor does a unary call whose message cannot be read. A tower layer around the
-/// router sees those too: it finds the [`Error`] in the response's extensions.
+/// An interceptor does not see calls that a gate refuses, nor unary calls whose message cannot be read. A tower layer
+/// around the router sees those too: it finds the [`Error`] in the response's extensions.
 ///
 /// ```
 /// use connect_tower::{Call, Error, Interceptor, Next, Reply};
@@ -74,7 +73,7 @@ pub trait Interceptor: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reply, Error>> + Send;
 }
 
-/// What is left of a call's way: the interceptors further in, then the handler or the server.
+/// The rest of the chain: the inner interceptors, then the handler or the server.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
     chain: &'a [Arc<dyn DynInterceptor>],
@@ -106,8 +105,8 @@ impl<'a> Next<'a> {
         Ok(reply)
     }
 
-    /// Passes the call on and runs `look` exactly once, when it ends, however that is: with all trailing metadata of an
-    /// answer that came to its clean end, or with the error. `look` may change either, if somebody still waits for it.
+    /// Passes the call on and runs `look` exactly once, when the call ends: with all trailing metadata after a clean end, or
+    /// with the error. `look` may change either, which counts if somebody still waits for it.
     ///
     /// The answer of a unary call has ended once it is known, a stream when its last message was taken: on a server by the
     /// connection, which does not know whether the client reads it. A call that is dropped before ends with
@@ -157,12 +156,12 @@ impl fmt::Debug for Next<'_> {
     }
 }
 
-/// The innermost of a chain.
+/// The end of a chain.
 pub(crate) trait Terminal: Send + Sync {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Reply, Error>>;
 }
 
-/// Any interceptor, behind a pointer: calls without interceptors never see it.
+/// Any interceptor, as a trait object.
 pub(crate) trait DynInterceptor: Send + Sync {
     fn intercept<'a>(
         &'a self,
@@ -177,12 +176,12 @@ impl<I: Interceptor> DynInterceptor for I {
         call: Call,
         next: Next<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send + 'a>> {
-        // All of it in the future, where a panic is caught.
+        // Also the call itself is in the future, where a panic is caught.
         Box::pin(async move { Interceptor::intercept(self, call, next).await })
     }
 }
 
-/// An interceptor made of a function that looks at each call and waits for nothing: see [`before`].
+/// An interceptor made of a synchronous function that sees each call: see [`before`].
 #[derive(Clone, Copy, Debug)]
 pub struct Before<F>(F);
 

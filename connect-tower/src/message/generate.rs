@@ -18,8 +18,8 @@ impl<M: Send + 'static> ResponseStream<M> {
     /// The messages that a piece of async code sends, one after another; its result ends the stream.
     ///
     /// Nothing is spawned: the code runs when the next message is pulled, and waits in
-    /// [`send`](Yielder::send) until the message before has left, so a client that does not read is not
-    /// worked for. When the call ends early, the code is dropped where it stands.
+    /// [`send`](Yielder::send) until the last message has left, so no work is done for a client that does
+    /// not read. When the call ends early, the code is dropped where it stands.
     ///
     /// ```
     /// use connect_tower::{Error, Request, Response, ResponseStream, Streaming};

@@ -1,4 +1,4 @@
-//! A message with all that travels beside it, on its way to a handler or to a server.
+//! A request: a message, its metadata and extensions.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::{connection::Connection, deadline::Deadline, peer::Peer};
 
-/// What a call brings: a message, or a stream of them, and what travels beside it.
+/// A request: a message or a stream of messages, with metadata and extensions.
 ///
 /// A handler receives one: its headers are the request's, [`deadline`](Self::deadline) and [`peer`](Self::peer) are set,
 /// and extensions are those that HTTP middleware, gates and interceptors left. A client makes one with [`new`](Self::new)
@@ -44,7 +44,7 @@ pub(crate) struct Head {
     pub(crate) options: Options,
 }
 
-/// What a client's request sets for its call; a server has no use for it.
+/// What a client's request sets for its call. Unused on a server.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) compress: Option<bool>,
@@ -83,7 +83,7 @@ impl<T> Request<T> {
         self.message
     }
 
-    /// Takes the message out and leaves all that travels beside it.
+    /// Splits it into the request without its message, and the message.
     #[must_use]
     pub fn into_parts(self) -> (Request<()>, T) {
         (Request::from_head(self.head, ()), self.message)
@@ -150,8 +150,8 @@ impl<T> Request<T> {
     /// How long the call may take from its start; `None` for ever.
     ///
     /// On a server it is what the [`DeadlinePolicy`](connect_proto::DeadlinePolicy) makes of the client's timeout, which
-    /// a gate sees in [`CallHead::timeout`](crate::CallHead::timeout). An interceptor of a client sees what the call, its
-    /// caller and the client's default leave.
+    /// a gate sees in [`CallHead::timeout`](crate::CallHead::timeout). For a client's interceptors it is the least of what
+    /// the request, or else the client's default, and the request's deadline allow.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.head.timeout
@@ -159,7 +159,7 @@ impl<T> Request<T> {
 
     /// Client: how long the call may take, from its start to its end; the client's default by default.
     ///
-    /// The server is told. The call ends with `deadline_exceeded` if its transport has a timer.
+    /// It is sent to the server. On this side the call ends with `deadline_exceeded` if its transport has a timer.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.head.timeout = Some(timeout);

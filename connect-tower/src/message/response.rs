@@ -1,4 +1,4 @@
-//! An answer with all that travels beside it, and the stream of answers.
+//! A response: a message or a stream of messages, its metadata and extensions.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::head::ResponseHead;
 
-/// What a call answers with: a message, or a stream of them, and the metadata before and after.
+/// A response: a message or a stream of messages, with the metadata before and after.
 ///
 /// ```
 /// use connect_tower::Response;
@@ -88,8 +88,8 @@ impl<T> Response<T> {
         &self.head.trailers
     }
 
-    /// The trailing metadata, to change it. What stands here is sent at the end of a stream too, and beside the metadata
-    /// of the error if the stream ends with one.
+    /// The trailing metadata, to change it. It is sent at the end of a stream too, with the metadata of the error if the
+    /// stream ends with one.
     pub fn trailers_mut(&mut self) -> &mut HeaderMap {
         &mut self.head.trailers
     }
@@ -165,7 +165,7 @@ impl<M> Response<ResponseStream<M>> {
 /// The messages that a handler answers with, one after another.
 ///
 /// It is the one box of a streaming call, so that a handler may return different streams from different branches and
-/// services may be generic. An error ends the call with that error; the end of the stream ends it well.
+/// services may be generic. An error ends the call with that error; the end of the stream ends it cleanly.
 ///
 /// ```
 /// use connect_tower::{Response, ResponseStream};
@@ -213,7 +213,7 @@ where
     I: IntoIterator<Item = M>,
     I::IntoIter: Send + 'static,
 {
-    /// Messages that are at hand already.
+    /// Messages that are there already.
     fn from(messages: I) -> Self {
         Self::new(Messages(messages.into_iter()))
     }

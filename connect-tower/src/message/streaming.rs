@@ -24,10 +24,10 @@ use crate::{
 /// A stream of messages from the peer.
 ///
 /// A handler receives `Streaming<M>`; a client receives one over its transport's own type of body, which keeps a call
-/// as `Send` as its transport is; [`boxed`](Self::boxed) makes it the plain one.
+/// as `Send` as its transport is; [`boxed`](Self::boxed) makes it a `Streaming<M>`.
 ///
 /// The stream ends once: [`message`](Self::message) returns `None` after a clean end, and an error after any other;
-/// truncation is never a clean end. Dropping it before its end gives the call up.
+/// truncation is never a clean end. Dropping it before its end cancels the call.
 ///
 /// ```
 /// use connect_tower::{Error, Request, Response, Streaming};
@@ -135,7 +135,7 @@ where
 }
 
 impl<M, B> Request<Streaming<M, B>> {
-    /// The stream alone; the same as [`into_message`](Self::into_message), by its better name.
+    /// The stream alone: [`into_message`](Self::into_message) under a better name.
     #[must_use]
     pub fn into_stream(self) -> Streaming<M, B> {
         self.into_message()
@@ -143,7 +143,7 @@ impl<M, B> Request<Streaming<M, B>> {
 }
 
 impl<M, B> Response<Streaming<M, B>> {
-    /// The stream alone; the same as [`into_message`](Self::into_message), by its better name.
+    /// The stream alone: [`into_message`](Self::into_message) under a better name.
     #[must_use]
     pub fn into_stream(self) -> Streaming<M, B> {
         self.into_message()

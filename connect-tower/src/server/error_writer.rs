@@ -5,10 +5,10 @@ use http::{HeaderValue, Response, header::CONTENT_TYPE, request::Parts};
 
 use crate::call::body::CallBody;
 
-/// The whole answer that tells the caller of this request of an error, in the protocol that the caller speaks: for
-/// tower middleware that turns requests away before a router sees them.
+/// The whole response with which a request fails, in the protocol that its caller speaks: for tower middleware that
+/// refuses requests before a router sees them.
 ///
-/// A request that is no call is answered in plain HTTP, with the status of the error's code and its message as text.
+/// A request that is not a call is answered in plain HTTP, with the status of the error's code and its message as text.
 ///
 /// ```
 /// use connect_tower::{Error, error_response};

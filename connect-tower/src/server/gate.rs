@@ -117,7 +117,7 @@ impl CallHead {
         &mut self.parts.extensions
     }
 
-    /// Holds the value until the call ends, and then drops it: a permit, or a counter of the calls in flight.
+    /// Keeps the value until the call ends, and then drops it: a permit, or a counter of the calls in flight.
     ///
     /// The call ends when the last of its response has been taken from the response's body, or when it is dropped
     /// before: canceled, past its deadline, or refused by a later gate. The handler is dropped before the value is.
@@ -143,11 +143,11 @@ impl CallHead {
     }
 }
 
-/// A gate made of a function that waits for nothing: see [`gate_fn`].
+/// A gate made of a synchronous function: see [`gate_fn`].
 #[derive(Clone, Copy, Debug)]
 pub struct GateFn<F>(F);
 
-/// A gate made of a function that waits for nothing.
+/// A gate made of a synchronous function.
 ///
 /// ```
 /// use connect_tower::{Error, Router, gate_fn};
@@ -176,7 +176,7 @@ where
     }
 }
 
-/// Any gate, behind a pointer: calls of a router without gates never see it.
+/// Any gate, as a trait object.
 pub(crate) trait DynGate: Send + Sync {
     fn gate<'a>(
         &'a self,
@@ -191,7 +191,7 @@ impl<G: Gate> DynGate for G {
         head: &'a mut CallHead,
         policy: &'a mut CallPolicy,
     ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>> {
-        // All of it in the future, where a panic is caught.
+        // Also the call itself is in the future, where a panic is caught.
         Box::pin(async move { Gate::gate(self, head, policy).await })
     }
 }

@@ -1,7 +1,7 @@
 //! The four shapes of handlers, and the one shape that the router calls.
 //!
-//! A handler differs from another in what it takes, one message or a stream, and in what it answers with. Each of the
-//! two is a type here ([`One`], [`Many`]), so the four shapes are the four pairs and no code is written per shape.
+//! Handlers differ in what they take and in what they answer with: one message ([`One`]) or a stream ([`Many`]). The four
+//! shapes are the four pairs of these two types, so no code is written per shape.
 
 use std::{
     future::Future,
@@ -30,13 +30,13 @@ use crate::{
     message::streaming::{Decoder, Streaming},
 };
 
-/// What arrives for a handler: its one message, or where its messages will come from.
+/// What a handler receives: its one message, or the source of its messages.
 pub(crate) enum Input {
     Message(Bytes),
     Stream(Box<Incoming<IncomingBody>>),
 }
 
-/// A handler whatever its shape and its messages: the one place where a call is boxed.
+/// A handler of any shape and any messages: the one place where a call is boxed.
 pub(crate) trait Handler: Send + Sync {
     /// Whether messages can travel in this codec.
     fn supports(&self, codec: &Codec) -> bool;

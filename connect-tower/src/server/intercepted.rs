@@ -89,7 +89,7 @@ impl Producer for Intercepted {
     }
 }
 
-/// The innermost of a server's chain: the handler.
+/// The end of a server's chain: the handler.
 struct ToHandler {
     procedure: Procedure,
     codec: Codec,
@@ -142,7 +142,7 @@ async fn stream_reply(mut produced: Produced) -> Result<Reply, Error> {
     ))
 }
 
-/// A reply that is known whole.
+/// A reply of one message, once all of it is known.
 async fn single_reply(mut produced: Produced) -> Result<Reply, Error> {
     poll_fn(|cx| produced.poll_work(cx)).await;
     let mut head = produced

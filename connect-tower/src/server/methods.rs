@@ -122,7 +122,7 @@ impl Methods {
     }
 
     /// Puts the [`Router`](crate::Router) that serves a call into the extensions of its request, for the procedures that
-    /// are added from here on: for services that answer what else is served, such as reflection.
+    /// are added after this: for services that describe the others, such as reflection.
     ///
     /// ```
     /// use connect_tower::{Request, Response, Prost, Router, Spec, StreamType};

@@ -35,7 +35,7 @@ use crate::{
 /// stands alone behind an adapter, inside a stack of tower layers, inside another framework's router, or in a test
 /// without a socket. A clone is cheap.
 ///
-/// Settings belong to the router, whenever they are made: a [gate](Self::gate) also guards services that are added
+/// Settings belong to the router, whenever they are made: a [gate](Self::add_gate) also guards services that are added
 /// after it. A [merged](Self::merge) router's procedures keep the settings that they had, so that some services can
 /// have limits of their own; gates and interceptors of both routers apply, the outer router's first.
 ///
@@ -117,7 +117,7 @@ pub(crate) struct Scope {
     pub(crate) codecs: Codecs,
     pub(crate) gates: Vec<Arc<dyn DynGate>>,
     pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
-    /// How many of the gates and of the interceptors came from routers further out.
+    /// How many of the gates and of the interceptors belong to the routers that this one was merged into.
     outer_gates: usize,
     outer_interceptors: usize,
 }
@@ -476,7 +476,7 @@ impl Inner {
         }
     }
 
-    /// Who answers a path at which there is no procedure: nobody for the unknown methods of a known service.
+    /// The fallback for a path without a procedure; `None` for the unknown methods of a known service.
     pub(crate) fn fallback_for(&self, path: &str) -> Option<&Arc<Fallback>> {
         let fallback = self.fallback.as_ref()?;
         (!self.services.contains(service_path(path))).then_some(fallback)

@@ -75,7 +75,7 @@ pin_project! {
     pub struct RouterFuture<B> {
         #[pin]
         state: State<B>,
-        // What gates gave the call to hold; the response's body takes it over.
+        // What gates gave the call to hold, until the response's body holds it.
         permits: Permits,
     }
 }
@@ -88,7 +88,7 @@ pin_project! {
         },
         Gating {
             gating: BoxFuture<'static, (Opening, Result<(), Error>)>,
-            // Not pinned: it moves on when the gates have let the call pass.
+            // Not pinned: it moves into the next state.
             body: Option<B>,
         },
         Reading {
@@ -180,7 +180,7 @@ impl<B> State<B> {
         Self::failed(detected.reject(&error), error)
     }
 
-    /// The whole answer, with the error that it says left for layers around the router.
+    /// The whole response, with its error in the extensions for layers around the router.
     fn failed(response: Response<Bytes>, error: Error) -> Self {
         let mut response = response.map(CallBody::from);
         response.extensions_mut().insert(error);
@@ -208,11 +208,11 @@ struct Opening {
     head: CallHead,
     policy: CallPolicy,
     procedure: Procedure,
-    /// When the head was there: the client's timeout counts from here, however long the gates take.
+    /// When the head had arrived. The client's timeout counts from here, and includes the gates.
     now: Time,
 }
 
-/// A call that was let in: its answer is the sending half's business from here on.
+/// A call that was accepted: the sending half makes its response.
 struct Accepted {
     head: request::Head,
     procedure: Procedure,
@@ -221,7 +221,7 @@ struct Accepted {
     deadline_timer: Option<DeadlineTimer>,
 }
 
-/// A call in its handler, or one that ended before it came there.
+/// A call in its handler, or one that has ended before.
 struct Running {
     send: SendHalf,
     head: Option<response::Parts>,
@@ -230,7 +230,7 @@ struct Running {
     deadline_timer: Option<DeadlineTimer>,
 }
 
-/// Finds the procedure and tells the protocol, and asks the gates.
+/// Finds the procedure, detects the protocol, and asks the gates.
 fn open<B>(router: &Arc<Inner>, mut parts: Parts, body: B) -> State<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -286,7 +286,7 @@ where
     }
     match detect(&parts) {
         Ok(detected) => detected.unknown_procedure(path).into(),
-        // Who asks for a page and not for a call is told that there is none.
+        // A request for a page: there is none.
         Err(_) => Rejection::not_found(path).into(),
     }
 }
@@ -307,7 +307,7 @@ where
         parts,
         detected,
         spec,
-        // The future has taken them.
+        // The future holds them.
         permits: _,
     } = head;
     let (route, scope) = (procedure.route(), procedure.scope());
@@ -324,7 +324,7 @@ where
         Ok(halves) => halves,
         Err(rejection) => return rejection.into(),
     };
-    // Gates may have taken all the time that there was.
+    // The gates may have used up the time.
     let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
     if send.deadline().is_some_and(late) {
         return State::refused(&detected, deadline_exceeded_in_gates());
@@ -368,7 +368,7 @@ where
 }
 
 fn deadline_exceeded_in_gates() -> Error {
-    Error::deadline_exceeded("the deadline passed before the call was let in")
+    Error::deadline_exceeded("the deadline passed before the gates had accepted the call")
 }
 
 /// Reads the one message of a call that has one, within its deadline.
@@ -391,7 +391,7 @@ where
     }
     Poll::Ready(match ready!(event).transpose()? {
         Some(RecvEvent::Message(message)) => Ok(message),
-        // The core yields the message or an error, never an end alone.
+        // Cannot happen: the core yields the message or an error.
         Some(RecvEvent::End(_)) | None => Err(Error::internal("the request has no message")),
     })
 }
@@ -499,7 +499,7 @@ impl Running {
             Some(producer) => CallBody::response(self.send, producer, self.deadline_timer),
             None => CallBody::finished(self.send),
         };
-        // The body cannot keep it while the client reads nothing, and nobody asks for more: the server can.
+        // For the HTTP server: while the client reads nothing, nobody polls the body, which so cannot keep its deadline.
         if let Some(deadline) = deadline.filter(|_| !body.is_small()) {
             head.extensions.insert(deadline);
         }

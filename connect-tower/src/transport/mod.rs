@@ -1,10 +1,9 @@
-//! What a client needs of an HTTP client, and how such a client reports failure.
+//! The trait of HTTP clients that carry calls, and how they report failures.
 //!
 //! A transport turns one `http::Request` into one `http::Response`. It knows nothing of messages,
-//! codecs or error codes in trailers: retries by code and hedging live above it. What the layers above
-//! cannot find out themselves it says in its types: whether the server can have seen the request
-//! ([`Sent`]), how a response was cut off ([`BodyError`]), and how time passes where it runs
-//! ([`Transport::timer`]). Nothing has to be downcast.
+//! codecs or error codes in trailers: retries by code and hedging live above it. Its types say what the
+//! layers above cannot find out themselves: whether the server can have seen the request ([`Sent`]), how a
+//! response was cut off ([`BodyError`]), and which timer there is ([`Transport::timer`]).
 //!
 //! The trait is not implemented for every [`tower_service::Service`]: a service has no clock, and a
 //! client without one cannot keep a deadline. [`ServiceTransport`] makes a transport of a service.
@@ -56,7 +55,7 @@ pub trait Transport: Clone {
 
     /// The timer of the runtime that the transport lives on, with which clients keep deadlines.
     ///
-    /// None unless implemented; then a call's timeout is only told to the server.
+    /// `None` unless implemented. Then a call's timeout is sent to the server, but not kept on this side.
     fn timer(&self) -> Option<SharedTimer> {
         None
     }
@@ -207,7 +206,7 @@ impl TransportError {
         }
     }
 
-    /// Adds what only this side may know, in the message's place: whom the request was for, and why it failed.
+    /// Adds a text for this side alone, shown in place of the message: which server, and why the request failed.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Arc<str>>) -> Self {
         self.detail = Some(detail.into());
