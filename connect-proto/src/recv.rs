@@ -48,7 +48,7 @@ pub enum RecvEvent {
 /// It keeps these promises, for every protocol and stream type:
 ///
 /// 1. Events do not depend on how the bytes were cut into chunks.
-/// 2. It ends once, with [`RecvEvent::End`] or one error; then it yields `None` for ever and ignores its input.
+/// 2. It ends once, with [`RecvEvent::End`] or one error; after that it yields `None` and ignores its input.
 ///    Truncation is never a clean end. Whole messages come before the error of a reset.
 /// 3. Memory is bounded by its [`Limits`](crate::Limits), whatever the peer sends: it holds one message as it came, while that is
 ///    incomplete, and one decompressed; what is held never grows past the limit, and growing copies from one buffer to
@@ -110,8 +110,8 @@ impl RecvHalf {
         Self::with_state(params, State::Open(Framing::Bare(bare))).check_length(announced)
     }
 
-    /// The same half, or one that has failed because a body without envelopes is announced to be too large: nobody has
-    /// to read it to find out.
+    /// The same half, or one that has failed because a body without envelopes has a `content-length` over the limit: it
+    /// need not be read to know that.
     pub(crate) fn check_announced_length(self, headers: &HeaderMap) -> Self {
         self.check_length(announced_length(headers))
     }
@@ -133,7 +133,7 @@ impl RecvHalf {
         Self::with_state(params, State::Open(Framing::Bare(bare)))
     }
 
-    /// A client's half of a call that was answered by something else than RPC, in text for people.
+    /// A client's half of a call whose response is not an RPC response, but text to show.
     pub(crate) fn not_rpc(params: RecvParams, error: Error) -> Self {
         let bare = Bare::not_rpc(error);
         Self::with_state(params, State::Open(Framing::Bare(bare)))
@@ -300,7 +300,7 @@ impl RecvHalf {
         self.end_with(State::Ending(None, Err(error)));
     }
 
-    /// The next event: messages, then one ending, then `None` for ever. `None` before the ending asks for more input.
+    /// The next event: messages, then one ending, then `None`. `None` before the ending asks for more input.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! The sending half of a call: messages in, a head and bytes out.
 
-mod out;
+mod buffer;
 
 use std::{fmt, mem};
 
@@ -11,8 +11,8 @@ use http::{
     request, response,
 };
 
-pub(crate) use self::out::Encoder;
-use self::out::Out;
+pub(crate) use self::buffer::Encoder;
+use self::buffer::SendBuffer;
 use crate::{
     Error, GetPolicy, Limits, Side, Time, base64_text,
     envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
@@ -60,13 +60,13 @@ pub struct SendHalf {
     single: bool,
     has_message: bool,
     encoder: Encoder,
-    out: Out,
+    waiting: SendBuffer,
     state: State,
     /// The most bytes of an error that is sent.
     max_error: usize,
     /// Errors that were received are sent as they are.
     forward_errors: bool,
-    /// Why messages are no longer taken, where that was not the caller's own `finish`.
+    /// Why no more messages are taken, unless the caller has called `finish`.
     failure: Option<Error>,
     deadline: Option<Time>,
 }
@@ -96,7 +96,7 @@ enum State {
     Finished(Option<HeaderMap>),
     /// Given up; the error is transmitted once.
     Reset {
-        told: bool,
+        reported: bool,
     },
 }
 
@@ -130,7 +130,7 @@ impl SendHalf {
             single: params.single,
             has_message: false,
             encoder: params.encoder,
-            out: Out::new(params.limits.send_message_bytes()),
+            waiting: SendBuffer::new(params.limits.send_message_bytes()),
             state: State::Open,
             max_error: params.limits.sent_error_bytes(),
             forward_errors: params.forward_errors,
@@ -198,7 +198,7 @@ impl SendHalf {
     pub fn wants_message(&self) -> bool {
         matches!(self.state, State::Open)
             && !(self.single && self.has_message)
-            && self.out.len() < LOW_WATER
+            && self.waiting.len() < LOW_WATER
     }
 
     /// Sends one message, which `encode` appends to a buffer.
@@ -217,7 +217,7 @@ impl SendHalf {
     ) -> Result<(), Error> {
         self.check_open()?;
         let enveloped = self.content_type.wire.is_enveloped();
-        let compressed = self.out.push(&self.encoder, enveloped, encode)?;
+        let compressed = self.waiting.push(&self.encoder, enveloped, encode)?;
         self.after_message(compressed);
         Ok(())
     }
@@ -237,7 +237,7 @@ impl SendHalf {
                 Ok(())
             });
         }
-        self.out
+        self.waiting
             .push_bytes(payload, self.content_type.wire.is_enveloped())?;
         self.after_message(false);
         Ok(())
@@ -297,7 +297,7 @@ impl SendHalf {
     ///
     /// # Panics
     ///
-    /// On a client, with debug assertions: its head is that of a request. `None` for ever without them.
+    /// On a client, with debug assertions: its head is that of a request. Without them `None`, always.
     #[must_use = "the head is taken out of the half"]
     pub fn poll_response_head(&mut self) -> Option<response::Parts> {
         debug_assert!(
@@ -321,7 +321,7 @@ impl SendHalf {
     ///
     /// # Panics
     ///
-    /// On a server, with debug assertions: its head is that of a response. `None` for ever without them.
+    /// On a server, with debug assertions: its head is that of a response. Without them `None`, always.
     #[must_use = "the head is taken out of the half"]
     pub fn poll_request_head(&mut self) -> Option<request::Parts> {
         debug_assert!(
@@ -353,8 +353,8 @@ impl SendHalf {
     /// The next piece of the body. `None` until the head was taken, and while there is nothing to send.
     #[must_use = "the data is taken out of the half"]
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        if let State::Reset { told } = &mut self.state {
-            if mem::replace(told, true) {
+        if let State::Reset { reported } = &mut self.state {
+            if mem::replace(reported, true) {
                 return None;
             }
             return self.failure.clone().map(Transmit::Reset);
@@ -362,11 +362,14 @@ impl SendHalf {
         if !matches!(self.head, Head::Taken) {
             return None;
         }
-        if self.out.len() > 0 {
+        if self.waiting.len() > 0 {
             let data = match self.content_type.wire {
                 // Padding between the pieces of one message would be refused by servers that read requests whole.
-                Wire::GrpcWebText => self.out.pop_all().map(|data| base64_text::encode(&data)),
-                _ => self.out.pop(),
+                Wire::GrpcWebText => self
+                    .waiting
+                    .pop_all()
+                    .map(|data| base64_text::encode(&data)),
+                _ => self.waiting.pop(),
             };
             return data.map(Transmit::Data);
         }
@@ -392,20 +395,20 @@ impl SendHalf {
     /// Never after a reset.
     #[must_use]
     pub fn is_end_stream(&self) -> bool {
-        self.out.len() == 0 && matches!(self.state, State::Finished(None))
+        self.waiting.len() == 0 && matches!(self.state, State::Finished(None))
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has nothing left, now and ever: after the clean end, and after a
     /// reset was taken out.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.is_end_stream() || matches!(self.state, State::Reset { told: true })
+        self.is_end_stream() || matches!(self.state, State::Reset { reported: true })
     }
 
     /// How many bytes of body are left, if that is known and no trailers follow: a `content-length`.
     #[must_use]
     pub fn exact_len(&self) -> Option<u64> {
-        let len = self.out.len() as u64;
+        let len = self.waiting.len() as u64;
         match (&self.state, self.content_type.wire) {
             // All that waits leaves as one padded text, if it leaves at once.
             (State::Finished(None), Wire::GrpcWebText) => Some(len.div_ceil(3) * 4),
@@ -462,9 +465,9 @@ impl SendHalf {
         if self.is_closed() || matches!(self.state, State::Reset { .. }) {
             return;
         }
-        self.out.clear();
+        self.waiting.clear();
         self.failure = Some(error);
-        self.state = State::Reset { told: false };
+        self.state = State::Reset { reported: false };
     }
 
     fn finish_request(&mut self) {
@@ -478,12 +481,12 @@ impl SendHalf {
                     policy.max_url_bytes(),
                     &self.content_type.codec,
                     compression,
-                    self.out.peek(),
+                    self.waiting.peek(),
                 )
             });
             if let Some(with_query) = with_query {
                 *uri = with_query;
-                self.out.clear();
+                self.waiting.clear();
                 connect::strip_for_get(&mut self.headers);
             } else {
                 *get = None;
@@ -510,7 +513,7 @@ impl SendHalf {
                 metadata::append_custom(&mut metadata, custom);
                 let payload =
                     connect::json::encode_end_stream(error.as_ref().map_or(Ok(()), Err), &metadata);
-                self.out.push_terminal(FLAG_END_STREAM, payload);
+                self.waiting.push_terminal(FLAG_END_STREAM, payload);
                 None
             }
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => {
@@ -528,7 +531,7 @@ impl SendHalf {
                     Some(trailers)
                 } else {
                     let payload = grpc_web::encode_trailers(&trailers);
-                    self.out.push_terminal(FLAG_TRAILERS, payload);
+                    self.waiting.push_terminal(FLAG_TRAILERS, payload);
                     None
                 }
             }
@@ -542,7 +545,7 @@ impl SendHalf {
         match outcome {
             Ok(trailers) => metadata::append_trailers_prefixed(&mut self.headers, trailers),
             Err(mut error) => {
-                self.out.clear();
+                self.waiting.clear();
                 if let Head::Held(start) = &mut self.head {
                     *start = Start::Response(error.code().http_status());
                 }
@@ -551,7 +554,7 @@ impl SendHalf {
                     .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 let metadata = error.take_metadata();
                 metadata::append_unary_leading(&mut self.headers, metadata);
-                self.out
+                self.waiting
                     .push_error_body(connect::json::encode_error(&error));
             }
         }
@@ -576,7 +579,7 @@ impl fmt::Debug for SendHalf {
             .field("content_type", &self.content_type)
             .field("head", &self.head)
             .field("state", &self.state)
-            .field("waiting_bytes", &self.out.len())
+            .field("waiting_bytes", &self.waiting.len())
             .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }

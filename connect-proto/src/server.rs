@@ -46,7 +46,7 @@ pub struct Detected {
 }
 
 /// What the head of a call said beside its content type.
-struct Opened {
+struct RequestHead {
     deadline: Option<Time>,
     encoding: Option<Named>,
     /// The message of a Connect GET.
@@ -258,12 +258,12 @@ impl Detected {
         let query = self
             .is_get()
             .then(|| Query::parse(parts.uri.query().unwrap_or("")));
-        let opened = self.open(&parts.headers, query, config, policy, now);
-        let Opened {
+        let request = self.read_head(&parts.headers, query, config, policy, now);
+        let RequestHead {
             deadline,
             encoding,
             message,
-        } = opened.map_err(|error| self.rejection(error, config))?;
+        } = request.map_err(|error| self.rejection(error, config))?;
         let encoder = Encoder {
             compression: self.negotiate(&parts.headers, encoding.as_ref(), config),
             enabled: policy.compression(),
@@ -329,14 +329,14 @@ impl Detected {
     }
 
     /// What head and query say beside the content type, checked.
-    fn open(
+    fn read_head(
         &self,
         headers: &HeaderMap,
         query: Option<Query<'_>>,
         config: &ServerConfig,
         policy: &CallPolicy,
         now: Time,
-    ) -> Result<Opened, Error> {
+    ) -> Result<RequestHead, Error> {
         if self.protocol() == Protocol::Connect {
             connect::check_version(headers, query.as_ref(), config.require_protocol_version)?;
         }
@@ -356,7 +356,7 @@ impl Detected {
                 return Err(Error::invalid_argument(error));
             }
         };
-        Ok(Opened {
+        Ok(RequestHead {
             deadline,
             encoding,
             message,

@@ -512,7 +512,7 @@ fn an_error_in_broken_http_keeps_its_status() {
 fn a_response_that_is_no_rpc_is_quoted() {
     const LONG: &str = "0123456789abcdefghij";
     let long = LONG.repeat(11);
-    let cut = format!("; it said {:?}…", LONG.repeat(10));
+    let cut = format!("; the response says {:?}…", LONG.repeat(10));
     let rows = [
         (
             404,
@@ -590,7 +590,10 @@ fn the_words_of_a_response_that_is_no_rpc_are_not_waited_for() {
             assert!(!recv.wants_data());
             let error = recv.poll_event().unwrap().unwrap_err();
             assert_eq!(error.code(), Code::Unimplemented);
-            assert!(error.message().contains("it said \"not"), "{error}");
+            assert!(
+                error.message().contains("the response says \"not"),
+                "{error}"
+            );
             assert!(error.message().len() < 500, "{error}");
         }
     }

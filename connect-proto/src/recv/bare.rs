@@ -30,7 +30,7 @@ enum Content {
         fallback: Error,
         trailers: HeaderMap,
     },
-    /// Text of a response that is no RPC, as much of it as its error shows, and a byte more.
+    /// Text of a response that is not an RPC response: as much as the error shows, and one byte more.
     NotRpc { error: Error },
 }
 
@@ -55,7 +55,7 @@ impl Bare {
         Self::new(Content::Error { fallback, trailers })
     }
 
-    /// A body for people.
+    /// A body of text that is only shown.
     pub(super) fn not_rpc(error: Error) -> Self {
         Self::new(Content::NotRpc { error })
     }
@@ -67,7 +67,7 @@ impl Bare {
         }
     }
 
-    /// Whether the call has failed whatever the body says, which is read for people only.
+    /// Whether the call has failed in any case, and the body is only read to be shown.
     pub(super) fn is_not_rpc(&self) -> bool {
         matches!(self.content, Content::NotRpc { .. })
     }
@@ -126,7 +126,7 @@ impl Bare {
                 }
             },
             Content::Error { fallback, trailers } => {
-                // A truncated error is a malformed one: the HTTP status still tells the code.
+                // A truncated error is a malformed one: the code is still known from the HTTP status.
                 let payload = match end {
                     EndOfBody::Reset(_) | EndOfBody::Malformed(_) => Bytes::new(),
                     EndOfBody::Clean | EndOfBody::Trailers(_) => {

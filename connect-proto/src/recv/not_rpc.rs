@@ -1,4 +1,4 @@
-//! A response that is no RPC: a proxy's, or another server's. Its error shows what it says.
+//! A response that is not an RPC response: a proxy's, or another server's. The error quotes its text.
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -12,16 +12,16 @@ pub(crate) fn http_status_error(procedure: &str, status: StatusCode) -> Error {
     Error::new(
         Code::from_http_status(status),
         format!(
-            "the server answered {procedure} with HTTP status {status} and no RPC error: is it the right server, and is \
-             a proxy between?"
+            "the server answered {procedure} with HTTP status {status} and no RPC error: \
+             the address may be wrong, or a proxy may have answered"
         ),
     )
 }
 
-/// How much is shown of a body that is no RPC: enough for a sentence of a proxy's.
+/// How much is quoted of such a body: enough for one sentence.
 pub(super) const QUOTED_BYTES: usize = 200;
 
-/// Whether a body that is no RPC is meant to be read by people.
+/// Whether the body of such a response is text.
 pub(crate) fn is_readable(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let essence = content_type.and_then(|value| value.split(|byte| *byte == b';').next());
@@ -48,7 +48,7 @@ pub(super) fn quote_body(mut error: Error, body: &[u8]) -> Error {
     let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
     let words: Vec<_> = text.split_whitespace().collect();
     if !words.is_empty() {
-        error.append_message(&format!("; it said {:?}{dots}", words.join(" ")));
+        error.append_message(&format!("; the response says {:?}{dots}", words.join(" ")));
     }
     error
 }

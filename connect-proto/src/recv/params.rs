@@ -27,7 +27,7 @@ impl RecvParams {
         Error::malformed(self.side, message)
     }
 
-    /// A message over the limit. The client alone learns the setter: the server's is no business of its peers.
+    /// A message over the limit. Only a client's error names the setter: a server's peers cannot change its limit.
     pub(super) fn too_large(&self, message: &str) -> Error {
         let limit = self.limits.recv_message_bytes();
         Error::resource_exhausted(match self.side {

@@ -76,7 +76,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Lines of `name: value`; what is no header is skipped.
+/// Lines of `name: value`; lines that are not headers are skipped.
 pub(super) fn header_lines(text: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for line in text.split(|&byte| byte == b'\n') {

@@ -39,7 +39,7 @@ pub(crate) struct Encoder {
 
 /// The queue of outgoing bytes. Small messages share the last buffer; large ones that come as `Bytes` stay as they are.
 #[derive(Debug)]
-pub(super) struct Out {
+pub(super) struct SendBuffer {
     queue: VecDeque<Bytes>,
     /// Bytes in the queue.
     queued: usize,
@@ -51,7 +51,7 @@ pub(super) struct Out {
     limit: usize,
 }
 
-impl Out {
+impl SendBuffer {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             queue: VecDeque::new(),
@@ -104,7 +104,7 @@ impl Out {
         self.queue.front().map_or(&self.tail[..], |data| &data[..])
     }
 
-    /// Encodes a message, behind a prefix or as the whole body; tells whether it was compressed.
+    /// Encodes a message, behind a prefix or as the whole body; returns whether it was compressed.
     ///
     /// `encode` sees a buffer that holds nothing of earlier messages. The first message is encoded where it leaves
     /// from; small ones that come while it waits are copied behind it, which costs less than a piece of their own.
@@ -116,7 +116,7 @@ impl Out {
     ) -> Result<bool, Error> {
         let prefix_len = if enveloped { PREFIX_LEN } else { 0 };
         let joins = !self.tail.is_empty();
-        // Out of reach also when `encode` panics: then it is dropped, and nothing half-written can leave.
+        // Taken out while `encode` runs: if that panics, what is half-written is dropped and not sent.
         let mut own = mem::take(if joins {
             &mut self.scratch
         } else {
@@ -242,7 +242,7 @@ impl Out {
             packed.put_slice(&PLACE_OF_PREFIX[..start]);
             encoder.compress(plain, &mut packed)?;
             check_compressed(&packed, start, plain)?;
-            // Who asks for everything to be compressed gets that, also where it makes a message longer.
+            // With a threshold of 0 every message is compressed, even if that makes it longer.
             compressed = encoder.min_bytes == 0 || packed.len() < own.len();
             if compressed {
                 mem::swap(own, &mut packed);
