@@ -520,7 +520,7 @@ fn a_response_that_is_no_rpc_is_quoted() {
             "404 page not found\n",
             "\"404 page not found\"",
         ),
-        (404, "text/plain", "", "is a proxy between?"),
+        (404, "text/plain", "", "or a proxy may have answered"),
         (
             502,
             "Text/Plain; charset=utf-8",
@@ -541,7 +541,7 @@ fn a_response_that_is_no_rpc_is_quoted() {
             "{\"status\":404}",
             r#""{\"status\":404}""#,
         ),
-        (502, "text/html", "<html>", "is a proxy between?"),
+        (502, "text/html", "<html>", "or a proxy may have answered"),
         (200, "text/plain", "welcome", "\"welcome\""),
     ];
     for protocol in Protocol::ALL {
