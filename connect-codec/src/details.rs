@@ -13,7 +13,7 @@ use crate::json::{self, JsonMessage, JsonOptions};
 /// use connect_proto::Error;
 ///
 /// let info = ErrorInfo::new("PLAN", "example.com");
-/// let error = Error::permission_denied("not in your plan").with_message_detail(&info);
+/// let error = Error::permission_denied("not in your plan").add_message_detail(&info);
 ///
 /// let received: Option<ErrorInfo> = error.message_detail();
 /// assert_eq!(received, Some(info));
@@ -24,7 +24,7 @@ pub trait ErrorExt: Sized {
     /// Connect also sends its JSON form, for people who read the wire; a message without one, such as
     /// one that holds an `Any` of unknown type, is sent without.
     #[must_use]
-    fn with_message_detail<M: prost::Message + JsonMessage>(self, message: &M) -> Self;
+    fn add_message_detail<M: prost::Message + JsonMessage>(self, message: &M) -> Self;
 
     /// The first detail of this message type that can be read; `None` if there is none.
     fn message_detail<M: prost::Message + JsonMessage>(&self) -> Option<M>;
@@ -39,11 +39,11 @@ pub trait ErrorExt: Sized {
 }
 
 impl ErrorExt for Error {
-    fn with_message_detail<M: prost::Message + JsonMessage>(self, message: &M) -> Self {
+    fn add_message_detail<M: prost::Message + JsonMessage>(self, message: &M) -> Self {
         let detail = ErrorDetail::new(M::FULL_NAME, message.encode_to_vec());
         match json::to_string(message, &JsonOptions::default()) {
-            Ok(text) => self.with_detail(detail.with_debug_json(text)),
-            Err(_) => self.with_detail(detail),
+            Ok(text) => self.add_detail(detail.with_debug_json(text)),
+            Err(_) => self.add_detail(detail),
         }
     }
 
@@ -75,9 +75,9 @@ mod tests {
     #[test]
     fn details_are_found_by_type() {
         let error = Error::invalid_argument("no")
-            .with_message_detail(&BadRequest::new().violation("a", ""))
-            .with_message_detail(&ErrorInfo::default())
-            .with_message_detail(&BadRequest::new().violation("b", ""));
+            .add_message_detail(&BadRequest::new().violation("a", ""))
+            .add_message_detail(&ErrorInfo::default())
+            .add_message_detail(&BadRequest::new().violation("b", ""));
         let all: Result<Vec<BadRequest>, _> = error.message_details().collect();
         assert_eq!(
             all.unwrap(),
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn details_carry_name_and_json() {
-        let error = Error::aborted("").with_message_detail(&BadRequest::new().violation("a", ""));
+        let error = Error::aborted("").add_message_detail(&BadRequest::new().violation("a", ""));
         let detail = &error.details()[0];
         assert_eq!(detail.type_name(), "google.rpc.BadRequest");
         assert_eq!(
@@ -108,7 +108,7 @@ mod tests {
             type_url: "type.googleapis.com/unknown.Type".into(),
             value: vec![],
         };
-        let error = Error::aborted("").with_message_detail(&any);
+        let error = Error::aborted("").add_message_detail(&any);
         assert_eq!(error.details()[0].debug_json(), None);
         assert_eq!(error.message_detail::<prost_types::Any>(), Some(any));
     }
@@ -116,9 +116,9 @@ mod tests {
     #[test]
     fn malformed_details_are_errors_and_hide_no_others() {
         let detail = ErrorDetail::new("google.rpc.RetryInfo", &b"\x0a\xff"[..]);
-        let error = Error::unavailable("").with_detail(detail);
+        let error = Error::unavailable("").add_detail(detail);
         assert_eq!(error.message_detail::<RetryInfo>(), None);
-        let error = error.with_message_detail(&RetryInfo::default());
+        let error = error.add_message_detail(&RetryInfo::default());
         assert_eq!(error.message_detail(), Some(RetryInfo::default()));
 
         let mut all = error.message_details::<RetryInfo>();
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_default_registry_knows_them() {
-        let error = Error::aborted("").with_message_detail(&rpc::Status {
+        let error = Error::aborted("").add_message_detail(&rpc::Status {
             details: vec![prost_types::Any::from_msg(&RetryInfo::default()).unwrap()],
             ..rpc::Status::default()
         });

@@ -9,15 +9,15 @@
 //! use connect_proto::Error;
 //!
 //! let wrong = BadRequest::new().violation("name", "must not be empty").violation("age", "too low");
-//! let error = Error::invalid_argument("bad user").with_message_detail(&wrong);
+//! let error = Error::invalid_argument("bad user").add_message_detail(&wrong);
 //! assert_eq!(error.message_detail::<BadRequest>(), Some(wrong));
 //!
 //! let later = RetryInfo::new(Duration::from_secs(5));
-//! let error = Error::unavailable("out of capacity").with_message_detail(&later);
+//! let error = Error::unavailable("out of capacity").add_message_detail(&later);
 //! let delay = error.message_detail::<RetryInfo>().and_then(|info| info.delay());
 //! assert_eq!(delay, Some(Duration::from_secs(5)));
 //!
-//! let why = ErrorInfo::new("QUOTA", "shop.example.com").with_metadata("zone", "eu-1");
+//! let why = ErrorInfo::new("QUOTA", "shop.example.com").add_metadata("zone", "eu-1");
 //! assert_eq!(why.metadata["zone"], "eu-1");
 //! ```
 
@@ -118,7 +118,7 @@ impl ErrorInfo {
 
     /// Adds something about the error, in place of what there may be by this key.
     #[must_use]
-    pub fn with_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn add_metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(key.into(), value.into());
         self
     }

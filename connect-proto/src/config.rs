@@ -446,7 +446,7 @@ impl ClientConfig {
     /// # Errors
     ///
     /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
-    pub fn with_header(
+    pub fn add_header(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,

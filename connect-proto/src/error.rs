@@ -128,7 +128,7 @@ impl Error {
     /// that was made on this side.
     ///
     /// It is for reading. It is never sent on, also not by [`forward`](Self::forward): it holds what the protocol of
-    /// that call needed. To send some of it, add it by [`with_header`](Self::with_header).
+    /// that call needed. To send some of it, add it by [`add_header`](Self::add_header).
     #[must_use]
     pub fn received(&self) -> Option<&HeaderMap> {
         self.0.received.as_ref()
@@ -156,7 +156,7 @@ impl Error {
 
     /// Adds a detail.
     #[must_use]
-    pub fn with_detail(mut self, detail: ErrorDetail) -> Self {
+    pub fn add_detail(mut self, detail: ErrorDetail) -> Self {
         self.inner().details.push(detail);
         self
     }
@@ -179,7 +179,7 @@ impl Error {
     /// use connect_proto::Error;
     ///
     /// fn busy() -> Result<(), Error> {
-    ///     Err(Error::unavailable("come back later").with_header("retry-after", "3")?)
+    ///     Err(Error::unavailable("come back later").add_header("retry-after", "3")?)
     /// }
     /// assert_eq!(busy().unwrap_err().metadata()["retry-after"], "3");
     /// ```
@@ -187,7 +187,7 @@ impl Error {
     /// # Errors
     ///
     /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
-    pub fn with_header(
+    pub fn add_header(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,

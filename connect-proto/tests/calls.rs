@@ -97,7 +97,7 @@ fn errors_arrive_whole_in_every_protocol_and_codec() {
                 }
                 let context = format!("{name} {stream_type:?} after {before}");
                 let error = Error::failed_precondition("nö, 100% no\n")
-                    .with_detail(ErrorDetail::new(
+                    .add_detail(ErrorDetail::new(
                         "google.rpc.RetryInfo",
                         &b"\x0a\x02\x08\x3c"[..],
                     ))

@@ -40,13 +40,13 @@ fn an_error_that_was_received_is_not_sent_on_by_accident() {
     each_client_and_type(|context, client, stream_type| {
         let server = ServerConfig::new();
         let inner = Error::not_found("no user 42 in shard db-7")
-            .with_detail(ErrorDetail::new("a.B", &b"secret"[..]))
+            .add_detail(ErrorDetail::new("a.B", &b"secret"[..]))
             .with_metadata(headers(&[("x-shard", "db-7")]));
         let received = send(client, &server, inner, stream_type);
         assert_eq!(received.received().unwrap()["x-shard"], "db-7", "{context}");
         assert!(received.metadata().is_empty(), "{context}");
 
-        let outer = received.clone().with_header("retry-after", "3").unwrap();
+        let outer = received.clone().add_header("retry-after", "3").unwrap();
         let outer = send(client, &server, outer, stream_type);
         assert_eq!(outer.code(), Code::Internal, "{context}");
         assert!(!outer.message().contains("42"), "{context}");
@@ -105,13 +105,13 @@ fn an_error_is_cut_to_what_peers_take() {
         let server = ServerConfig::new();
         let details = |size| ErrorDetail::new("a.B", vec![7; size]);
 
-        let small = Error::aborted("x".repeat(1_000)).with_detail(details(2_000));
+        let small = Error::aborted("x".repeat(1_000)).add_detail(details(2_000));
         let received = send(client, &server, small.clone(), stream_type);
         assert_eq!(received.message(), small.message(), "{context}");
         assert_eq!(received.details(), small.details(), "{context}");
 
         // Details go first.
-        let large = Error::aborted("the quota is used up").with_detail(details(1_000_000));
+        let large = Error::aborted("the quota is used up").add_detail(details(1_000_000));
         let received = send(client, &server, large, stream_type);
         assert_eq!(received.code(), Code::Aborted, "{context}");
         assert_eq!(
@@ -122,7 +122,7 @@ fn an_error_is_cut_to_what_peers_take() {
         assert!(received.details().is_empty(), "{context}");
 
         // Then the message, whole characters of it: three bytes as UTF-8, nine percent-encoded.
-        let long = Error::aborted("€".repeat(100_000)).with_detail(details(10));
+        let long = Error::aborted("€".repeat(100_000)).add_detail(details(10));
         let received = send(client, &server, long, stream_type);
         assert_eq!(received.code(), Code::Aborted, "{context}");
         let text = received.message().strip_suffix("... (cut)").unwrap();
@@ -152,7 +152,7 @@ fn a_received_error_has_a_bounded_number_of_details() {
         let limits = Limits::default().with_sent_error_bytes(usize::MAX);
         let server = ServerConfig::new().with_limits(limits);
         let error = (0..2 * Error::MAX_DETAILS).fold(Error::aborted("no"), |error, _| {
-            error.with_detail(ErrorDetail::new("a.B", Bytes::new()))
+            error.add_detail(ErrorDetail::new("a.B", Bytes::new()))
         });
         let received = send(client, &server, error, stream_type);
         assert_eq!(received.message(), "no", "{context}");

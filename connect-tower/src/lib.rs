@@ -41,7 +41,7 @@
 //! async fn talk() -> Result<(), Error> {
 //!     let client = Client::new(InProcess::new(router()));
 //!
-//!     let request = Request::new("hi".to_owned()).with_header("x-tenant", "blue")?;
+//!     let request = Request::new("hi".to_owned()).add_header("x-tenant", "blue")?;
 //!     let response: Response<String> = client.unary::<Prost, _, _>(&UPPER, request).await?;
 //!     assert_eq!(response.message(), "HI");
 //!

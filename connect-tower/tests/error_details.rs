@@ -23,18 +23,18 @@ fn bad_request() -> BadRequest {
 /// An error with every standard detail, and one of them twice.
 fn rich() -> Error {
     Error::invalid_argument("bad user")
-        .with_message_detail(&bad_request())
-        .with_message_detail(&RetryInfo::new(Duration::from_millis(1500)))
-        .with_message_detail(&ErrorInfo::new("AGE", "example.com").with_metadata("min", "18"))
-        .with_message_detail(&QuotaFailure::new().violation("user:ada", "two a day"))
-        .with_message_detail(&PreconditionFailure::new().violation("TOS", "ada", "not accepted"))
-        .with_message_detail(&ResourceInfo::new("user", "ada"))
-        .with_message_detail(&RequestInfo::new("42"))
-        .with_message_detail(&DebugInfo::new("line 7"))
-        .with_message_detail(&Help::new().link("the rules", "https://example.com/rules"))
-        .with_message_detail(&LocalizedMessage::new("fr", "trop jeune"))
-        .with_message_detail(&ErrorInfo::new("NAME", "example.com"))
-        .with_message_detail(&message_of_the_application())
+        .add_message_detail(&bad_request())
+        .add_message_detail(&RetryInfo::new(Duration::from_millis(1500)))
+        .add_message_detail(&ErrorInfo::new("AGE", "example.com").add_metadata("min", "18"))
+        .add_message_detail(&QuotaFailure::new().violation("user:ada", "two a day"))
+        .add_message_detail(&PreconditionFailure::new().violation("TOS", "ada", "not accepted"))
+        .add_message_detail(&ResourceInfo::new("user", "ada"))
+        .add_message_detail(&RequestInfo::new("42"))
+        .add_message_detail(&DebugInfo::new("line 7"))
+        .add_message_detail(&Help::new().link("the rules", "https://example.com/rules"))
+        .add_message_detail(&LocalizedMessage::new("fr", "trop jeune"))
+        .add_message_detail(&ErrorInfo::new("NAME", "example.com"))
+        .add_message_detail(&message_of_the_application())
 }
 
 /// Any message with a name can be a detail.

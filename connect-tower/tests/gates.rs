@@ -186,7 +186,7 @@ fn a_gate_sees_the_head_and_leaves_extensions() {
     let client = common::client_with(router, config);
     let request = Request::new(String::new())
         .with_timeout(Duration::from_secs(9))
-        .with_header("x-key", "7")
+        .add_header("x-key", "7")
         .unwrap();
     let response = block_on(client.unary::<Prost, _, String>(&UPPER, request));
     assert_eq!(response.unwrap().message(), "ada");
@@ -206,7 +206,7 @@ fn a_gate_sets_the_limits_of_a_call() {
         let request = Request::new(long.clone());
         let result = client.unary::<Prost, _, String>(&UPPER, request).await;
         assert_eq!(common::brief(result).0, Code::ResourceExhausted);
-        let request = Request::new(long).with_header("x-trusted", "1").unwrap();
+        let request = Request::new(long).add_header("x-trusted", "1").unwrap();
         client
             .unary::<Prost, _, String>(&UPPER, request)
             .await

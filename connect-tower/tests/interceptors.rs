@@ -114,22 +114,22 @@ fn marked_router() -> Router {
     Router::new()
         .unary(UPPER, |request: Request<String>| async move {
             assert_eq!(request.headers()["x-in"], "1");
-            Response::new(request.into_message()).with_trailer("x-own", "4")
+            Response::new(request.into_message()).add_trailer("x-own", "4")
         })
         .server_stream(SPLIT, |request: Request<String>| async move {
             assert_eq!(request.headers()["x-in"], "1");
             let stream = ResponseStream::from([request.into_message()]);
-            Response::new(stream).with_trailer("x-own", "4")
+            Response::new(stream).add_trailer("x-own", "4")
         })
         .client_stream(JOIN, |request: Request<Streaming<String>>| async move {
             assert_eq!(request.headers()["x-in"], "1");
             let word = request.into_stream().message().await?;
-            Response::new(word.unwrap_or_default()).with_trailer("x-own", "4")
+            Response::new(word.unwrap_or_default()).add_trailer("x-own", "4")
         })
         .bidi_stream(ECHO, |request: Request<Streaming<String>>| async move {
             assert_eq!(request.headers()["x-in"], "1");
             let stream = ResponseStream::new(request.into_stream());
-            Response::new(stream).with_trailer("x-own", "4")
+            Response::new(stream).add_trailer("x-own", "4")
         })
 }
 
@@ -357,7 +357,7 @@ fn a_span_is_entered_around_each_poll_and_trailers_survive() {
                 pause().await;
                 assert_eq!(DEPTH.get(), 1);
                 let response = Response::new(request.into_message());
-                response.with_trailer("x-late", HeaderValue::from_static("1"))
+                response.add_trailer("x-late", HeaderValue::from_static("1"))
             })
             .bidi_stream(ECHO, |request: Request<Streaming<String>>| async move {
                 assert_eq!(DEPTH.get(), 1);
@@ -583,7 +583,7 @@ fn a_simple_hook_sees_each_call() {
             .unary::<Prost, _, String>(&UPPER, request)
             .await
             .unwrap();
-        let request = Request::new(String::new()).with_header("x-stop", "1");
+        let request = Request::new(String::new()).add_header("x-stop", "1");
         let result = client
             .unary::<Prost, _, String>(&UPPER, request.unwrap())
             .await;

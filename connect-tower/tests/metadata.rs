@@ -22,11 +22,11 @@ fn answer<T, U>(request: &Request<T>, message: U) -> Result<Response<U>, Error> 
     let mut response = Response::new(message);
     for value in request.headers().get_all("x-ask") {
         response = response
-            .with_header("x-leading", value.clone())?
-            .with_trailer("x-trailing", value.clone())?;
+            .add_header("x-leading", value.clone())?
+            .add_trailer("x-trailing", value.clone())?;
     }
     let binary = metadata::encode_binary(&[0, 159, 255]);
-    response.with_trailer("x-binary-bin", binary)
+    response.add_trailer("x-binary-bin", binary)
 }
 
 fn answering_router() -> Router {
@@ -67,8 +67,8 @@ fn metadata_travels_both_ways() {
         let client = common::client_with(answering_router(), config);
         let ask = |request: Request<String>| {
             request
-                .with_header("x-ask", "1")
-                .and_then(|request| request.with_header("x-ask", "2"))
+                .add_header("x-ask", "1")
+                .and_then(|request| request.add_header("x-ask", "2"))
                 .unwrap()
         };
         block_on(async {
@@ -111,11 +111,11 @@ fn protocol_headers_are_not_for_users() {
         let router = Router::new().unary(UPPER, |request: Request<String>| async move {
             assert_ne!(request.headers()["content-type"], "text/evil");
             Response::new(String::new())
-                .with_header("content-type", "text/evil")?
-                .with_trailer("grpc-status", "3")
+                .add_header("content-type", "text/evil")?
+                .add_trailer("grpc-status", "3")
         });
         let client = common::client_with(router, config);
-        let request = Request::new(String::new()).with_header("content-type", "text/evil");
+        let request = Request::new(String::new()).add_header("content-type", "text/evil");
         let response = block_on(client.unary::<Prost, _, String>(&UPPER, request.unwrap()));
         let response = response.unwrap();
         assert_ne!(response.headers()["content-type"], "text/evil");
@@ -127,7 +127,7 @@ fn rich_error() -> Error {
     let mut metadata = HeaderMap::new();
     metadata.insert("x-reason", HeaderValue::from_static("weather"));
     Error::resource_exhausted("100% full: \u{e9}")
-        .with_detail(ErrorDetail::new("test.v1.Detail", &b"\x08\x01"[..]))
+        .add_detail(ErrorDetail::new("test.v1.Detail", &b"\x08\x01"[..]))
         .with_metadata(metadata)
         .with_source("stays here")
 }
@@ -212,12 +212,12 @@ fn trailers_are_sent_beside_an_errors_metadata() {
                 late.insert("x-late", HeaderValue::from_static("made at the end"));
                 let stream = ResponseStream::new(stream::iter(items)).with_trailers(move || late);
                 Response::new(stream)
-                    .with_trailer("x-trailing", "1")?
-                    .with_trailer("x-reason", "also")
+                    .add_trailer("x-trailing", "1")?
+                    .add_trailer("x-reason", "also")
             })
             .bidi_stream(ECHO, |_: Request<Streaming<String>>| async {
                 let stream = stream::iter([Err::<String, _>(rich_error())]);
-                Response::stream(stream).with_trailer("x-trailing", "1")
+                Response::stream(stream).add_trailer("x-trailing", "1")
             })
     };
     for config in configs() {
@@ -284,7 +284,7 @@ fn a_backends_error_is_sent_on_only_on_purpose() {
                 async move {
                     let request = Request::new(String::new());
                     let answer = backend.unary::<Prost, _, String>(&UPPER, request).await;
-                    let error = answer.unwrap_err().with_header("retry-after", "3")?;
+                    let error = answer.unwrap_err().add_header("retry-after", "3")?;
                     assert_eq!(error.received().unwrap()["x-reason"], "weather");
                     assert!(!error.metadata().contains_key("x-reason"));
                     Err::<String, Error>(match forward {
@@ -354,8 +354,8 @@ fn headers_of_every_call() {
             let tenant = request.headers()["x-tenant"].to_str().unwrap().to_owned();
             Ok(Response::new(tenant))
         });
-        let config = config.with_header("x-tenant", "blue").unwrap();
-        let error = config.clone().with_header("x tenant", "blue").unwrap_err();
+        let config = config.add_header("x-tenant", "blue").unwrap();
+        let error = config.clone().add_header("x tenant", "blue").unwrap_err();
         assert_eq!(error.code(), Code::Internal);
         let client = common::client_with(router, config);
         let request = Request::new(String::new());

@@ -96,7 +96,7 @@ fn fail(config: &ClientConfig) -> String {
         reason: "GONE".into(),
         ..ErrorInfo::default()
     };
-    let error = Error::not_found("no user 7").with_message_detail(&info);
+    let error = Error::not_found("no user 7").add_message_detail(&info);
     exchange(
         &greet_service::GREET,
         config,

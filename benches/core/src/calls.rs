@@ -164,7 +164,7 @@ impl EndStream {
         metadata.insert("x-cost", HeaderValue::from_static("237"));
         metadata.insert("x-region", HeaderValue::from_static("north"));
         let error = Error::new(Code::Unavailable, "overloaded: back off and retry")
-            .with_detail(ErrorDetail::new(
+            .add_detail(ErrorDetail::new(
                 "google.rpc.RetryInfo",
                 &b"\x0a\x02\x08\x3c"[..],
             ))

@@ -56,7 +56,7 @@ pub(crate) fn error(wanted: proto::Error) -> Error {
             .next()
             .unwrap_or_default()
             .to_owned();
-        error.with_detail(ErrorDetail::new(name, detail.value))
+        error.add_detail(ErrorDetail::new(name, detail.value))
     })
 }
 

@@ -197,7 +197,7 @@ fn client_stream() {
 #[test]
 fn bidi_stream() {
     for client in clients() {
-        let mut call = client.talk_with(Request::new(()).with_header("x-mood", "good").unwrap());
+        let mut call = client.talk_with(Request::new(()).add_header("x-mood", "good").unwrap());
         for word in ["really", "so"] {
             block_on(call.send(word.into())).unwrap();
             assert_eq!(block_on(call.message()).unwrap(), Some(format!("{word}?")));
@@ -213,7 +213,7 @@ fn requests_given_whole() {
         let shapes = || stream::iter(["a", "b"].map(|_| Shape::default()));
         let count = block_on(client.collect_from(shapes())).unwrap();
         assert_eq!(count.into_message(), 2);
-        let request = Request::new(shapes()).with_header("x-mood", "good");
+        let request = Request::new(shapes()).add_header("x-mood", "good");
         let count = block_on(client.collect_from(request.unwrap())).unwrap();
         assert_eq!(count.into_message(), 2);
 

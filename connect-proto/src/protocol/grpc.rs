@@ -156,7 +156,7 @@ pub(crate) fn take_status(from: &mut HeaderMap) -> Option<Result<(), Error>> {
     }
     let mut error = Error::new(code, text);
     for detail in details.map(|status| status.details).unwrap_or_default() {
-        error = error.with_detail(detail);
+        error = error.add_detail(detail);
     }
     Some(Err(error))
 }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn status_round_trips() {
         let error = Error::aborted("ünsafe 100%\n")
-            .with_detail(ErrorDetail::new("google.rpc.RetryInfo", &b"\x0a\x00"[..]));
+            .add_detail(ErrorDetail::new("google.rpc.RetryInfo", &b"\x0a\x00"[..]));
         let mut trailers = HeaderMap::new();
         write_status(&mut trailers, Err(&error));
         assert_eq!(trailers[GRPC_STATUS], "10");

@@ -16,8 +16,8 @@ fn decode_err(bytes: &[u8]) -> &'static str {
 #[test]
 fn fields_are_as_the_schema_says() {
     let error = Error::not_found("no \u{fc}")
-        .with_detail(ErrorDetail::new("a.B", &b"\x01\x02"[..]))
-        .with_detail(ErrorDetail::new("c.D", &b""[..]));
+        .add_detail(ErrorDetail::new("a.B", &b"\x01\x02"[..]))
+        .add_detail(ErrorDetail::new("c.D", &b""[..]));
     let expected = [
         &b"\x08\x05\x12\x05no \xc3\xbc"[..],
         b"\x1a\x1d\x0a\x17type.googleapis.com/a.B\x12\x02\x01\x02",
@@ -161,7 +161,7 @@ fn groups_nest_to_a_limit() {
 
 #[test]
 fn values_are_slices_of_the_input() {
-    let error = Error::internal("").with_detail(ErrorDetail::new("a.B", vec![7; 1_000]));
+    let error = Error::internal("").add_detail(ErrorDetail::new("a.B", vec![7; 1_000]));
     let bytes = encode(&error);
     let status = decode(bytes.clone()).unwrap();
     assert!(
@@ -180,7 +180,7 @@ proptest! {
     ) {
         let mut error = Error::new(Code::from_number(code).unwrap(), message.clone());
         for (name, value) in details {
-            error = error.with_detail(ErrorDetail::new(name, value));
+            error = error.add_detail(ErrorDetail::new(name, value));
         }
         let status = decode(encode(&error)).unwrap();
         prop_assert_eq!(status.code, code);
@@ -194,7 +194,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
     ) {
-        let error = Error::internal("message").with_detail(ErrorDetail::new("a.B", value));
+        let error = Error::internal("message").add_detail(ErrorDetail::new("a.B", value));
         let mut bytes = encode(&error).to_vec();
         let at = at.index(bytes.len());
         let _ = decode(Bytes::copy_from_slice(&bytes[..at]));

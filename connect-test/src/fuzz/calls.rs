@@ -336,7 +336,7 @@ fn error(input: &mut Input<'_>) -> Error {
     let message = String::from_utf8_lossy(input.short()).into_owned();
     let mut error = Error::new(code, message);
     for _ in 0..input.byte() % 3 {
-        error = error.with_detail(ErrorDetail::new("test.v1.Detail", input.short().to_vec()));
+        error = error.add_detail(ErrorDetail::new("test.v1.Detail", input.short().to_vec()));
     }
     error.with_metadata(input.metadata(OF_ERROR))
 }

@@ -21,7 +21,7 @@ use crate::call::{connection::Connection, deadline::Deadline, peer::Peer};
 /// # fn main() -> Result<(), connect_tower::Error> {
 /// let request = Request::new(String::from("hi"))
 ///     .with_timeout(Duration::from_secs(2))
-///     .with_header("x-tenant", "blue")?;
+///     .add_header("x-tenant", "blue")?;
 /// assert_eq!(request.headers()["x-tenant"], "blue");
 /// # Ok(())
 /// # }
@@ -180,7 +180,7 @@ impl<T> Request<T> {
     ///
     /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata. Binary values are for
     /// [`metadata`](connect_proto::metadata)'s functions.
-    pub fn with_header(
+    pub fn add_header(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,
@@ -268,7 +268,7 @@ impl<T> IntoRequest<T> for Request<T> {
 ///
 /// # fn main() -> Result<(), connect_tower::Error> {
 /// send_all(stream::iter([1, 2, 3]));
-/// send_all(Request::new(stream::iter([1, 2, 3])).with_header("x-tenant", "blue")?);
+/// send_all(Request::new(stream::iter([1, 2, 3])).add_header("x-tenant", "blue")?);
 /// # Ok(())
 /// # }
 /// ```
@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn a_request_keeps_what_travels_beside_its_message() {
         let request = Request::new(1)
-            .with_header("x-a", "1")
-            .and_then(|request| request.with_header("x-a", "2"))
+            .add_header("x-a", "1")
+            .and_then(|request| request.add_header("x-a", "2"))
             .map(|request| request.with_extension("left by a gate"))
             .unwrap();
         let (rest, message) = request.map(|n| n + 1).into_parts();
@@ -317,9 +317,9 @@ mod tests {
 
     #[test]
     fn bad_metadata_is_refused_with_its_name() {
-        let error = Request::new(()).with_header("no spaces", "").unwrap_err();
+        let error = Request::new(()).add_header("no spaces", "").unwrap_err();
         assert!(error.message().contains("metadata name"), "{error}");
-        let error = Request::new(()).with_header("x-a", "\n").unwrap_err();
+        let error = Request::new(()).add_header("x-a", "\n").unwrap_err();
         assert!(error.message().contains("\"x-a\""), "{error}");
     }
 }

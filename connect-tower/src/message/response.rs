@@ -18,7 +18,7 @@ use crate::call::head::ResponseHead;
 /// use connect_tower::Response;
 ///
 /// # fn main() -> Result<(), connect_tower::Error> {
-/// let response = Response::new(String::from("hi")).with_trailer("x-cost", "3")?;
+/// let response = Response::new(String::from("hi")).add_trailer("x-cost", "3")?;
 /// assert_eq!(response.trailers()["x-cost"], "3");
 /// # Ok(())
 /// # }
@@ -111,7 +111,7 @@ impl<T> Response<T> {
     /// # Errors
     ///
     /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
-    pub fn with_header(
+    pub fn add_header(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,
@@ -125,7 +125,7 @@ impl<T> Response<T> {
     /// # Errors
     ///
     /// `internal` if name or value cannot stand in HTTP, or if there is too much metadata.
-    pub fn with_trailer(
+    pub fn add_trailer(
         mut self,
         name: impl TryInto<HeaderName>,
         value: impl TryInto<HeaderValue>,

@@ -279,7 +279,7 @@ async fn no_server(caller: &Caller) -> Outcome {
 async fn broken(caller: &Caller) -> Outcome {
     let name = format!("broken {}", caller.place);
     let request = Request::new(String::new())
-        .with_header(NAME, name.as_str())
+        .add_header(NAME, name.as_str())
         .map_err(text)?;
     let mut answers = caller.stream(&BROKEN, request).await?;
     equal(answers.message().await.map_err(text)?.as_deref(), Some("a"))?;

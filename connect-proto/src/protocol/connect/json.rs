@@ -130,7 +130,7 @@ impl ErrorParsed<'_> {
                 if let Some(debug) = detail.debug {
                     parsed = parsed.with_debug_json(debug.get());
                 }
-                error = error.with_detail(parsed);
+                error = error.add_detail(parsed);
             }
         }
         error
@@ -299,7 +299,7 @@ mod tests {
     /// Connect, "Error and EndStreamResponse": the shape of an error.
     #[test]
     fn error_round_trips() {
-        let error = Error::unavailable("overloaded: back off and retry").with_detail(
+        let error = Error::unavailable("overloaded: back off and retry").add_detail(
             ErrorDetail::new("google.rpc.RetryInfo", &b"\x0a\x02\x08\x3c"[..])
                 .with_debug_json(r#"{"retryDelay":"30s"}"#),
         );
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn debug_that_is_not_json_is_left_out() {
         let detail = ErrorDetail::new("a.B", Bytes::new()).with_debug_json("{oops");
-        let json = encode_error(&Error::internal("").with_detail(detail));
+        let json = encode_error(&Error::internal("").add_detail(detail));
         assert_eq!(
             json,
             r#"{"code":"internal","details":[{"type":"a.B","value":""}]}"#

@@ -120,8 +120,8 @@ fn method(request: &Request<String>) -> String {
 async fn upper(request: Request<String>) -> Result<Response<String>, Error> {
     let answer = request.message().to_uppercase();
     Response::new(answer)
-        .with_header(LEADING, "first")?
-        .with_trailer(TRAILING, "last")
+        .add_header(LEADING, "first")?
+        .add_trailer(TRAILING, "last")
 }
 
 fn failure() -> Error {
@@ -134,7 +134,7 @@ fn failure() -> Error {
     let mut metadata = HeaderMap::new();
     metadata.insert(LEADING, HeaderValue::from_static("sorry"));
     Error::resource_exhausted("no more ✓ of that")
-        .with_message_detail(&retry)
+        .add_message_detail(&retry)
         .with_metadata(metadata)
 }
 
