@@ -10,7 +10,7 @@ PROTOC_VERSION=33.6
 CARGO_DENY_VERSION=0.20.2
 CARGO_FUZZ_VERSION=0.13.2
 
-# The oldest toolchain that may fail to be had; everything else here must install.
+# The oldest toolchain. Its installation may fail; everything else here must install.
 MSRV=1.85.0
 
 TOOLS="${XDG_CACHE_HOME:-$HOME/.cache}/connect-ci"

@@ -176,7 +176,7 @@ impl Calls {
         };
         // Before the poll, so that a wake-up during it counts.
         slot.wake.queued.store(false, Ordering::SeqCst);
-        // A slot's waker outlives its call: a late wake-up finds no call, or wakes the next in vain.
+        // A slot's waker outlives its call: a wake-up after its end finds no call, or polls the next one for nothing.
         let Some(call) = &mut slot.call else { return };
         if call
             .as_mut()

@@ -7,8 +7,8 @@
 //!   bound; it serves any `tower_service::Service` of HTTP, such as connect-tower's router.
 //! - [`client`]: the [`Channel`], which connects, pools, shares and replaces connections, and is a
 //!   [`Transport`](connect_tower::Transport) for generated clients.
-//! - [`tls`]: the seam for TLS, and the settings of connect-rustls (feature `tls`).
-//! - [`runtime`]: the traits that an adapter implements. That is all there is to a new runtime.
+//! - [`tls`]: the interface to TLS, and the settings of connect-rustls (feature `tls`).
+//! - [`runtime`]: the traits that an adapter implements. A new runtime needs nothing else.
 //!
 //! # Which tokio crates are linked, and why that is no runtime
 //!

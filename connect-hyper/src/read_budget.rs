@@ -23,7 +23,7 @@ impl ReadBudget {
         Self(Arc::new(AtomicU32::new(READS_PER_POLL)))
     }
 
-    /// The task of the connection is polled anew.
+    /// The task of the connection is polled again.
     pub(crate) fn refill(&self) {
         self.0.store(READS_PER_POLL, Ordering::Relaxed);
     }

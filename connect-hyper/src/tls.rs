@@ -1,4 +1,4 @@
-//! The seam for TLS: handshakes, and what they give.
+//! The interface to TLS: handshakes, and what they return.
 //!
 //! The handshake belongs to the runtime adapter, because the libraries that drive TLS are written for one runtime
 //! each. The adapters use rustls; its settings are [`ServerTls`] and [`ClientTls`] (feature `tls`, crate
@@ -23,14 +23,14 @@ pub type Handshake = Pin<Box<dyn Future<Output = io::Result<TlsSession>> + Send>
 
 /// The server's side of TLS on connections of type `I` of the runtime `R`.
 pub trait TlsAcceptor<R, I>: Send + Sync + 'static {
-    /// Shakes hands on a new connection, and accepts these protocols by ALPN, the preferred one first. The server
+    /// Does the handshake on a new connection, and accepts these protocols by ALPN, the preferred one first. The server
     /// bounds its time.
     fn accept(&self, alpn: &[&'static [u8]], io: I) -> Handshake;
 }
 
 /// The client's side of TLS on connections of type `I` of the runtime `R`.
 pub trait TlsConnector<R, I>: Send + Sync + 'static {
-    /// Shakes hands on a new connection to a host, a name or an address in text, and offers these protocols
+    /// Does the handshake on a new connection to a host, a name or an address in text, and offers these protocols
     /// by ALPN. The channel bounds its time.
     fn connect(&self, host: &str, alpn: &[&'static [u8]], io: I) -> Handshake;
 }
@@ -43,7 +43,7 @@ pub struct TlsSession {
 }
 
 impl TlsSession {
-    /// A connection whose bytes are deciphered by `io`.
+    /// A connection whose bytes `io` decrypts.
     #[must_use]
     pub fn new(io: BoxIo) -> Self {
         Self {

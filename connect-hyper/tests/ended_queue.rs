@@ -14,7 +14,7 @@ use loom::{
 
 const CALLS: usize = 2;
 
-/// Whether a call was told that its request was not taken.
+/// Whether a call got its request back.
 #[derive(Default)]
 struct Reply(AtomicBool);
 
@@ -70,7 +70,7 @@ impl Drop for Queue {
     }
 }
 
-/// Calls that queue a request while the connection ends: whether there is an order in which one of them is told nothing.
+/// Calls that queue a request while the connection ends: whether there is an order in which one of them waits for ever.
 fn a_call_can_be_left_waiting(senders_lock: bool) -> bool {
     let left_waiting = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let found = left_waiting.clone();

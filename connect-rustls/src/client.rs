@@ -1,4 +1,4 @@
-//! Whom a client trusts, and which certificate it shows.
+//! Which authorities a client trusts, and which certificate it shows.
 
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ impl ClientTls {
     /// whichever protocols are offered.
     #[must_use]
     pub fn config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
-        // A copy shares everything but these names. It costs nothing beside a handshake.
+        // A copy shares everything but these names. Its cost is small next to a handshake.
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)

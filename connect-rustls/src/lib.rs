@@ -1,7 +1,7 @@
 //! TLS settings for ConnectRPC servers and clients, by [rustls] with the ring provider.
 //!
 //! - [`ServerTls`]: a server's certificate and key, and which client certificates it demands.
-//! - [`ClientTls`]: whom a client trusts, and which certificate it shows.
+//! - [`ClientTls`]: which authorities a client trusts, and which certificate it shows.
 //! - [`Negotiated`]: what a handshake has agreed on.
 //! - [`TlsError`]: a setting that cannot be used. [`handshake_advice`] and [`is_alpn_refusal`] read the error of a
 //!   handshake that failed.

@@ -89,7 +89,7 @@ impl ServerTls {
         if !self.config.alpn_protocols.is_empty() {
             return Arc::clone(&self.config);
         }
-        // A copy shares everything but these names. It costs nothing beside a handshake.
+        // A copy shares everything but these names. Its cost is small next to a handshake.
         let mut config = ServerConfig::clone(&self.config);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         Arc::new(config)

@@ -66,8 +66,8 @@ impl Pair {
         }
     }
 
-    /// Carries bytes until neither side has more. The first error of either side ends it, when the other side has
-    /// been told: the client's error first.
+    /// Carries bytes until neither side has more. The first error of either side ends it, once the other side has
+    /// its alert: the client's error first.
     fn shake_hands(&mut self) -> Result<(), Error> {
         let mut failed = None;
         loop {
@@ -219,7 +219,7 @@ fn a_host_may_be_an_address() {
 }
 
 #[test]
-fn an_unknown_authority_is_told_to_be_added() {
+fn the_error_of_an_unknown_authority_says_to_add_it() {
     let server = Authority::new("servers").issue("localhost").server();
     for client in [
         ClientTls::new(),
@@ -269,7 +269,7 @@ fn a_server_that_demands_a_certificate_says_so() {
 }
 
 #[test]
-fn a_refusal_by_alpn_is_told_apart() {
+fn a_refusal_by_alpn_has_an_error_of_its_own() {
     let authority = Authority::new("servers");
     let server = authority.issue("localhost").server();
     let client = ClientTls::new().add_ca(authority.pem()).unwrap();
@@ -341,7 +341,7 @@ fn an_error_of_pem_has_its_cause_as_source() {
 }
 
 #[test]
-fn bad_pem_is_told_apart() {
+fn each_kind_of_bad_pem_has_its_own_error() {
     let good = Authority::new("servers").issue("localhost");
     let other = Authority::new("servers").issue("localhost");
     let explain = |chain: &str, key: &str| ServerTls::from_pem(chain, key).unwrap_err().to_string();

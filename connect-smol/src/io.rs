@@ -10,7 +10,7 @@ use std::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use smol::io::{AsyncRead, AsyncWrite};
 
-/// Any stream of `futures-io`, as hyper wants it: for a listener of one's own.
+/// Any stream of `futures-io`, as hyper wants it: for your own listener.
 ///
 /// hyper shuts a connection down by the stream's `poll_close`, which must close the writing side.
 #[derive(Clone, Copy, Debug, Default)]

@@ -24,7 +24,7 @@
 //!
 //! Every name here is also one of `connect-tokio`, and is called in the same way: to move a program, change the crate's
 //! name and what starts the runtime. Servers and channels run on smol's global executor by default; [`Smol`]
-//! tells how, for an executor of one's own and for one thread alone.
+//! shows how to use your own executor, or a single thread.
 //!
 //! # TLS
 //!

@@ -23,10 +23,10 @@ use smol::{
 
 use crate::FuturesIo;
 
-/// The smol runtime: where tasks run. Sockets and timers need nothing of the kind, their reactor has a thread of its own.
+/// The smol runtime: where tasks run. Sockets and timers need no executor: their reactor has its own thread.
 ///
 /// The default is smol's global executor, that of [`smol::spawn`]: one thread, or as many as the environment variable
-/// `SMOL_THREADS` says. A server or channel on another executor is told so:
+/// `SMOL_THREADS` says. For another executor, set it on the server or channel:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Default for Smol {
 type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync;
 
 impl Smol {
-    /// Tasks on an executor of one's own. They run while somebody runs it.
+    /// Tasks on your own executor. They run while you run it.
     #[must_use]
     pub fn on(executor: Arc<Executor<'static>>) -> Self {
         Self::spawning(move |task| executor.spawn(task).detach())
@@ -72,7 +72,7 @@ impl Smol {
 
     /// Tasks wherever this function puts them: it is given each, to run in the background.
     ///
-    /// For one thread alone, without a lock anywhere, that is a [`smol::LocalExecutor`] of the thread:
+    /// For a single thread, without locks, that is a [`smol::LocalExecutor`] of the thread:
     ///
     /// ```
     /// use connect_smol::Smol;

@@ -1,4 +1,4 @@
-//! Where tasks run: on an executor of one's own, on one thread alone, or nowhere.
+//! Where tasks run: on the user's executor, on a single thread, or nowhere.
 
 use std::{
     sync::{
@@ -70,7 +70,7 @@ fn on_one_thread_alone() {
 }
 
 #[test]
-fn on_the_global_executor_unless_told() {
+fn on_the_global_executor_by_default() {
     assert_ne!(smol::block_on(call(Smol::default())), here());
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::support::{async_test, call, echo, listen, post, spawn};
 use crate::rt::{Channel, Rt, Server};
 
-/// Fails as told, then accepts.
+/// Fails with these errors, then accepts.
 struct Flaky {
     errors: VecDeque<io::Error>,
     then: <Rt as Runtime>::Listener,
@@ -43,7 +43,7 @@ fn emfile() -> io::Error {
 async fn the_server_serves_on_after_errors() {
     let then = listen().await;
     let errors = [emfile(), io::ErrorKind::ConnectionAborted.into(), emfile()].into();
-    let (events, mut told) = mpsc::unbounded_channel();
+    let (events, mut pauses) = mpsc::unbounded_channel();
     let server = Server::from_listener(Flaky { errors, then }).with_observer(move |event| {
         if let ServerEvent::AcceptFailed { pause, .. } = event {
             let _ = events.send(*pause);
@@ -56,7 +56,7 @@ async fn the_server_serves_on_after_errors() {
         .unwrap();
     assert_eq!(response.body(), "still here");
     // One that concerns a single connection costs no pause.
-    assert_eq!(told.recv().await, Some(Duration::from_millis(5)));
-    assert_eq!(told.recv().await, Some(Duration::from_millis(10)));
-    assert!(told.is_empty());
+    assert_eq!(pauses.recv().await, Some(Duration::from_millis(5)));
+    assert_eq!(pauses.recv().await, Some(Duration::from_millis(10)));
+    assert!(pauses.is_empty());
 }

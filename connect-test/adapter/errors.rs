@@ -1,4 +1,4 @@
-//! A call without a connection: the message says which phase failed, with whom, and what may help.
+//! A call without a connection: the message says which phase failed, with which server, and what may help.
 
 use std::{
     io::{Read as _, Write as _},
@@ -66,7 +66,7 @@ async fn an_unknown_host_is_named() {
 
 /// What servers without HTTP/2 say to its preface.
 #[apply(async_test)]
-async fn a_port_without_http2_is_told() {
+async fn a_port_without_http2_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
         .with_http_version(HttpVersion::Http2)

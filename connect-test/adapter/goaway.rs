@@ -112,7 +112,8 @@ fn many_calls(channel: &Channel) -> Vec<Task<Vec<Result<(), TransportError>>>> {
     let calls = |channel: Channel| async move {
         let mut ends = Vec::new();
         for _ in 0..CALLS_PER_TASK {
-            let end = call(&channel, post_http2(CallBody::full("x"))).await;
+            // All of it is in the HEADERS: h2 forgets an answer whose request is not all sent when the connection ends.
+            let end = call(&channel, post_http2(CallBody::empty())).await;
             ends.push(end.map(drop));
         }
         ends
@@ -203,7 +204,7 @@ impl Body for Announcing {
 async fn a_request_that_still_waits_for_its_stream_at_a_goaway_was_not_sent() {
     let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let (go_away, told) = oneshot::channel();
+    let (go_away, may_go_away) = oneshot::channel();
     let (is_open, open) = oneshot::channel();
     let server = spawn(async move {
         let mut socket = accept(&mut listener).await;
@@ -213,7 +214,7 @@ async fn a_request_that_still_waits_for_its_stream_at_a_goaway_was_not_sent() {
         socket.write_all(&answer(first)).await?;
         let second = next_stream(&mut socket).await?;
         let _ = is_open.send(());
-        let _ = told.await;
+        let _ = may_go_away.await;
         socket.write_all(&goaway(second)).await?;
         socket.write_all(&answer(second)).await?;
         socket.read_to_end(&mut Vec::new()).await

@@ -58,7 +58,7 @@ async fn an_idle_http1_connection_is_closed() {
 #[apply(async_test)]
 async fn a_tls_handshake_has_its_time() {
     let identity = Authority::new().issue("localhost");
-    let (events, mut told) = mpsc::unbounded_channel();
+    let (events, mut failures) = mpsc::unbounded_channel();
     let server = bind()
         .await
         .with_tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
@@ -71,7 +71,7 @@ async fn a_tls_handshake_has_its_time() {
     let server = start(server, echo());
     let mut socket = connect(server.address).await.unwrap();
     assert_eq!(read_all(&mut socket).await, "");
-    assert_eq!(told.recv().await, Some(std::io::ErrorKind::TimedOut));
+    assert_eq!(failures.recv().await, Some(std::io::ErrorKind::TimedOut));
 }
 
 #[apply(async_test)]
@@ -396,7 +396,7 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
 #[apply(async_test)]
 async fn an_observer_that_panics_costs_nothing_but_the_event() {
     let identity = Authority::new().issue("localhost");
-    let (events, mut told) = mpsc::unbounded_channel();
+    let (events, mut failures) = mpsc::unbounded_channel();
     let server = bind()
         .await
         .with_tls(ServerTls::from_pem(&identity.chain, &identity.key).unwrap())
@@ -409,7 +409,7 @@ async fn an_observer_that_panics_costs_nothing_but_the_event() {
         let mut socket = connect(server.address).await.unwrap();
         socket.write_all(b"no TLS at all\r\n\r\n").await.unwrap();
         read_all(&mut socket).await;
-        told.recv().await.unwrap();
+        failures.recv().await.unwrap();
     }
     server.stop().await.unwrap();
 }

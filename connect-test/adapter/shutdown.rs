@@ -1,4 +1,4 @@
-//! Graceful shutdown: calls in flight finish, new ones go elsewhere, and the drain has a bound.
+//! Graceful shutdown: calls in flight finish, new ones are refused, and the drain has a bound.
 
 use std::{
     sync::{
@@ -89,15 +89,15 @@ async fn calls_in_flight_finish_and_new_ones_are_refused() {
         while connect(address).await.is_ok() {
             yield_now().await;
         }
-        // Before the connection is told, it takes calls still.
-        let late = loop {
+        // Until the drain reaches the connection, it takes calls still.
+        let refused = loop {
             match call(&channel, request(CallBody::empty())).await {
                 Ok(_) => yield_now().await,
                 Err(error) => break error,
             }
         };
-        assert_eq!(late.error().code(), Code::Unavailable);
-        assert_eq!(late.sent(), Sent::No);
+        assert_eq!(refused.error().code(), Code::Unavailable);
+        assert_eq!(refused.sent(), Sent::No);
         assert!(!task.is_finished());
 
         gate.go_on.notify_one();
@@ -135,7 +135,7 @@ async fn idle_connections_do_not_hold_up_the_shutdown() {
 #[apply(async_test)]
 async fn the_drain_is_bounded_and_resets_what_is_left() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
-        let (events, mut told) = mpsc::unbounded_channel();
+        let (events, mut expired) = mpsc::unbounded_channel();
         let server = bind()
             .await
             .with_call_tasks(tasks)
@@ -159,7 +159,7 @@ async fn the_drain_is_bounded_and_resets_what_is_left() {
         gate.begun.notified().await;
 
         server.stop().await.unwrap();
-        assert_eq!(told.recv().await, Some(2));
+        assert_eq!(expired.recv().await, Some(2));
         let mut codes = Vec::new();
         for call in calls {
             codes.push(code(&call.await.unwrap()));

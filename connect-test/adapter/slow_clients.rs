@@ -170,34 +170,34 @@ async fn unread_http1(server: &Running, timeout_ms: &str) -> Socket {
     socket
 }
 
-fn tell_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {
-    let (events, told) = mpsc::unbounded_channel();
+fn report_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {
+    let (events, failures) = mpsc::unbounded_channel();
     let server = server.with_observer(move |event| {
         if let ServerEvent::ConnectionFailed { .. } = event {
             let _ = events.send(event.to_string());
         }
     });
-    (server, told)
+    (server, failures)
 }
 
 #[apply(async_test)]
 async fn an_http1_connection_whose_client_does_not_read_ends_with_the_deadline() {
     let dropped = Arc::new(Notify::new());
-    let (server, mut told) = tell_failures(bind().await);
+    let (server, mut failures) = report_failures(bind().await);
     let server = start(server, answers_without_clock(&dropped));
     let _socket = unread_http1(&server, "100").await;
     dropped.notified().await;
-    let failure = told.recv().await.unwrap();
-    assert!(failure.contains("took nothing"), "{failure}");
+    let failure = failures.recv().await.unwrap();
+    assert!(failure.contains("did not read"), "{failure}");
 }
 
 #[apply(async_test)]
 async fn a_connection_whose_socket_takes_nothing_is_closed() {
     let dropped = Arc::new(Notify::new());
-    let (server, mut told) = tell_failures(bind().await.with_write_timeout(SHORT));
+    let (server, mut failures) = report_failures(bind().await.with_write_timeout(SHORT));
     let server = start(server, large_answers(&dropped));
     let _socket = unread_http1(&server, "3600000").await;
     dropped.notified().await;
-    let failure = told.recv().await.unwrap();
-    assert!(failure.contains("took nothing"), "{failure}");
+    let failure = failures.recv().await.unwrap();
+    assert!(failure.contains("did not read"), "{failure}");
 }

@@ -206,7 +206,7 @@ pub(crate) fn text(text: impl Into<String>) -> Response<ResponseBody> {
     Response::new(full(text.into()))
 }
 
-/// A server that runs until it is told to stop.
+/// A server that runs until it is stopped.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,

@@ -24,7 +24,7 @@ impl Listener<Tokio> for Broken {
 
 #[tokio::test(start_paused = true)]
 async fn the_pause_doubles_up_to_a_second() {
-    let (events, mut told) = mpsc::unbounded_channel();
+    let (events, mut events_seen) = mpsc::unbounded_channel();
     let server = Server::from_listener(Broken).with_observer(move |event| {
         if let ServerEvent::AcceptFailed { pause, .. } = event {
             let _ = events.send(*pause);
@@ -33,7 +33,7 @@ async fn the_pause_doubles_up_to_a_second() {
     tokio::spawn(server.serve(Router::new()));
     let mut pauses = Vec::new();
     while pauses.len() < 10 {
-        pauses.push(told.recv().await.unwrap().as_millis());
+        pauses.push(events_seen.recv().await.unwrap().as_millis());
     }
     assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
 }

@@ -27,7 +27,7 @@ use crate::{
 /// Carries calls by the browser's `fetch`: unary calls and server streams, in Connect and gRPC-Web.
 ///
 /// Connections, TLS, the HTTP version, cookies and caches are the browser's. Redirects are not followed: they fail as
-/// connections do that cannot be had. A clone is cheap.
+/// connections that cannot be opened do. A clone is cheap.
 ///
 /// What a call ends with, besides the server's own errors:
 ///

@@ -38,7 +38,7 @@
 //!
 //! # Deadlines and cancellation
 //!
-//! Timeouts are told to the server and kept here too, by `performance.now()` and `setTimeout`; pages in the background may
+//! Timeouts are sent to the server and kept here too, by `performance.now()` and `setTimeout`; pages in the background may
 //! be woken up to a second late, or later. A call that is dropped, or whose time is up, is aborted: the browser resets
 //! the HTTP/2 stream or closes the connection.
 //!

@@ -1,4 +1,4 @@
-//! The browser's clock and alarm.
+//! The browser's clock and timeouts.
 
 use std::{
     cell::RefCell,
@@ -96,7 +96,7 @@ impl Timeout {
                 waker.wake();
             }
         });
-        // More than its 31 bits would be no time at all. Who sleeps looks at the clock again.
+        // A longer time would overflow its 31 bits and end at once. The sleeper checks the clock again.
         let millis = (duration.as_secs_f64() * 1000.0)
             .ceil()
             .min(f64::from(i32::MAX));

@@ -1,5 +1,5 @@
-//! Opening a connection: name, address, socket, TLS, HTTP. Every error says which of them failed, with whom,
-//! and what may help.
+//! Opening a connection: name, address, socket, TLS, HTTP. Every error says which of them failed, with which
+//! server, and what may help.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -93,7 +93,7 @@ async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connect
         let io = ClientIo::cleartext(Box::new(io), http2, Arc::clone(&remote));
         return speak(channel, io, http2, remote).await;
     }
-    let session = shake_hands(channel, want, io, address).await?;
+    let session = handshake(channel, want, io, address).await?;
     let http2 = session.speaks(ALPN_HTTP2);
     if want == Want::Http2 && !http2 {
         return Err(no_http2(address));
@@ -102,7 +102,7 @@ async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connect
     speak(channel, io, http2, remote).await
 }
 
-async fn shake_hands<R: Runtime>(
+async fn handshake<R: Runtime>(
     channel: &Arc<Inner<R>>,
     want: Want,
     io: R::Io,

@@ -15,7 +15,7 @@ use connect_tower::rt::Sleep;
 
 use crate::runtime::Runtime;
 
-/// How long one address is tried alone; then the next is tried beside it (RFC 8305, section 5: "Connection
+/// How long one address is tried alone; then the next is tried at the same time (RFC 8305, section 5: "Connection
 /// Attempt Delay", 250 ms recommended). Of addresses that do not answer, none holds up the others.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
@@ -43,7 +43,7 @@ struct Dialling<'a, R: Runtime> {
     runtime: &'a R,
     waiting: VecDeque<SocketAddr>,
     attempts: Vec<(SocketAddr, Attempt<'a, R::Io>)>,
-    /// When to try the next address beside the others.
+    /// When to try the next address at the same time.
     next: Option<Sleep>,
     failures: String,
     cause: Option<io::Error>,

@@ -75,7 +75,7 @@ fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
         return (Sent::Maybe, Code::Internal, what);
     }
     if error.is_timeout() {
-        let what = "the server answers no pings";
+        let what = "the server does not answer pings";
         return (Sent::Maybe, Code::Unavailable, what);
     }
     let what = "the connection was lost before the response";

@@ -1,6 +1,6 @@
 //! The client: a channel to one server, over HTTP/1.1 and HTTP/2.
 //!
-//! A channel connects when the first call needs it, keeps connections, and replaces those that are lost.
+//! A channel connects when the first call needs it, keeps connections, and replaces those that broke.
 //! What it may not do is guess: a request is sent a second time only if the server surely did not process
 //! the first, and every error says whether it could have.
 
@@ -304,7 +304,7 @@ impl<R: Runtime> ChannelBuilder<R> {
         let origin = Origin::parse(&self.uri)?;
         if origin.is_tls() && self.tls.is_none() {
             return Err(Error::invalid_argument(format!(
-                "{origin} needs TLS: say whom to trust with Channel::builder(uri).with_tls(ClientTls::new().add_ca(pem)?)"
+                "{origin} needs TLS: name the authority to trust with Channel::builder(uri).with_tls(ClientTls::new().add_ca(pem)?)"
             )));
         }
         if !origin.is_tls() && self.tls.is_some() {

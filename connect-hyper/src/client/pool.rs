@@ -143,7 +143,7 @@ impl<R: Runtime> Pool<R> {
 }
 
 impl<R: Runtime> Inner<R> {
-    /// A connection for a call: an open one if there is, else a new one. `skip_idle` is for a call that has come upon an
+    /// A connection for a call: an open one if there is, else a new one. `skip_idle` is for a call that has met an
     /// HTTP/1.1 connection that was closed: other idle ones may be too.
     pub(super) async fn check_out(self: &Arc<Self>, want: Want, skip_idle: bool) -> Outcome<R> {
         loop {
@@ -316,7 +316,7 @@ impl<R: Runtime> Inner<R> {
                 (error, state.take_waiters(|want| want == Want::Http2))
             }
             Failure::Other(error) => {
-                // Of attempts beside each other only one counts.
+                // Of attempts at the same time only one counts.
                 if attempt.is_shared || state.failures == 0 {
                     state.failures = state.failures.saturating_add(1);
                     let wait = backoff(state.failures, self.settings.max_backoff);

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::OnceLock};
 
-/// Whom a connection leads to. It shows as the address.
+/// The server that a connection leads to. It is displayed as its address.
 #[derive(Debug)]
 pub(super) struct Remote {
     address: SocketAddr,

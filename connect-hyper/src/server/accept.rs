@@ -59,14 +59,14 @@ pub(super) async fn run<R, L, S>(
             Either::Right(never) => match never {},
         }
     }
-    // The socket is closed first: new clients are to go elsewhere while this server drains.
+    // The socket is closed first: new clients must find another server while this one drains.
     drop(listener);
     drain.enter(Phase::Draining);
     if timeout(&runtime, drain_timeout, drain.empty())
         .await
         .is_none()
     {
-        context.tell(&ServerEvent::DrainExpired {
+        context.report(&ServerEvent::DrainExpired {
             connections: drain.connections(),
         });
         drain.enter(Phase::Ended);
@@ -86,7 +86,7 @@ where
     S: HttpService,
 {
     let mut pause = FIRST_PAUSE;
-    let mut gone = 0;
+    let mut aborted = 0;
     let mut in_a_row = 0;
     loop {
         in_a_row += 1;
@@ -97,7 +97,7 @@ where
         drain.at_most(context.config.max_connections - 1).await;
         match listener.accept().await {
             Ok((io, address)) => {
-                (pause, gone) = (FIRST_PAUSE, 0);
+                (pause, aborted) = (FIRST_PAUSE, 0);
                 context.runtime.spawn(connection::serve(
                     Arc::clone(context),
                     io,
@@ -106,15 +106,17 @@ where
                     drain.watch(),
                 ));
             }
-            Err(error) if concerns_one_connection(&error) && gone < GONE_IN_A_ROW => gone += 1,
+            Err(error) if is_of_one_connection(&error) && aborted < MAX_ABORTED_IN_A_ROW => {
+                aborted += 1;
+            }
             Err(error) => {
-                context.tell(&ServerEvent::AcceptFailed {
+                context.report(&ServerEvent::AcceptFailed {
                     error: &error,
                     pause,
                 });
                 context.runtime.sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                gone = 0;
+                aborted = 0;
             }
         }
     }
@@ -123,11 +125,11 @@ where
 /// Accepts before other tasks run: a listener with a long queue is ready each time.
 const ACCEPTS_IN_A_ROW: u32 = 32;
 
-/// So many connections that were gone before they were accepted are no accident any more.
-const GONE_IN_A_ROW: u32 = 64;
+/// With more connections in a row that ended before they were accepted, the listener counts as failing.
+const MAX_ABORTED_IN_A_ROW: u32 = 64;
 
-/// The connection was gone before it was accepted; the listener is fine.
-fn concerns_one_connection(error: &io::Error) -> bool {
+/// Whether the connection ended before it was accepted, while the listener is fine.
+fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConnectionAborted

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CallTasks, Server};
 use crate::runtime::{LONGEST, Listener, MAX_FRAME_SIZE, Runtime, Windows, frame_size};
 
-/// What every connection of a server goes by.
+/// The settings of a server's connections.
 #[derive(Clone, Debug)]
 pub(super) struct Config {
     pub(super) header_read_timeout: Duration,
@@ -66,9 +66,9 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self.config.drain_timeout
     }
 
-    /// How long the server reads on what nobody wants. On HTTP/1.1 that is the rest of a request which is
+    /// How long the server goes on to read what it only discards. On HTTP/1.1 that is the rest of a request which is
     /// answered already; on any connection that the server closes, what the client still sends: a socket
-    /// closed with unread bytes is reset, and the answer lost. Default: 2 seconds.
+    /// closed with unread bytes is reset, and the client may lose the answer. Default: 2 seconds.
     pub fn with_linger_timeout(mut self, timeout: Duration) -> Self {
         self.config.linger_timeout = timeout;
         self
@@ -83,7 +83,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// How long a client may take nothing of an answer that is ready: the socket takes no byte (the connection is closed),
     /// or the window of an HTTP/2 call has no room (the call is reset). A call with a deadline ends there half a second
     /// after its deadline, if that is earlier. A client that works long on each message of a stream takes nothing
-    /// meanwhile. Default: 5 minutes; [`Duration::MAX`] waits for ever.
+    /// meanwhile. Default: 5 minutes; [`Duration::MAX`] sets no limit.
     pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout.min(LONGEST);
         self
@@ -97,7 +97,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
 
     /// How long a call of one request message (unary and server-streaming procedures) may receive no byte of it; then it
     /// fails with `deadline_exceeded`, over either HTTP version. Streams of requests may be silent for as long as they like.
-    /// connect-tower's router keeps it; other services do not. Default: 60 seconds; `None` or zero waits for ever.
+    /// connect-tower's router keeps it; other services do not. Default: 60 seconds; `None` or zero sets no limit.
     pub fn with_message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.message_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
         self
@@ -131,7 +131,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// How long a call may wait for more of its request while the client sends nothing of it; then the call fails with
-    /// `canceled`. It counts while a handler reads, for streams too. Default: for ever, as a stream of requests may
+    /// `canceled`. It counts while a handler reads, for streams too. Default: no limit, as a stream of requests may
     /// be silent for as long as it likes; for others there is [`with_message_timeout`](Self::with_message_timeout).
     pub fn with_read_timeout(mut self, timeout: Duration) -> Self {
         self.config.read_timeout = Some(timeout.min(LONGEST));
@@ -144,8 +144,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self.config.read_timeout
     }
 
-    /// How long an HTTP/2 connection may stay open without a call. It is looked at at such intervals, so an idle connection
-    /// is closed after one to two of them; its client is told, and connects anew when it needs to. Default: 5 minutes, as
+    /// How long an HTTP/2 connection may stay open without a call. The server checks at such intervals, so an idle connection
+    /// is closed after one to two of them; its client gets a GOAWAY, and connects again when it needs to. Default: 5 minutes, as
     /// clients that vanish are not noticed otherwise; [`Duration::MAX`] keeps them. Idle HTTP/1.1 connections have
     /// [`with_header_read_timeout`](Self::with_header_read_timeout).
     ///
@@ -163,8 +163,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// How many connections may be open at once. With as many, no more are accepted until one ends: clients wait in the
-    /// listener's queue. Default: no limit but the process's open files, which are not the server's to know; at that limit
-    /// too clients wait.
+    /// listener's queue. Default: no limit but the process's open files, which the server does not know; at that limit
+    /// clients wait too.
     ///
     /// 0 counts as 1.
     pub fn with_max_connections(mut self, max: usize) -> Self {

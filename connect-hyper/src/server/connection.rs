@@ -52,7 +52,7 @@ impl<R, I> Context<R, I> {
             .with_budget(budget)
     }
 
-    pub(super) fn tell(&self, event: &ServerEvent<'_>) {
+    pub(super) fn report(&self, event: &ServerEvent<'_>) {
         if let Some(observer) = &self.observer {
             // Logs that fail must not take the server with them.
             let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
@@ -116,7 +116,7 @@ pub(super) async fn serve<R, I, S>(
             drive(
                 connection,
                 shut_down,
-                Beside::Unread(drainer),
+                SideWork::Unread(drainer),
                 read_budget,
                 watch,
             )
@@ -141,21 +141,21 @@ pub(super) async fn serve<R, I, S>(
             };
             let service = service(PerVersion::Http2(slot));
             let idle = IdleWatch::new(&runtime, context.config.idle_timeout, activity);
-            let beside = Beside::Calls(calls, idle);
+            let side_work = SideWork::Calls(calls, idle);
             let connection = http2_builder(&context, executor).serve_connection(io, service);
             let shut_down = http2::Connection::graceful_shutdown;
-            drive(connection, shut_down, beside, read_budget, watch).await
+            drive(connection, shut_down, side_work, read_budget, watch).await
         }
     };
     if let Err(error) = ended {
-        context.tell(&ServerEvent::ConnectionFailed {
+        context.report(&ServerEvent::ConnectionFailed {
             peer: &peer,
             error: &error,
         });
     }
 }
 
-/// Shakes hands and finds the HTTP version. None if the client went away or took too long.
+/// Does the TLS handshake and finds the HTTP version. None if the client went away or took too long.
 async fn establish<R: Runtime, I: Io>(
     context: &Context<R, I>,
     io: I,
@@ -169,7 +169,7 @@ async fn establish<R: Runtime, I: Io>(
             {
                 Ok(session) => session,
                 Err(error) => {
-                    context.tell(&ServerEvent::HandshakeFailed {
+                    context.report(&ServerEvent::HandshakeFailed {
                         peer,
                         error: &error,
                     });
@@ -214,19 +214,19 @@ async fn handshake<R: Runtime, I>(
         })
 }
 
-/// What is polled beside a connection, on the same task.
-enum Beside<R> {
+/// What is polled together with a connection, on the same task.
+enum SideWork<R> {
     /// HTTP/1.1: bodies that nobody read.
     Unread(Drainer<R>),
     /// HTTP/2: the calls, unless they have tasks of their own, and how long there was none.
     Calls(Option<Calls>, IdleWatch<R>),
 }
 
-/// Polls a connection, and what is beside it, until it ends or the server ends it.
+/// Polls a connection and its side work until it ends or the server ends it.
 async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
-    mut beside: Beside<R>,
+    mut side_work: SideWork<R>,
     read_budget: ReadBudget,
     mut watch: Watch,
 ) -> hyper::Result<()> {
@@ -243,15 +243,15 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
             }
             Phase::Ended => {
                 // Dropped calls reset their streams; one poll writes the resets, as far as the socket takes.
-                if let Beside::Calls(Some(calls), _) = &mut beside {
+                if let SideWork::Calls(Some(calls), _) = &mut side_work {
                     calls.clear();
                     let _ = connection.as_mut().poll(cx);
                 }
                 return Poll::Ready(Ok(()));
             }
         }
-        match &mut beside {
-            Beside::Calls(calls, idle) => {
+        match &mut side_work {
+            SideWork::Calls(calls, idle) => {
                 let polled = match calls {
                     Some(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
                     None => connection.as_mut().poll(cx),
@@ -270,7 +270,7 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
                     }
                 }
             }
-            Beside::Unread(drainer) => {
+            SideWork::Unread(drainer) => {
                 let polled = connection.as_mut().poll(cx);
                 if polled.is_pending() {
                     drainer.poll(cx);

@@ -60,8 +60,8 @@ enum Linger {
     NotYet,
     Reading {
         until: Sleep,
-        /// Whether the client said anything since.
-        heard: bool,
+        /// Whether the client has sent anything since.
+        has_received: bool,
     },
     Done,
 }
@@ -95,7 +95,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         self.read_budget.clone()
     }
 
-    /// Where the present call's end is to be told.
+    /// Where a call puts its end.
     pub(super) fn call_end(&self) -> CallEnd {
         self.call_end.clone()
     }
@@ -115,7 +115,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             .stall
             .get_or_insert_with(|| write_timeout.start(end.get()));
         stall.as_mut().poll(cx).map(|()| {
-            let text = "the client took nothing of what was sent for too long";
+            let text = "the client did not read its answer for too long";
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         })
     }
@@ -148,9 +148,13 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         .await
     }
 
-    /// Reads and forgets until the client closes or the time is over.
+    /// Reads and discards until the client closes or the time is up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Linger::Reading { until, heard } = &mut self.linger else {
+        let Linger::Reading {
+            until,
+            has_received,
+        } = &mut self.linger
+        else {
             return Poll::Ready(());
         };
         if until.as_mut().poll(cx).is_ready() {
@@ -160,11 +164,11 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         for _ in 0..LINGER_READS_PER_POLL {
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.io).poll_read(cx, buf.unfilled()) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => *heard = true,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => *has_received = true,
                 Poll::Ready(_) => return Poll::Ready(()),
                 // A client that has nothing to say at a shutdown is idle: it loses nothing, and the drain
                 // is quick.
-                Poll::Pending if !*heard && self.phase.phase() != Phase::Serving => {
+                Poll::Pending if !*has_received && self.phase.phase() != Phase::Serving => {
                     return Poll::Ready(());
                 }
                 Poll::Pending => return Poll::Pending,
@@ -214,7 +218,7 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
             ready!(self.unless_stalled(cx, shut))?;
             self.linger = Linger::Reading {
                 until: self.runtime.sleep(self.linger_timeout),
-                heard: false,
+                has_received: false,
             };
         }
         ready!(self.poll_linger(cx));

@@ -72,7 +72,7 @@ pub(super) struct IdleWatch<R> {
 pub(super) enum Idle {
     /// Tell the client that it ends.
     Close,
-    /// End it: the client was told and did nothing.
+    /// End it: the client got a GOAWAY and did nothing.
     End,
 }
 
@@ -106,8 +106,8 @@ impl<R: Runtime> IdleWatch<R> {
             let idle = open == 0 && begun == self.seen;
             self.seen = begun;
             if idle {
-                let told = std::mem::replace(&mut self.closing, true);
-                return Poll::Ready(if told { Idle::End } else { Idle::Close });
+                let was_closing = std::mem::replace(&mut self.closing, true);
+                return Poll::Ready(if was_closing { Idle::End } else { Idle::Close });
             }
         }
     }

@@ -67,7 +67,7 @@ pub enum ServerEvent<'a> {
         /// Why it failed.
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
     },
-    /// The time for a graceful shutdown is over: these connections are ended with calls in flight.
+    /// The time for a graceful shutdown is up: these connections are ended with calls in flight.
     DrainExpired {
         /// The number of connections.
         connections: usize,
@@ -76,7 +76,7 @@ pub enum ServerEvent<'a> {
 
 impl<R: Runtime> Server<R> {
     /// Binds a TCP socket and listens on it: `"127.0.0.1:8080"`, `"[::]:0"`, a [`SocketAddr`]. Port 0 takes a
-    /// free port; [`local_addr`](Self::local_addr) tells it.
+    /// free port; [`local_addr`](Self::local_addr) returns it.
     ///
     /// A name in place of an address, as in `"localhost:8080"`, is looked up by the runtime; the first of its addresses
     /// that can be bound is taken.
@@ -157,8 +157,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// Tells of what goes wrong on connections, for logs and counters. It is called on the tasks of
-    /// connections and must not block; when it panics, the event is lost and nothing else. Default: nobody is told.
+    /// Calls this function with what goes wrong on connections, for logs and counters. It runs on the tasks of
+    /// connections and must not block; when it panics, only the event is lost. Default: none.
     pub fn with_observer(
         mut self,
         observer: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,
@@ -210,10 +210,7 @@ impl fmt::Display for ServerEvent<'_> {
                 write!(f, "connection from {} failed: {error}", Name(peer))
             }
             Self::DrainExpired { connections } => {
-                write!(
-                    f,
-                    "the drain's time is over: ending {connections} connections"
-                )
+                write!(f, "the drain timed out: ending {connections} connections")
             }
         }
     }
@@ -226,7 +223,7 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.addr() {
             Some(address) => address.fmt(f),
-            None => f.write_str("an unnamed peer"),
+            None => f.write_str("a peer without an address"),
         }
     }
 }

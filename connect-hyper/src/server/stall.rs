@@ -46,7 +46,7 @@ impl<R: Runtime> WriteTimeout<R> {
     }
 }
 
-/// When a call with this deadline is over at the latest, whatever its client reads.
+/// The latest end of a call with this deadline, whatever its client reads.
 pub(super) fn latest_end<R: Runtime>(runtime: &R, deadline: &Deadline) -> Time {
     let left = deadline.remaining().saturating_add(GRACE);
     runtime.now().saturating_add(left)

@@ -31,7 +31,7 @@ pub static NOTE: Spec = Spec::new("/check.v1.Check/Note", StreamType::Unary);
 /// One message; then the connection breaks, once the value of the header [`NAME`] was noted.
 pub static BROKEN: Spec = Spec::new("/broken.v1.Broken/Stream", StreamType::ServerStream);
 
-/// The header that [`BROKEN`] is told a name by.
+/// The header that gives [`BROKEN`] a name.
 pub const NAME: &str = "x-name";
 /// Leading metadata of answers and errors.
 pub const LEADING: &str = "x-leading";

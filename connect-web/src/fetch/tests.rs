@@ -64,7 +64,7 @@ fn calls_are_send() {
 }
 
 #[test]
-fn credentials_stay_with_the_page_unless_told() {
+fn credentials_stay_with_the_page_by_default() {
     let transport = FetchTransport::new("/").unwrap();
     assert_eq!(transport.credentials(), Credentials::SameOrigin);
     let transport = transport.with_credentials(Credentials::Include);
