@@ -161,8 +161,10 @@ impl<R: Runtime> Http1Connection<R> {
         timeout(runtime, READY_TIMEOUT, ready).await == Some(true)
     }
 
+    /// Whether it takes a request at once. A new one does: its first request may be queued before its task has run.
     pub(super) fn is_ready(&self) -> bool {
-        self.queue.ask(|sender| sender.is_ready()).unwrap_or(false)
+        let is_ready = self.queue.ask(|sender| sender.is_ready());
+        is_ready.is_some_and(|is_ready| is_ready || !self.is_used)
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -290,9 +292,34 @@ async fn drive_http2<S, C: Future>(
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Barrier, thread};
+    use std::{pin::pin, sync::Barrier, task::Waker, thread};
+
+    use connect_tower::CallBody;
 
     use super::*;
+    use crate::{
+        client::Channel,
+        test_runtime::{NoIo, NoRuntime},
+    };
+
+    #[test]
+    fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
+        let channel = Channel::<NoRuntime>::new("http://example.com").unwrap();
+        let remote = Arc::new(Remote::new(([127, 0, 0, 1], 1).into()));
+        let io = ClientIo::tls(Box::new(NoIo));
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut opening = pin!(Http1Connection::open(io, remote, &channel.inner));
+        let Poll::Ready(Ok((connection, _driver))) = opening.as_mut().poll(&mut cx) else {
+            panic!("opening waits");
+        };
+        assert!(connection.is_ready());
+        let body = RequestBody::http1(CallBody::empty(), Arc::default());
+        let Ok(sending) = connection.send(Request::new(body)) else {
+            panic!("the queue is closed");
+        };
+        // It is not given back.
+        assert!(pin!(sending).poll(&mut cx).is_pending());
+    }
 
     /// A connection that tells whether its queue was open when it was dropped.
     struct Connection(Arc<RequestQueue<()>>, Arc<Mutex<Option<bool>>>);
