@@ -247,7 +247,7 @@ proptest! {
         let health = Health::new();
         let client = client(&health);
         let mut watching = block_on(watch(&client, "a.A"));
-        let mut told = None;
+        let mut shown = None;
         for step in steps.into_iter().chain([Step::Read]) {
             match step {
                 Step::Set(status) => health.set_status("a.A", status),
@@ -255,8 +255,8 @@ proptest! {
                 Step::Shutdown => health.shutdown(),
                 Step::Read => {
                     while let Some(Some(status)) = poll_until_stalled(pin!(next(&mut watching))) {
-                        prop_assert_ne!(told, Some(status));
-                        told = Some(status);
+                        prop_assert_ne!(shown, Some(status));
+                        shown = Some(status);
                     }
                     let truth = match health.status("a.A") {
                         None => ServingStatus::ServiceUnknown,
@@ -264,7 +264,7 @@ proptest! {
                         Some(Status::Serving) => ServingStatus::Serving,
                         Some(Status::NotServing) => ServingStatus::NotServing,
                     };
-                    prop_assert_eq!(told, Some(truth));
+                    prop_assert_eq!(shown, Some(truth));
                 }
             }
         }

@@ -245,7 +245,7 @@ impl ExpectHead {
                 let code = Code::from_http_status(status);
                 let protocol = self.content_type.wire.protocol();
                 let message = format!(
-                    "the server answered {} with {shown}, which is not {protocol}'s: does it speak {protocol}?",
+                    "the server answered {} with {shown}, which is not {protocol}'s: check that this is the address of a {protocol} server",
                     self.procedure
                 );
                 Some(Error::new(code, message).with_received(headers.clone()))

@@ -149,7 +149,7 @@ fn responses_that_are_wrong() {
             vec![WEB],
             vec![],
             Code::Unknown,
-            "does it speak gRPC?",
+            "the address of a gRPC server",
         ),
         (
             "another codec",

@@ -35,7 +35,7 @@ use crate::{
 /// such as connect-tower's router, an axum one, or either behind tower layers. There is nothing to implement.
 ///
 /// A service that fails answers the call all the same, in the protocol of its caller: with the [`Error`] that is the
-/// service's error or among its sources; any other error is `internal`, and the caller is told nothing of it. So a layer
+/// service's error or among its sources; any other error is `internal`, and the caller sees nothing of it. So a layer
 /// that turns calls away says why by mapping its error, as `tower::ServiceBuilder::map_err` does, to
 /// `Error::unavailable("busy")`.
 pub trait HttpService: Clone + Send + 'static {

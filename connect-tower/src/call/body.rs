@@ -251,7 +251,7 @@ impl Whole {
         self.first.is_none() && self.rest.is_empty() && matches!(self.end, End::Clean)
     }
 
-    /// A length is told only where nothing follows: HTTP/1.1 sends trailers only after chunks.
+    /// A length is given only where nothing follows: HTTP/1.1 sends trailers only after chunks.
     fn exact_len(&self) -> Option<u64> {
         let pieces = self.first.iter().chain(&self.rest);
         matches!(self.end, End::Clean).then(|| pieces.map(|data| data.len() as u64).sum())
