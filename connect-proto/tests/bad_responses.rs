@@ -99,6 +99,22 @@ fn client_half_with(
     expect.recv_head(head)
 }
 
+/// A body without envelopes that is announced to be too large is refused by its head alone.
+#[test]
+fn an_announced_length_over_the_limit_is_refused_at_once() {
+    for (length, refused) in [("64", false), ("65", true), ("much", false)] {
+        let pairs = [
+            ("content-type", "application/proto"),
+            ("content-length", length),
+        ];
+        let mut recv = client_half(Protocol::Connect, StreamType::Unary, 200, &pairs);
+        let error = recv.poll_event().map(Result::unwrap_err);
+        let code = error.map(|error| error.code());
+        assert_eq!(code, refused.then_some(Code::ResourceExhausted), "{length}");
+        assert_eq!(recv.wants_data(), !refused, "{length}");
+    }
+}
+
 /// Responses that are wrong: the code that the client reports, and why.
 #[test]
 fn responses_that_are_wrong() {
