@@ -18,8 +18,8 @@ use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
-    HEADERS, ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo, listen, post,
-    post_http2, read_frame, read_preface, spawn, start, yield_now,
+    BoxError, HEADERS, ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo,
+    listen, post, post_http2, read_frame, read_preface, spawn, start, yield_now,
 };
 use crate::rt::{Channel, Server};
 
@@ -54,9 +54,15 @@ async fn a_restarted_server_is_found_again() {
 async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives() {
     let (chunks, body) = body_channel();
     let body = Arc::new(std::sync::Mutex::new(Some(body)));
-    let service = ServiceFn(move |_: Request<RequestBody>| {
-        let body = body.lock().unwrap().take().unwrap();
-        async move { Response::new(body.boxed_unsync()) }
+    // The first call; the old server may take others until its GOAWAY has arrived.
+    let service = ServiceFn(move |request: Request<RequestBody>| {
+        let first = body.lock().unwrap().take();
+        async move {
+            Response::new(match first {
+                Some(body) => body.boxed_unsync(),
+                None => request.into_body().map_err(BoxError::from).boxed_unsync(),
+            })
+        }
     });
     let old = start(bind().await, service);
     let address = old.address;
@@ -110,8 +116,10 @@ async fn http2_answering(
     spawn(async move {
         for _ in 0..connections {
             let mut socket = accept(&mut listener).await;
-            answer_first_stream(&mut socket, answer).await;
+            await_first_stream(&mut socket).await;
+            // Before the client can see the answer.
             seen.fetch_add(1, Ordering::SeqCst);
+            socket.write_all(answer).await.unwrap();
             // The client closes the connection, or goes on without an answer.
             spawn(async move {
                 let _ = socket.read_to_end(&mut Vec::new()).await;
@@ -128,11 +136,10 @@ const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// RST_STREAM of stream 1: REFUSED_STREAM.
 const REFUSED: &[u8] = &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7];
 
-async fn answer_first_stream(socket: &mut Socket, answer: &[u8]) {
+async fn await_first_stream(socket: &mut Socket) {
     read_preface(socket).await.unwrap();
     socket.write_all(SETTINGS).await.unwrap();
     while read_frame(socket).await.unwrap().kind != HEADERS {}
-    socket.write_all(answer).await.unwrap();
 }
 
 #[apply(async_test)]
