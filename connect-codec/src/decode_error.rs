@@ -21,6 +21,8 @@ use connect_proto::{Error, Side};
 #[derive(Debug)]
 pub struct DecodeError {
     message: Cow<'static, str>,
+    /// Not the bytes are at fault: the program cannot read this codec.
+    is_unsupported: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -30,7 +32,18 @@ impl DecodeError {
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             message: message.into(),
+            is_unsupported: false,
             source: None,
+        }
+    }
+
+    /// The message library cannot read messages in this codec, whatever the bytes are. On either side it becomes
+    /// `unimplemented`.
+    #[must_use]
+    pub fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            is_unsupported: true,
+            ..Self::new(message)
         }
     }
 
@@ -51,7 +64,11 @@ impl DecodeError {
     /// `internal` on a client.
     #[must_use]
     pub fn into_error(self, side: Side) -> Error {
-        let error = Error::malformed(side, self.message);
+        let error = if self.is_unsupported {
+            Error::unimplemented(self.message)
+        } else {
+            Error::malformed(side, self.message)
+        };
         match self.source {
             Some(source) => error.with_source(source),
             None => error,

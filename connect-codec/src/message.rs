@@ -106,7 +106,7 @@ impl<M: prost::Message> Encode<M> for ProstBinary {
 impl<M: prost::Message + Default> Decode<M> for ProstBinary {
     fn decode(bytes: Bytes, codec: &Codec) -> Result<M, DecodeError> {
         if !Self::supports(codec) {
-            return Err(DecodeError::new(binary_only(codec)));
+            return Err(DecodeError::unsupported(binary_only(codec)));
         }
         decode_proto(bytes)
     }

@@ -42,7 +42,7 @@ pub struct Detected {
     /// Of the message, which for a GET is in the query.
     content_type: ContentType,
     is_get: bool,
-    timeout: Result<Option<Duration>, Error>,
+    timeout: Option<Duration>,
 }
 
 /// What the head of a call said beside its content type.
@@ -126,7 +126,8 @@ impl Rejection {
 ///
 /// # Errors
 ///
-/// Answers in plain HTTP: 415 for a content type of no protocol here, 505 for gRPC on a version of HTTP before 2.
+/// Answers in plain HTTP: 415 for a content type of no protocol here, 505 for gRPC on a version of HTTP before 2. In the
+/// caller's protocol: `invalid_argument` for a timeout that breaks its rules.
 ///
 /// Connect, "Unary-Request", "Unary-Get-Request", "Streaming-Request"; gRPC, "Requests"; gRPC-Web, "Content-Type".
 pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
@@ -160,11 +161,18 @@ pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
         ));
     }
     let timeout = content_type.wire.read_timeout(&parts.headers);
-    Ok(Detected {
+    let mut detected = Detected {
         content_type,
         is_get,
-        timeout,
-    })
+        timeout: None,
+    };
+    match timeout {
+        Ok(timeout) => {
+            detected.timeout = timeout;
+            Ok(detected)
+        }
+        Err(error) => Err(detected.rejection(error, None)),
+    }
 }
 
 impl Detected {
@@ -188,31 +196,25 @@ impl Detected {
     }
 
     /// The timeout that the client asks for; `None` for none.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_argument` for a value that breaks the rules of Connect, "Timeout", or gRPC, "Timeout".
-    pub fn timeout(&self) -> Result<Option<Duration>, Error> {
-        self.timeout.clone()
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// When the halves of a call that begins `now` end with `deadline_exceeded`: after the timeout that the policy makes
     /// of the client's. `None` for a call that may take for ever.
     ///
-    /// A Connect timeout counts as one millisecond longer, since clients may round theirs down: a client that still
-    /// waits is not told that it is too late.
-    ///
-    /// # Errors
-    ///
-    /// As for [`timeout`](Self::timeout).
-    pub fn deadline(&self, policy: &CallPolicy, now: Time) -> Result<Option<Time>, Error> {
-        let rounding = |timeout| match self.protocol() {
-            Protocol::Connect => connect::timeout_rounding(timeout),
-            Protocol::Grpc | Protocol::GrpcWeb => Duration::ZERO,
+    /// A Connect client's own timeout counts as one millisecond longer, since clients may round theirs down: a client that
+    /// still waits must not hear that it is too late.
+    #[must_use]
+    pub fn deadline(&self, policy: &CallPolicy, now: Time) -> Option<Time> {
+        let timeout = policy.deadline_policy().apply(self.timeout)?;
+        let is_clients_own = self.timeout == Some(timeout);
+        let rounding = match self.protocol() {
+            Protocol::Connect if is_clients_own => connect::timeout_rounding(timeout),
+            _ => Duration::ZERO,
         };
-        let asked = self.timeout()?.map(|timeout| timeout + rounding(timeout));
-        let timeout = policy.deadline_policy().apply(asked);
-        Ok(timeout.map(|timeout| now.saturating_add(timeout)))
+        Some(now.saturating_add(timeout.saturating_add(rounding)))
     }
 
     /// Begins the call: the receiving half of the request and the sending half of the response.
@@ -225,7 +227,7 @@ impl Detected {
     /// The whole answer to a request that cannot be served. In plain HTTP: 405 for the wrong method, 415 for a body that
     /// does not suit the procedure's stream type, 505 for a bidi stream over HTTP/1.1 where that is
     /// [switched off](ServerConfig::with_http1_bidi). In the caller's protocol: `invalid_argument` for a wrong protocol
-    /// version, timeout or GET query, `unimplemented` for an unknown compression.
+    /// version or GET query, `unimplemented` for an unknown compression.
     pub fn accept(
         &self,
         parts: &request::Parts,
@@ -263,7 +265,7 @@ impl Detected {
             deadline,
             encoding,
             message,
-        } = request.map_err(|error| self.rejection(error, config))?;
+        } = request.map_err(|error| self.rejection(error, Some(config)))?;
         let encoder = Encoder {
             compression: self.negotiate(&parts.headers, encoding.as_ref(), config),
             enabled: policy.compression(),
@@ -320,11 +322,7 @@ impl Detected {
         let error = Error::unimplemented(format!("no procedure {} is served here", excerpt(path)));
         match self.protocol() {
             Protocol::Connect => Rejection::plain(StatusCode::NOT_FOUND, error),
-            Protocol::Grpc | Protocol::GrpcWeb => {
-                let response = Box::new(self.reject(&error));
-                let error = Box::new(error);
-                Rejection { error, response }
-            }
+            Protocol::Grpc | Protocol::GrpcWeb => self.rejection(error, None),
         }
     }
 
@@ -340,7 +338,7 @@ impl Detected {
         if self.protocol() == Protocol::Connect {
             connect::check_version(headers, query.as_ref(), config.require_protocol_version)?;
         }
-        let deadline = self.deadline(policy, now)?;
+        let deadline = self.deadline(policy, now);
         let encoding = match self.encoding_name(headers, query.as_ref()) {
             None => None,
             Some(name) => match config.compressions.find(&name) {
@@ -461,9 +459,9 @@ impl Detected {
         name.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }
 
-    fn rejection(&self, error: Error, config: &ServerConfig) -> Rejection {
+    fn rejection(&self, error: Error, config: Option<&ServerConfig>) -> Rejection {
         Rejection {
-            response: Box::new(self.answer(&error, Some(config))),
+            response: Box::new(self.answer(&error, config)),
             error: Box::new(error),
         }
     }

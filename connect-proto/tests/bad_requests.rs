@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{Frame, accept, feed, frame, headers, post, respond, spec};
 use connect_proto::{
-    Code, Compression, Error, Gzip, Limits, RecvEvent, Reset, ServerConfig, StreamType, Time,
-    detect,
+    Code, Compression, DeadlinePolicy, Error, Gzip, Limits, RecvEvent, Reset, ServerConfig,
+    StreamType, Time, detect,
 };
 use http::{HeaderMap, HeaderValue, Method, Version, request::Parts};
 
@@ -614,6 +614,12 @@ fn a_connect_deadline_allows_for_rounding() {
         let (_, send) = accept(&head, stream_type, &ServerConfig::new());
         assert_eq!(send.deadline(), expected, "{content_type} {value}");
     }
+    // What the server has set is what it is.
+    let policy = DeadlinePolicy::default().with_max(Duration::from_millis(100));
+    let config = ServerConfig::new().with_deadline_policy(policy);
+    let head = with("application/proto", &[("connect-timeout-ms", "200")]);
+    let (_, send) = accept(&head, StreamType::Unary, &config);
+    assert_eq!(send.deadline(), millis(100));
 }
 
 /// HTTP/1.1 promises half duplex only: who needs more refuses bidi streams there, and nothing else.

@@ -365,6 +365,26 @@ fn gates_come_before_interceptors() {
     assert_eq!(common::brief(result).0, Code::Unauthenticated);
 }
 
+/// A timeout that cannot be read is refused before any gate may hold the call.
+#[test]
+fn a_broken_timeout_is_refused_before_the_gates() {
+    for (content_type, name) in [
+        ("application/json", "connect-timeout-ms"),
+        ("application/grpc+json", "grpc-timeout"),
+    ] {
+        let mut router = text_router().add_gate(gate_fn(|_, _| panic!("a gate saw the call")));
+        let request = http::Request::post(UPPER.procedure())
+            .version(http::Version::HTTP_2)
+            .header("content-type", content_type)
+            .header(name, "soon")
+            .body(Untouchable)
+            .unwrap();
+        let response = block_on(router.call(request)).unwrap();
+        let error = response.extensions().get::<Error>().unwrap();
+        assert_eq!(error.code(), Code::InvalidArgument, "{content_type}");
+    }
+}
+
 /// A gate that never ends is ended by the client's timeout, or by the server's own.
 #[test]
 fn a_gate_that_never_ends_is_ended_by_the_deadline() {

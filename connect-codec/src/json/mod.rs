@@ -20,8 +20,9 @@
 //! let options = JsonOptions::default();
 //! let time = prost_types::Timestamp { seconds: 1, nanos: 500_000_000 };
 //! assert_eq!(json::to_string(&time, &options)?, r#""1970-01-01T00:00:01.500Z""#);
-//! assert_eq!(json::from_slice::<prost_types::Timestamp>(br#""1970-01-01T00:00:01.5Z""#, &options)?, time);
-//! # Ok::<(), connect_proto::Error>(())
+//! let read: prost_types::Timestamp = json::from_slice(br#""1970-01-01T00:00:01.5Z""#, &options)?;
+//! assert_eq!(read, time);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub(crate) mod codegen;

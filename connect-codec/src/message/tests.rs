@@ -65,6 +65,17 @@ fn malformed_input_says_what_is_wrong() {
     }
 }
 
+/// A codec that the message library cannot read is nobody's bytes.
+#[test]
+fn a_codec_without_support_is_unimplemented_on_either_side() {
+    let json = Codec::Json(JsonOptions::default());
+    for side in [Side::Server, Side::Client] {
+        let read = <ProstBinary as Decode<Timestamp>>::decode("{}".into(), &json);
+        let error = read.unwrap_err().into_error(side);
+        assert_eq!(error.code(), Code::Unimplemented, "{side:?}: {error}");
+    }
+}
+
 #[test]
 fn a_message_without_a_json_form_is_our_fault() {
     let json = Codec::Json(JsonOptions::default());

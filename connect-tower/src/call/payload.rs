@@ -26,8 +26,8 @@ use crate::{
 pub struct Payload {
     bytes: Bytes,
     codec: Codec,
-    /// Whose rule an error of decoding follows: `Server` for what a client sent to this server, otherwise `Client`, as what
-    /// this program made itself is not the caller's fault.
+    /// Whose rule an error of decoding follows: `Server` for what came in a request to this server, otherwise `Client`. Of
+    /// what an interceptor puts in its place the handler knows only that it came in a request.
     reader: Side,
 }
 

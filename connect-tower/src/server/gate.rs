@@ -94,16 +94,15 @@ impl CallHead {
         Connection::peer_of(&self.parts.extensions)
     }
 
-    /// The timeout that the client asks for, before any policy; `None` for none, and for one that cannot be read, with
-    /// which the call will be refused.
+    /// The timeout that the client asks for, before any policy; `None` for none.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
-        self.detected.timeout().ok().flatten()
+        self.detected.timeout()
     }
 
     /// When the call must be over, with this policy; see [`Detected::deadline`].
     pub(crate) fn deadline(&self, policy: &CallPolicy, now: Time) -> Option<Time> {
-        self.detected.deadline(policy, now).ok().flatten()
+        self.detected.deadline(policy, now)
     }
 
     /// Typed values that came with the HTTP request.

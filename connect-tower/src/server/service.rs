@@ -335,8 +335,7 @@ where
     let held = Held::new(limits.and_then(ReceiveLimits::budget).cloned());
     let streams = spec.stream_type().client_streams();
     // The handler sees the client's deadline; the halves keep it a little longer, see `Detected::deadline`.
-    let asked = detected.timeout().ok().flatten();
-    let timeout = policy.deadline_policy().apply(asked);
+    let timeout = policy.deadline_policy().apply(detected.timeout());
     let head = request::Head {
         timeout,
         deadline: timeout.and_then(|timeout| Deadline::at_time(now.saturating_add(timeout), timer)),
