@@ -60,7 +60,8 @@ impl InProcess {
         }
     }
 
-    /// Sets the timer that both sides keep deadlines with; the router's own, if it has one by default.
+    /// Sets the timer that the client keeps deadlines with, and the router if it has none of its own. Default: the router's,
+    /// for both.
     #[must_use]
     pub fn with_timer(mut self, timer: SharedTimer) -> Self {
         self.connection = self.connection.with_timer(timer);
