@@ -6,9 +6,7 @@ use std::{fmt, mem};
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Uri, Version,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-    request, response,
+    HeaderMap, Method, StatusCode, Uri, Version, header::CONTENT_ENCODING, request, response,
 };
 
 pub(crate) use self::buffer::Encoder;
@@ -509,19 +507,13 @@ impl SendHalf {
             }
             Wire::ConnectStream => {
                 let (error, custom) = split_outcome(outcome);
-                let mut metadata = HeaderMap::new();
-                metadata::append_custom(&mut metadata, custom);
-                let payload =
-                    connect::json::encode_end_stream(error.as_ref().map_or(Ok(()), Err), &metadata);
-                self.waiting.push_terminal(FLAG_END_STREAM, payload);
+                let end = connect::end_stream(error.as_ref(), custom);
+                self.waiting.push_terminal(FLAG_END_STREAM, end);
                 None
             }
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => {
                 let (error, custom) = split_outcome(outcome);
-                // gRPC, "Responses": the status stands before custom metadata.
-                let mut trailers = HeaderMap::new();
-                grpc::write_status(&mut trailers, error.as_ref().map_or(Ok(()), Err));
-                metadata::append_custom(&mut trailers, custom);
+                let trailers = grpc::trailers(error.as_ref(), custom);
                 if error.is_some() && !head_is_out {
                     // gRPC, "Trailers-Only is permitted for calls that produce an immediate error."
                     metadata::append_all(&mut self.headers, trailers);
@@ -544,18 +536,13 @@ impl SendHalf {
     fn finish_unary(&mut self, outcome: Result<HeaderMap, Error>) {
         match outcome {
             Ok(trailers) => metadata::append_trailers_prefixed(&mut self.headers, trailers),
-            Err(mut error) => {
+            Err(error) => {
                 self.waiting.clear();
                 if let Head::Held(start) = &mut self.head {
                     *start = Start::Response(error.code().http_status());
                 }
-                self.headers.remove(CONTENT_ENCODING);
-                self.headers
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                let metadata = error.take_metadata();
-                metadata::append_unary_leading(&mut self.headers, metadata);
-                self.waiting
-                    .push_error_body(connect::json::encode_error(&error));
+                let body = connect::write_unary_error(&mut self.headers, error);
+                self.waiting.push_error_body(body);
             }
         }
     }

@@ -105,10 +105,16 @@ pub(crate) fn response_body(status: StatusCode, headers: &HeaderMap) -> Response
     }
 }
 
-/// Writes the status into trailers, or into the head of a trailers-only response.
-///
+/// The trailers of a response: the status, and then custom metadata.
+pub(crate) fn trailers(error: Option<&Error>, custom: HeaderMap) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    write_status(&mut trailers, error.map_or(Ok(()), Err));
+    metadata::append_custom(&mut trailers, custom);
+    trailers
+}
+
 /// "Status must be sent in Trailers even if the status code is OK."
-pub(crate) fn write_status(to: &mut HeaderMap, outcome: Result<(), &Error>) {
+fn write_status(to: &mut HeaderMap, outcome: Result<(), &Error>) {
     let Err(error) = outcome else {
         to.insert(GRPC_STATUS, HeaderValue::from_static("0"));
         return;

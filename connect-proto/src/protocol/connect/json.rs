@@ -36,9 +36,9 @@ pub(crate) fn decode_error(body: &[u8], fallback: Code) -> Option<Error> {
 }
 
 /// The payload of an EndStreamResponse.
-pub(crate) fn encode_end_stream(outcome: Result<(), &Error>, metadata: &HeaderMap) -> Bytes {
+pub(crate) fn encode_end_stream(error: Option<&Error>, metadata: &HeaderMap) -> Bytes {
     to_json(&EndStreamJson {
-        error: outcome.err().map(ErrorJson::from),
+        error: error.map(ErrorJson::from),
         metadata: MetadataJson(metadata),
     })
 }
@@ -377,13 +377,13 @@ mod tests {
         metadata.append("acme-cost", HeaderValue::from_static("237"));
         metadata.append("acme-cost", HeaderValue::from_static("238"));
         let error = Error::aborted("try again");
-        let json = encode_end_stream(Err(&error), &metadata);
+        let json = encode_end_stream(Some(&error), &metadata);
         assert_eq!(
             json,
             r#"{"error":{"code":"aborted","message":"try again"},"metadata":{"acme-cost":["237","238"]}}"#
         );
         assert_eq!(decode_end_stream(&json).unwrap(), (metadata, Some(error)));
-        assert_eq!(encode_end_stream(Ok(()), &HeaderMap::new()), "{}");
+        assert_eq!(encode_end_stream(None, &HeaderMap::new()), "{}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod json;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use self::get::Query;
@@ -16,6 +17,7 @@ use super::{ContentType, ResponseBody, Wire};
 use crate::{
     Error,
     excerpt::excerpt,
+    metadata,
     timeout::{ascii_value, invalid, parse_digits},
 };
 
@@ -109,6 +111,26 @@ pub(super) fn parse_timeout(value: &HeaderValue) -> Result<Duration, Error> {
 pub(super) fn format_timeout(timeout: Duration) -> HeaderValue {
     let millis = timeout.as_nanos().div_ceil(1_000_000).min(9_999_999_999);
     ascii_value(&millis.to_string())
+}
+
+/// Turns the head of a unary response into that of an error; returns the body. The HTTP status is the code's own.
+///
+/// Connect, "Unary-Response".
+pub(crate) fn write_unary_error(headers: &mut HeaderMap, mut error: Error) -> Bytes {
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    metadata::append_unary_leading(headers, error.take_metadata());
+    json::encode_error(&error)
+}
+
+/// The last envelope of a stream: the error, if there is one, and trailing metadata.
+pub(crate) fn end_stream(error: Option<&Error>, custom: HeaderMap) -> Bytes {
+    let mut metadata = HeaderMap::new();
+    metadata::append_custom(&mut metadata, custom);
+    json::encode_end_stream(error, &metadata)
 }
 
 /// Connect, "Unary-Response": an error is JSON, with an HTTP status of its own.
