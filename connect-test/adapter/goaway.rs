@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
     io,
     pin::Pin,
     sync::{
@@ -15,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use connect_proto::Code;
 use connect_tower::{CallBody, Transport, transport::Sent};
+use http::{HeaderValue, Request};
 use http_body::{Body, Frame, SizeHint};
 use macro_rules_attribute::apply;
 use tokio::{
@@ -23,7 +25,7 @@ use tokio::{
 };
 
 use super::support::{
-    HEADERS, Socket, Task, accept, async_test, bind, call, echo, listen, post, post_http2,
+    self, HEADERS, Socket, Task, accept, async_test, bind, call, echo, listen, post, post_http2,
     read_frame, read_preface, spawn, start, yield_now,
 };
 use crate::rt::{Channel, TransportError};
@@ -88,17 +90,26 @@ async fn serve_few(mut socket: Socket, end: End) -> io::Result<()> {
     Ok(())
 }
 
-/// A server whose connections end like this, and a channel to it. Counts the connections.
-async fn channel_to(end: End) -> (Channel, Arc<AtomicUsize>) {
+/// A counter, and what counts with it.
+fn counter() -> (Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let counter = Arc::new(AtomicUsize::new(0));
+    (Arc::clone(&counter), counter)
+}
+
+/// A server that treats its connections like this, and a channel to it. Counts the connections.
+async fn channel_to<S, F>(serve: S) -> (Channel, Arc<AtomicUsize>)
+where
+    S: Fn(Socket) -> F + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
     let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let connections = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&connections);
+    let (connections, count) = counter();
     spawn(async move {
         loop {
             let socket = accept(&mut listener).await;
             count.fetch_add(1, Ordering::SeqCst);
-            spawn(serve_few(socket, end));
+            spawn(serve(socket));
         }
     });
     (channel, connections)
@@ -124,7 +135,7 @@ fn many_calls(channel: &Channel) -> Vec<Task<Vec<Result<(), TransportError>>>> {
 #[apply(async_test)]
 async fn what_many_goaways_have_refused_is_answered_on_other_connections() {
     for end in [End::GoAway, End::GoAwayAndQueue] {
-        let (channel, connections) = channel_to(end).await;
+        let (channel, connections) = channel_to(move |socket| serve_few(socket, end)).await;
         for calls in many_calls(&channel) {
             for end in calls.await.unwrap() {
                 end.unwrap();
@@ -137,7 +148,7 @@ async fn what_many_goaways_have_refused_is_answered_on_other_connections() {
 
 #[apply(async_test)]
 async fn calls_on_lost_connections_end() {
-    let (channel, _) = channel_to(End::Close).await;
+    let (channel, _) = channel_to(|socket| serve_few(socket, End::Close)).await;
     let mut answered = 0;
     for calls in many_calls(&channel) {
         for end in calls.await.unwrap() {
@@ -239,4 +250,106 @@ async fn a_request_that_still_waits_for_its_stream_at_a_goaway_was_not_sent() {
     second.await.unwrap().unwrap();
     drop(channel);
     server.await.unwrap().unwrap();
+}
+
+/// A request whose HEADERS have more than 500 bytes each time they are sent.
+fn large() -> Request<CallBody> {
+    let mut request = post_http2(CallBody::empty());
+    let mut value = HeaderValue::from_str(&"x".repeat(1000)).unwrap();
+    // Else the second one on a connection refers to the first.
+    value.set_sensitive(true);
+    request.headers_mut().insert("x-large", value);
+    request
+}
+
+fn is_large(frame: &support::Frame) -> bool {
+    frame.kind == HEADERS && frame.payload.len() > 500
+}
+
+/// RST_STREAM with `REFUSED_STREAM`.
+fn refused(stream: [u8; 4]) -> Vec<u8> {
+    [&[0, 0, 4, 3, 0][..], &stream, &[0, 0, 0, 7]].concat()
+}
+
+/// Answers all requests but so many large ones, which it refuses. Counts the large ones.
+async fn refuse_large(mut socket: Socket, times: usize, count: Arc<AtomicUsize>) -> io::Result<()> {
+    read_preface(&mut socket).await?;
+    socket.write_all(SETTINGS).await?;
+    loop {
+        let frame = read_frame(&mut socket).await?;
+        if is_large(&frame) && count.fetch_add(1, Ordering::SeqCst) < times {
+            socket.write_all(&refused(frame.stream)).await?;
+        } else if frame.kind == HEADERS {
+            socket.write_all(&answer(frame.stream)).await?;
+        }
+    }
+}
+
+#[apply(async_test)]
+async fn a_stream_that_was_refused_is_opened_again_on_its_connection() {
+    let (large_requests, count) = counter();
+    let (channel, connections) =
+        channel_to(move |socket| refuse_large(socket, 2, Arc::clone(&count))).await;
+    call(&channel, large()).await.unwrap();
+    assert_eq!(large_requests.load(Ordering::SeqCst), 3);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[apply(async_test)]
+async fn a_request_that_is_always_refused_ends_and_harms_no_other() {
+    let (large_requests, count) = counter();
+    let (channel, connections) =
+        channel_to(move |socket| refuse_large(socket, usize::MAX, Arc::clone(&count))).await;
+    let small = || call(&channel, post_http2(CallBody::empty()));
+    small().await.unwrap();
+    let error = call(&channel, large()).await.unwrap_err();
+    assert_eq!(error.sent(), Sent::No, "{error}");
+    assert_eq!(error.error().code(), Code::Unavailable);
+    assert_eq!(large_requests.load(Ordering::SeqCst), 3);
+    small().await.unwrap();
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// Waits for a large request and another, answers the other, and ends the connection. Counts the large ones.
+async fn go_away_at_large(mut socket: Socket, count: Arc<AtomicUsize>) -> io::Result<()> {
+    read_preface(&mut socket).await?;
+    socket.write_all(SETTINGS).await?;
+    let (mut has_large, mut small) = (false, None);
+    let small = loop {
+        match small {
+            Some(small) if has_large => break small,
+            _ => {}
+        }
+        let frame = read_frame(&mut socket).await?;
+        if is_large(&frame) {
+            count.fetch_add(1, Ordering::SeqCst);
+            has_large = true;
+        } else if frame.kind == HEADERS {
+            small = Some(frame.stream);
+        }
+    };
+    socket.write_all(&answer(small)).await?;
+    socket.write_all(&goaway([0; 4])).await?;
+    socket.shutdown().await?;
+    socket.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+#[apply(async_test)]
+async fn a_request_that_meets_a_goaway_each_time_ends_though_others_are_answered() {
+    let (large_requests, count) = counter();
+    let (channel, _) = channel_to(move |socket| go_away_at_large(socket, Arc::clone(&count))).await;
+    let others = spawn({
+        let channel = channel.clone();
+        async move {
+            loop {
+                call(&channel, post_http2(CallBody::empty())).await.unwrap();
+            }
+        }
+    });
+    let error = call(&channel, large()).await.unwrap_err();
+    assert!(!others.is_finished());
+    others.abort();
+    assert_eq!(error.sent(), Sent::No, "{error}");
+    assert_eq!(large_requests.load(Ordering::SeqCst), 50);
 }

@@ -4,7 +4,10 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +20,7 @@ use hyper::{
 };
 
 use super::{
-    Inner,
+    Inner, error,
     io::ClientIo,
     remote::Remote,
     request_body::{LatestRequest, RequestBody, RequestExecutor},
@@ -180,8 +183,31 @@ pub(super) struct Http2Connection {
     pub(super) remote: Arc<Remote>,
     /// The body of a request that is sent here must be made with it.
     pub(super) latest: LatestRequest,
-    /// Whether any call has had a response.
-    pub(super) has_answered: Arc<AtomicBool>,
+    pub(super) standing: Arc<Standing>,
+}
+
+/// What became of an HTTP/2 connection, for the calls that it did not take.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    has_answered: AtomicBool,
+    had_goaway: AtomicBool,
+}
+
+impl Standing {
+    /// A call has had a response.
+    pub(super) fn set_answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// The server has sent a GOAWAY.
+    pub(super) fn set_goaway(&self) {
+        self.had_goaway.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server answered calls on it, and then ended it by a GOAWAY: the call only came late.
+    pub(super) fn has_drained(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed) && self.had_goaway.load(Ordering::Relaxed)
+    }
 }
 
 impl Http2Connection {
@@ -210,12 +236,19 @@ impl Http2Connection {
         let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
-        let driver = drive_http2(reader, read_budget, calls, latest.clone());
+        let standing = Arc::default();
+        let driver = drive_http2(
+            reader,
+            read_budget,
+            calls,
+            latest.clone(),
+            Arc::clone(&standing),
+        );
         let connection = Self {
             queue,
             remote,
             latest,
-            has_answered: Arc::default(),
+            standing,
         };
         Ok((connection, Box::pin(driver)))
     }
@@ -269,17 +302,22 @@ async fn drive_http1<R: Runtime, S, C: Future>(
 
 /// Drives the connection and its calls. The connection's future ends when no new call can come, as after a GOAWAY; the calls
 /// go on to their own ends.
-async fn drive_http2<S, C: Future>(
+async fn drive_http2<S, C: Future<Output = hyper::Result<()>>>(
     mut reader: Reader<S, C>,
     read_budget: ReadBudget,
     mut calls: Calls,
     latest: LatestRequest,
+    standing: Arc<Standing>,
 ) {
-    poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         read_budget.refill();
         calls.poll_with(cx, |cx| reader.connection.as_mut().poll(cx))
     })
     .await;
+    // Without an error it was a GOAWAY too, or nobody holds the connection any more.
+    if end.map_or_else(|error| error::is_goaway(&error), |()| true) {
+        standing.set_goaway();
+    }
     latest.end();
     // Requests that it did not take any more are given back.
     drop(reader);

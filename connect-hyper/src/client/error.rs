@@ -48,6 +48,11 @@ pub(super) fn is_of_stream(error: &hyper::Error) -> bool {
     find::<h2::Error>(error).is_some_and(h2::Error::is_reset)
 }
 
+/// Whether the server has ended the connection by a GOAWAY.
+pub(super) fn is_goaway(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|h2| h2.is_go_away() && h2.is_remote())
+}
+
 /// The RPC code for a stream that was reset with this HTTP/2 error code.
 fn code_of(reason: Reason) -> Code {
     Reset::Http2(reason.into()).to_error(Side::Client).code()

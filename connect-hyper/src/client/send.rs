@@ -1,9 +1,6 @@
 //! One call: a connection, the request in that connection's form, and another try if that does no harm.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use connect_proto::{Error, Idempotency};
 use connect_tower::{
@@ -15,7 +12,7 @@ use hyper::{body::Incoming, client::conn::TrySendError};
 
 use super::{
     Inner,
-    connection::{Http1Connection, Http2Connection},
+    connection::{Http1Connection, Http2Connection, Standing},
     error,
     pool::Connection,
     remote::Remote,
@@ -24,12 +21,16 @@ use super::{
 };
 use crate::runtime::Runtime;
 
-/// How often one request is sent at most. Every try but the first follows one that surely was not processed, or one of an
-/// idempotent procedure that met a connection which was being closed.
-///
-/// A try does not count if its connection has answered other calls: some servers end every connection after so many, and
-/// of many calls at once each connection then takes only some. It goes on as long as each of them brings answers.
+/// How often one request is sent at most, apart from tries that a draining connection refused: see [`Standing`]. Every try but
+/// the first follows one that surely was not processed, or one of an idempotent procedure that met a connection which was
+/// being closed.
 const MAX_TRIES: usize = 3;
+
+/// How often one request is sent at most in all.
+///
+/// Some servers end every connection by a GOAWAY after so many calls, and of many calls at once each connection then takes
+/// only some. So a call may need more tries than [`MAX_TRIES`] to have its turn.
+const MAX_TRIES_IN_ALL: usize = 50;
 
 /// A request that can be sent.
 struct Outgoing {
@@ -50,8 +51,8 @@ enum Tried {
 struct Again {
     outgoing: Box<Outgoing>,
     failure: TransportError,
-    /// Whether the connection answers other calls. Some answers may be on their way still.
-    has_answered: Arc<AtomicBool>,
+    /// Of the connection that did not take it.
+    standing: Arc<Standing>,
 }
 
 pub(super) async fn send<R: Runtime>(
@@ -62,26 +63,26 @@ pub(super) async fn send<R: Runtime>(
     let want = channel.want(head.version);
     let target = channel.origin.target(&head.uri).map_err(unsent)?;
     let mut outgoing = Outgoing { head, body, target };
-    let mut is_again = false;
-    // Those that count.
-    let mut tries: Vec<Arc<AtomicBool>> = Vec::new();
+    // Of the connections that did not take the request.
+    let mut standings: Vec<Arc<Standing>> = Vec::new();
     loop {
+        let is_again = !standings.is_empty();
         let tried = match channel.check_out(want, is_again).await? {
             Connection::Http1(connection) => over_http1(&channel, connection, outgoing).await,
             Connection::Http2(connection) => over_http2(&channel, connection, outgoing).await,
         };
-        match tried {
+        let again = match tried {
             Tried::Answered(response) => return Ok(response),
             Tried::Failed(error) => return Err(error),
-            Tried::Again(again) => {
-                tries.push(again.has_answered);
-                tries.retain(|has_answered| !has_answered.load(Ordering::Relaxed));
-                if tries.len() == MAX_TRIES {
-                    return Err(again.failure);
-                }
-                (outgoing, is_again) = (*again.outgoing, true);
-            }
+            Tried::Again(again) => again,
+        };
+        standings.push(again.standing);
+        // All of them each time: the answers of other calls may have come since.
+        let counted = standings.iter().filter(|it| !it.has_drained()).count();
+        if counted == MAX_TRIES || standings.len() == MAX_TRIES_IN_ALL {
+            return Err(again.failure);
         }
+        outgoing = *again.outgoing;
     }
 }
 
@@ -136,7 +137,7 @@ async fn over_http1<R: Runtime>(
         Some(outgoing) if remote.mistaken().is_none() => Tried::Again(Again {
             outgoing,
             failure,
-            has_answered: Arc::default(),
+            standing: Arc::default(),
         }),
         _ => Tried::Failed(failure),
     }
@@ -168,26 +169,29 @@ async fn over_http2<R: Runtime>(
         Ok(sending) => sending,
         Err(request) => {
             channel.pool.discard(&connection);
-            let has_answered = Arc::clone(&connection.has_answered);
-            return not_queued(*request, target, &connection.remote, has_answered);
+            let standing = Arc::clone(&connection.standing);
+            return not_queued(*request, target, &connection.remote, standing);
         }
     };
     let mut error = match sending.await {
         Ok(response) => {
-            connection.has_answered.store(true, Ordering::Relaxed);
+            connection.standing.set_answered();
             return Tried::Answered(answered(response, link, None));
         }
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
     let error = error.into_error();
+    if error::is_goaway(&error) {
+        // The connection's task may be about to see it.
+        connection.standing.set_goaway();
+    }
     let is_of_stream = error::is_of_stream(&error);
     let failure = match link.is_unsent() {
         true => error::connection_closed(&connection.remote),
         false => error::request(error, &connection.remote),
     };
-    // Most likely the server is closing the connection, also where it refuses a stream: the next try is to find another.
-    if !is_of_stream || failure.sent() == Sent::No {
+    if !is_of_stream {
         channel.pool.discard(&connection);
     }
     if failure.sent() != Sent::No {
@@ -201,7 +205,7 @@ async fn over_http2<R: Runtime>(
         Some(outgoing) => Tried::Again(Again {
             outgoing,
             failure,
-            has_answered: Arc::clone(&connection.has_answered),
+            standing: Arc::clone(&connection.standing),
         }),
         None => Tried::Failed(failure),
     }
@@ -220,7 +224,7 @@ fn not_queued(
     request: Request<RequestBody>,
     target: PathAndQuery,
     remote: &Remote,
-    has_answered: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 ) -> Tried {
     let failure = error::connection_closed(remote);
     if remote.mistaken().is_some() {
@@ -229,7 +233,7 @@ fn not_queued(
     Tried::Again(Again {
         outgoing: Box::new(outgoing(request, target)),
         failure,
-        has_answered,
+        standing,
     })
 }
 
