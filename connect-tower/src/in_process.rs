@@ -80,7 +80,6 @@ impl Transport for InProcess {
     type Future = InProcessFuture;
 
     fn send(&self, mut request: Request<CallBody>) -> InProcessFuture {
-        request.body().begin();
         // Without a socket every call is full duplex and has trailers.
         *request.version_mut() = Version::HTTP_2;
         request.extensions_mut().insert(self.connection.clone());

@@ -13,8 +13,13 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::{
-    BoxError, call::deadline::DeadlineTimer, call::incoming::Cause, call::map_error::MapError,
-    call::permits::Permits, call::producer::CatchPanicProducer, call::shared::Consumer,
+    BoxError,
+    call::deadline::DeadlineTimer,
+    call::incoming::Cause,
+    call::map_error::MapError,
+    call::permits::Permits,
+    call::producer::CatchPanicProducer,
+    call::shared::{Consumer, HeadSent},
     call::sink::Sink,
 };
 
@@ -66,6 +71,8 @@ struct Call {
     producer: Option<CatchPanicProducer>,
     deadline_timer: Option<DeadlineTimer>,
     cause: Option<Cause>,
+    /// Of a call object whose messages come through interceptors.
+    head_sent: Option<HeadSent>,
 }
 
 impl CallBody {
@@ -104,14 +111,6 @@ impl CallBody {
         }
     }
 
-    /// The request's head is on its way: a sender of single messages may go on. Other transports show it by polling the
-    /// body; in process a handler may do much before that.
-    pub(crate) fn begin(&self) {
-        if let Inner::Shared(consumer) = &self.0 {
-            consumer.begin();
-        }
-    }
-
     /// What a half has to send that was finished and whose head was taken.
     pub(crate) fn finished(mut send: SendHalf) -> Self {
         let mut whole = Whole::default();
@@ -140,17 +139,24 @@ impl CallBody {
             producer: Some(producer),
             deadline_timer,
             cause: None,
+            head_sent: None,
         })))
     }
 
     /// What a client's half has to send that the producer fills. It keeps no deadline: the future that waits for the
     /// response does.
-    pub(crate) fn request(send: SendHalf, producer: CatchPanicProducer, cause: Cause) -> Self {
+    pub(crate) fn request(
+        send: SendHalf,
+        producer: CatchPanicProducer,
+        cause: Cause,
+        head_sent: Option<HeadSent>,
+    ) -> Self {
         Self(Inner::Call(Box::new(Call {
             send,
             producer: Some(producer),
             deadline_timer: None,
             cause: Some(cause),
+            head_sent,
         })))
     }
 
@@ -260,6 +266,9 @@ impl Whole {
 
 impl Call {
     fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
+        if let Some(head_sent) = self.head_sent.take() {
+            head_sent.report();
+        }
         // Without this a producer that is always ready would outlive its deadline.
         if let Some(now) = self.deadline_timer.as_ref().and_then(DeadlineTimer::check) {
             self.time_out(now);

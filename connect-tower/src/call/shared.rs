@@ -9,7 +9,7 @@ use std::{
 
 use bytes::BytesMut;
 use connect_proto::{Error, SendHalf, Transmit};
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 
 use crate::{
     call::payload::{Payload, PayloadStream},
@@ -28,8 +28,8 @@ struct State {
     consumer: WakerSlot,
     /// Waits for room.
     caller: WakerSlot,
-    /// The request's head is on its way.
-    is_begun: bool,
+    /// The request's head is on its way: see [`HeadSent`].
+    head_sent: bool,
     /// The transport wants no more of the request.
     is_dropped: bool,
 }
@@ -69,7 +69,7 @@ impl Shared {
                 outlet,
                 consumer: WakerSlot::default(),
                 caller: WakerSlot::default(),
-                is_begun: false,
+                head_sent: false,
                 is_dropped: false,
             }),
         });
@@ -79,16 +79,16 @@ impl Shared {
     /// Waits for room for a message; `false` if the transport wants no more of the request.
     ///
     /// There is none before the request's head is on its way: until then the caller must poll the transport, which may
-    /// have to connect. A transport shows it by asking for the body, or by a response.
+    /// have to connect. Only an interceptor that asks for a message, without which it may not go on, gets it before.
     pub(crate) fn poll_room(&self, has_response: bool, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         if state.is_dropped {
             return Poll::Ready(false);
         }
-        let is_begun = state.is_begun || has_response;
+        let may_send = state.head_sent || has_response || state.consumer.is_set();
         let room = state
             .outlet
-            .with_sink(|sink| (is_begun && sink.wants_message()) || sink.is_finished());
+            .with_sink(|sink| (may_send && sink.wants_message()) || sink.is_finished());
         if !room {
             state.caller.set(cx.waker());
             return Poll::Pending;
@@ -122,6 +122,10 @@ impl Shared {
         wakers.into_iter().for_each(WakerSlot::wake);
     }
 
+    pub(crate) fn is_head_sent(&self) -> bool {
+        self.lock().head_sent
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         self.lock().outlet.with_sink(|sink| sink.is_finished())
     }
@@ -132,15 +136,37 @@ impl Shared {
     }
 }
 
+/// Says to a call object that its request's head is on its way. A transport that asks for the body says so. In the same
+/// process a handler may do much before it reads, so a router says it: it finds this in the request's extensions, whatever
+/// body a layer or an interceptor has put in place of the call object's.
+#[derive(Clone)]
+pub(crate) struct HeadSent(Arc<Shared>);
+
+impl HeadSent {
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        Self(shared.clone())
+    }
+
+    /// This request has reached a router.
+    pub(crate) fn report_in(extensions: &mut Extensions) {
+        if let Some(head_sent) = extensions.remove::<Self>() {
+            head_sent.report();
+        }
+    }
+
+    pub(crate) fn report(self) {
+        let mut state = self.0.lock();
+        state.head_sent = true;
+        let caller = state.caller.take();
+        drop(state);
+        caller.wake();
+    }
+}
+
 /// The transport's end: the rest of a body, or of a stream of payloads.
 pub(crate) struct Consumer(Arc<Shared>);
 
 impl Consumer {
-    /// The request's head is on its way.
-    pub(crate) fn begin(&self) {
-        self.0.lock().is_begun = true;
-    }
-
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Transmit>> {
         self.poll_with(cx, |outlet| match outlet {
             Outlet::Wire(send) => match send.poll_transmit() {
@@ -160,10 +186,11 @@ impl Consumer {
         let mut state = self.0.lock();
         let taken = take(&mut state.outlet);
         let mut caller = WakerSlot::default();
-        if taken.is_some() || !state.is_begun {
+        if taken.is_some() || !state.head_sent {
             caller = state.caller.take();
         }
-        state.is_begun = true;
+        // Bytes are asked for by the transport, payloads perhaps by an interceptor.
+        state.head_sent |= matches!(state.outlet, Outlet::Wire(_));
         if taken.is_none() {
             state.consumer.set(cx.waker());
         }

@@ -25,7 +25,7 @@ pub(crate) enum Sink<'a> {
 
 impl Sink<'_> {
     /// Sends the head of a response and sets the compression of what follows.
-    pub(crate) fn begin(&mut self, head: ResponseHead) {
+    pub(crate) fn send_head(&mut self, head: ResponseHead) {
         match self {
             Sink::Wire { send, extensions } => {
                 if let Some(compress) = head.compress {

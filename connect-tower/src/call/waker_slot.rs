@@ -15,6 +15,11 @@ impl WakerSlot {
         }
     }
 
+    /// Whether anybody waits.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Nobody waits any more. Who takes it wakes it without holding a lock, as a waker may run anything.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())

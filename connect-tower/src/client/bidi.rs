@@ -133,10 +133,14 @@ impl<Req, Res, T: Transport> BidiCall<Req, Res, T> {
 }
 
 impl<Req, T: Transport> BidiSender<Req, T> {
-    /// Sends a message, once there is room for it: what was sent before may wait for the server to read. The first one
-    /// waits for a connection, and until the head of the request is on its way there.
+    /// Sends a message, once there is room for it: what was sent before may wait for the server to read.
     ///
-    /// It may be cancelled at any time: the message was then not sent. It does not wait for the response to begin.
+    /// The first one also waits until the head of the request is on its way: for interceptors to pass the call on, for a
+    /// connection, and over HTTP/2 until the server lets this side send the first byte of the body. It waits neither for
+    /// the handler to read nor for the response to begin. An interceptor of this client that reads messages before it
+    /// passes the call on gets each as soon as it asks: `send` then returns, though there may be no connection yet.
+    ///
+    /// It may be cancelled at any time: the message was then not sent.
     ///
     /// # Errors
     ///
@@ -155,14 +159,19 @@ impl<Req, T: Transport> BidiSender<Req, T> {
             Progress::HasResponse => true,
             Progress::NoResponse => false,
         };
-        let room = ready!(self.shared.poll_room(has_response, cx));
+        let sent = if ready!(self.shared.poll_room(has_response, cx)) {
+            let encode = |buffer: &mut BytesMut| (self.encode)(message, &self.codec, buffer);
+            self.shared.send(encode)
+        } else {
+            Err(server_is_done())
+        };
+        if !self.shared.is_head_sent() {
+            // An interceptor waits for this message, and may then pass the call on.
+            self.exchange.poll_ahead(cx);
+        }
         // This half waits for nothing now, so it need not be woken.
         self.exchange.rest(Half::Sender);
-        if !room {
-            return Poll::Ready(Err(server_is_done()));
-        }
-        let encode = |buffer: &mut BytesMut| (self.encode)(message, &self.codec, buffer);
-        Poll::Ready(self.shared.send(encode))
+        Poll::Ready(sent)
     }
 
     /// Says that no more messages will be sent. The call goes on until the server ends it.

@@ -15,6 +15,7 @@ use crate::{
     call::incoming::{Incoming, Source},
     call::producer::CatchPanicProducer,
     call::receive::Held,
+    call::shared::HeadSent,
     interceptor::Reply,
     message::request::Request,
     message::response::Response,
@@ -108,7 +109,8 @@ impl Started {
     ) -> Result<(http::Request<CallBody>, Waiting), Error> {
         let cause = Cause::default();
         self.waiting.cause = Some(cause.clone());
-        self.into_request(|send| CallBody::request(send, producer, cause))
+        let head_sent = self.extensions.get::<HeadSent>().cloned();
+        self.into_request(|send| CallBody::request(send, producer, cause, head_sent))
     }
 
     /// The request of a call, with a body made of the half.

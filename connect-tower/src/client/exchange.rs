@@ -17,7 +17,7 @@ use http::{Extensions, HeaderMap};
 use http_body::Body;
 
 use super::{
-    Begun,
+    Prepared,
     call::{Opened, Waiting},
 };
 use crate::{
@@ -71,13 +71,13 @@ struct Open<B> {
 
 impl<T: Transport> Exchange<T> {
     /// Sends the request. The transport does nothing before the exchange is polled.
-    pub(crate) fn new(begun: Begun, transport: &T) -> Arc<Self> {
-        Self::from_state(match begun {
-            Begun::Wire(request, waiting) => State::Waiting {
+    pub(crate) fn new(prepared: Prepared, transport: &T) -> Arc<Self> {
+        Self::from_state(match prepared {
+            Prepared::Wire(request, waiting) => State::Waiting {
                 response: Box::pin(transport.send(request)),
                 waiting,
             },
-            Begun::Chain(reply, deadline_timer) => State::Intercepted {
+            Prepared::Chain(reply, deadline_timer) => State::Intercepted {
                 reply,
                 deadline_timer,
             },
@@ -211,9 +211,9 @@ impl<T: Transport> State<T> {
         }))
     }
 
-    /// The response, once it has begun. A failure stays.
+    /// The response, once its head is there. A failure stays.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<&mut Open<T::Body>, Error>> {
-        if let Err(error) = ready!(self.poll_begin(cx)) {
+        if let Err(error) = ready!(self.poll_response(cx)) {
             *self = Self::Failed(error);
         }
         match self {
@@ -223,7 +223,7 @@ impl<T: Transport> State<T> {
         }
     }
 
-    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         match self {
             Self::Open(_) | Self::Failed(_) => return Poll::Ready(Ok(())),
             Self::Waiting { response, waiting } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connect_proto::{Error, Side};
 use http::HeaderMap;
 
-use super::{Begun, Client};
+use super::{Client, Prepared};
 use crate::{
     BoxFuture,
     call::panics::UserCode,
@@ -100,7 +100,7 @@ where
         started.send.send_bytes(payload.into_bytes())?;
         started.finish()?
     };
-    let opened = client.open(Begun::Wire(request, waiting)).await?;
+    let opened = client.open(Prepared::Wire(request, waiting)).await?;
     if spec.stream_type().server_streams() {
         let (response, incoming) = opened.into_stream();
         Ok(response.map(|()| incoming.into_payloads(codec, Side::Client)))

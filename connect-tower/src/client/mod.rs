@@ -35,7 +35,7 @@ use crate::{
     call::producer::CatchPanicProducer,
     call::producer::{Produced, Producer},
     call::rt::{SharedTimer, no_timer},
-    call::shared::Shared,
+    call::shared::{HeadSent, Shared},
     call::sink::{Outbox, Sink},
     interceptor::{Call, Interceptor, Reply},
     message::request::Request,
@@ -183,8 +183,8 @@ impl<T: Transport> Client<T> {
     where
         L: Encode<Req> + Decode<Res>,
     {
-        let begun = self.begin_message::<L, Req>(spec, request)?;
-        self.single_response::<L, Res>(begun).await
+        let prepared = self.prepare_message::<L, Req>(spec, request)?;
+        self.single_response::<L, Res>(prepared).await
     }
 
     /// Makes a call of one request message and a stream of responses. It returns when the response begins; an error of
@@ -201,8 +201,8 @@ impl<T: Transport> Client<T> {
     where
         L: Encode<Req> + Decode<Res>,
     {
-        let begun = self.begin_message::<L, Req>(spec, request)?;
-        self.stream_response::<L, Res>(begun).await
+        let prepared = self.prepare_message::<L, Req>(spec, request)?;
+        self.stream_response::<L, Res>(prepared).await
     }
 
     /// Begins a call of a stream of requests and one response message, to be sent one by one. It returns at once; a
@@ -232,8 +232,8 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
         S: Stream<Item = Req> + Send + 'static,
     {
-        let begun = self.begin_stream::<L, Req, S>(spec, request)?;
-        self.single_response::<L, Res>(begun).await
+        let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
+        self.single_response::<L, Res>(prepared).await
     }
 
     /// Begins a call of streams both ways, to be sent one by one. It returns at once, whoever speaks first; a call that
@@ -248,11 +248,11 @@ impl<T: Transport> Client<T> {
     {
         let codec = self.codec().cloned();
         let decoder = Decoder::new::<L>(codec.clone().unwrap_or(Codec::Proto), Side::Client);
-        let begun = codec.and_then(|codec| {
-            let (shared, exchange) = self.begin_by_hand(spec, request, codec.clone())?;
+        let started = codec.and_then(|codec| {
+            let (shared, exchange) = self.start_call_object(spec, request, codec.clone())?;
             Ok((shared, exchange, codec))
         });
-        let (shared, exchange, codec) = begun.unwrap_or_else(|error| {
+        let (shared, exchange, codec) = started.unwrap_or_else(|error| {
             // Without its other end the sending side takes nothing, and the exchange says why.
             let (shared, _) = Shared::payloads(Outbox::new(Codec::Proto));
             (shared, Exchange::failed(error), Codec::Proto)
@@ -275,32 +275,32 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
         S: Stream<Item = Req> + Send + 'static,
     {
-        let begun = self.begin_stream::<L, Req, S>(spec, request)?;
-        self.stream_response::<L, Res>(begun).await
+        let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
+        self.stream_response::<L, Res>(prepared).await
     }
 
     /// A call whose one message is at hand.
-    fn begin_message<L: Encode<Req>, Req>(
+    fn prepare_message<L: Encode<Req>, Req>(
         &self,
         spec: &Spec,
         request: Request<Req>,
-    ) -> Result<Begun, Error> {
+    ) -> Result<Prepared, Error> {
         let codec = self.codec()?;
         let (request, message) = request.into_parts();
         if let Some(chain) = &self.settings.chain {
             let payload = Payload::encode_with::<L, Req>(&message, codec.clone())?;
-            return self.begin_chain(chain, spec, request.map(|()| Payloads::once(payload)));
+            return self.prepare_chain(chain, spec, request.map(|()| Payloads::once(payload)));
         }
         let mut started = self.start(spec, request)?;
         started
             .send
             .send_message(|buffer| L::encode(&message, codec, buffer))?;
         let (request, waiting) = started.finish()?;
-        Ok(Begun::Wire(request, waiting))
+        Ok(Prepared::Wire(request, waiting))
     }
 
     /// A call whose messages a stream yields.
-    fn begin_stream<L, Req, S>(&self, spec: &Spec, request: Request<S>) -> Result<Begun, Error>
+    fn prepare_stream<L, Req, S>(&self, spec: &Spec, request: Request<S>) -> Result<Prepared, Error>
     where
         L: Encode<Req>,
         S: Stream<Item = Req> + Send + 'static,
@@ -316,14 +316,14 @@ impl<T: Transport> Client<T> {
         if let Some(chain) = &self.settings.chain {
             let produced = Produced::new(producer, Outbox::new(codec));
             let payloads = Payloads::from_stream(Box::pin(produced));
-            return self.begin_chain(chain, spec, request.map(|()| payloads));
+            return self.prepare_chain(chain, spec, request.map(|()| payloads));
         }
         let (request, waiting) = self.start(spec, request)?.produce(producer)?;
-        Ok(Begun::Wire(request, waiting))
+        Ok(Prepared::Wire(request, waiting))
     }
 
     /// A call whose messages the caller sends one by one.
-    fn begin_by_hand(
+    fn start_call_object(
         &self,
         spec: &Spec,
         request: Request<()>,
@@ -332,27 +332,30 @@ impl<T: Transport> Client<T> {
         if let Some(chain) = &self.settings.chain {
             let (shared, consumer) = Shared::payloads(Outbox::new(codec));
             let payloads = Payloads::from_stream(Box::pin(consumer));
-            let begun = self.begin_chain(chain, spec, request.map(|()| payloads))?;
-            return Ok((shared, Exchange::new(begun, &self.transport)));
+            let mut call = request.map(|()| payloads);
+            call.extensions_mut().insert(HeadSent::of(&shared));
+            let prepared = self.prepare_chain(chain, spec, call)?;
+            return Ok((shared, Exchange::new(prepared, &self.transport)));
         }
         let mut shared = None;
-        let (request, waiting) = self.start(spec, request)?.into_request(|send| {
+        let (mut request, waiting) = self.start(spec, request)?.into_request(|send| {
             let (ours, consumer) = Shared::wire(send);
             shared = Some(ours);
             CallBody::shared(consumer)
         })?;
-        let begun = Begun::Wire(request, waiting);
         let shared = shared.ok_or_else(|| Error::internal("the request has no body"))?;
-        Ok((shared, Exchange::new(begun, &self.transport)))
+        request.extensions_mut().insert(HeadSent::of(&shared));
+        let prepared = Prepared::Wire(request, waiting);
+        Ok((shared, Exchange::new(prepared, &self.transport)))
     }
 
     /// A call that goes through the interceptors first. They have as much time as the call.
-    fn begin_chain(
+    fn prepare_chain(
         &self,
         chain: &Arc<Chain<T>>,
         spec: &Spec,
         mut call: Call,
-    ) -> Result<Begun, Error> {
+    ) -> Result<Prepared, Error> {
         let head = &mut call.head;
         let remaining = head.deadline.as_ref().map(Deadline::remaining);
         let timeout = self.timeout(head.timeout, remaining)?;
@@ -361,13 +364,13 @@ impl<T: Transport> Client<T> {
         head.spec = Some(spec.clone());
         head.protocol = Some(self.config().protocol());
         let deadline_timer = head.deadline.clone().map(DeadlineTimer::new);
-        Ok(Begun::Chain(chain.start(self, call), deadline_timer))
+        Ok(Prepared::Chain(chain.start(self, call), deadline_timer))
     }
 
     /// Waits for the response's head.
-    async fn open(&self, begun: Begun) -> Result<Opened<T::Body>, Error> {
-        match begun {
-            Begun::Wire(request, mut waiting) => {
+    async fn open(&self, prepared: Prepared) -> Result<Opened<T::Body>, Error> {
+        match prepared {
+            Prepared::Wire(request, mut waiting) => {
                 let response = self.transport.send(request);
                 match within_deadline(response, waiting.deadline_timer.as_mut()).await? {
                     Ok(response) => Ok(waiting.open(response)),
@@ -377,7 +380,7 @@ impl<T: Transport> Client<T> {
                     }
                 }
             }
-            Begun::Chain(reply, mut deadline_timer) => {
+            Prepared::Chain(reply, mut deadline_timer) => {
                 let reply = within_deadline(reply, deadline_timer.as_mut()).await??;
                 Ok(Opened::from_reply(reply, deadline_timer))
             }
@@ -386,9 +389,9 @@ impl<T: Transport> Client<T> {
 
     async fn single_response<L: Decode<Res>, Res>(
         &self,
-        begun: Begun,
+        prepared: Prepared,
     ) -> Result<Response<Res>, Error> {
-        let (response, bytes) = self.open(begun).await?.into_single().await?;
+        let (response, bytes) = self.open(prepared).await?.into_single().await?;
         let message = L::decode(bytes, self.codec()?);
         let message = message.map_err(|error| error.into_error(Side::Client))?;
         Ok(response.map(|()| message))
@@ -396,20 +399,20 @@ impl<T: Transport> Client<T> {
 
     async fn stream_response<L: Decode<Res>, Res>(
         &self,
-        begun: Begun,
+        prepared: Prepared,
     ) -> Result<Response<Streaming<Res, T::Body>>, Error> {
-        let (response, incoming) = self.open(begun).await?.into_stream();
+        let (response, incoming) = self.open(prepared).await?.into_stream();
         let decoder = Decoder::new::<L>(self.codec()?.clone(), Side::Client);
         Ok(response.map(|()| Streaming::new(incoming, decoder)))
     }
 }
 
-/// A call that is ready to be driven.
+/// A call that is ready to be sent.
 #[allow(
     clippy::large_enum_variant,
     reason = "it is moved once, and a box would cost every call"
 )]
-pub(crate) enum Begun {
+pub(crate) enum Prepared {
     Wire(http::Request<CallBody>, Waiting),
     Chain(
         BoxFuture<'static, Result<Reply, Error>>,

@@ -255,7 +255,7 @@ where
                     Ok(response) => {
                         let (mut head, value) = response.split();
                         let rest = O::rest(value, mem::take(&mut head.trailers));
-                        sink.begin(head);
+                        sink.send_head(head);
                         this.state.set(State::Answering { rest });
                     }
                     Err(error) => {

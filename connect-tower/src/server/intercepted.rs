@@ -75,7 +75,7 @@ impl Producer for Intercepted {
             let single = *single;
             let (mut head, payloads) = reply.split();
             let trailers = std::mem::take(&mut head.trailers);
-            sink.begin(head);
+            sink.send_head(head);
             *self = Self::Replying(Box::new(Forward {
                 payloads,
                 trailers,

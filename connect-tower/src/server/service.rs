@@ -37,6 +37,7 @@ use crate::{
     call::polled_again,
     call::producer::CatchPanicProducer,
     call::receive::{Held, MessageTimeout, ReceiveLimits},
+    call::shared::HeadSent,
     call::sink::Sink,
     message::request::{self, Request as RpcRequest},
     server::gate::CallHead,
@@ -61,7 +62,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> RouterFuture<B> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        HeadSent::report_in(&mut parts.extensions);
         RouterFuture {
             state: open(&self.inner, parts, body),
             permits: Permits::default(),

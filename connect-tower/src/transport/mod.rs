@@ -51,6 +51,12 @@ pub trait Transport: Clone {
     /// procedure's [`Idempotency`](connect_proto::Idempotency) if that is known. A body that
     /// fails, or that is dropped before its end, is a cancelled call: the transport resets the stream
     /// (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends the request cleanly.
+    ///
+    /// A transport polls the body as soon as the request's head is on its way, whatever else it waits for: until then a
+    /// [`BidiCall`](crate::BidiCall) or [`ClientStreamCall`](crate::ClientStreamCall) keeps its first message, and goes on
+    /// polling the future. A [`Router`](crate::Router) in the same process says by the request's extensions that it has
+    /// the request, so layers in between keep those. With a transport that does neither, the first message waits for the
+    /// response.
     fn send(&self, request: Request<CallBody>) -> Self::Future;
 
     /// The timer of the runtime that the transport lives on, with which clients keep deadlines.
