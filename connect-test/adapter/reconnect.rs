@@ -39,6 +39,10 @@ async fn a_restarted_server_is_found_again() {
             .unwrap_err();
         assert_eq!(error.error().code(), Code::Unavailable);
         assert_eq!(error.sent(), Sent::No, "{error}");
+        // The old connection counts until its task has ended.
+        while channel.state() == ChannelState::Ready {
+            yield_now().await;
+        }
         assert_eq!(channel.state(), ChannelState::Failed);
 
         let _server = start(Server::bind(address).await.unwrap(), echo());
