@@ -23,6 +23,13 @@ use super::support::{
 };
 use crate::rt::{Channel, Server};
 
+/// Waits until the channel has no connection any more: one counts until its task has ended.
+async fn lost(channel: &Channel) {
+    while channel.state() == ChannelState::Ready {
+        yield_now().await;
+    }
+}
+
 #[apply(async_test)]
 async fn a_restarted_server_is_found_again() {
     for request in [post, post_http2] {
@@ -34,15 +41,14 @@ async fn a_restarted_server_is_found_again() {
         assert_eq!(channel.state(), ChannelState::Ready);
         server.stop().await.unwrap();
 
+        // Before it has seen the end of its connection, a channel may send the call there.
+        lost(&channel).await;
         let error = call(&channel, request(CallBody::full("2")))
             .await
             .unwrap_err();
         assert_eq!(error.error().code(), Code::Unavailable);
         assert_eq!(error.sent(), Sent::No, "{error}");
-        // The old connection counts until its task has ended.
-        while channel.state() == ChannelState::Ready {
-            yield_now().await;
-        }
+        lost(&channel).await;
         assert_eq!(channel.state(), ChannelState::Failed);
 
         let _server = start(Server::bind(address).await.unwrap(), echo());
