@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{Future, poll_fn},
     io,
     pin::Pin,
     sync::{
@@ -211,45 +211,141 @@ impl Body for Announcing {
     }
 }
 
-#[apply(async_test)]
-async fn a_request_that_still_waits_for_its_stream_at_a_goaway_was_not_sent() {
-    let mut listener = listen().await;
-    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    let (go_away, may_go_away) = oneshot::channel();
-    let (is_open, open) = oneshot::channel();
-    let server = spawn(async move {
-        let mut socket = accept(&mut listener).await;
-        read_preface(&mut socket).await?;
-        socket.write_all(&settings(1)).await?;
-        let first = next_stream(&mut socket).await?;
-        socket.write_all(&answer(first)).await?;
-        let second = next_stream(&mut socket).await?;
-        let _ = is_open.send(());
-        let _ = may_go_away.await;
-        socket.write_all(&goaway(second)).await?;
+/// How a server ends a connection on which one stream is open and one request waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ending {
+    /// No more streams are taken.
+    Final,
+    /// The first GOAWAY of a graceful shutdown, which still allows streams. Later there is room for one.
+    Notice,
+    /// The same, with room at once.
+    NoticeAndRoom,
+}
+
+/// PING.
+const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Answers two requests, one at a time, and ends the connection while the second is open. Tells when it is, and waits until it
+/// may go on. Returns whether a third has come.
+async fn end_under_second(
+    mut socket: Socket,
+    ending: Ending,
+    is_open: oneshot::Sender<()>,
+    may_end: oneshot::Receiver<()>,
+) -> io::Result<bool> {
+    read_preface(&mut socket).await?;
+    socket.write_all(&settings(1)).await?;
+    let first = next_stream(&mut socket).await?;
+    socket.write_all(&answer(first)).await?;
+    let second = next_stream(&mut socket).await?;
+    let _ = is_open.send(());
+    let _ = may_end.await;
+    let last_stream = match ending {
+        Ending::Final => second,
+        Ending::Notice | Ending::NoticeAndRoom => [0x7f, 0xff, 0xff, 0xff],
+    };
+    let mut end = goaway(last_stream);
+    if ending == Ending::NoticeAndRoom {
+        end.extend(answer(second));
+    }
+    // In one piece, to be read at once.
+    socket.write_all(&end).await?;
+    if ending != Ending::NoticeAndRoom {
+        socket.write_all(PING).await?;
+        while read_frame(&mut socket).await?.kind != PING[3] {}
         socket.write_all(&answer(second)).await?;
-        socket.read_to_end(&mut Vec::new()).await
-    });
-    call(&channel, post_http2(CallBody::full("first")))
-        .await
-        .unwrap();
-    // From here on the client knows of the limit.
-    let second = spawn({
+    }
+    let has_third = next_stream(&mut socket).await.is_ok();
+    let _ = socket.read_to_end(&mut Vec::new()).await;
+    Ok(has_third)
+}
+
+#[apply(async_test)]
+async fn a_request_that_waits_for_its_stream_at_a_goaway_is_unsent_if_the_server_does_not_get_it() {
+    for (ending, sent) in [
+        (Ending::Final, Sent::No),
+        (Ending::Notice, Sent::No),
+        (Ending::NoticeAndRoom, Sent::Maybe),
+    ] {
+        let mut listener = listen().await;
+        let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let (end, may_end) = oneshot::channel();
+        let (is_open, open) = oneshot::channel();
+        let server = spawn(async move {
+            let socket = accept(&mut listener).await;
+            end_under_second(socket, ending, is_open, may_end).await
+        });
+        call(&channel, post_http2(CallBody::full("first")))
+            .await
+            .unwrap();
+        // From here on the client knows of the limit.
+        let second = spawn({
+            let channel = channel.clone();
+            async move { call(&channel, post_http2(CallBody::full("second"))).await }
+        });
+        open.await.unwrap();
+        let (is_taken, taken) = oneshot::channel();
+        let body = CallBody::foreign(Announcing(Mutex::new(Some(is_taken))));
+        let waiting = spawn(channel.send(post_http2(body)));
+        taken.await.unwrap();
+        let _ = end.send(());
+        let error = waiting.await.unwrap().unwrap_err();
+        assert_eq!(error.sent(), sent, "{ending:?}: {error}");
+        assert_eq!(error.error().code(), Code::Unavailable);
+        second.await.unwrap().unwrap();
+        drop(channel);
+        let has_third = server.await.unwrap().unwrap();
+        assert_eq!(has_third, sent != Sent::No, "{ending:?}");
+    }
+}
+
+/// How many streams hyper opens before it knows of a limit.
+const FIRST_STREAMS: usize = 100;
+
+/// Takes so many streams without a word, and then, when it may, turns out to speak HTTP/1.1.
+async fn speak_http1(
+    mut socket: Socket,
+    may_speak: Option<oneshot::Receiver<()>>,
+) -> io::Result<()> {
+    read_preface(&mut socket).await?;
+    if let Some(may_speak) = may_speak {
+        for _ in 0..FIRST_STREAMS {
+            next_stream(&mut socket).await?;
+        }
+        let _ = may_speak.await;
+    }
+    socket.write_all(b"HTTP/1.1 400 Bad Request\r\n").await?;
+    socket.shutdown().await?;
+    socket.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+#[apply(async_test)]
+async fn no_request_is_sent_again_to_a_port_without_http2() {
+    let (speak, may_speak) = oneshot::channel();
+    let may_speak = Mutex::new(Some(may_speak));
+    let (channel, connections) =
+        channel_to(move |socket| speak_http1(socket, may_speak.lock().unwrap().take())).await;
+    // One of them waits for its stream when the connection ends.
+    let mut calls = [(); FIRST_STREAMS + 50].map(|()| {
         let channel = channel.clone();
-        async move { call(&channel, post_http2(CallBody::full("second"))).await }
+        Box::pin(async move { call(&channel, post_http2(CallBody::empty())).await })
     });
-    open.await.unwrap();
-    let (is_taken, taken) = oneshot::channel();
-    let body = CallBody::foreign(Announcing(Mutex::new(Some(is_taken))));
-    let waiting = spawn(channel.send(post_http2(body)));
-    taken.await.unwrap();
-    let _ = go_away.send(());
-    let error = waiting.await.unwrap().unwrap_err();
-    assert_eq!(error.sent(), Sent::No, "{error}");
-    assert_eq!(error.error().code(), Code::Unavailable);
-    second.await.unwrap().unwrap();
-    drop(channel);
-    server.await.unwrap().unwrap();
+    // All of them are for the first connection.
+    poll_fn(|cx| {
+        for call in &mut calls {
+            assert!(call.as_mut().poll(cx).is_pending());
+        }
+        Poll::Ready(())
+    })
+    .await;
+    let calls = calls.map(spawn);
+    let _ = speak.send(());
+    for call in calls {
+        let error = call.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("HTTP/1.1 only"), "{error}");
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 /// A request whose HEADERS have more than 500 bytes each time they are sent.

@@ -21,9 +21,18 @@ pub(super) fn request(error: hyper::Error, remote: &Remote) -> TransportError {
 
 /// The error of a request that its connection did not take any more.
 pub(super) fn connection_closed(remote: &Remote) -> TransportError {
-    let what = remote.mistaken().map_or(CLOSED, advice);
+    connection_ended(Sent::No, CLOSED, remote)
+}
+
+/// The error of a request that had just left when its connection ended.
+pub(super) fn connection_lost(remote: &Remote) -> TransportError {
+    connection_ended(Sent::Maybe, LOST, remote)
+}
+
+fn connection_ended(sent: Sent, what: &'static str, remote: &Remote) -> TransportError {
+    let what = remote.mistaken().map_or(what, advice);
     let detail = format!("request to {remote}: {what}");
-    TransportError::new(Sent::No, Error::unavailable(what)).with_detail(detail)
+    TransportError::new(sent, Error::unavailable(what)).with_detail(detail)
 }
 
 /// What to do about a port that speaks something else.
@@ -37,6 +46,7 @@ fn advice(mistaken: Mistaken) -> &'static str {
 }
 
 const CLOSED: &str = "the connection was closed before the request left; try again";
+const LOST: &str = "the connection was lost before the response";
 
 /// Whether the connection was closed under a request before its response.
 pub(super) fn is_lost(error: &hyper::Error) -> bool {
@@ -83,8 +93,7 @@ fn classify(error: &hyper::Error) -> (Sent, Code, &'static str) {
         let what = "the server does not answer pings";
         return (Sent::Maybe, Code::Unavailable, what);
     }
-    let what = "the connection was lost before the response";
-    (Sent::Maybe, Code::Unavailable, what)
+    (Sent::Maybe, Code::Unavailable, LOST)
 }
 
 fn classify_h2(error: &h2::Error) -> (Sent, Code, &'static str) {
@@ -108,9 +117,6 @@ fn classify_h2(error: &h2::Error) -> (Sent, Code, &'static str) {
             (Sent::Yes, code_of(reason), what)
         }
         Some(reason) => (Sent::Maybe, code_of(reason), "the stream was reset"),
-        None => {
-            let what = "the connection was lost before the response";
-            (Sent::Maybe, Code::Unavailable, what)
-        }
+        None => (Sent::Maybe, Code::Unavailable, LOST),
     }
 }

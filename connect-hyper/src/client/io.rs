@@ -1,4 +1,4 @@
-//! A connection's bytes: read within a budget, the first ones looked at.
+//! A connection's bytes: read within a budget, the first ones looked at, written as HTTP/2 may write them.
 
 use std::{
     io::{self, IoSlice},
@@ -9,7 +9,10 @@ use std::{
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use super::remote::{FIRST_BYTES, Remote};
+use super::{
+    remote::{FIRST_BYTES, Remote},
+    sent_streams::{FrameTracker, Next, SentStreams},
+};
 use crate::{read_budget::ReadBudget, runtime::BoxIo};
 
 /// A connection for hyper, which reads only so much in one poll of the connection's task.
@@ -18,6 +21,8 @@ pub(super) struct ClientIo {
     budget: ReadBudget,
     /// In cleartext, until the first bytes have come: whether another protocol speaks. To HTTP they are only noise.
     unseen: Option<Unseen>,
+    /// Of HTTP/2.
+    frames: Option<FrameTracker>,
 }
 
 struct Unseen {
@@ -31,6 +36,7 @@ impl ClientIo {
             io,
             budget: ReadBudget::new(),
             unseen: None,
+            frames: None,
         }
     }
 
@@ -42,6 +48,13 @@ impl ClientIo {
             }),
             ..Self::tls(io)
         }
+    }
+
+    /// The streams that HTTP/2 opens here. To be called before anything is written.
+    pub(super) fn sent_streams(&mut self) -> SentStreams {
+        let streams = SentStreams::default();
+        self.frames = Some(FrameTracker::new(streams.clone()));
+        streams
     }
 
     /// How many reads are left, for the connection's task to refill at each poll.
@@ -79,7 +92,19 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let this = &mut *self;
+        let io = Pin::new(&mut this.io);
+        let Some(frames) = &mut this.frames else {
+            return io.poll_write(cx, buf);
+        };
+        match frames.next(buf) {
+            Next::Withhold(count) => Poll::Ready(Ok(count)),
+            Next::Write(count) => {
+                let written = ready!(io.poll_write(cx, &buf[..count]))?;
+                frames.wrote(buf, written);
+                Poll::Ready(Ok(written))
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -99,6 +124,20 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let this = &mut *self;
+        if this.frames.as_ref().is_some_and(FrameTracker::withholds) {
+            let first = bufs.iter().find(|buf| !buf.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |buf| buf));
+        }
+        let written = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, bufs))?;
+        if let Some(frames) = &mut this.frames {
+            let mut rest = written;
+            for buf in bufs {
+                let count = rest.min(buf.len());
+                frames.wrote(buf, count);
+                rest -= count;
+            }
+        }
+        Poll::Ready(Ok(written))
     }
 }

@@ -16,6 +16,7 @@ mod remote;
 mod request_body;
 mod response_body;
 mod send;
+mod sent_streams;
 
 use std::{
     fmt,

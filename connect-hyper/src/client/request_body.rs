@@ -27,6 +27,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 
+use super::sent_streams::SentStreams;
 use crate::{
     calls::CallExecutor,
     pieces::Pieces,
@@ -37,10 +38,92 @@ use crate::{
 /// The state of a call's request, seen from both its bodies.
 #[derive(Debug, Default)]
 pub(super) struct CallLink {
+    /// A [`RequestState`].
     state: AtomicU8,
     /// Both are woken when the request is given up: who polls the body, and the future of hyper's that sends it.
     body_waker: AtomicWaker,
     sender_waker: AtomicWaker,
+}
+
+/// What became of a request. Only the first two change any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum RequestState {
+    /// It is on its way.
+    Open,
+    /// hyper has all of it, though on HTTP/2 it may still wait for the server's window.
+    Sent,
+    /// It was given up: the response is complete.
+    Answered,
+    /// It was given up: the response was dropped.
+    Cancelled,
+    /// Its connection ended before it left.
+    Unsent,
+    /// Its connection ended when it had just left.
+    Lost,
+}
+
+impl RequestState {
+    /// In the order of their numbers.
+    const ALL: [Self; 6] = [
+        Self::Open,
+        Self::Sent,
+        Self::Answered,
+        Self::Cancelled,
+        Self::Unsent,
+        Self::Lost,
+    ];
+
+    /// The reset that ends a request which was given up.
+    fn reset(self) -> Option<Reason> {
+        match self {
+            // gRPC, PROTOCOL-HTTP2 "Early Server Closure": RST_STREAM with NO_ERROR.
+            Self::Answered => Some(Reason::NO_ERROR),
+            Self::Cancelled => Some(Reason::CANCEL),
+            Self::Open | Self::Sent | Self::Unsent | Self::Lost => None,
+        }
+    }
+}
+
+impl CallLink {
+    pub(super) fn state(&self) -> RequestState {
+        RequestState::ALL[usize::from(self.state.load(Ordering::SeqCst))]
+    }
+
+    /// Changes the state, if it is one of these. Whether it was.
+    fn change(&self, from: &[RequestState], to: RequestState) -> bool {
+        from.iter().any(|from| {
+            let (from, to) = (*from as u8, to as u8);
+            let changed = self
+                .state
+                .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+            changed.is_ok()
+        })
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.state() == RequestState::Sent
+    }
+
+    fn set_sent(&self) {
+        self.change(&[RequestState::Open], RequestState::Sent);
+    }
+
+    /// Ends what is left of the request, which is answered or cancelled.
+    pub(super) fn give_up(&self, why: GivenUp) {
+        let state = match why {
+            GivenUp::Answered => RequestState::Answered,
+            GivenUp::Cancelled => RequestState::Cancelled,
+        };
+        if self.change(&[RequestState::Open, RequestState::Sent], state) {
+            self.body_waker.wake();
+            self.sender_waker.wake();
+        }
+    }
+
+    /// The reset that ends the request.
+    fn given_up(&self) -> Option<Reason> {
+        self.state().reset()
+    }
 }
 
 /// Why the rest of a request is not wanted.
@@ -50,60 +133,6 @@ pub(super) enum GivenUp {
     Answered,
     /// The response was dropped.
     Cancelled,
-}
-
-/// The states of a request: it is on its way;
-const OPEN: u8 = 0;
-/// hyper has all of it, though on HTTP/2 it may still wait for the server's window;
-const SENT: u8 = 1;
-/// it was given up, see [`GivenUp`];
-const ANSWERED: u8 = 2;
-const CANCELLED: u8 = 3;
-/// the connection ended before it left.
-const UNSENT: u8 = 4;
-
-impl CallLink {
-    pub(super) fn is_sent(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == SENT
-    }
-
-    fn set_sent(&self) {
-        let _ = self
-            .state
-            .compare_exchange(OPEN, SENT, Ordering::SeqCst, Ordering::SeqCst);
-    }
-
-    /// Whether the connection ended before the request left.
-    pub(super) fn is_unsent(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == UNSENT
-    }
-
-    /// Ends what is left of the request.
-    pub(super) fn give_up(&self, why: GivenUp) {
-        let why = match why {
-            GivenUp::Answered => ANSWERED,
-            GivenUp::Cancelled => CANCELLED,
-        };
-        let given_up = self
-            .state
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| {
-                (state <= SENT).then_some(why)
-            });
-        if given_up.is_ok() {
-            self.body_waker.wake();
-            self.sender_waker.wake();
-        }
-    }
-
-    /// The reset that ends the request.
-    fn given_up(&self) -> Option<Reason> {
-        match self.state.load(Ordering::SeqCst) {
-            // gRPC, PROTOCOL-HTTP2 "Early Server Closure": RST_STREAM with NO_ERROR.
-            ANSWERED => Some(Reason::NO_ERROR),
-            CANCELLED => Some(Reason::CANCEL),
-            _ => None,
-        }
-    }
 }
 
 /// A request's body as hyper sends it.
@@ -230,40 +259,71 @@ impl Drop for RequestBody {
 /// for what it could not send at once of the body, or else one that waits for the response. The request's body says here
 /// whose that future is. Between head and future hyper waits while the server allows no more streams.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LatestRequest(Arc<Mutex<Option<Latest>>>);
+pub(super) struct LatestRequest {
+    state: Arc<Mutex<Requests>>,
+    sent: SentStreams,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    /// How many were begun.
+    begun: u32,
+    latest: Option<Latest>,
+}
 
 #[derive(Debug)]
 struct Latest {
     link: Arc<CallLink>,
     has_body: bool,
+    stream: u32,
 }
 
 impl LatestRequest {
+    /// Of a connection that opens these streams.
+    pub(super) fn new(sent: SentStreams) -> Self {
+        Self {
+            state: Arc::default(),
+            sent,
+        }
+    }
+
     fn set(&self, link: &Arc<CallLink>, has_body: bool) {
-        let link = Arc::clone(link);
-        *self.lock() = Some(Latest { link, has_body });
+        let mut requests = self.lock();
+        // RFC 9113, section 5.1.1: a client's streams are 1, 3, 5 and so on.
+        let stream = requests.begun.saturating_mul(2).saturating_add(1);
+        requests.begun = requests.begun.saturating_add(1);
+        requests.latest = Some(Latest {
+            link: Arc::clone(link),
+            has_body,
+            stream,
+        });
     }
 
     fn take(&self) -> Option<Latest> {
-        self.lock().take()
+        self.lock().latest.take()
     }
 
     /// The body of this request is dropped: no future sends it.
     fn clear(&self, link: &Arc<CallLink>) {
         self.lock()
+            .latest
             .take_if(|latest| Arc::ptr_eq(&latest.link, link));
     }
 
-    /// The connection takes no more requests: one that still waits for its stream has not left.
+    /// The connection takes no more requests: one that still waits for its stream does not leave any more, or just has.
     pub(super) fn end(&self) {
-        if let Some(latest) = self.take() {
-            latest.link.state.store(UNSENT, Ordering::SeqCst);
+        if let Some(Latest { link, stream, .. }) = self.take() {
+            let state = match self.sent.withhold(stream) {
+                true => RequestState::Unsent,
+                false => RequestState::Lost,
+            };
+            link.change(&[RequestState::Open, RequestState::Sent], state);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Latest>> {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
         // Nothing that can panic runs under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -290,6 +350,7 @@ where
             Some(Latest {
                 link,
                 has_body: true,
+                ..
             }) => self.calls.execute(BodySender { future, link }),
             Some(_) | None => self.calls.execute(future),
         }
@@ -387,7 +448,7 @@ mod tests {
                     executor.execute(pending());
                 }
                 latest.end();
-                assert_eq!(link.is_unsent(), !has_stream);
+                assert_eq!(link.state() == RequestState::Unsent, !has_stream);
             }
         }
     }

@@ -16,7 +16,7 @@ use super::{
     error,
     pool::Connection,
     remote::Remote,
-    request_body::{CallLink, RequestBody},
+    request_body::{CallLink, RequestBody, RequestState},
     response_body::{ChannelBody, Reusable},
 };
 use crate::runtime::Runtime;
@@ -187,14 +187,17 @@ async fn over_http2<R: Runtime>(
         connection.standing.set_goaway();
     }
     let is_of_stream = error::is_of_stream(&error);
-    let failure = match link.is_unsent() {
-        true => error::connection_closed(&connection.remote),
-        false => error::request(error, &connection.remote),
+    let remote = &connection.remote;
+    let failure = match link.state() {
+        RequestState::Unsent => error::connection_closed(remote),
+        RequestState::Lost => error::connection_lost(remote),
+        _ => error::request(error, remote),
     };
     if !is_of_stream {
         channel.pool.discard(&connection);
     }
-    if failure.sent() != Sent::No {
+    // A port that speaks something else will not speak HTTP/2 the next time.
+    if failure.sent() != Sent::No || remote.mistaken().is_some() {
         return Tried::Failed(failure);
     }
     let again = recovered.or_else(|| {
