@@ -45,22 +45,31 @@ impl Timer for WebTimer {
     }
 
     fn sleep_until(&self, at: Time) -> Sleep {
-        Box::pin(SleepFuture(SendWrapper::new(Timeout::new(
-            at.saturating_since(self.now()),
-        ))))
+        Box::pin(SleepFuture {
+            at,
+            timeout: SendWrapper::new(Timeout::new(at.saturating_since(self.now()))),
+        })
     }
 }
 
-struct SleepFuture(SendWrapper<Timeout>);
+struct SleepFuture {
+    at: Time,
+    timeout: SendWrapper<Timeout>,
+}
 
 impl Future for SleepFuture {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let state = &mut *self.0.state.borrow_mut();
-        if state.is_over {
-            return Poll::Ready(());
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timeout.is_over() {
+            let rest = self.at.saturating_since(WebTimer.now());
+            if rest.is_zero() {
+                return Poll::Ready(());
+            }
+            // It was cut, or went off a little early.
+            self.timeout = SendWrapper::new(Timeout::new(rest));
         }
+        let state = &mut *self.timeout.state.borrow_mut();
         match &mut state.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             waker @ None => *waker = Some(cx.waker().clone()),
@@ -96,7 +105,7 @@ impl Timeout {
                 waker.wake();
             }
         });
-        // A longer time would overflow its 31 bits and end at once. The sleeper checks the clock again.
+        // A longer time would overflow its 31 bits and end at once.
         let millis = (duration.as_secs_f64() * 1000.0)
             .ceil()
             .min(f64::from(i32::MAX));
@@ -109,6 +118,10 @@ impl Timeout {
             id: id.unwrap_or_default(),
             _callback: callback,
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.state.borrow().is_over
     }
 }
 

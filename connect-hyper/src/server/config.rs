@@ -220,7 +220,8 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// How large the HTTP/2 frames may be that the client sends. A message that comes in one frame need not be put together by
-    /// a copy; but nothing else of its connection comes while a frame does. Default: 64 KiB. HTTP/2 allows 16 KiB to 16 MiB,
+    /// a copy; but nothing else of its connection comes while a frame does. And memory for all of a frame is reserved when its
+    /// head comes, so that each connection may cost that much for nine bytes. Default: 64 KiB. HTTP/2 allows 16 KiB to 16 MiB,
     /// less one byte; the nearest of these counts.
     pub fn with_max_frame_size(mut self, bytes: u32) -> Self {
         self.config.max_frame_size = frame_size(bytes);

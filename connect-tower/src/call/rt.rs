@@ -23,7 +23,7 @@ pub trait Timer: fmt::Debug + Send + Sync + 'static {
     /// How much time has passed since an epoch that the timer picks and keeps. It never goes back.
     fn now(&self) -> Time;
 
-    /// A future that is ready once [`now`](Self::now) has reached `at`. Being early is harmless: callers look again.
+    /// A future that is ready once [`now`](Self::now) has reached `at`, and never before: not every caller looks again.
     fn sleep_until(&self, at: Time) -> Sleep;
 
     /// A future that is ready after this long.
