@@ -64,8 +64,10 @@ impl ClientConfig {
         let compression = match self.send_compression.as_deref() {
             None | Some("identity") => None,
             Some(name) => Some(self.compressions.find(name).cloned().ok_or_else(|| {
+                let known: Vec<_> = self.compressions.names().collect();
                 Error::internal(format!(
-                    "compression {name:?} is not among those that the client was configured with"
+                    "this client has no compression of the name {name:?}, it has {}; with_compressions adds one",
+                    known.join(", ")
                 ))
             })?),
         };

@@ -268,7 +268,7 @@ impl Detected {
         } = request.map_err(|error| self.rejection(error, Some(config)))?;
         let encoder = Encoder {
             compression: self.negotiate(&parts.headers, encoding.as_ref(), config),
-            enabled: policy.compression(),
+            enabled: policy.compress(),
             min_bytes: config.min_compress_bytes,
         };
         let recv = RecvParams {

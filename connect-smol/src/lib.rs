@@ -54,7 +54,7 @@
 //!
 //! # async fn run(stop: smol::channel::Receiver<()>) -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::bind("127.0.0.1:8080").await?;
-//! // Ends when somebody sends, or the last sender is gone. examples/eliza does so on Ctrl-C and SIGTERM.
+//! // Ends when somebody sends, or the last sender is gone: by a thread that waits for Ctrl-C, for example.
 //! let stop = async {
 //!     let _ = stop.recv().await;
 //! };

@@ -155,7 +155,10 @@ macro_rules! include_proto {
         #[allow(unused_imports)]
         use $crate::__codegen as connect_rs;
         ::core::include!(::core::concat!(
-            ::core::env!("OUT_DIR"),
+            ::core::env!(
+                "OUT_DIR",
+                "there is no build.rs: it compiles the schemas by connect_codegen::Config"
+            ),
             "/",
             $package,
             ".rs"
@@ -181,7 +184,14 @@ macro_rules! include_protos {
     ($file:literal) => {
         #[allow(unused_imports)]
         use $crate::__codegen as connect_rs;
-        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $file));
+        ::core::include!(::core::concat!(
+            ::core::env!(
+                "OUT_DIR",
+                "there is no build.rs: it compiles the schemas by connect_codegen::Config"
+            ),
+            "/",
+            $file
+        ));
     };
 }
 

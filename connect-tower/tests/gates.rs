@@ -178,7 +178,7 @@ fn a_gate_sees_the_head_and_leaves_extensions() {
             assert_eq!(head.timeout(), Some(Duration::from_secs(9)));
             assert_eq!(head.peer(), Some(&Peer::without_addr()));
             assert_eq!(head.uri().path(), "/test.v1.Text/Upper");
-            assert!(policy.compression());
+            assert!(policy.compress());
             head.extensions_mut().insert(User("ada"));
             Ok(())
         }));

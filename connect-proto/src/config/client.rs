@@ -284,7 +284,7 @@ impl CallOptions {
 
     /// Whether to compress this call's requests. Default: `None`.
     #[must_use]
-    pub fn with_compression(mut self, enabled: impl Into<Option<bool>>) -> Self {
+    pub fn with_compress(mut self, enabled: impl Into<Option<bool>>) -> Self {
         self.compress = enabled.into();
         self
     }

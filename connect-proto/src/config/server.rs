@@ -181,7 +181,7 @@ impl CallPolicy {
 
     /// Whether to compress responses as far as the client accepts it. Default: true.
     #[must_use]
-    pub const fn with_compression(mut self, enabled: bool) -> Self {
+    pub const fn with_compress(mut self, enabled: bool) -> Self {
         self.compress = enabled;
         self
     }
@@ -197,9 +197,9 @@ impl CallPolicy {
         &self.deadline
     }
 
-    /// See [`with_compression`](Self::with_compression).
+    /// See [`with_compress`](Self::with_compress).
     #[must_use]
-    pub const fn compression(&self) -> bool {
+    pub const fn compress(&self) -> bool {
         self.compress
     }
 }

@@ -54,7 +54,7 @@ impl<T: Transport> Client<T> {
         let options = CallOptions::new()
             .with_headers(head.headers)
             .with_timeout(timeout)
-            .with_compression(head.options.compress)
+            .with_compress(head.options.compress)
             .with_recv_message_bytes(head.options.recv_message_bytes)
             .with_get(head.options.get);
         let timer = self.timer();

@@ -164,8 +164,10 @@ impl<T: Transport> Client<T> {
     pub(crate) fn codec(&self) -> Result<&Codec, Error> {
         let name = self.config().codec();
         self.settings.codecs.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.settings.codecs.iter().map(Codec::name).collect();
             Error::internal(format!(
-                "this client was given no codec of the name {name:?}"
+                "this client has no codec of the name {name:?}, it has {}; with_codecs adds one",
+                known.join(", ")
             ))
         })
     }

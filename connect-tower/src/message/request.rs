@@ -174,7 +174,8 @@ impl<T> Request<T> {
         self
     }
 
-    /// Adds leading metadata, beside what there may be of this name.
+    /// Adds leading metadata, beside what there may be of this name. Names that a protocol reserves, such as all that begin
+    /// with `grpc-`, are left out when the request is sent.
     ///
     /// # Errors
     ///
