@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::Barrier,
+    sync::{Barrier, Mutex},
 };
 
 use super::support::{
@@ -300,26 +300,28 @@ async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_pending())).await
 }
 
-/// A listener that counts its connections and closes each at once.
-async fn closing() -> (SocketAddr, Arc<AtomicUsize>) {
+/// A listener that counts its connections and closes each, as soon as the lock can be had.
+async fn closing() -> (SocketAddr, Arc<AtomicUsize>, Arc<Mutex<()>>) {
     let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&count);
+    let lock = Arc::new(Mutex::new(()));
+    let (seen, free) = (Arc::clone(&count), Arc::clone(&lock));
     spawn(async move {
         loop {
             let socket = accept(&mut listener).await;
             seen.fetch_add(1, Ordering::SeqCst);
+            let _free = free.lock().await;
             drop(socket);
         }
     });
-    (address, count)
+    (address, count, lock)
 }
 
 #[apply(async_test)]
 async fn after_a_failure_all_calls_share_one_attempt() {
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
-        let (address, connections) = closing().await;
+        let (address, connections, lock) = closing().await;
         let channel = Channel::builder(format!("https://{address}"))
             .with_tls(ClientTls::new())
             .with_http_version(version)
@@ -328,6 +330,8 @@ async fn after_a_failure_all_calls_share_one_attempt() {
         call(&channel, post(CallBody::empty())).await.unwrap_err();
         assert_eq!(connections.load(Ordering::SeqCst), 1);
         assert_eq!(channel.state(), ChannelState::Failed);
+        // The attempt does not end before all calls have begun.
+        let held = lock.lock().await;
         let mut waiting: Vec<_> = (0..20)
             .map(|_| channel.send(post(CallBody::empty())))
             .collect();
@@ -335,6 +339,7 @@ async fn after_a_failure_all_calls_share_one_attempt() {
             assert!(is_pending(call).await);
         }
         assert_eq!(channel.state(), ChannelState::Connecting);
+        drop(held);
         for call in waiting {
             assert_eq!(call.await.unwrap_err().sent(), Sent::No);
         }
@@ -344,7 +349,7 @@ async fn after_a_failure_all_calls_share_one_attempt() {
 
 #[apply(async_test)]
 async fn the_wait_between_attempts_has_a_maximum() {
-    let (address, connections) = closing().await;
+    let (address, connections, _) = closing().await;
     let channel = Channel::builder(format!("https://{address}"))
         .with_tls(ClientTls::new())
         .with_max_backoff(Duration::ZERO)
@@ -361,17 +366,20 @@ async fn the_wait_between_attempts_has_a_maximum() {
 #[apply(async_test)]
 async fn a_server_without_http2_is_asked_for_it_once() {
     let (server, tls) = tls_server(&[b"http/1.1"], who()).await;
-    let (address, connections) = relay(server.address).await;
+    let (address, connections, lock) = relay(server.address).await;
     let channel = Channel::builder(format!("https://{address}"))
         .with_tls(tls)
         .build()
         .unwrap();
+    // The attempt does not end before all calls have begun.
+    let held = lock.lock().await;
     let mut waiting: Vec<_> = (0..20)
         .map(|_| channel.send(post_http2(CallBody::empty())))
         .collect();
     for call in &mut waiting {
         assert!(is_pending(call).await);
     }
+    drop(held);
     for call in waiting {
         let error = call.await.unwrap_err();
         assert!(error.to_string().contains("chose HTTP/1.1"), "{error}");
@@ -388,23 +396,25 @@ async fn a_server_without_http2_is_asked_for_it_once() {
     assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
-/// A port that leads to another, and how many connections it took.
-async fn relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
+/// A port that leads to another as soon as the lock can be had, and how many connections it took.
+async fn relay(to: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>, Arc<Mutex<()>>) {
     let mut listener = listen().await;
     let address = listener.local_addr().unwrap();
     let count = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&count);
+    let lock = Arc::new(Mutex::new(()));
+    let (seen, free) = (Arc::clone(&count), Arc::clone(&lock));
     spawn(async move {
         loop {
             let mut near = accept(&mut listener).await;
             seen.fetch_add(1, Ordering::SeqCst);
+            drop(free.lock().await);
             spawn(async move {
                 let mut far = connect(to).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
             });
         }
     });
-    (address, count)
+    (address, count, lock)
 }
 
 /// One call of several that wait for a connection goes away.
