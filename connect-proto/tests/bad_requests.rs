@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Frame, accept, feed, frame, headers, post, respond, spec};
+use common::{Frame, accept, feed, frame, get, headers, post, respond, spec};
 use connect_proto::{
     Code, Compression, DeadlinePolicy, Error, Gzip, Limits, RecvEvent, Reset, ServerConfig,
     StreamType, Time, detect,
@@ -42,14 +42,6 @@ fn refused(
 fn with(content_type: &str, pairs: &[(&'static str, &'static str)]) -> Parts {
     let mut head = post(content_type);
     head.headers.extend(headers(pairs));
-    head
-}
-
-fn get(query: &str) -> Parts {
-    let mut head = post("");
-    head.headers.clear();
-    head.method = Method::GET;
-    head.uri = format!("/test.v1.Test/Call?{query}").parse().unwrap();
     head
 }
 

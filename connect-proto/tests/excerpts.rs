@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Frame, feed, frame, post, spec};
+use common::{Frame, feed, frame, get, post, spec};
 use connect_proto::{
     CallOptions, ClientConfig, Error, Protocol, Rejection, ServerConfig, StreamType, Time, detect,
 };
@@ -29,14 +29,6 @@ fn with(content_type: &str, name: &'static str, value: &str) -> request::Parts {
     let mut head = post(content_type);
     let value = HeaderValue::from_str(value).unwrap();
     head.headers.insert(HeaderName::from_static(name), value);
-    head
-}
-
-fn get(query: &str) -> request::Parts {
-    let mut head = post("");
-    head.headers.clear();
-    head.method = Method::GET;
-    head.uri = format!("/test.v1.Test/Call?{query}").parse().unwrap();
     head
 }
 

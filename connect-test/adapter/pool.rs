@@ -29,16 +29,15 @@ use super::support::{
 };
 use crate::rt::{Channel, ClientTls, Server, ServerTls};
 
+fn address_of_client(request: &Request<RequestBody>) -> SocketAddr {
+    let connection = request.extensions().get::<Connection>().unwrap();
+    connection.peer().addr().unwrap()
+}
+
 /// Answers with the client's address.
 fn who() -> impl connect_hyper::HttpService {
     ServiceFn(|request: Request<RequestBody>| async move {
-        let peer = request
-            .extensions()
-            .get::<Connection>()
-            .unwrap()
-            .peer()
-            .clone();
-        text(peer.addr().unwrap().to_string())
+        text(address_of_client(&request).to_string())
     })
 }
 
@@ -83,14 +82,9 @@ fn together(calls: usize) -> impl connect_hyper::HttpService {
     ServiceFn(move |request: Request<RequestBody>| {
         let barrier = Arc::clone(&barrier);
         async move {
-            let peer = request
-                .extensions()
-                .get::<Connection>()
-                .unwrap()
-                .peer()
-                .clone();
+            let address = address_of_client(&request);
             barrier.wait().await;
-            text(peer.addr().unwrap().to_string())
+            text(address.to_string())
         }
     })
 }

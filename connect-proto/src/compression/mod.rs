@@ -179,8 +179,8 @@ impl Compressions {
     ///
     /// When its name is not a token of RFC 9110, or is `identity` or `*`, which mean something else.
     pub fn with(self, compression: impl Compression) -> Result<Self, InvalidCompressionName> {
-        check_name(compression.name())?;
-        Ok(self.insert(Arc::new(compression)))
+        let name = header_name(compression.name())?;
+        Ok(self.insert(name, compression))
     }
 
     /// The algorithm of this name; `None` for an unknown one and for `identity`.
@@ -245,12 +245,10 @@ impl Compressions {
             .position(|known| known.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// `compression` has a valid name.
-    fn insert(mut self, compression: Arc<dyn Compression>) -> Self {
-        let position = self.position(compression.name().as_bytes());
-        let Ok(name) = HeaderValue::from_str(compression.name()) else {
-            return self;
-        };
+    /// `name` is the compression's own.
+    fn insert(mut self, name: HeaderValue, compression: impl Compression) -> Self {
+        let position = self.position(name.as_bytes());
+        let compression = Arc::new(compression);
         let named = Named { compression, name };
         let inner = Arc::make_mut(&mut self.0);
         match position {
@@ -269,9 +267,9 @@ impl Default for Compressions {
         let shared = SHARED.get_or_init(|| {
             let known = Self::none();
             #[cfg(feature = "gzip")]
-            let known = known.insert(Arc::new(Gzip::new()));
+            let known = known.insert(HeaderValue::from_static("gzip"), Gzip::new());
             #[cfg(feature = "zstd")]
-            let known = known.insert(Arc::new(Zstd::new()));
+            let known = known.insert(HeaderValue::from_static("zstd"), Zstd::new());
             known
         });
         shared.clone()
@@ -285,13 +283,16 @@ impl fmt::Debug for Compressions {
     }
 }
 
-fn check_name(name: &str) -> Result<(), InvalidCompressionName> {
-    let reason = if name.is_empty() || !name.bytes().all(accept::is_token) {
-        "it is not a token"
-    } else if name == "*" || name.eq_ignore_ascii_case("identity") {
+/// The name as a header's value, if a compression can have it.
+fn header_name(name: &str) -> Result<HeaderValue, InvalidCompressionName> {
+    let reason = if name == "*" || name.eq_ignore_ascii_case("identity") {
         "it has a meaning of its own"
     } else {
-        return Ok(());
+        let is_token = !name.is_empty() && name.bytes().all(accept::is_token);
+        match HeaderValue::from_str(name) {
+            Ok(value) if is_token => return Ok(value),
+            _ => "it is not a token",
+        }
     };
     Err(InvalidCompressionName {
         name: name.to_owned(),

@@ -153,6 +153,15 @@ pub(crate) fn post(content_type: &str) -> request::Parts {
     parts
 }
 
+/// A head of a Connect GET.
+pub(crate) fn get(query: &str) -> request::Parts {
+    let mut head = post("");
+    head.headers.clear();
+    head.method = Method::GET;
+    head.uri = format!("/test.v1.Test/Call?{query}").parse().unwrap();
+    head
+}
+
 pub(crate) fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     pairs
         .iter()
