@@ -45,6 +45,12 @@ need_component() {
     cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2"
 }
 
+# have_target TARGET: the default Rust toolchain has the target, or gets it.
+have_target() {
+    # Not `grep -q`: it would end before rustup does, whose broken pipe `pipefail` takes for "not installed".
+    rustup target list --installed | grep -x "$1" >/dev/null || timeout 300 rustup target add "$1" >/dev/null 2>&1
+}
+
 # cargo_tool NAME VERSION: prints the path of the binary, building it once.
 cargo_tool() {
     local root="$TOOLS/$1-$2"
