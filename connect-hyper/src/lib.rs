@@ -19,6 +19,7 @@
 
 mod calls;
 pub mod client;
+mod frames;
 mod pieces;
 mod read_budget;
 mod reset;

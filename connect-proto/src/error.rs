@@ -232,27 +232,12 @@ impl Error {
 
     /// Makes message and details fit into this many bytes of header fields, as gRPC's trailers carry them: details go
     /// first, then the end of the message. The code always stays, and the message says what is missing.
-    ///
-    /// gRPC, "Responses": `grpc-message` is percent-encoded, `grpc-status-details-bin` holds the message once more and is
-    /// base64.
     pub(crate) fn cut_to(&mut self, max: usize) {
-        // What a detail's fields and lengths add, at most.
-        const DETAIL_OVERHEAD: usize = 48;
-        let message = percent::encoded_len(self.message());
-        let details: usize = self
-            .details()
-            .iter()
-            .map(|detail| DETAIL_OVERHEAD + detail.type_name.len() + detail.value.len())
-            .sum();
-        let fields = match details {
-            0 => message,
-            details => message + (self.message().len() + details).div_ceil(3) * 4,
-        };
-        if fields <= max {
+        if self.fields_len() <= max {
             return;
         }
         let inner = self.inner();
-        if details > 0 {
+        if !inner.details.is_empty() {
             inner.details.clear();
             inner.message.to_mut().push_str(DETAILS_CUT);
         }
@@ -267,7 +252,36 @@ impl Error {
         });
         let text = inner.message.to_mut();
         text.truncate(end.unwrap_or(text.len()));
-        text.push_str(MESSAGE_CUT);
+        // The field of a message that is all cut would be too much, too.
+        if max >= MESSAGE_CUT.len() {
+            text.push_str(MESSAGE_CUT);
+        }
+    }
+
+    /// How many bytes message and details have in gRPC's header fields, without the names of those.
+    ///
+    /// gRPC, "Responses": `grpc-message` is percent-encoded, `grpc-status-details-bin` holds the message once more and is
+    /// base64.
+    pub(crate) fn fields_len(&self) -> usize {
+        // What a detail's fields and lengths add, at most.
+        const DETAIL_OVERHEAD: usize = 48;
+        let message = percent::encoded_len(self.message());
+        let details: usize = self
+            .details()
+            .iter()
+            .map(|detail| DETAIL_OVERHEAD + detail.type_name.len() + detail.value.len())
+            .sum();
+        match details {
+            0 => message,
+            details => message + (self.message().len() + details).div_ceil(3) * 4,
+        }
+    }
+
+    /// Leaves out the metadata, which is too large to send; the message says so.
+    pub(crate) fn cut_metadata(&mut self) {
+        let inner = self.inner();
+        inner.metadata = HeaderMap::new();
+        inner.message.to_mut().push_str(METADATA_CUT);
     }
 
     /// The one owner's view: errors are seldom shared when they are changed.
@@ -446,6 +460,9 @@ impl PartialEq for Error {
 
 /// Stands at the end of the message of an error whose details were too large to send.
 const DETAILS_CUT: &str = " (its details were too large to send)";
+
+/// Stands at the end of the message of an error whose metadata was too large to send.
+const METADATA_CUT: &str = " (its metadata was too large to send)";
 
 /// Stands at the end of a message that was too large to send.
 const MESSAGE_CUT: &str = "... (cut)";

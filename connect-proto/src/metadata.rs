@@ -265,6 +265,13 @@ pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
     });
 }
 
+/// How large peers find these fields: names and values, and 32 bytes for each (RFC 9113, section 6.5.2).
+pub(crate) fn list_size(map: &HeaderMap) -> usize {
+    map.iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum()
+}
+
 /// Names in a head or in trailers up to which user metadata is added: a third of what `http` takes, so that
 /// trailers fit a head, too.
 pub(crate) const MAX_FIELDS: usize = 8_192;

@@ -1,6 +1,7 @@
 //! The sending half of a call: messages in, a head and bytes out.
 
 mod buffer;
+mod fit;
 
 use std::{fmt, mem};
 
@@ -60,8 +61,7 @@ pub struct SendHalf {
     encoder: Encoder,
     waiting: SendBuffer,
     state: State,
-    /// The most bytes of an error that is sent.
-    max_error: usize,
+    max: fit::Max,
     /// Errors that were received are sent as they are.
     forward_errors: bool,
     /// Why no more messages are taken, unless the caller has called `finish`.
@@ -130,7 +130,7 @@ impl SendHalf {
             encoder: params.encoder,
             waiting: SendBuffer::new(params.limits.send_message_bytes()),
             state: State::Open,
-            max_error: params.limits.sent_error_bytes(),
+            max: fit::Max::new(&params.limits),
             forward_errors: params.forward_errors,
             failure: None,
             deadline: params.deadline,
@@ -164,7 +164,8 @@ impl SendHalf {
     /// # Errors
     ///
     /// `internal` once the head is on its way or the half is finished, and on a client, whose metadata is in
-    /// [`CallOptions`](crate::CallOptions); the reason of a reset. The metadata is not sent then, and the half is as
+    /// [`CallOptions`](crate::CallOptions); `resource_exhausted` for more than the client
+    /// [takes](Limits::with_sent_header_bytes); the reason of a reset. The metadata is not sent then, and the half is as
     /// before.
     pub fn send_head(&mut self, leading: HeaderMap) -> Result<(), Error> {
         if self.side == Side::Client {
@@ -179,6 +180,9 @@ impl SendHalf {
             return Err(Error::internal(
                 "leading metadata was set after the head of the response was sent",
             ));
+        }
+        if !leading.is_empty() {
+            self.max.check_leading(&leading, &self.headers)?;
         }
         if self.content_type.wire.is_enveloped() {
             // gRPC, "Responses": the protocol's own headers stand before custom metadata.
@@ -495,11 +499,7 @@ impl SendHalf {
 
     fn finish_response(&mut self, outcome: Result<HeaderMap, Error>) {
         let head_is_out = !matches!(self.head, Head::Held(_));
-        let outcome = outcome.map_err(|error| {
-            let mut error = error.into_sent(self.forward_errors);
-            error.cut_to(self.max_error);
-            error
-        });
+        let outcome = outcome.map_err(|error| self.max.cut(error.into_sent(self.forward_errors)));
         let trailers = match self.content_type.wire {
             Wire::ConnectUnary => {
                 self.finish_unary(outcome);
@@ -512,6 +512,8 @@ impl SendHalf {
                 None
             }
             Wire::Grpc | Wire::GrpcWeb | Wire::GrpcWebText => {
+                let head = (!head_is_out).then_some(&self.headers);
+                let outcome = self.max.fit_status(outcome, self.content_type.wire, head);
                 let (error, custom) = split_outcome(outcome);
                 let trailers = grpc::trailers(error.as_ref(), custom);
                 if error.is_some() && !head_is_out {
@@ -534,7 +536,7 @@ impl SendHalf {
 
     /// Connect, "Unary-Response": trailers are prefixed headers; an error is a JSON body with its own status.
     fn finish_unary(&mut self, outcome: Result<HeaderMap, Error>) {
-        match outcome {
+        match self.max.fit_unary(outcome, &self.headers) {
             Ok(trailers) => metadata::append_trailers_prefixed(&mut self.headers, trailers),
             Err(error) => {
                 self.waiting.clear();

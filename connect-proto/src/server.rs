@@ -10,8 +10,8 @@ use http::{
 };
 
 use crate::{
-    CallPolicy, Error, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec, StreamType, Time,
-    Transmit,
+    CallPolicy, Error, Limits, Protocol, RecvHalf, SendHalf, ServerConfig, Side, Spec, StreamType,
+    Time, Transmit,
     compression::Named,
     excerpt::excerpt,
     protocol::{
@@ -297,7 +297,13 @@ impl Detected {
     /// The whole answer with this error, in the caller's protocol: for refused calls, and for plain HTTP middleware.
     #[must_use]
     pub fn reject(&self, error: &Error) -> Response<Bytes> {
-        self.answer(error, None)
+        self.reject_within(error, &Limits::default())
+    }
+
+    /// As [`reject`](Self::reject), within these [limits](Limits::with_sent_header_bytes) of what is sent.
+    #[must_use]
+    pub fn reject_within(&self, error: &Error, limits: &Limits) -> Response<Bytes> {
+        self.answer(error, None, limits)
     }
 
     /// The answer to a call whose [codec](Self::codec) is not on offer: 415 in plain HTTP, with the content types that are
@@ -461,18 +467,28 @@ impl Detected {
 
     fn rejection(&self, error: Error, config: Option<&ServerConfig>) -> Rejection {
         Rejection {
-            response: Box::new(self.answer(&error, config)),
+            response: {
+                let limits = config.map(|config| *config.limits()).unwrap_or_default();
+                Box::new(self.answer(&error, config, &limits))
+            },
             error: Box::new(error),
         }
     }
 
-    fn answer(&self, error: &Error, config: Option<&ServerConfig>) -> Response<Bytes> {
+    fn answer(
+        &self,
+        error: &Error,
+        config: Option<&ServerConfig>,
+        limits: &Limits,
+    ) -> Response<Bytes> {
         let encoder = Encoder {
             compression: None,
             enabled: false,
             min_bytes: 0,
         };
-        let mut half = SendHalf::new(self.send_params(config, false, encoder));
+        let mut params = self.send_params(config, false, encoder);
+        params.limits = *limits;
+        let mut half = SendHalf::new(params);
         half.finish(Err(error.clone()));
         let Some(head) = half.poll_response_head() else {
             return Response::default();

@@ -149,7 +149,9 @@ fn an_error_is_cut_to_what_peers_take() {
 #[test]
 fn a_received_error_has_a_bounded_number_of_details() {
     each_client_and_type(|context, client, stream_type| {
-        let limits = Limits::default().with_sent_error_bytes(usize::MAX);
+        let limits = Limits::default()
+            .with_sent_error_bytes(usize::MAX)
+            .with_sent_header_bytes(usize::MAX);
         let server = ServerConfig::new().with_limits(limits);
         let error = (0..2 * Error::MAX_DETAILS).fold(Error::aborted("no"), |error, _| {
             error.add_detail(ErrorDetail::new("a.B", Bytes::new()))
@@ -158,4 +160,154 @@ fn a_received_error_has_a_bounded_number_of_details() {
         assert_eq!(received.message(), "no", "{context}");
         assert_eq!(received.details().len(), Error::MAX_DETAILS, "{context}");
     });
+}
+
+/// How large header fields are to a peer (RFC 9113, section 6.5.2).
+fn list_size(fields: &HeaderMap) -> usize {
+    fields
+        .iter()
+        .map(|(n, v)| n.as_str().len() + v.len() + 32)
+        .sum()
+}
+
+/// Every field that a server sends, by head and by trailers, for each client that takes so many bytes.
+fn answers(
+    max: usize,
+    stream_type: StreamType,
+    messages: &[Bytes],
+    outcome: &Result<HeaderMap, Error>,
+) -> Vec<(String, Vec<HeaderMap>, Option<Error>)> {
+    let limits = Limits::default()
+        .with_sent_error_bytes(100_000)
+        .with_sent_header_bytes(max);
+    let server = ServerConfig::new().with_limits(limits);
+    let mut answers = Vec::new();
+    for (name, client) in clients() {
+        let (recorded, expect) = request(&client, stream_type, CallOptions::new(), &[Bytes::new()]);
+        let (_, mut send) = accept(&recorded.head, stream_type, &server);
+        let response = respond(&mut send, HeaderMap::new(), messages, outcome.clone());
+        let mut fields = vec![response.head.headers.clone()];
+        fields.extend(response.frames.iter().filter_map(|frame| match frame {
+            common::Frame::Trailers(trailers) => Some(trailers.clone()),
+            _ => None,
+        }));
+        let mut recv = expect.recv_head(response.head);
+        let end = feed(&mut recv, &response.frames, 1 << 16).pop();
+        answers.push((name.to_owned(), fields, end.unwrap().err()));
+    }
+    answers
+}
+
+/// Details go first, then the end of the message, and metadata last; the code always arrives.
+#[test]
+fn a_status_fits_into_what_the_client_takes() {
+    let value = |size: usize| http::HeaderValue::try_from("m".repeat(size)).unwrap();
+    for max in [600, 1024, 8 * 1024, 64 * 1024] {
+        for metadata in [0, 400, 3_000, 100_000] {
+            for (message, details) in [(10, 0), (10, 2_000), (5_000, 100), (200_000, 200_000)] {
+                let mut error = Error::aborted("€".repeat(message / 3))
+                    .add_detail(ErrorDetail::new("a.B", vec![7; details]));
+                if metadata > 0 {
+                    error.metadata_mut().insert("x-meta", value(metadata));
+                }
+                for (stream_type, messages) in [
+                    (StreamType::Unary, &[][..]),
+                    (StreamType::ServerStream, &[][..]),
+                    (StreamType::ServerStream, &[Bytes::from_static(b"hi")][..]),
+                ] {
+                    let answers = answers(max, stream_type, messages, &Err(error.clone()));
+                    for (client, fields, received) in answers {
+                        let context = format!(
+                            "{client} {stream_type:?} max {max} metadata {metadata} message {message} details {details}"
+                        );
+                        let received = received.unwrap();
+                        assert_eq!(received.code(), Code::Aborted, "{context}");
+                        for fields in fields {
+                            assert!(list_size(&fields) < max, "{context}: {fields:?}");
+                        }
+                        let has_metadata = received.received().unwrap().contains_key("x-meta");
+                        let text = received.message();
+                        assert!(
+                            has_metadata
+                                || metadata == 0
+                                || text.contains("metadata")
+                                || text.contains("cut"),
+                            "{context}: {text}"
+                        );
+                        // What fits easily is not touched.
+                        let has_all =
+                            received.details().len() == 1 && (has_metadata || metadata == 0);
+                        if 2 * (metadata + 3 * message + 2 * details) + 600 < max {
+                            assert!(has_all && text == error.message(), "{context}: {text}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What was said of the order, on one example.
+#[test]
+fn details_go_before_the_message_and_the_message_before_metadata() {
+    for (metadata, details, message, expected) in [
+        (100, 100, 100, "details and metadata"),
+        (100, 1_000, 100, "metadata"),
+        (600, 10, 1_000, "metadata"),
+        (700, 10, 100, "metadata"),
+        // It leaves no room for anything else.
+        (1_000, 10, 10, "details"),
+        (1_000, 1_000, 1_000, "nothing"),
+    ] {
+        let mut error = Error::aborted("y".repeat(message))
+            .add_detail(ErrorDetail::new("a.B", vec![7; details]));
+        let value = http::HeaderValue::try_from("m".repeat(metadata)).unwrap();
+        error.metadata_mut().insert("x-meta", value);
+        let messages = [Bytes::from_static(b"hi")];
+        let answers = answers(1024, StreamType::ServerStream, &messages, &Err(error));
+        let (.., received) = answers
+            .into_iter()
+            .find(|(name, ..)| name == "grpc")
+            .unwrap();
+        let received = received.unwrap();
+        let has_metadata = received.received().unwrap().contains_key("x-meta");
+        let kept = match (!received.details().is_empty(), has_metadata) {
+            (true, true) => "details and metadata",
+            (true, false) => "details",
+            (false, true) => "metadata",
+            (false, false) => "nothing",
+        };
+        assert_eq!(kept, expected, "{metadata} {details} {message}: {received}");
+    }
+}
+
+/// Metadata of a call that did not fail is not lost in silence.
+#[test]
+fn a_call_whose_metadata_does_not_fit_fails() {
+    let mut large = HeaderMap::new();
+    large.insert("x-meta", "m".repeat(2_000).try_into().unwrap());
+    for (stream_type, count) in [(StreamType::Unary, 1), (StreamType::ServerStream, 3)] {
+        let messages = vec![Bytes::from_static(b"hi"); count];
+        for (client, fields, end) in answers(1024, stream_type, &messages, &Ok(large.clone())) {
+            let in_fields = client == "grpc" || (client.starts_with("connect") && count == 1);
+            let code = end.as_ref().map(Error::code);
+            let expected = in_fields.then_some(Code::ResourceExhausted);
+            assert_eq!(code, expected, "{client} {stream_type:?} {end:?}");
+            for fields in fields {
+                assert!(list_size(&fields) < 1024, "{client} {fields:?}");
+            }
+            if let Some(error) = end {
+                assert!(error.message().contains("trailing metadata"), "{error}");
+            }
+        }
+        let client = ClientConfig::new();
+        let (recorded, _) = request(&client, stream_type, CallOptions::new(), &[Bytes::new()]);
+        let limits = Limits::default().with_sent_header_bytes(1024);
+        let server = ServerConfig::new().with_limits(limits);
+        let (_, mut send) = accept(&recorded.head, stream_type, &server);
+        let error = send.send_head(large.clone()).unwrap_err();
+        assert_eq!(error.code(), Code::ResourceExhausted);
+        assert!(error.message().contains("leading metadata"), "{error}");
+        assert_eq!(send.send_head(HeaderMap::new()), Ok(()));
+    }
 }

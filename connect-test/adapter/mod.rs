@@ -12,6 +12,7 @@ mod client_certs;
 mod errors;
 mod fairness;
 mod goaway;
+mod header_limits;
 mod incomplete_requests;
 mod limits;
 mod pool;

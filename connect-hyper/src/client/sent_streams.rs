@@ -10,6 +10,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use crate::frames::{FrameHead, HEADERS};
+
 /// The streams that a connection's client has opened on the wire.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SentStreams(Arc<Shared>);
@@ -63,9 +65,6 @@ pub(super) enum Next {
 
 /// RFC 9113, section 3.4: what a client sends before the first frame.
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
-/// RFC 9113, section 4.1.
-const HEAD: usize = 9;
-const HEADERS: u8 = 1;
 
 impl FrameTracker {
     pub(super) fn new(streams: SentStreams) -> Self {
@@ -90,9 +89,9 @@ impl FrameTracker {
                 return Next::Write(bytes.len());
             };
             if head.stream < first {
-                at += head.frame;
+                at += head.frame();
             } else if at == 0 {
-                self.withheld = head.frame;
+                self.withheld = head.frame();
             } else {
                 return Next::Write(at);
             }
@@ -107,7 +106,7 @@ impl FrameTracker {
         while self.rest < count {
             match FrameHead::of(&bytes[self.rest..]) {
                 Some(head) => {
-                    self.rest += head.frame;
+                    self.rest += head.frame();
                     if head.kind == HEADERS {
                         self.streams.set_sent(head.stream);
                     }
@@ -120,25 +119,6 @@ impl FrameTracker {
             }
         }
         self.rest -= count;
-    }
-}
-
-struct FrameHead {
-    /// The length of the frame, with its head.
-    frame: usize,
-    kind: u8,
-    stream: u32,
-}
-
-impl FrameHead {
-    /// The head at the beginning of these bytes, if all of it is there.
-    fn of(bytes: &[u8]) -> Option<Self> {
-        let [l0, l1, l2, kind, _, s0, s1, s2, s3] = *bytes.first_chunk()?;
-        Some(Self {
-            frame: HEAD + (usize::from(l0) << 16 | usize::from(l1) << 8 | usize::from(l2)),
-            kind,
-            stream: u32::from_be_bytes([s0, s1, s2, s3]) & !(1 << 31),
-        })
     }
 }
 

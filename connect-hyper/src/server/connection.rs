@@ -88,15 +88,19 @@ pub(super) async fn serve<R, I, S>(
     };
     let establishing = establish(&context, io, &mut peer, wrap);
     // A client that has not said anything yet loses nothing when the server shuts down.
-    let (io, version) = match race(establishing, watch.not_serving()).await {
+    let (mut io, version) = match race(establishing, watch.not_serving()).await {
         Either::Left(Some(established)) => established,
         Either::Left(None) | Either::Right(()) => return,
     };
+    let connection = Connection::new(peer.clone())
+        .with_timer(SharedTimer::clone(&context.timer))
+        .with_receive_limits(context.receive_limits());
+    if let Version::Http2 = version {
+        io.read_settings_for(&connection);
+    }
     let service = |version| ConnectionService {
         service,
-        connection: Connection::new(peer.clone())
-            .with_timer(SharedTimer::clone(&context.timer))
-            .with_receive_limits(context.receive_limits()),
+        connection,
         runtime: context.runtime.clone(),
         read_timeout: context.config.read_timeout,
         version,

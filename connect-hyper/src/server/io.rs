@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use connect_tower::rt::Sleep;
+use connect_tower::{Connection, rt::Sleep};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     stall::{CallEnd, WriteTimeout},
 };
 use crate::{
+    frames::{FrameReader, MAX_HEADER_LIST_SIZE, SETTINGS, Seen, poll_read_seen},
     read_budget::ReadBudget,
     runtime::{BoxIo, Io, Runtime},
 };
@@ -45,6 +46,8 @@ pub(super) struct ServerIo<R, I> {
     prefix: [u8; PREFACE.len()],
     prefix_start: usize,
     prefix_end: usize,
+    /// HTTP/2: until the client's first settings were read.
+    settings: Option<FirstSettings>,
     linger: Linger,
     linger_timeout: Duration,
     phase: PhaseReader,
@@ -54,6 +57,29 @@ pub(super) struct ServerIo<R, I> {
     call_end: CallEnd,
     /// While the socket takes no bytes.
     stall: Option<Sleep>,
+}
+
+/// Reads what an HTTP/2 client takes in the settings that it must send first (RFC 9113, section 3.4).
+struct FirstSettings {
+    frames: FrameReader,
+    connection: Connection,
+    are_over: bool,
+}
+
+impl FirstSettings {
+    fn read(&mut self, bytes: &[u8]) {
+        self.frames.read(bytes, |seen| match seen {
+            Seen::Setting {
+                id: MAX_HEADER_LIST_SIZE,
+                value,
+            } if !self.are_over => {
+                let bytes = usize::try_from(value).unwrap_or(usize::MAX);
+                self.connection.note_header_limit(bytes);
+            }
+            Seen::Frame(head) if head.kind != SETTINGS => self.are_over = true,
+            Seen::Setting { .. } | Seen::Frame(_) => {}
+        });
+    }
 }
 
 enum Linger {
@@ -80,6 +106,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             prefix: [0; PREFACE.len()],
             prefix_start: 0,
             prefix_end: 0,
+            settings: None,
             linger: Linger::NotYet,
             linger_timeout,
             phase,
@@ -93,6 +120,15 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
     /// How many reads are left, for the connection's task to refill.
     pub(super) fn read_budget(&self) -> ReadBudget {
         self.read_budget.clone()
+    }
+
+    /// Reads the client's HTTP/2 settings into what is known of its connection. To be called before hyper reads.
+    pub(super) fn read_settings_for(&mut self, connection: &Connection) {
+        self.settings = Some(FirstSettings {
+            frames: FrameReader::default(),
+            connection: connection.clone(),
+            are_over: false,
+        });
     }
 
     /// Where a call puts its end.
@@ -193,7 +229,16 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             return Poll::Ready(Ok(()));
         }
         ready!(self.read_budget.poll_spend(cx));
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let this = &mut *self;
+        let io = Pin::new(&mut this.io);
+        let Some(settings) = &mut this.settings else {
+            return io.poll_read(cx, buf);
+        };
+        let read = poll_read_seen(io, cx, buf, |bytes| settings.read(bytes));
+        if settings.are_over {
+            this.settings = None;
+        }
+        read
     }
 }
 

@@ -12,6 +12,7 @@ pub struct Limits {
     send_message: usize,
     trailers: usize,
     sent_error: usize,
+    sent_headers: usize,
 }
 
 impl Default for Limits {
@@ -21,6 +22,7 @@ impl Default for Limits {
             send_message: u32::MAX as usize,
             trailers: 1024 * 1024,
             sent_error: 6 * 1024,
+            sent_headers: 8 * 1024,
         }
     }
 }
@@ -69,6 +71,26 @@ impl Limits {
     pub const fn with_sent_error_bytes(mut self, bytes: usize) -> Self {
         self.sent_error = bytes;
         self
+    }
+
+    /// How many bytes of header fields a peer takes in the head of a response or in its trailers, each with 32 bytes for every
+    /// field (RFC 9113, section 6.5.2). Default: 8 KiB, as servers and proxies of HTTP/1.1 commonly do. An HTTP/2 client that
+    /// has said how much it takes is answered within that instead.
+    ///
+    /// What does not fit would break the whole answer. So of an error in header fields first the details are left out, then
+    /// the end of the message, and last, if it leaves no room for a message, the metadata, all of it. The code always arrives,
+    /// and the message says what is missing. A call that did not fail, and whose metadata does not fit, ends with
+    /// `resource_exhausted`.
+    #[must_use]
+    pub const fn with_sent_header_bytes(mut self, bytes: usize) -> Self {
+        self.sent_headers = bytes;
+        self
+    }
+
+    /// See [`with_sent_header_bytes`](Self::with_sent_header_bytes).
+    #[must_use]
+    pub const fn sent_header_bytes(&self) -> usize {
+        self.sent_headers
     }
 
     /// See [`with_sent_error_bytes`](Self::with_sent_error_bytes).

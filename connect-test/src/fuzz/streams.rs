@@ -169,6 +169,7 @@ pub(super) fn limits() -> Limits {
         .with_trailer_bytes(LIMIT)
         // What was received can be sent on whole.
         .with_sent_error_bytes(usize::MAX)
+        .with_sent_header_bytes(usize::MAX)
 }
 
 /// The largest message and end of a stream, in bytes.

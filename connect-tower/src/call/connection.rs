@@ -1,6 +1,9 @@
 //! The connection of a call.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use http::Extensions;
 
@@ -26,7 +29,11 @@ struct Facts {
     peer: Peer,
     timer: Option<SharedTimer>,
     receive_limits: ReceiveLimits,
+    /// `NOT_SAID` until the other end has said it.
+    header_limit: Arc<AtomicUsize>,
 }
+
+const NOT_SAID: usize = usize::MAX;
 
 impl Connection {
     /// A connection with this peer, without a timer and without limits.
@@ -36,6 +43,7 @@ impl Connection {
             peer,
             timer: None,
             receive_limits: ReceiveLimits::default(),
+            header_limit: Arc::new(AtomicUsize::new(NOT_SAID)),
         }))
     }
 
@@ -68,6 +76,20 @@ impl Connection {
     /// The bounds of what is received.
     pub fn receive_limits(&self) -> &ReceiveLimits {
         &self.0.receive_limits
+    }
+
+    /// Notes how many bytes of header fields the other end takes in one head, or in trailers: HTTP/2's
+    /// `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, section 6.5.2). For all clones of this value.
+    pub fn note_header_limit(&self, bytes: usize) {
+        self.0.header_limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes of header fields the other end takes; `None` if it has not said, and on HTTP/1.1. A router keeps
+    /// its answers within it, or else within [`Limits::with_sent_header_bytes`](connect_proto::Limits::with_sent_header_bytes).
+    #[must_use]
+    pub fn header_limit(&self) -> Option<usize> {
+        let bytes = self.0.header_limit.load(Ordering::Relaxed);
+        (bytes != NOT_SAID).then_some(bytes)
     }
 
     /// The other end of the connection of a request with these extensions.

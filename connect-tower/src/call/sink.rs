@@ -35,7 +35,9 @@ impl Sink<'_> {
                     extensions.extend(head.extensions);
                 }
                 // It comes too late only if the call has ended meanwhile, by its deadline: what follows learns that.
-                let _ = send.send_head(head.headers);
+                if let Err(error) = send.send_head(head.headers) {
+                    self.finish(Err(error));
+                }
             }
             Sink::Payloads(outbox) => outbox.head = Some(head),
         }

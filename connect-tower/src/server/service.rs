@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use connect_codec::Codec;
 use connect_proto::{
-    CallPolicy, Detected, Error, RecvEvent, RecvHalf, Rejection, SendHalf, Time, detect,
+    CallPolicy, Detected, Error, Limits, RecvEvent, RecvHalf, Rejection, SendHalf, Time, detect,
 };
 use http::{Extensions, Method, Request, Response, request::Parts, response};
 use http_body::Body;
@@ -127,7 +127,10 @@ where
                     *this.permits = mem::take(&mut opening.head.permits);
                     match (outcome, body.take()) {
                         (Ok(()), Some(body)) => accept(opening, body),
-                        (Err(error), _) => State::refused(&opening.head.detected, error),
+                        (Err(error), _) => {
+                            let limits = sent_limits(&opening.policy, opening.head.extensions());
+                            State::refused(&opening.head.detected, &limits, error)
+                        }
                         (Ok(()), None) => return polled_again(),
                     }
                 }
@@ -178,8 +181,8 @@ where
 
 impl<B> State<B> {
     /// The call ends with an error before it has begun.
-    fn refused(detected: &Detected, error: Error) -> Self {
-        Self::failed(detected.reject(&error), error)
+    fn refused(detected: &Detected, limits: &Limits, error: Error) -> Self {
+        Self::failed(detected.reject_within(&error, limits), error)
     }
 
     /// The whole response, with its error in the extensions for layers around the router.
@@ -301,10 +304,11 @@ where
 {
     let Opening {
         head,
-        policy,
+        mut policy,
         procedure,
         now,
     } = opening;
+    policy = policy.with_limits(sent_limits(&policy, head.extensions()));
     let CallHead {
         parts,
         detected,
@@ -329,7 +333,7 @@ where
     // The gates may have used up the time.
     let late = |deadline| !scope.gates.is_empty() && timer.now() >= deadline;
     if send.deadline().is_some_and(late) {
-        return State::refused(&detected, deadline_exceeded_in_gates());
+        return State::refused(&detected, policy.limits(), deadline_exceeded_in_gates());
     }
     let deadline_timer = DeadlineTimer::at(send.deadline(), timer);
     let limits = parts.extensions.get().map(Connection::receive_limits);
@@ -366,6 +370,15 @@ where
     let body = IncomingBody::new(body);
     let incoming = Incoming::new(Source::Wire { body, recv, held }, None);
     State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
+}
+
+/// The limits of a call, with what its client takes of header fields if it has said that.
+fn sent_limits(policy: &CallPolicy, extensions: &Extensions) -> Limits {
+    let said = extensions.get().and_then(Connection::header_limit);
+    match said {
+        Some(bytes) => policy.limits().with_sent_header_bytes(bytes),
+        None => *policy.limits(),
+    }
 }
 
 fn deadline_exceeded_in_gates() -> Error {
