@@ -9,7 +9,7 @@ use std::{fmt, future::Future, io, pin::Pin};
 
 use bytes::Bytes;
 #[cfg(feature = "tls")]
-pub use connect_rustls::{ClientTls, Negotiated, ServerTls, TlsError};
+pub use connect_rustls::{ClientTls, Negotiated, ReloadableTls, ServerTls, TlsError};
 
 use crate::runtime::BoxIo;
 
@@ -30,9 +30,30 @@ pub trait TlsAcceptor<R, I>: Send + Sync + 'static {
 
 /// The client's side of TLS on connections of type `I` of the runtime `R`.
 pub trait TlsConnector<R, I>: Send + Sync + 'static {
+    /// Whether handshakes can be made with these settings at all. It is asked when a channel is built, which then fails
+    /// instead of each call. Default: yes.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to set it.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Does the handshake on a new connection to a host, a name or an address in text, and offers these protocols
     /// by ALPN. The channel bounds its time.
     fn connect(&self, host: &str, alpn: &[&'static [u8]], io: I) -> Handshake;
+}
+
+/// Each handshake by the settings of its moment.
+#[cfg(feature = "tls")]
+impl<R, I> TlsAcceptor<R, I> for ReloadableTls
+where
+    ServerTls: TlsAcceptor<R, I>,
+{
+    fn accept(&self, alpn: &[&'static [u8]], io: I) -> Handshake {
+        self.current().accept(alpn, io)
+    }
 }
 
 /// A connection after its handshake.

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
 use rustls_pki_types::ServerName;
 
 use crate::{
     error::TlsError,
     pem::{self, Identity},
+    provider::{default_provider, no_provider},
 };
 
 /// TLS for a client: TLS 1.2 and 1.3 by rustls.
 ///
-/// No root certificates come with it. Name the authorities to trust by [`add_ca`](Self::add_ca), or bring a rustls
-/// configuration with the roots of the web or of the operating system by
-/// [`from_rustls`](Self::from_rustls) (crates `webpki-roots`, `rustls-native-certs`, `rustls-platform-verifier`).
+/// A client trusts nobody until it is told: by [`add_ca`](Self::add_ca) the authorities of your own servers, by
+/// [`with_webpki_roots`](Self::with_webpki_roots) those of the web, by
+/// [`with_native_roots`](Self::with_native_roots) those of the operating system, or any of these together.
+/// Versions, cipher suites and everything else are those of rustls, or of a configuration of your own, by
+/// [`from_rustls`](Self::from_rustls).
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,8 +31,9 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    /// Sessions to resume are kept in here, so it is built by the setters and not for each handshake.
-    config: Arc<ClientConfig>,
+    /// Sessions to resume are kept in here, so it is built by the setters and not for each handshake. `None` as long as
+    /// there is no provider.
+    config: Option<Arc<ClientConfig>>,
     /// What `config` is built from; `None` if it came from the user.
     parts: Option<Parts>,
     server_name: Option<ServerName<'static>>,
@@ -39,6 +43,7 @@ pub struct ClientTls {
 struct Parts {
     roots: RootCertStore,
     identity: Option<Arc<Identity>>,
+    provider: Option<Arc<CryptoProvider>>,
 }
 
 impl Default for ClientTls {
@@ -48,20 +53,22 @@ impl Default for ClientTls {
 }
 
 impl ClientTls {
-    /// A client that trusts nobody yet.
+    /// A client that trusts nobody yet, and cannot be used before it does.
+    ///
+    /// Its cryptography is that of the process, if the program has installed a
+    /// [default](rustls::crypto::CryptoProvider::install_default); else aws-lc-rs, if that feature is on; else ring. No
+    /// process-wide default is set.
     #[must_use]
     pub fn new() -> Self {
-        let config = ClientConfig::builder_with_provider(pem::provider())
-            .with_protocol_versions(rustls::ALL_VERSIONS)
-            .expect("ring supports every TLS version")
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
+        let parts = Parts {
+            roots: RootCertStore::empty(),
+            identity: None,
+            provider: default_provider(),
+        };
         Self {
-            config: Arc::new(config),
-            parts: Some(Parts {
-                roots: RootCertStore::empty(),
-                identity: None,
-            }),
+            // Fails only for a process-wide provider without a usable TLS version; the next setter then says so.
+            config: parts.build().ok().flatten(),
+            parts: Some(parts),
             server_name: None,
         }
     }
@@ -70,10 +77,23 @@ impl ClientTls {
     #[must_use]
     pub fn from_rustls(config: ClientConfig) -> Self {
         Self {
-            config: Arc::new(config),
+            config: Some(Arc::new(config)),
             parts: None,
             server_name: None,
         }
+    }
+
+    /// Does its cryptography with this provider, in place of the one that [`new`](Self::new) names.
+    ///
+    /// # Errors
+    ///
+    /// When it can do nothing with the private key, has the cipher suites of no TLS version, or the configuration came from
+    /// [`from_rustls`](Self::from_rustls).
+    pub fn with_provider(self, provider: impl Into<Arc<CryptoProvider>>) -> Result<Self, TlsError> {
+        self.rebuild(|parts| {
+            parts.provider = Some(provider.into());
+            Ok(())
+        })
     }
 
     /// Trusts servers whose certificate one of these authorities (PEM) issued, besides those added before.
@@ -84,6 +104,51 @@ impl ClientTls {
     pub fn add_ca(self, ca: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         self.rebuild(|parts| {
             pem::add_roots(&mut parts.roots, "the servers' authority", ca.as_ref())
+        })
+    }
+
+    /// Trusts, besides those added before, the authorities that Mozilla trusts for the web. They are compiled in: no file is
+    /// needed, as in an empty container, and only a new build brings new ones.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration came from [`from_rustls`](Self::from_rustls).
+    #[cfg(feature = "webpki-roots")]
+    pub fn with_webpki_roots(self) -> Result<Self, TlsError> {
+        self.rebuild(|parts| {
+            parts
+                .roots
+                .extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            Ok(())
+        })
+    }
+
+    /// Trusts, besides those added before, the authorities that the operating system trusts; or those in the files and folders
+    /// that the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name. They are read now, which blocks for some milliseconds;
+    /// those that cannot be read are left out.
+    ///
+    /// They are a list: revocation and the policies of the operating system are not asked. Who wants that gives a
+    /// configuration of `rustls-platform-verifier` to [`from_rustls`](Self::from_rustls).
+    ///
+    /// # Errors
+    ///
+    /// When there is none that can be read, or the configuration came from [`from_rustls`](Self::from_rustls).
+    #[cfg(feature = "native-roots")]
+    pub fn with_native_roots(self) -> Result<Self, TlsError> {
+        self.rebuild(|parts| {
+            let found = rustls_native_certs::load_native_certs();
+            let (added, _) = parts.roots.add_parsable_certificates(found.certs);
+            if added > 0 {
+                return Ok(());
+            }
+            let error = TlsError::new(
+                "the operating system trusts no authority: install its package of certificates (ca-certificates), or set \
+                 SSL_CERT_FILE",
+            );
+            Err(match found.errors.into_iter().next() {
+                Some(cause) => error.with_source(cause),
+                None => error,
+            })
         })
     }
 
@@ -116,14 +181,26 @@ impl ClientTls {
         Ok(self)
     }
 
+    /// Whether handshakes can be made with these settings: a channel asks once, when it is built.
+    ///
+    /// # Errors
+    ///
+    /// When no authority is trusted, or there is no provider.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.usable().map(drop)
+    }
+
     /// For an adapter's handshake: the rustls configuration that offers these protocols by ALPN. Sessions are resumed
     /// whichever protocols are offered.
-    #[must_use]
-    pub fn config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+    ///
+    /// # Errors
+    ///
+    /// As of [`check`](Self::check).
+    pub fn config(&self, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
         // A copy shares everything but these names. Its cost is small next to a handshake.
-        let mut config = ClientConfig::clone(&self.config);
+        let mut config = ClientConfig::clone(self.usable()?);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        Arc::new(config)
+        Ok(Arc::new(config))
     }
 
     /// For an adapter's handshake: the name to expect in the certificate of the server at this host.
@@ -137,21 +214,48 @@ impl ClientTls {
             .map_or_else(|| parse_name(host), |name| Ok(name.clone()))
     }
 
+    fn usable(&self) -> Result<&ClientConfig, TlsError> {
+        if self
+            .parts
+            .as_ref()
+            .is_some_and(|parts| parts.roots.is_empty())
+        {
+            return Err(TlsError::new(
+                "no authority is trusted, so no server could be: name one with ClientTls::add_ca, with_webpki_roots or \
+                 with_native_roots",
+            ));
+        }
+        self.config.as_deref().ok_or_else(no_provider)
+    }
+
     fn rebuild(
         self,
         change: impl FnOnce(&mut Parts) -> Result<(), TlsError>,
     ) -> Result<Self, TlsError> {
         let Some(mut parts) = self.parts else {
             return Err(TlsError::new(
-                "a rustls configuration brings its own roots and identity: set them there",
+                "a rustls configuration brings its own provider, roots and identity: set them there",
             ));
         };
         change(&mut parts)?;
-        let builder = ClientConfig::builder_with_provider(pem::provider())
+        Ok(Self {
+            config: parts.build()?,
+            parts: Some(parts),
+            server_name: self.server_name,
+        })
+    }
+}
+
+impl Parts {
+    fn build(&self) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+        let Some(provider) = &self.provider else {
+            return Ok(None);
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new("no TLS version can be used").with_source(error))?
-            .with_root_certificates(parts.roots.clone());
-        let config = match parts.identity.as_deref() {
+            .with_root_certificates(self.roots.clone());
+        let config = match self.identity.as_deref() {
             None => builder.with_no_client_auth(),
             Some(Identity { chain, key }) => builder
                 .with_client_auth_cert(chain.clone(), key.clone_key())
@@ -160,11 +264,7 @@ impl ClientTls {
                         .with_source(error)
                 })?,
         };
-        Ok(Self {
-            config: Arc::new(config),
-            parts: Some(parts),
-            server_name: self.server_name,
-        })
+        Ok(Some(Arc::new(config)))
     }
 }
 

@@ -1,8 +1,6 @@
-//! Certificates and keys in PEM, and the cryptography that reads them.
+//! Certificates and keys in PEM.
 
-use std::sync::Arc;
-
-use rustls::{RootCertStore, crypto::CryptoProvider};
+use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::error::TlsError;
@@ -22,11 +20,6 @@ impl Identity {
             key: private_key(key)?,
         })
     }
-}
-
-/// ring, named in each configuration: no process-wide default is needed or changed.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// Adds the certificates to those that are trusted. `what` names them in errors.

@@ -4,15 +4,22 @@ use std::sync::Arc;
 
 use rustls::{
     RootCertStore, ServerConfig,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    crypto::CryptoProvider,
+    server::{ResolvesServerCert, WebPkiClientVerifier},
 };
 
 use crate::{
     error::TlsError,
     pem::{self, Identity},
+    provider::{default_provider, no_provider},
 };
 
 /// TLS for a server: TLS 1.2 and 1.3 by rustls.
+///
+/// Its cryptography is that of the process, if the program has installed a
+/// [default](rustls::crypto::CryptoProvider::install_default); else aws-lc-rs, if that feature is on; else ring; or what
+/// [`with_provider`](Self::with_provider) says. Versions, cipher suites and everything else are those of rustls, or of a
+/// configuration of your own, by [`from_rustls`](Self::from_rustls).
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,9 +32,23 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerTls {
-    config: Arc<ServerConfig>,
+    /// Sessions to resume are kept in here. `None` as long as there is no provider.
+    config: Option<Arc<ServerConfig>>,
     /// What `config` is built from; `None` if it came from the user.
-    identity: Option<Arc<Identity>>,
+    parts: Option<Parts>,
+}
+
+#[derive(Clone, Debug)]
+struct Parts {
+    certificates: Certificates,
+    client_roots: Option<Arc<RootCertStore>>,
+    provider: Option<Arc<CryptoProvider>>,
+}
+
+#[derive(Clone, Debug)]
+enum Certificates {
+    One(Arc<Identity>),
+    ByName(Arc<dyn ResolvesServerCert>),
 }
 
 impl ServerTls {
@@ -39,10 +60,17 @@ impl ServerTls {
     pub fn from_pem(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Result<Self, TlsError> {
         let what = "the server's certificate";
         let identity = Identity::from_pem(what, chain.as_ref(), key.as_ref())?;
-        Ok(Self {
-            config: build(&identity, WebPkiClientVerifier::no_client_auth())?,
-            identity: Some(Arc::new(identity)),
-        })
+        Parts::new(Certificates::One(Arc::new(identity))).build()
+    }
+
+    /// A server that chooses its certificate in each handshake: by the name that the client asks for (SNI, RFC 6066,
+    /// section 3), as rustls' [`ResolvesServerCertUsingSni`](rustls::server::ResolvesServerCertUsingSni) does.
+    ///
+    /// # Errors
+    ///
+    /// When the process-wide provider has the cipher suites of no TLS version.
+    pub fn from_resolver(resolver: Arc<dyn ResolvesServerCert>) -> Result<Self, TlsError> {
+        Parts::new(Certificates::ByName(resolver)).build()
     }
 
     /// A server with any rustls configuration. ALPN protocols that it names stay; if it names none, the transport's
@@ -50,9 +78,21 @@ impl ServerTls {
     #[must_use]
     pub fn from_rustls(config: ServerConfig) -> Self {
         Self {
-            config: Arc::new(config),
-            identity: None,
+            config: Some(Arc::new(config)),
+            parts: None,
         }
+    }
+
+    /// Does its cryptography with this provider.
+    ///
+    /// # Errors
+    ///
+    /// When it can do nothing with the private key, has the cipher suites of no TLS version, or the configuration came from
+    /// [`from_rustls`](Self::from_rustls).
+    pub fn with_provider(self, provider: impl Into<Arc<CryptoProvider>>) -> Result<Self, TlsError> {
+        let mut parts = self.into_parts()?;
+        parts.provider = Some(provider.into());
+        parts.build()
     }
 
     /// Demands a client certificate that one of these authorities (PEM) issued. Other clients are refused in the
@@ -63,50 +103,83 @@ impl ServerTls {
     /// When this is not valid PEM, or the configuration came from [`from_rustls`](Self::from_rustls), which
     /// brings its own verifier.
     pub fn with_client_ca(self, ca: impl AsRef<[u8]>) -> Result<Self, TlsError> {
-        let Some(identity) = self.identity else {
-            return Err(TlsError::new(
-                "a rustls configuration brings its own client verifier: set it there",
-            ));
-        };
+        let mut parts = self.into_parts()?;
         let mut roots = RootCertStore::empty();
         pem::add_roots(&mut roots, "the clients' authority", ca.as_ref())?;
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), pem::provider())
-                .build()
-                .map_err(|error| {
-                    TlsError::new("the clients' authority cannot be used").with_source(error)
-                })?;
-        Ok(Self {
-            config: build(&identity, verifier)?,
-            identity: Some(identity),
-        })
+        parts.client_roots = Some(Arc::new(roots));
+        parts.build()
     }
 
     /// For an adapter's handshake: the rustls configuration that accepts these protocols by ALPN, the preferred one
     /// first. Sessions are resumed whichever protocols are accepted.
-    #[must_use]
-    pub fn config(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
-        if !self.config.alpn_protocols.is_empty() {
-            return Arc::clone(&self.config);
+    ///
+    /// # Errors
+    ///
+    /// When there is no provider.
+    pub fn config(&self, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, TlsError> {
+        let config = self.config.as_ref().ok_or_else(no_provider)?;
+        if !config.alpn_protocols.is_empty() {
+            return Ok(Arc::clone(config));
         }
         // A copy shares everything but these names. Its cost is small next to a handshake.
-        let mut config = ServerConfig::clone(&self.config);
+        let mut config = ServerConfig::clone(config);
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        Arc::new(config)
+        Ok(Arc::new(config))
+    }
+
+    fn into_parts(self) -> Result<Parts, TlsError> {
+        self.parts.ok_or_else(|| {
+            TlsError::new(
+                "a rustls configuration brings its own provider and client verifier: set them there",
+            )
+        })
     }
 }
 
-fn build(
-    identity: &Identity,
-    verifier: Arc<dyn ClientCertVerifier>,
-) -> Result<Arc<ServerConfig>, TlsError> {
-    let config = ServerConfig::builder_with_provider(pem::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsError::new("no TLS version can be used").with_source(error))?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-        .map_err(|error| {
-            TlsError::new("the server's certificate and key cannot be used").with_source(error)
-        })?;
-    Ok(Arc::new(config))
+impl Parts {
+    fn new(certificates: Certificates) -> Self {
+        Self {
+            certificates,
+            client_roots: None,
+            provider: default_provider(),
+        }
+    }
+
+    fn build(self) -> Result<ServerTls, TlsError> {
+        let config = match &self.provider {
+            Some(provider) => Some(Arc::new(self.config(provider)?)),
+            None => None,
+        };
+        Ok(ServerTls {
+            config,
+            parts: Some(self),
+        })
+    }
+
+    fn config(&self, provider: &Arc<CryptoProvider>) -> Result<ServerConfig, TlsError> {
+        let verifier = match &self.client_roots {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(roots) => {
+                let (roots, provider) = (Arc::clone(roots), Arc::clone(provider));
+                WebPkiClientVerifier::builder_with_provider(roots, provider)
+                    .build()
+                    .map_err(|error| {
+                        TlsError::new("the clients' authority cannot be used").with_source(error)
+                    })?
+            }
+        };
+        let builder = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::new("no TLS version can be used").with_source(error))?
+            .with_client_cert_verifier(verifier);
+        match &self.certificates {
+            Certificates::ByName(resolver) => Ok(builder.with_cert_resolver(Arc::clone(resolver))),
+            Certificates::One(identity) => builder
+                .with_single_cert(identity.chain.clone(), identity.key.clone_key())
+                .map_err(|error| {
+                    TlsError::new("the server's certificate and key cannot be used")
+                        .with_source(error)
+                }),
+        }
+    }
 }

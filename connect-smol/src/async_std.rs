@@ -43,7 +43,7 @@ pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, Serve
 #[doc(no_inline)]
 pub use connect_reflection as reflection;
 #[cfg(feature = "tls")]
-pub use connect_rustls::{ClientTls, ServerTls, TlsError};
+pub use connect_rustls::{ClientTls, ReloadableTls, ServerTls, TlsError, rustls};
 #[doc(no_inline)]
 pub use connect_tower::*;
 
@@ -147,6 +147,10 @@ impl<I> TlsConnector<AsyncStd, FuturesIo<I>> for ClientTls
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    fn check(&self) -> io::Result<()> {
+        Ok(Self::check(self)?)
+    }
+
     fn connect(&self, host: &str, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
         crate::tls::connect(self, host, alpn, io)
     }

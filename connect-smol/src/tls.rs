@@ -1,5 +1,7 @@
 //! TLS handshakes on `futures-io` streams, for smol and async-std.
 
+use std::io;
+
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession};
 use connect_rustls::{ClientTls, Negotiated, ServerTls};
 use smol::io::{AsyncRead, AsyncWrite};
@@ -19,6 +21,10 @@ impl<I> TlsConnector<Smol, FuturesIo<I>> for ClientTls
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    fn check(&self) -> io::Result<()> {
+        Ok(Self::check(self)?)
+    }
+
     fn connect(&self, host: &str, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
         connect(self, host, alpn, io)
     }
@@ -28,10 +34,10 @@ pub(crate) fn accept<I>(tls: &ServerTls, alpn: &[&'static [u8]], io: FuturesIo<I
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let acceptor = futures_rustls::TlsAcceptor::from(tls.config(alpn));
-    let accepting = acceptor.accept(io.into_inner());
+    let config = tls.config(alpn);
     Box::pin(async move {
-        let stream = accepting.await?;
+        let acceptor = futures_rustls::TlsAcceptor::from(config?);
+        let stream = acceptor.accept(io.into_inner()).await?;
         let negotiated = Negotiated::new(stream.get_ref().1);
         let io = Box::new(FuturesIo::new(stream));
         Ok(TlsSession::new(io).with_negotiated(negotiated))
@@ -47,9 +53,9 @@ pub(crate) fn connect<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connector = futures_rustls::TlsConnector::from(tls.config(alpn));
-    let name = tls.server_name(host);
+    let (config, name) = (tls.config(alpn), tls.server_name(host));
     Box::pin(async move {
+        let connector = futures_rustls::TlsConnector::from(config?);
         let stream = connector.connect(name?, io.into_inner()).await?;
         let negotiated = Negotiated::new(stream.get_ref().1);
         let io = Box::new(FuturesIo::new(stream));

@@ -21,7 +21,7 @@ use super::support::{
     certs::{Authority, self_signed},
     echo, listen, post, post_http2, spawn, start, text,
 };
-use crate::rt::{Channel, ClientTls, Server, ServerTls};
+use crate::rt::{Channel, ClientTls, HttpVersion, ReloadableTls, Server, ServerTls};
 
 fn uri(server: &Running) -> String {
     format!("https://localhost:{}", server.address.port())
@@ -100,7 +100,6 @@ async fn a_server_that_is_not_trusted_is_never_sent_the_request() {
     let server = start(bind().await.with_tls(tls), echo());
     let other = Authority::new();
     for (tls, why) in [
-        (ClientTls::new(), "UnknownIssuer"),
         (
             ClientTls::new().add_ca(other.pem()).unwrap(),
             "UnknownIssuer",
@@ -182,6 +181,53 @@ async fn an_authority_in_the_place_of_a_server_is_explained() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("CA:FALSE"), "{error}");
+}
+
+#[apply(async_test)]
+async fn a_client_that_trusts_nobody_gets_no_channel() {
+    let error = Channel::builder("https://localhost:1")
+        .with_tls(ClientTls::new())
+        .build()
+        .unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    let message = error.to_string();
+    assert!(message.contains("https://localhost:1"), "{message}");
+    assert!(message.contains("ClientTls::add_ca"), "{message}");
+}
+
+/// New connections see the new certificate and the new authority of clients; an open one goes on.
+#[apply(async_test)]
+async fn certificates_are_replaced_while_the_server_serves() {
+    let (servers, before, now) = (Authority::new(), Authority::new(), Authority::new());
+    let demanding = |clients: &Authority| {
+        let identity = servers.issue("localhost");
+        let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
+        (tls.with_client_ca(clients.pem()).unwrap(), identity)
+    };
+    let showing = |clients: &Authority| {
+        let me = clients.issue("me");
+        let tls = ClientTls::new().add_ca(servers.pem()).unwrap();
+        tls.with_identity(&me.chain, &me.key).unwrap()
+    };
+    let tls = ReloadableTls::new(demanding(&before).0);
+    let server = start(bind().await.with_tls(tls.clone()), echo());
+    let open = Channel::builder(uri(&server))
+        .with_tls(showing(&before))
+        .with_http_version(HttpVersion::Http2)
+        .build()
+        .unwrap();
+    call(&open, post(CallBody::empty())).await.unwrap();
+
+    // What cannot be used never gets there.
+    let (_, identity) = demanding(&now);
+    assert!(ServerTls::from_pem(&identity.chain, "no key").is_err());
+    call_with(&server, showing(&before)).await.unwrap();
+
+    tls.replace(demanding(&now).0);
+    call_with(&server, showing(&now)).await.unwrap();
+    let error = call_with(&server, showing(&before)).await.unwrap_err();
+    assert_eq!(error.error().code(), Code::Unavailable, "{error}");
+    call(&open, post(CallBody::empty())).await.unwrap();
 }
 
 /// What the advice comes to: a certificate of its own that is no authority's.

@@ -121,6 +121,11 @@ async fn calls_at_once_have_an_http1_connection_each() {
     assert_eq!(addresses(&channel, 5, post).await, 5);
 }
 
+/// Trusts an authority, as a client must, that none of these servers has.
+fn trusting() -> ClientTls {
+    ClientTls::new().add_ca(Authority::new().pem()).unwrap()
+}
+
 async fn tls_server(
     alpn: &[&[u8]],
     service: impl connect_hyper::HttpService,
@@ -128,7 +133,7 @@ async fn tls_server(
     let authority = Authority::new();
     let identity = authority.issue("127.0.0.1");
     let tls = ServerTls::from_pem(&identity.chain, &identity.key).unwrap();
-    let config = Arc::unwrap_or_clone(tls.config(alpn));
+    let config = Arc::unwrap_or_clone(tls.config(alpn).unwrap());
     let server = bind().await.with_tls(ServerTls::from_rustls(config));
     (
         start(server, service),
@@ -317,7 +322,7 @@ async fn after_a_failure_all_calls_share_one_attempt() {
     for version in [HttpVersion::Http1, HttpVersion::Auto] {
         let (address, connections, lock) = closing().await;
         let channel = Channel::builder(format!("https://{address}"))
-            .with_tls(ClientTls::new())
+            .with_tls(trusting())
             .with_http_version(version)
             .build()
             .unwrap();
@@ -345,7 +350,7 @@ async fn after_a_failure_all_calls_share_one_attempt() {
 async fn the_wait_between_attempts_has_a_maximum() {
     let (address, connections, _) = closing().await;
     let channel = Channel::builder(format!("https://{address}"))
-        .with_tls(ClientTls::new())
+        .with_tls(trusting())
         .with_max_backoff(Duration::ZERO)
         .build()
         .unwrap();

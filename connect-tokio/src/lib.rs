@@ -23,9 +23,8 @@
 //! # TLS
 //!
 //! A server takes a certificate and key, and if asked demands certificates of its clients; a channel takes the
-//! authorities to trust. rustls does the work, with ring; no process-wide provider is needed. No root
-//! certificates come with the crate: for the web's or the operating system's, make a rustls configuration
-//! and give it to [`ClientTls::from_rustls`].
+//! authorities to trust: your own, or by the features `webpki-roots` and `native-roots` those of the web or of the operating
+//! system. rustls does the work, with ring or aws-lc-rs; no process-wide provider is needed.
 //!
 //! ```no_run
 //! use connect_tokio::{Channel, ClientTls, Server, ServerTls};
@@ -64,7 +63,10 @@
 //!
 //! # Features
 //!
-//! - `tls` (default): [`ServerTls`] and [`ClientTls`].
+//! - `tls` (default): [`ServerTls`] and [`ClientTls`], by [`rustls`].
+//! - `ring` (default), `aws-lc-rs`: their cryptography; aws-lc-rs if both are on, and with neither what
+//!   [`ServerTls::with_provider`] and [`ClientTls::with_provider`] name.
+//! - `webpki-roots`, `native-roots`: authorities for clients to trust, Mozilla's or the operating system's.
 //! - `gzip`, `zstd` (default): compressions that routers and clients know by default.
 //! - `health`, `reflection`: gRPC's standard services, as modules of these names.
 
@@ -81,7 +83,7 @@ pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, Serve
 #[doc(no_inline)]
 pub use connect_reflection as reflection;
 #[cfg(feature = "tls")]
-pub use connect_rustls::{ClientTls, ServerTls, TlsError};
+pub use connect_rustls::{ClientTls, ReloadableTls, ServerTls, TlsError, rustls};
 #[doc(no_inline)]
 pub use connect_tower::*;
 

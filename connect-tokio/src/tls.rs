@@ -1,5 +1,7 @@
 //! TLS handshakes on tokio.
 
+use std::io;
+
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession};
 use connect_rustls::{ClientTls, Negotiated, ServerTls};
 use hyper_util::rt::TokioIo;
@@ -12,10 +14,10 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     fn accept(&self, alpn: &[&'static [u8]], io: TokioIo<I>) -> Handshake {
-        let acceptor = tokio_rustls::TlsAcceptor::from(self.config(alpn));
-        let accepting = acceptor.accept(io.into_inner());
+        let config = self.config(alpn);
         Box::pin(async move {
-            let stream = accepting.await?;
+            let acceptor = tokio_rustls::TlsAcceptor::from(config?);
+            let stream = acceptor.accept(io.into_inner()).await?;
             let negotiated = Negotiated::new(stream.get_ref().1);
             let io = Box::new(TokioIo::new(stream));
             Ok(TlsSession::new(io).with_negotiated(negotiated))
@@ -27,10 +29,14 @@ impl<I> TlsConnector<Tokio, TokioIo<I>> for ClientTls
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    fn check(&self) -> io::Result<()> {
+        Ok(Self::check(self)?)
+    }
+
     fn connect(&self, host: &str, alpn: &[&'static [u8]], io: TokioIo<I>) -> Handshake {
-        let connector = tokio_rustls::TlsConnector::from(self.config(alpn));
-        let name = self.server_name(host);
+        let (config, name) = (self.config(alpn), self.server_name(host));
         Box::pin(async move {
+            let connector = tokio_rustls::TlsConnector::from(config?);
             let stream = connector.connect(name?, io.into_inner()).await?;
             let negotiated = Negotiated::new(stream.get_ref().1);
             let io = Box::new(TokioIo::new(stream));

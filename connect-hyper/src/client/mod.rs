@@ -301,7 +301,8 @@ impl<R: Runtime> ChannelBuilder<R> {
     ///
     /// # Errors
     ///
-    /// `invalid_argument` when the URI is not one to call, or is `https` without [`with_tls`](Self::with_tls), or `http` with it.
+    /// `invalid_argument` when the URI is not one to call, or is `https` without [`with_tls`](Self::with_tls), or `http` with it; or when
+    /// no handshake can be made with these TLS settings, as [`TlsConnector::check`] says.
     pub fn build(self) -> Result<Channel<R>, Error> {
         let origin = Origin::parse(&self.uri)?;
         if origin.is_tls() && self.tls.is_none() {
@@ -313,6 +314,10 @@ impl<R: Runtime> ChannelBuilder<R> {
             return Err(Error::invalid_argument(format!(
                 "{origin} would be called in the clear although TLS is set: write https, or leave with_tls out"
             )));
+        }
+        if let Some(Err(error)) = self.tls.as_ref().map(|tls| tls.check()) {
+            let text = format!("{origin} cannot be called with these TLS settings: {error}");
+            return Err(Error::invalid_argument(text));
         }
         let runtime = self.runtime;
         Ok(Channel {
