@@ -41,7 +41,7 @@ async fn a_client_that_does_not_finish_its_head_is_closed() {
 
 #[apply(async_test)]
 async fn an_idle_http1_connection_is_closed() {
-    let server = bind().await.with_header_read_timeout(SHORT);
+    let server = bind().await.with_idle_timeout(SHORT);
     let address = server.local_addr().unwrap();
     let mut socket = connect(address).await.unwrap();
     let request = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
@@ -227,7 +227,7 @@ async fn an_address_in_use_is_an_error_that_names_it() {
 /// What HTTP/2 connections start with, then silence: no ping is answered.
 #[apply(async_test)]
 async fn a_client_that_answers_no_pings_is_closed() {
-    let server = start(bind().await.with_keep_alive(SHORT, SHORT), echo());
+    let server = start(bind().await.with_keep_alive((SHORT, SHORT)), echo());
     let mut socket = connect(server.address).await.unwrap();
     socket.write_all(HTTP2_PREFACE).await.unwrap();
     let frames = read_all(&mut socket).await;

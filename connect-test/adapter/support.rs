@@ -134,7 +134,32 @@ pub(crate) struct Frame {
 }
 
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+
+/// A frame on the wire.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&[a, b, c, kind, flags][..], &stream.to_be_bytes()].concat();
+    [&head[..], payload].concat()
+}
+
+/// HEADERS with the end of a request: POST, http, the path `/` (RFC 7541, appendix A).
+pub(crate) fn http2_request(stream: u32) -> Vec<u8> {
+    frame(HEADERS, 5, stream, &[0x83, 0x86, 0x84])
+}
+
+/// Reads frames until one of this kind comes.
+pub(crate) async fn read_until(socket: &mut Socket, kind: u8) -> io::Result<Frame> {
+    loop {
+        let frame = read_frame(socket).await?;
+        if frame.kind == kind {
+            return Ok(frame);
+        }
+    }
+}
 
 /// What an HTTP/2 client begins with: the preface and empty settings.
 pub(crate) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";

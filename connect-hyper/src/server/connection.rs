@@ -7,17 +7,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{self, Poll, ready},
 };
 
 use connect_tower::{Connection, Peer, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
 use hyper::server::conn::{http1, http2};
 
 use super::{
-    CallTasks, Config, Observer, ServerEvent,
+    Observer, ServerEvent,
+    config::{CallTasks, Config, MAX_HEADERS},
     drain::{Phase, Watch},
     io::{ServerIo, Transport},
-    lifetime::{Activity, Idle, IdleWatch},
+    lifetime::{Activity, Lifetime, LifetimeVersion, Step},
     placement::{ProgressSlot, ServerExecutor},
     request_body::Drainer,
     service::{ConnectionService, HttpService, PerVersion},
@@ -80,11 +81,13 @@ pub(super) async fn serve<R, I, S>(
 {
     let mut peer = address.map_or_else(Peer::without_addr, Peer::new);
     let phase = watch.reader();
+    let activity = Activity::new(watch.connection(), &context.config);
     let wrap = |io| {
         let runtime = context.runtime.clone();
         let write_timeout = WriteTimeout::new(&runtime, context.config.write_timeout);
         let linger_timeout = context.config.linger_timeout;
-        ServerIo::new(io, runtime, linger_timeout, phase, write_timeout)
+        let activity = Arc::clone(&activity);
+        ServerIo::new(io, runtime, linger_timeout, phase, write_timeout, activity)
     };
     let establishing = establish(&context, io, &mut peer, wrap);
     // A client that has not said anything yet loses nothing when the server shuts down.
@@ -106,28 +109,29 @@ pub(super) async fn serve<R, I, S>(
         version,
     };
     let runtime = context.runtime.clone();
+    let config = &context.config;
+    let lifetime = |version| Lifetime::new(&runtime, config, Arc::clone(&activity), version);
     let read_budget = io.read_budget();
     let ended = match version {
         Version::Http1 => {
-            let config = &context.config;
-            let drainer = Drainer::new(runtime, config.max_unread_body, config.linger_timeout);
+            let lifetime = lifetime(LifetimeVersion::Http1 {
+                head_timeout: config.header_read_timeout,
+                head: None,
+            });
+            let (max_unread, linger) = (config.max_unread_body, config.linger_timeout);
+            let drainer = Drainer::new(runtime.clone(), max_unread, linger);
             let service = service(PerVersion::Http1 {
                 unread: drainer.unread(),
                 call_end: io.call_end(),
+                activity: Arc::clone(&activity),
             });
             let connection = http1_builder(&context).serve_connection(io, service);
             let shut_down = http1::Connection::graceful_shutdown;
-            drive(
-                connection,
-                shut_down,
-                SideWork::Unread(drainer),
-                read_budget,
-                watch,
-            )
-            .await
+            let beside = Beside::new(SideWork::Unread(drainer), lifetime, read_budget);
+            drive(connection, shut_down, beside, watch).await
         }
         Version::Http2 => {
-            let (calls, executor) = match context.config.call_tasks {
+            let (calls, executor) = match config.call_tasks {
                 CallTasks::OnConnection => {
                     let calls = Calls::new();
                     let executor = calls.executor();
@@ -135,20 +139,19 @@ pub(super) async fn serve<R, I, S>(
                 }
                 CallTasks::Spawned => (None, CallExecutor::Runtime(runtime.clone())),
             };
-            let activity = Arc::new(Activity::new(watch.connection()));
             let slot = ProgressSlot::default();
             let executor = ServerExecutor {
                 calls: executor,
                 slot: slot.clone(),
-                write_timeout: WriteTimeout::new(&runtime, context.config.write_timeout),
+                write_timeout: WriteTimeout::new(&runtime, config.write_timeout),
                 activity: Arc::clone(&activity),
             };
             let service = service(PerVersion::Http2(slot));
-            let idle = IdleWatch::new(&runtime, context.config.idle_timeout, activity);
-            let side_work = SideWork::Calls(calls, idle);
             let connection = http2_builder(&context, executor).serve_connection(io, service);
             let shut_down = http2::Connection::graceful_shutdown;
-            drive(connection, shut_down, side_work, read_budget, watch).await
+            let lifetime = lifetime(LifetimeVersion::Http2);
+            let beside = Beside::new(SideWork::Calls(calls), lifetime, read_budget);
+            drive(connection, shut_down, beside, watch).await
         }
     };
     if let Err(error) = ended {
@@ -219,25 +222,69 @@ async fn handshake<R: Runtime, I>(
 }
 
 /// What is polled together with a connection, on the same task.
+struct Beside<R> {
+    work: SideWork<R>,
+    lifetime: Lifetime<R>,
+    read_budget: ReadBudget,
+}
+
 enum SideWork<R> {
     /// HTTP/1.1: bodies that nobody read.
     Unread(Drainer<R>),
-    /// HTTP/2: the calls, unless they have tasks of their own, and how long there was none.
-    Calls(Option<Calls>, IdleWatch<R>),
+    /// HTTP/2: the calls, unless they have tasks of their own.
+    Calls(Option<Calls>),
 }
 
-/// Polls a connection and its side work until it ends or the server ends it.
+impl<R: Runtime> Beside<R> {
+    fn new(work: SideWork<R>, lifetime: Lifetime<R>, read_budget: ReadBudget) -> Self {
+        Self {
+            work,
+            lifetime,
+            read_budget,
+        }
+    }
+
+    /// Polls the connection and the work beside it.
+    fn poll<T>(
+        &mut self,
+        cx: &mut task::Context<'_>,
+        mut connection: impl FnMut(&mut task::Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.read_budget.refill();
+        match &mut self.work {
+            SideWork::Calls(Some(calls)) => calls.poll_with(cx, connection),
+            SideWork::Calls(None) => connection(cx),
+            SideWork::Unread(drainer) => {
+                let polled = connection(cx);
+                if polled.is_pending() {
+                    drainer.poll(cx);
+                }
+                polled
+            }
+        }
+    }
+
+    /// Drops the calls that run here. True if that resets their streams, which the connection's next poll writes.
+    fn end_calls(&mut self) -> bool {
+        let SideWork::Calls(Some(calls)) = &mut self.work else {
+            return false;
+        };
+        calls.clear();
+        true
+    }
+}
+
+/// Polls a connection until it ends, has lived its time, or the server ends it.
 async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
     connection: C,
     shut_down: impl Fn(Pin<&mut C>),
-    mut side_work: SideWork<R>,
-    read_budget: ReadBudget,
+    mut beside: Beside<R>,
     mut watch: Watch,
 ) -> hyper::Result<()> {
     let mut connection = pin!(connection);
     let mut draining = false;
     poll_fn(|cx| {
-        read_budget.refill();
+        let mut is_over = false;
         match watch.poll_phase(cx) {
             Phase::Serving => {}
             Phase::Draining if draining => {}
@@ -245,43 +292,29 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
                 draining = true;
                 shut_down(connection.as_mut());
             }
-            Phase::Ended => {
-                // Dropped calls reset their streams; one poll writes the resets, as far as the socket takes.
-                if let SideWork::Calls(Some(calls), _) = &mut side_work {
-                    calls.clear();
-                    let _ = connection.as_mut().poll(cx);
+            Phase::Ended => is_over = true,
+        }
+        if !is_over {
+            // Once it was ready the connection is polled no more.
+            let polled = beside.poll(cx, |cx| connection.as_mut().poll(cx));
+            if polled.is_ready() {
+                return polled;
+            }
+            match ready!(beside.lifetime.poll(cx)) {
+                Step::Close => {
+                    shut_down(connection.as_mut());
+                    // For another turn, which tells the client.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
                 }
-                return Poll::Ready(Ok(()));
+                Step::End => {}
             }
         }
-        match &mut side_work {
-            SideWork::Calls(calls, idle) => {
-                let polled = match calls {
-                    Some(calls) => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
-                    None => connection.as_mut().poll(cx),
-                };
-                if polled.is_ready() {
-                    return polled;
-                }
-                match idle.poll(cx) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Idle::End) => Poll::Ready(Ok(())),
-                    Poll::Ready(Idle::Close) => {
-                        shut_down(connection.as_mut());
-                        // For another turn, which writes the GOAWAY.
-                        cx.waker().wake_by_ref();
-                        Poll::Pending
-                    }
-                }
-            }
-            SideWork::Unread(drainer) => {
-                let polled = connection.as_mut().poll(cx);
-                if polled.is_pending() {
-                    drainer.poll(cx);
-                }
-                polled
-            }
+        if beside.end_calls() {
+            // As far as the socket takes them.
+            let _ = connection.as_mut().poll(cx);
         }
+        Poll::Ready(Ok(()))
     })
     .await
 }
@@ -290,9 +323,16 @@ fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
     // Not `pipeline_flush`: hyper 1.12 then flushes nothing while bytes of a request are unread in its buffer, also
     // when no handler will ever read them, and loses an answer if the connection ends so.
     let mut builder = http1::Builder::new();
+    let config = &context.config;
     builder
         .timer(HyperTimer::new(context.timer.clone()))
-        .header_read_timeout(context.config.header_read_timeout);
+        // `lifetime.rs` has a timeout that does not count while the connection is idle.
+        .header_read_timeout(None)
+        .max_header_size(usize::try_from(config.max_header_size).unwrap_or(usize::MAX))
+        .max_buf_size(config.http1_buffer_size());
+    if config.max_headers != MAX_HEADERS {
+        builder.max_headers(config.max_headers);
+    }
     builder
 }
 
@@ -301,13 +341,24 @@ fn http2_builder<R: Runtime, I>(
     executor: ServerExecutor<R>,
 ) -> http2::Builder<ServerExecutor<R>> {
     let mut builder = http2::Builder::new(executor);
+    let config = &context.config;
+    let (not_begun, by_errors) = config.max_resets;
     builder
         .timer(HyperTimer::new(context.timer.clone()))
-        .max_concurrent_streams(context.config.max_concurrent_streams)
-        .initial_stream_window_size(context.config.windows.stream)
-        .initial_connection_window_size(context.config.windows.connection)
-        .max_frame_size(context.config.max_frame_size);
-    if let Some((interval, timeout)) = context.config.keep_alive {
+        .max_concurrent_streams(config.max_concurrent_streams)
+        .initial_stream_window_size(config.windows.stream)
+        .initial_connection_window_size(config.windows.connection)
+        .max_frame_size(config.max_frame_size)
+        .max_header_list_size(config.max_header_size)
+        .header_table_size(config.header_table_size)
+        .max_send_buf_size(config.send_buffer_size)
+        .max_pending_accept_reset_streams(not_begun)
+        .max_local_error_reset_streams(by_errors);
+    if config.adaptive_windows {
+        // Takes the place of the windows.
+        builder.adaptive_window(true);
+    }
+    if let Some((interval, timeout)) = config.keep_alive {
         builder
             .keep_alive_interval(interval)
             .keep_alive_timeout(timeout);

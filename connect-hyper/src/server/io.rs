@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
     drain::{Phase, PhaseReader},
+    lifetime::Activity,
     stall::{CallEnd, WriteTimeout},
 };
 use crate::{
@@ -55,6 +57,7 @@ pub(super) struct ServerIo<R, I> {
     write_timeout: WriteTimeout<R>,
     /// HTTP/1.1: the end of the present call.
     call_end: CallEnd,
+    activity: Arc<Activity>,
     /// While the socket takes no bytes.
     stall: Option<Sleep>,
 }
@@ -99,6 +102,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         linger_timeout: Duration,
         phase: PhaseReader,
         write_timeout: WriteTimeout<R>,
+        activity: Arc<Activity>,
     ) -> Self {
         Self {
             io,
@@ -113,6 +117,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             runtime,
             write_timeout,
             call_end: CallEnd::default(),
+            activity,
             stall: None,
         }
     }
@@ -226,16 +231,20 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             let end = self.prefix_start + len;
             buf.put_slice(&self.prefix[self.prefix_start..end]);
             self.prefix_start = end;
+            self.activity.set_received(true);
             return Poll::Ready(Ok(()));
         }
         ready!(self.read_budget.poll_spend(cx));
         let this = &mut *self;
         let io = Pin::new(&mut this.io);
-        let Some(settings) = &mut this.settings else {
-            return io.poll_read(cx, buf);
+        let read = match &mut this.settings {
+            Some(settings) => poll_read_seen(io, cx, buf, |bytes| settings.read(bytes)),
+            None => io.poll_read(cx, buf),
         };
-        let read = poll_read_seen(io, cx, buf, |bytes| settings.read(bytes));
-        if settings.are_over {
+        if read.is_ready() {
+            this.activity.set_received(true);
+        }
+        if this.settings.as_ref().is_some_and(|s| s.are_over) {
             this.settings = None;
         }
         read

@@ -1,9 +1,9 @@
-//! How long an HTTP/2 connection lives without calls.
+//! How long a connection lives: how long without calls, how long for a head, up to which age, for how many requests.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -11,30 +11,50 @@ use std::{
 
 use connect_tower::rt::Sleep;
 
-use super::drain::OpenConnection;
+use super::{config::Config, drain::OpenConnection};
 use crate::runtime::Runtime;
 
-/// The calls of an HTTP/2 connection, counted. The connection is open while one of them is, wherever it runs.
+/// What a connection does, told by its calls and its IO. The connection is open while one of its calls is, wherever it runs.
 #[derive(Debug)]
 pub(super) struct Activity {
     open: AtomicUsize,
     begun: AtomicUsize,
+    max_requests: usize,
+    /// The client is to use another connection for its next calls.
+    is_last: AtomicBool,
+    /// Bytes came since the last call began or ended. On HTTP/1.1 they are of a head.
+    has_received: AtomicBool,
     _connection: OpenConnection,
 }
 
 impl Activity {
-    pub(super) fn new(connection: OpenConnection) -> Self {
-        Self {
+    pub(super) fn new(connection: OpenConnection, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
             open: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
+            max_requests: config.max_requests_per_connection.unwrap_or(usize::MAX),
+            is_last: AtomicBool::new(false),
+            has_received: AtomicBool::new(false),
             _connection: connection,
-        }
+        })
     }
 
     /// The number of calls that are open, and of those that ever began.
     fn calls(&self) -> (usize, usize) {
         let open = self.open.load(Ordering::Relaxed);
         (open, self.begun.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_received(&self, received: bool) {
+        self.has_received.store(received, Ordering::Relaxed);
+    }
+
+    fn is_last(&self) -> bool {
+        self.is_last.load(Ordering::Relaxed)
+    }
+
+    fn set_last(&self) {
+        self.is_last.store(true, Ordering::Relaxed);
     }
 }
 
@@ -44,71 +64,173 @@ pub(super) struct ActiveCall(Arc<Activity>);
 
 impl ActiveCall {
     pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        activity.set_received(false);
         activity.open.fetch_add(1, Ordering::Relaxed);
-        activity.begun.fetch_add(1, Ordering::Relaxed);
+        let before = activity.begun.fetch_add(1, Ordering::Relaxed);
+        if before + 1 >= activity.max_requests {
+            activity.set_last();
+        }
         Self(Arc::clone(activity))
+    }
+
+    /// Whether the answer should send the client's next call to another connection.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.is_last()
     }
 }
 
 impl Drop for ActiveCall {
     fn drop(&mut self) {
+        self.0.set_received(false);
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Finds out that an HTTP/2 connection has had no call for a while. A look now and then, so that calls pay no timer.
-pub(super) struct IdleWatch<R> {
-    runtime: R,
-    timeout: Duration,
-    activity: Arc<Activity>,
-    /// How many calls had begun at the last look.
-    seen: usize,
-    next: Option<Sleep>,
-    closing: bool,
+/// What to do with a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// Tell the client that it ends, and go on with its calls.
+    Close,
+    /// End it.
+    End,
 }
 
-/// What to do with a connection without calls.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Idle {
-    /// Tell the client that it ends.
-    Close,
-    /// End it: the client got a GOAWAY and did nothing.
-    End,
+/// Ends a connection in time. Calls pay no timer: it looks now and then.
+pub(super) struct Lifetime<R> {
+    runtime: R,
+    activity: Arc<Activity>,
+    version: LifetimeVersion,
+    idle_timeout: Duration,
+    grace: Duration,
+    /// How many calls had begun at the last look.
+    seen: usize,
+    next_look: Option<Sleep>,
+    /// Until the connection has its age; none if there is no such.
+    age: Option<Sleep>,
+    /// Since the client is to use another connection: until the calls that are left are ended.
+    end: Option<Sleep>,
+    /// The client was told, and the connection ends when it is idle.
+    is_closing: bool,
+}
+
+/// What differs between the versions.
+pub(super) enum LifetimeVersion {
+    /// A client is told in the next answer, and has a time for each head.
+    Http1 {
+        head_timeout: Duration,
+        /// While a part of a head is there.
+        head: Option<Sleep>,
+    },
+    /// A client is told by a GOAWAY.
+    Http2,
 }
 
 /// What a client has to close a connection that was idle.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl<R: Runtime> IdleWatch<R> {
-    pub(super) fn new(runtime: &R, timeout: Duration, activity: Arc<Activity>) -> Self {
+impl<R: Runtime> Lifetime<R> {
+    pub(super) fn new(
+        runtime: &R,
+        config: &Config,
+        activity: Arc<Activity>,
+        version: LifetimeVersion,
+    ) -> Self {
+        let age = config.max_connection_age;
         Self {
             runtime: runtime.clone(),
-            timeout,
             activity,
+            version,
+            idle_timeout: config.idle_timeout,
+            grace: config.max_connection_age_grace,
             seen: 0,
-            next: None,
-            closing: false,
+            next_look: None,
+            age: age.map(|age| runtime.sleep(vary(age, fastrand::f64()))),
+            end: None,
+            is_closing: false,
         }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Idle> {
+    /// After each poll of the connection.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if self.poll_head(cx).is_ready() {
+            return Poll::Ready(Step::End);
+        }
+        if self.end.is_none() && self.poll_is_last(cx) {
+            self.age = None;
+            self.activity.set_last();
+            self.end = Some(self.runtime.sleep(self.grace));
+            if let LifetimeVersion::Http2 = self.version {
+                self.is_closing = true;
+                return Poll::Ready(Step::Close);
+            }
+        }
+        if let Some(end) = &mut self.end {
+            if end.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Step::End);
+            }
+        }
+        self.poll_idle(cx)
+    }
+
+    /// Whether it is time to send the client's next call to another connection.
+    fn poll_is_last(&mut self, cx: &mut Context<'_>) -> bool {
+        let age = self.age.as_mut().map(|age| age.as_mut().poll(cx));
+        age.is_some_and(|age| age.is_ready()) || self.activity.is_last()
+    }
+
+    /// Ready when a head took too long.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let LifetimeVersion::Http1 { head_timeout, head } = &mut self.version else {
+            return Poll::Pending;
+        };
+        let (open, _) = self.activity.calls();
+        if open > 0 || !self.activity.has_received.load(Ordering::Relaxed) {
+            *head = None;
+            return Poll::Pending;
+        }
+        head.get_or_insert_with(|| self.runtime.sleep(*head_timeout))
+            .as_mut()
+            .poll(cx)
+    }
+
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
-            let pause = match self.closing {
-                true => self.timeout.min(CLOSE_TIMEOUT),
-                false => self.timeout,
+            let pause = match self.is_closing {
+                true => self.idle_timeout.min(CLOSE_TIMEOUT),
+                false => self.idle_timeout,
             };
-            let next = self.next.get_or_insert_with(|| self.runtime.sleep(pause));
+            let next = self
+                .next_look
+                .get_or_insert_with(|| self.runtime.sleep(pause));
             if next.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.next = None;
+            self.next_look = None;
             let (open, begun) = self.activity.calls();
             let idle = open == 0 && begun == self.seen;
             self.seen = begun;
             if idle {
-                let was_closing = std::mem::replace(&mut self.closing, true);
-                return Poll::Ready(if was_closing { Idle::End } else { Idle::Close });
+                let was_closing = std::mem::replace(&mut self.is_closing, true);
+                return Poll::Ready(if was_closing { Step::End } else { Step::Close });
             }
+        }
+    }
+}
+
+/// A time up to a tenth shorter or longer, by a number from 0 to 1.
+fn vary(time: Duration, random: f64) -> Duration {
+    time.mul_f64(0.9 + 0.2 * random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_vary_by_a_tenth() {
+        let time = Duration::from_secs;
+        for (random, varied) in [(0.0, 90), (0.5, 100), (1.0, 110)] {
+            assert_eq!(vary(time(100), random), time(varied));
         }
     }
 }

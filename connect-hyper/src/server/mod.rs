@@ -20,7 +20,7 @@ use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use connect_tower::Peer;
 
 use self::config::Config;
-pub use self::{placement::CallTasks, request_body::RequestBody, service::HttpService};
+pub use self::{config::CallTasks, request_body::RequestBody, service::HttpService};
 use crate::{
     runtime::{Listener, Runtime},
     tls::TlsAcceptor,

@@ -19,20 +19,6 @@ use super::{
 };
 use crate::{calls::CallExecutor, runtime::Runtime};
 
-/// Where the calls of an HTTP/2 connection run.
-///
-/// Calls of HTTP/1.1 always run on the connection's task: there is one at a time.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum CallTasks {
-    /// On the connection's task, the default: least overhead for short calls, and the answers that are ready
-    /// at once leave in one write. Calls of one connection do not run in parallel; a handler that computes
-    /// long between two awaits holds up the others of its connection.
-    #[default]
-    OnConnection,
-    /// Each in a task of its own: for few connections with many calls that compute.
-    Spawned,
-}
-
 /// Hands a call's progress from the service to the executor of the same connection.
 ///
 /// hyper calls the service with a request, makes a future of what it returns, and at once gives that future to the

@@ -14,13 +14,14 @@ use std::{
 use bytes::Bytes;
 use connect_tower::{CallBody, Connection, Deadline, Error, error_response};
 use h2::Reason;
-use http::{Request, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
+    lifetime::{ActiveCall, Activity},
     placement::ProgressSlot,
     request_body::{Reading, RequestBody, Unread},
     stall::{AnswerProgress, BodyPoll, CallEnd, latest_end},
@@ -97,6 +98,7 @@ pub(super) enum PerVersion {
         /// The place for unread bodies.
         unread: Arc<Unread>,
         call_end: CallEnd,
+        activity: Arc<Activity>,
     },
     Http2(ProgressSlot),
 }
@@ -104,7 +106,7 @@ pub(super) enum PerVersion {
 /// Where a call says how its answer is getting on.
 #[derive(Debug)]
 enum CallLink {
-    Http1(CallEnd),
+    Http1(CallEnd, ActiveCall),
     Http2(Arc<AnswerProgress>),
 }
 
@@ -118,9 +120,14 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
     fn call(&self, mut request: Request<Incoming>) -> CallFuture<S, R> {
         request.extensions_mut().insert(self.connection.clone());
         let (link, unread) = match &self.version {
-            PerVersion::Http1 { unread, call_end } => {
+            PerVersion::Http1 {
+                unread,
+                call_end,
+                activity,
+            } => {
                 call_end.set(None);
-                (CallLink::Http1(call_end.clone()), Some(unread))
+                let active = ActiveCall::new(activity);
+                (CallLink::Http1(call_end.clone(), active), Some(unread))
             }
             PerVersion::Http2(slot) => (CallLink::Http2(slot.begin()), None),
         };
@@ -184,25 +191,32 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
             .as_ref()
             .and_then(|answer| answer.extensions().get::<Deadline>());
         let end = deadline.map(|deadline| latest_end(this.runtime, deadline));
-        let progress = match this.link.take() {
-            Some(CallLink::Http1(call_end)) => {
+        let (progress, active) = match this.link.take() {
+            Some(CallLink::Http1(call_end, active)) => {
                 call_end.set(end);
-                None
+                (None, Some(active))
             }
             Some(CallLink::Http2(progress)) => {
                 progress.set_end(end);
-                Some(progress)
+                (Some(progress), None)
             }
-            None => None,
+            None => (None, None),
         };
-        let response = match answer {
-            Some(answer) => answer.map(|body| ResponseBody::new(body, progress)),
-            None => {
-                let mut response = Response::new(ResponseBody::new(AnswerBody::None, progress));
-                *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-                response
-            }
-        };
+        let mut response = answer.unwrap_or_else(|| {
+            let mut response = Response::new(AnswerBody::None);
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        });
+        if active.as_ref().is_some_and(ActiveCall::is_last) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        let response = response.map(|body| ResponseBody {
+            body,
+            pieces: Pieces::default(),
+            progress,
+            _active: active,
+        });
         this.state.set(State::Done);
         Poll::Ready(Ok(response))
     }
@@ -334,16 +348,8 @@ pin_project! {
         pieces: Pieces,
         // On HTTP/2.
         progress: Option<Arc<AnswerProgress>>,
-    }
-}
-
-impl<B> ResponseBody<B> {
-    fn new(body: AnswerBody<B>, progress: Option<Arc<AnswerProgress>>) -> Self {
-        Self {
-            body,
-            pieces: Pieces::default(),
-            progress,
-        }
+        // On HTTP/1.1: the call lasts until its body is sent.
+        _active: Option<ActiveCall>,
     }
 }
 

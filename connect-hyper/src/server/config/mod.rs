@@ -1,9 +1,26 @@
 //! What a server is set to, with the defaults.
 
+mod connections;
+mod http;
+
 use std::time::Duration;
 
-use super::{CallTasks, Server};
-use crate::runtime::{LONGEST, Listener, MAX_FRAME_SIZE, Runtime, Windows, frame_size};
+use super::Server;
+use crate::runtime::{LONGEST, Listener, MAX_FRAME_SIZE, Runtime, Windows};
+
+/// Where the calls of an HTTP/2 connection run.
+///
+/// Calls of HTTP/1.1 always run on the connection's task: there is one at a time.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum CallTasks {
+    /// On the connection's task, the default: least overhead for short calls, and the answers that are ready
+    /// at once leave in one write. Calls of one connection do not run in parallel; a handler that computes
+    /// long between two awaits holds up the others of its connection.
+    #[default]
+    OnConnection,
+    /// Each in a task of its own: for few connections with many calls that compute.
+    Spawned,
+}
 
 /// The settings of a server's connections.
 #[derive(Clone, Debug)]
@@ -23,24 +40,21 @@ pub(super) struct Config {
     pub(super) max_concurrent_streams: u32,
     pub(super) windows: Windows,
     pub(super) max_frame_size: u32,
+    pub(super) adaptive_windows: bool,
+    pub(super) max_header_size: u32,
+    pub(super) max_headers: usize,
+    pub(super) http1_buffer_size: usize,
+    pub(super) send_buffer_size: usize,
+    pub(super) header_table_size: u32,
+    pub(super) max_resets: (usize, usize),
     pub(super) keep_alive: Option<(Duration, Duration)>,
+    pub(super) max_connection_age: Option<Duration>,
+    pub(super) max_connection_age_grace: Duration,
+    pub(super) max_requests_per_connection: Option<usize>,
     pub(super) call_tasks: CallTasks,
 }
 
 impl<R: Runtime, L: Listener<R>> Server<R, L> {
-    /// How long a client may take to show its HTTP version and, on HTTP/1.1, to send a request's head. The
-    /// wait for the next request on an open HTTP/1.1 connection counts too. Default: 30 seconds.
-    pub fn with_header_read_timeout(mut self, timeout: Duration) -> Self {
-        self.config.header_read_timeout = timeout.min(LONGEST);
-        self
-    }
-
-    /// Set by [`with_header_read_timeout`](Self::with_header_read_timeout).
-    #[must_use]
-    pub fn header_read_timeout(&self) -> Duration {
-        self.config.header_read_timeout
-    }
-
     /// How long a TLS handshake may take. Default: 10 seconds.
     pub fn with_tls_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.config.tls_handshake_timeout = timeout;
@@ -144,109 +158,6 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self.config.read_timeout
     }
 
-    /// How long an HTTP/2 connection may stay open without a call. The server checks at such intervals, so an idle connection
-    /// is closed after one to two of them; its client gets a GOAWAY, and connects again when it needs to. Default: 5 minutes, as
-    /// clients that vanish are not noticed otherwise; [`Duration::MAX`] keeps them. Idle HTTP/1.1 connections have
-    /// [`with_header_read_timeout`](Self::with_header_read_timeout).
-    ///
-    /// 0 counts as a millisecond.
-    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
-        // Without any pause the connection would look without end.
-        self.config.idle_timeout = timeout.clamp(Duration::from_millis(1), LONGEST);
-        self
-    }
-
-    /// Set by [`with_idle_timeout`](Self::with_idle_timeout).
-    #[must_use]
-    pub fn idle_timeout(&self) -> Duration {
-        self.config.idle_timeout
-    }
-
-    /// How many connections may be open at once. With as many, no more are accepted until one ends: clients wait in the
-    /// listener's queue. Default: no limit but the process's open files, which the server does not know; at that limit
-    /// clients wait too.
-    ///
-    /// 0 counts as 1.
-    pub fn with_max_connections(mut self, max: usize) -> Self {
-        self.config.max_connections = max.max(1);
-        self
-    }
-
-    /// Set by [`with_max_connections`](Self::with_max_connections).
-    #[must_use]
-    pub fn max_connections(&self) -> usize {
-        self.config.max_connections
-    }
-
-    /// How many bytes of a request that its handler did not read are read and thrown away to keep an HTTP/1.1
-    /// connection; with more to come it is closed. Default: 8 MiB, more than sockets commonly buffer, so that
-    /// a client which has sent all of its request can rely on the connection.
-    pub fn with_max_unread_body(mut self, bytes: u64) -> Self {
-        self.config.max_unread_body = bytes;
-        self
-    }
-
-    /// Set by [`with_max_unread_body`](Self::with_max_unread_body).
-    #[must_use]
-    pub fn max_unread_body(&self) -> u64 {
-        self.config.max_unread_body
-    }
-
-    /// How many calls one HTTP/2 connection may have open at once; more are refused. Default: 200.
-    pub fn with_max_concurrent_streams(mut self, max: u32) -> Self {
-        self.config.max_concurrent_streams = max;
-        self
-    }
-
-    /// Set by [`with_max_concurrent_streams`](Self::with_max_concurrent_streams).
-    #[must_use]
-    pub fn max_concurrent_streams(&self) -> u32 {
-        self.config.max_concurrent_streams
-    }
-
-    /// How many bytes of HTTP/2 request bodies may be on their way that handlers have not read: for one call, and for all
-    /// calls of a connection. A call that is not read holds up others only when the connection's window is used up by
-    /// such calls, so it should be that of many. Default: 256 KiB and 4 MiB.
-    pub fn with_windows(mut self, call_bytes: u32, connection_bytes: u32) -> Self {
-        self.config.windows = Windows::new(call_bytes, connection_bytes);
-        self
-    }
-
-    /// Set by [`with_windows`](Self::with_windows).
-    #[must_use]
-    pub fn windows(&self) -> (u32, u32) {
-        let windows = self.config.windows;
-        (windows.stream, windows.connection)
-    }
-
-    /// How large the HTTP/2 frames may be that the client sends. A message that comes in one frame need not be put together by
-    /// a copy; but nothing else of its connection comes while a frame does. And memory for all of a frame is reserved when its
-    /// head comes, so that each connection may cost that much for nine bytes. Default: 64 KiB. HTTP/2 allows 16 KiB to 16 MiB,
-    /// less one byte; the nearest of these counts.
-    pub fn with_max_frame_size(mut self, bytes: u32) -> Self {
-        self.config.max_frame_size = frame_size(bytes);
-        self
-    }
-
-    /// Set by [`with_max_frame_size`](Self::with_max_frame_size).
-    #[must_use]
-    pub fn max_frame_size(&self) -> u32 {
-        self.config.max_frame_size
-    }
-
-    /// Pings HTTP/2 clients that were silent for `interval`, and closes the connection when no answer comes
-    /// within `timeout`. Default: off; 20 seconds suit both.
-    pub fn with_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.config.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
-        self
-    }
-
-    /// Set by [`with_keep_alive`](Self::with_keep_alive).
-    #[must_use]
-    pub fn keep_alive(&self) -> Option<(Duration, Duration)> {
-        self.config.keep_alive
-    }
-
     /// Where the calls of an HTTP/2 connection run. Default: [`CallTasks::OnConnection`].
     pub fn with_call_tasks(mut self, tasks: CallTasks) -> Self {
         self.config.call_tasks = tasks;
@@ -259,6 +170,17 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self.config.call_tasks
     }
 }
+
+impl Config {
+    /// hyper takes no less than 8 KiB, and a head must fit.
+    pub(super) fn http1_buffer_size(&self) -> usize {
+        let head = usize::try_from(self.max_header_size).unwrap_or(usize::MAX);
+        self.http1_buffer_size.max(head).max(8 * 1024)
+    }
+}
+
+/// hyper's own limit, which it has room for on its stack.
+pub(super) const MAX_HEADERS: usize = 100;
 
 impl Default for Config {
     fn default() -> Self {
@@ -273,12 +195,22 @@ impl Default for Config {
             connection_receive_budget: 64 * 1024 * 1024,
             server_receive_budget: 512 * 1024 * 1024,
             idle_timeout: Duration::from_secs(5 * 60),
-            max_connections: usize::MAX,
+            max_connections: 65_536,
             max_unread_body: 8 * 1024 * 1024,
             max_concurrent_streams: 200,
             windows: Windows::new(256 * 1024, 4 * 1024 * 1024),
             max_frame_size: MAX_FRAME_SIZE,
-            keep_alive: None,
+            adaptive_windows: false,
+            max_header_size: 32 * 1024,
+            max_headers: MAX_HEADERS,
+            http1_buffer_size: 400 * 1024,
+            send_buffer_size: 128 * 1024,
+            header_table_size: 4 * 1024,
+            max_resets: (20, 1024),
+            keep_alive: Some((Duration::from_secs(60), Duration::from_secs(20))),
+            max_connection_age: None,
+            max_connection_age_grace: Duration::from_secs(5 * 60),
+            max_requests_per_connection: None,
             call_tasks: CallTasks::default(),
         }
     }
@@ -310,8 +242,7 @@ mod tests {
             .with_max_concurrent_streams(10)
             .with_windows(11, u32::MAX)
             .with_max_frame_size(0)
-            .with_keep_alive(time(12), time(13))
-            .with_call_tasks(CallTasks::Spawned);
+            .with_keep_alive((time(12), time(13)));
         assert_eq!(server.header_read_timeout(), time(1));
         assert_eq!(server.tls_handshake_timeout(), time(2));
         assert_eq!(server.drain_timeout(), time(3));
@@ -327,6 +258,38 @@ mod tests {
         assert_eq!(server.windows(), (11, (1 << 31) - 1));
         assert_eq!(server.max_frame_size(), 16 * 1024);
         assert_eq!(server.keep_alive(), Some((time(12), time(13))));
+        assert_eq!(server.with_keep_alive(None).keep_alive(), None);
+    }
+
+    #[test]
+    fn getters_read_what_setters_of_limits_have_set() {
+        let time = Duration::from_secs;
+        let server = Server::<NoRuntime, _>::from_listener(NoListener);
+        assert_eq!(server.max_connections(), 65_536);
+        let server = server
+            .with_adaptive_windows(true)
+            .with_max_header_size(0)
+            .with_max_headers(14)
+            .with_http1_buffer_size(0)
+            .with_send_buffer_size(0)
+            .with_header_table_size(15)
+            .with_max_resets(16, 17)
+            .with_max_connection_age(time(18))
+            .with_max_connection_age_grace(Duration::MAX)
+            .with_max_requests_per_connection(0)
+            .with_call_tasks(CallTasks::Spawned);
+        assert!(server.adaptive_windows());
+        assert_eq!(server.max_header_size(), 1024);
+        assert_eq!(server.max_headers(), 14);
+        assert_eq!(server.http1_buffer_size(), 8 * 1024);
+        assert_eq!(server.send_buffer_size(), 1);
+        assert_eq!(server.header_table_size(), 15);
+        assert_eq!(server.max_resets(), (16, 17));
+        assert_eq!(server.max_connection_age(), Some(time(18)));
+        assert_eq!(server.max_connection_age_grace(), LONGEST);
+        assert_eq!(server.max_requests_per_connection(), Some(1));
         assert_eq!(server.call_tasks(), CallTasks::Spawned);
+        let server = server.with_max_header_size(20_000);
+        assert_eq!(server.http1_buffer_size(), 20_000);
     }
 }
