@@ -32,7 +32,7 @@ pub mod tls;
 #[cfg(feature = "tls")]
 pub use self::tls::{ClientTls, ServerTls};
 pub use self::{
-    client::{Channel, ChannelBuilder, ChannelState, HttpVersion},
+    client::{Channel, ChannelBuilder, ChannelState, EndpointAddress, HttpVersion},
     runtime::Runtime,
     server::{CallTasks, HttpService, Server, ServerEvent},
 };

@@ -9,6 +9,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    path::Path,
     pin::{Pin, pin},
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -48,6 +49,19 @@ pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 
 
     /// Opens a connection.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Io>> + Send;
+
+    /// Opens a connection to a Unix domain socket.
+    ///
+    /// # Errors
+    ///
+    /// Unless implemented: `Unsupported`, as on platforms without.
+    fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<BoxIo>> + Send {
+        let _ = path;
+        std::future::ready(Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "there are no Unix domain sockets here",
+        )))
+    }
 
     /// The addresses of a host, a name or an address in text, in the order in which to try them.
     fn resolve(

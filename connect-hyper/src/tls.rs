@@ -28,8 +28,8 @@ pub trait TlsAcceptor<R, I>: Send + Sync + 'static {
     fn accept(&self, alpn: &[&'static [u8]], io: I) -> Handshake;
 }
 
-/// The client's side of TLS on connections of type `I` of the runtime `R`.
-pub trait TlsConnector<R, I>: Send + Sync + 'static {
+/// The client's side of TLS on the runtime `R`.
+pub trait TlsConnector<R>: Send + Sync + 'static {
     /// Whether handshakes can be made with these settings at all. It is asked when a channel is built, which then fails
     /// instead of each call. Default: yes.
     ///
@@ -41,8 +41,9 @@ pub trait TlsConnector<R, I>: Send + Sync + 'static {
     }
 
     /// Does the handshake on a new connection to a host, a name or an address in text, and offers these protocols
-    /// by ALPN. The channel bounds its time.
-    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: I) -> Handshake;
+    /// by ALPN. The channel bounds its time. The connection is a socket, a tunnel of a proxy, or what a user's
+    /// [`Connect`](crate::client::Connect) returned.
+    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: BoxIo) -> Handshake;
 }
 
 /// Each handshake by the settings of its moment.

@@ -19,6 +19,8 @@
 //! # }
 //! ```
 
+#[cfg(unix)]
+use std::path::Path;
 use std::{
     future::Future,
     io::{self, IoSlice},
@@ -29,6 +31,8 @@ use std::{
 };
 
 use ::async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
+#[cfg(any(unix, feature = "tls"))]
+use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{Epoch, Listener, Runtime};
 #[cfg(feature = "tls")]
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
@@ -38,7 +42,9 @@ use smol::io::{AsyncRead, AsyncWrite};
 #[cfg(feature = "health")]
 #[doc(no_inline)]
 pub use connect_health as health;
-pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
+pub use connect_hyper::{
+    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent,
+};
 #[cfg(feature = "reflection")]
 #[doc(no_inline)]
 pub use connect_reflection as reflection;
@@ -101,6 +107,13 @@ impl Runtime for AsyncStd {
         Ok(FuturesIo::new(Socket(socket)))
     }
 
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: &Path) -> io::Result<BoxIo> {
+        // async-std's own does not end the sending side when it is closed; this one runs on the same reactor.
+        let socket = smol::net::unix::UnixStream::connect(path).await?;
+        Ok(Box::new(FuturesIo::new(socket)))
+    }
+
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok((host, port).to_socket_addrs().await?.collect())
     }
@@ -143,15 +156,12 @@ where
 }
 
 #[cfg(feature = "tls")]
-impl<I> TlsConnector<AsyncStd, FuturesIo<I>> for ClientTls
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl TlsConnector<AsyncStd> for ClientTls {
     fn check(&self) -> io::Result<()> {
         Ok(Self::check(self)?)
     }
 
-    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
+    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: BoxIo) -> Handshake {
         crate::tls::connect(self, host, alpn, io)
     }
 }

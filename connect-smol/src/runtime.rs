@@ -1,5 +1,7 @@
 //! smol, as connect-hyper wants a runtime.
 
+#[cfg(unix)]
+use std::path::Path;
 use std::{
     fmt,
     future::Future,
@@ -11,6 +13,8 @@ use std::{
     time::Instant,
 };
 
+#[cfg(unix)]
+use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{Epoch, Listener, Runtime};
 use connect_tower::{
     Time,
@@ -114,6 +118,12 @@ impl Runtime for Smol {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         Ok(FuturesIo::new(socket))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: &Path) -> io::Result<BoxIo> {
+        let socket = smol::net::unix::UnixStream::connect(path).await?;
+        Ok(Box::new(FuturesIo::new(socket)))
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -2,11 +2,14 @@
 
 use std::io;
 
-use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession};
+use connect_hyper::{
+    runtime::BoxIo,
+    tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession},
+};
 use connect_rustls::{ClientTls, Negotiated, ServerTls};
 use smol::io::{AsyncRead, AsyncWrite};
 
-use crate::{FuturesIo, Smol};
+use crate::{FuturesIo, Smol, io::HyperIo};
 
 impl<I> TlsAcceptor<Smol, FuturesIo<I>> for ServerTls
 where
@@ -17,15 +20,12 @@ where
     }
 }
 
-impl<I> TlsConnector<Smol, FuturesIo<I>> for ClientTls
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl TlsConnector<Smol> for ClientTls {
     fn check(&self) -> io::Result<()> {
         Ok(Self::check(self)?)
     }
 
-    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: FuturesIo<I>) -> Handshake {
+    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: BoxIo) -> Handshake {
         connect(self, host, alpn, io)
     }
 }
@@ -44,19 +44,11 @@ where
     })
 }
 
-pub(crate) fn connect<I>(
-    tls: &ClientTls,
-    host: &str,
-    alpn: &[&'static [u8]],
-    io: FuturesIo<I>,
-) -> Handshake
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) fn connect(tls: &ClientTls, host: &str, alpn: &[&'static [u8]], io: BoxIo) -> Handshake {
     let (config, name) = (tls.config(alpn), tls.server_name(host));
     Box::pin(async move {
         let connector = futures_rustls::TlsConnector::from(config?);
-        let stream = connector.connect(name?, io.into_inner()).await?;
+        let stream = connector.connect(name?, HyperIo(io)).await?;
         let negotiated = Negotiated::new(stream.get_ref().1);
         let io = Box::new(FuturesIo::new(stream));
         Ok(TlsSession::new(io).with_negotiated(negotiated))

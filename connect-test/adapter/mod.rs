@@ -27,4 +27,5 @@ mod stuck_requests;
 mod support;
 mod unread_request;
 mod versions;
+mod ways;
 mod windows;

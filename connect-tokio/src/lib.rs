@@ -78,7 +78,9 @@ mod tls;
 #[cfg(feature = "health")]
 #[doc(no_inline)]
 pub use connect_health as health;
-pub use connect_hyper::{CallTasks, ChannelState, HttpService, HttpVersion, ServerEvent};
+pub use connect_hyper::{
+    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent,
+};
 #[cfg(feature = "reflection")]
 #[doc(no_inline)]
 pub use connect_reflection as reflection;

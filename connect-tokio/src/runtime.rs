@@ -1,7 +1,11 @@
 //! tokio, as connect-hyper wants a runtime.
 
+#[cfg(unix)]
+use std::path::Path;
 use std::{future::Future, io, net::SocketAddr};
 
+#[cfg(unix)]
+use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{Epoch, Listener, Runtime};
 use connect_tower::{
     Time,
@@ -44,6 +48,12 @@ impl Runtime for Tokio {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         Ok(TokioIo::new(socket))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: &Path) -> io::Result<BoxIo> {
+        let socket = tokio::net::UnixStream::connect(path).await?;
+        Ok(Box::new(TokioIo::new(socket)))
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession};
+use connect_hyper::{
+    runtime::BoxIo,
+    tls::{Handshake, TlsAcceptor, TlsConnector, TlsSession},
+};
 use connect_rustls::{ClientTls, Negotiated, ServerTls};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,19 +28,16 @@ where
     }
 }
 
-impl<I> TlsConnector<Tokio, TokioIo<I>> for ClientTls
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl TlsConnector<Tokio> for ClientTls {
     fn check(&self) -> io::Result<()> {
         Ok(Self::check(self)?)
     }
 
-    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: TokioIo<I>) -> Handshake {
+    fn connect(&self, host: &str, alpn: &[&'static [u8]], io: BoxIo) -> Handshake {
         let (config, name) = (self.config(alpn), self.server_name(host));
         Box::pin(async move {
             let connector = tokio_rustls::TlsConnector::from(config?);
-            let stream = connector.connect(name?, io.into_inner()).await?;
+            let stream = connector.connect(name?, TokioIo::new(io)).await?;
             let negotiated = Negotiated::new(stream.get_ref().1);
             let io = Box::new(TokioIo::new(stream));
             Ok(TlsSession::new(io).with_negotiated(negotiated))

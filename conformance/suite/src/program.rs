@@ -54,7 +54,7 @@ where
 /// When the runner's side of standard input or output breaks.
 pub async fn call<R: Runtime>() -> Result<(), Failure>
 where
-    ClientTls: TlsConnector<R, R::Io>,
+    ClientTls: TlsConnector<R>,
 {
     client::run(channel::<R>).await?;
     Ok(())
@@ -62,7 +62,7 @@ where
 
 fn channel<R: Runtime>(endpoint: &Endpoint) -> Result<Channel<R>, Failure>
 where
-    ClientTls: TlsConnector<R, R::Io>,
+    ClientTls: TlsConnector<R>,
 {
     let version = if endpoint.http2 {
         HttpVersion::Http2

@@ -1,7 +1,7 @@
 //! Opening a connection: name, address, socket, TLS, HTTP. Every error says which of them failed, with which
 //! server, and what may help.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
@@ -9,12 +9,12 @@ use connect_tower::transport::{Sent, TransportError};
 use super::{
     Inner,
     connection::{Driver, Http1Connection, Http2Connection},
-    dial::dial,
+    connector::{Phase, Reached},
     io::ClientIo,
     remote::Remote,
 };
 use crate::{
-    runtime::{Runtime, timeout},
+    runtime::{BoxIo, Runtime, timeout},
     tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
 
@@ -44,14 +44,6 @@ pub(super) enum Connected<R: Runtime> {
     Http2(Http2Connection, Driver),
 }
 
-/// What a connection is opened by, one after the other; an error's message names it, without an address.
-#[derive(Clone, Copy, Debug)]
-enum Phase {
-    Resolve,
-    Connect,
-    TlsHandshake,
-}
-
 /// Why there is no connection.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
@@ -79,24 +71,26 @@ pub(super) async fn connect<R: Runtime>(
         .unwrap_or_else(|| {
             let detail = format!(
                 "connect to {}: not done within {limit:?}; is the server reachable, and does it answer?",
-                channel.origin
+                channel.target
             );
-            Err(unsent(Phase::Connect.failed(), detail))
+            Err(unsent(Phase::Connect, detail, None))
         })
 }
 
 async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connected<R>, Failure> {
-    let (io, address) = reach(channel).await?;
-    let remote = Arc::new(Remote::new(address));
-    if !channel.origin.is_tls() {
+    let address = channel.target.address();
+    let reached = channel.connector.reach(&channel.runtime, address).await;
+    let Reached { io, name } = reached.map_err(Failure::Other)?;
+    let remote = Arc::new(Remote::new(name));
+    if !channel.target.is_tls() {
         let http2 = want == Want::Http2;
-        let io = ClientIo::cleartext(Box::new(io), http2, Arc::clone(&remote));
+        let io = ClientIo::cleartext(io, http2, Arc::clone(&remote));
         return speak(channel, io, http2, remote).await;
     }
-    let session = handshake(channel, want, io, address).await?;
+    let session = handshake(channel, want, io, &remote).await?;
     let http2 = session.speaks(ALPN_HTTP2);
     if want == Want::Http2 && !http2 {
-        return Err(no_http2(address));
+        return Err(no_http2(&remote));
     }
     let io = ClientIo::tls(session.into_parts().0);
     speak(channel, io, http2, remote).await
@@ -105,51 +99,28 @@ async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connect
 async fn handshake<R: Runtime>(
     channel: &Arc<Inner<R>>,
     want: Want,
-    io: R::Io,
-    address: SocketAddr,
+    io: BoxIo,
+    remote: &Remote,
 ) -> Result<TlsSession, Failure> {
-    let host = channel.origin.host();
+    let name = channel.target.tls_name();
     let Some(tls) = &channel.tls else {
         // The builder refuses https without TLS.
-        let detail = format!("{}: no TLS is configured", channel.origin);
-        return Err(unsent(Phase::TlsHandshake.failed(), detail));
+        let detail = format!("{}: no TLS is configured", channel.target);
+        return Err(unsent(Phase::TlsHandshake, detail, None));
     };
     let alpn: &[&'static [u8]] = match want {
         Want::Http1 => &[ALPN_HTTP1],
         Want::Http2 => &[ALPN_HTTP2],
         Want::Either => &[ALPN_HTTP2, ALPN_HTTP1],
     };
-    tls.connect(host, alpn, io).await.map_err(|error| {
+    tls.connect(name, alpn, io).await.map_err(|error| {
         if want == Want::Http2 && tls::is_alpn_refusal(&error) {
-            return no_http2(address);
+            return no_http2(remote);
         }
         let advice = tls::advice(&error);
-        let detail = format!("TLS handshake with {address} as {host}: {error}; {advice}");
-        unsent(Phase::TlsHandshake.failed().with_source(error), detail)
+        let detail = format!("TLS handshake with {remote} as {name}: {error}; {advice}");
+        unsent(Phase::TlsHandshake, detail, Some(error))
     })
-}
-
-/// A socket to the first of the host's addresses that answers.
-async fn reach<R: Runtime>(channel: &Inner<R>) -> Result<(R::Io, SocketAddr), Failure> {
-    let (host, port) = (channel.origin.host(), channel.origin.port());
-    let resolved = channel.runtime.resolve(host, port).await;
-    let addresses = resolved.map_err(|error| {
-        let detail = format!("resolve {host}: {error}; check the host's name");
-        unsent(Phase::Resolve.failed().with_source(error), detail)
-    })?;
-    dial(&channel.runtime, addresses)
-        .await
-        .map_err(|(failures, cause)| match cause {
-            None => {
-                let detail = format!("resolve {host}: the name has no address");
-                unsent(Phase::Resolve.failed(), detail)
-            }
-            Some(error) => {
-                let detail =
-                    format!("connect to {failures}; is the server running, and the port right?");
-                unsent(Phase::Connect.failed().with_source(error), detail)
-            }
-        })
 }
 
 /// Starts HTTP on a connection.
@@ -173,30 +144,20 @@ async fn speak<R: Runtime>(
     opened.map_err(|error| {
         let text = crate::reset::chain(&error);
         let detail = format!("start HTTP with {remote}: {text}");
-        unsent(Phase::Connect.failed().with_source(error), detail)
+        unsent(Phase::Connect, detail, Some(io::Error::other(error)))
     })
 }
 
-impl Phase {
-    fn failed(self) -> Error {
-        Error::unavailable(match self {
-            Self::Resolve => "no connection to the server: its name has no address",
-            Self::Connect => "no connection to the server: it cannot be reached",
-            Self::TlsHandshake => "no connection to the server: the TLS handshake failed",
-        })
-    }
-}
-
 /// gRPC needs HTTP/2, and the server does not offer it.
-fn no_http2(address: SocketAddr) -> Failure {
+fn no_http2(remote: &Remote) -> Failure {
     let error = Error::unavailable("no connection to the server: it does not offer HTTP/2");
     let detail = format!(
-        "TLS handshake with {address}: the server chose HTTP/1.1; gRPC needs HTTP/2 (ALPN \"h2\"): \
+        "TLS handshake with {remote}: the server chose HTTP/1.1; gRPC needs HTTP/2 (ALPN \"h2\"): \
          turn it on there, or call by Connect or gRPC-Web"
     );
     Failure::NoHttp2(TransportError::new(Sent::No, error).with_detail(detail))
 }
 
-fn unsent(error: Error, detail: String) -> Failure {
-    Failure::Other(TransportError::new(Sent::No, error).with_detail(detail))
+fn unsent(phase: Phase, detail: String, source: Option<io::Error>) -> Failure {
+    Failure::Other(phase.failed(detail, source))
 }

@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
         let channel = Channel::<NoRuntime>::new("http://example.com").unwrap();
-        let remote = Arc::new(Remote::new(([127, 0, 0, 1], 1).into()));
+        let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
         let io = ClientIo::tls(Box::new(NoIo));
         let mut cx = Context::from_waker(Waker::noop());
         let mut opening = pin!(Http1Connection::open(io, remote, &channel.inner));
@@ -429,7 +429,7 @@ mod tests {
     fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
         let server = Breaking::default();
         let io = ClientIo::tls(Box::new(server.clone()));
-        let remote = Arc::new(Remote::new(([127, 0, 0, 1], 1).into()));
+        let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
         let settings = Http2Settings {
             windows: Windows::new(65_535, 65_535),
             max_frame_size: 1 << 14,

@@ -27,13 +27,30 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(super) async fn dial<R: Runtime>(runtime: &R, addresses: Vec<SocketAddr>) -> Dialled<R> {
     let mut dialling = Dialling {
         runtime,
-        waiting: addresses.into(),
+        waiting: interleaved(addresses),
         attempts: Vec::new(),
         next: None,
         failures: String::new(),
         cause: None,
     };
     poll_fn(|cx| dialling.poll(cx)).await
+}
+
+/// The addresses of both families in turn, beginning with that of the first (RFC 8305, section 4): when one family is broken,
+/// the other is tried second.
+fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+    let starts_with_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut these, mut others): (VecDeque<_>, VecDeque<_>) = addresses
+        .into_iter()
+        .partition(|address| address.is_ipv6() == starts_with_ipv6);
+    let mut order = VecDeque::with_capacity(these.len() + others.len());
+    while let Some(next) = these.pop_front() {
+        order.push_back(next);
+        if !others.is_empty() {
+            std::mem::swap(&mut these, &mut others);
+        }
+    }
+    order
 }
 
 type Dialled<R> = Result<(<R as Runtime>::Io, SocketAddr), (String, Option<io::Error>)>;
@@ -127,6 +144,30 @@ mod tests {
             Ok((_, address)) => Ok(address),
             Err((text, cause)) => Err((text, cause.map(|cause| cause.kind()))),
         })
+    }
+
+    #[test]
+    fn both_families_are_tried_in_turn() {
+        for (given, order) in [
+            ("", ""),
+            ("a", "a"),
+            ("abcA", "aAbc"),
+            ("ABCab", "AaBbC"),
+            ("aAbB", "aAbB"),
+            ("AabcdB", "AaBbcd"),
+        ] {
+            // Small letters for IPv4, capitals for IPv6.
+            let addresses = given.bytes().map(|letter| {
+                let port = letter.into();
+                match letter.is_ascii_lowercase() {
+                    true => SocketAddr::from(([192, 0, 2, 1], port)),
+                    false => SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], port)),
+                }
+            });
+            let tried = interleaved(addresses.collect());
+            let tried: String = tried.iter().map(|a| a.port() as u8 as char).collect();
+            assert_eq!(tried, order, "{given}");
+        }
     }
 
     #[test]

@@ -4,19 +4,23 @@
 //! What it may not do is guess: a request is sent a second time only if the server surely did not process
 //! the first, and every error says whether it could have.
 
+mod address;
 mod backoff;
 mod connect;
 mod connection;
+mod connector;
 mod dial;
 mod error;
 mod io;
-mod origin;
 mod pool;
+mod proxy;
+mod reach;
 mod remote;
 mod request_body;
 mod response_body;
 mod send;
 mod sent_streams;
+mod target;
 
 use std::{
     fmt,
@@ -31,12 +35,18 @@ use connect_proto::Error;
 use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportError};
 use http::{Request, Response};
 
-pub use self::response_body::ChannelBody;
+pub use self::{
+    address::EndpointAddress,
+    connector::{Connect, Connecting},
+    response_body::ChannelBody,
+};
 use self::{
     connect::Want,
     connection::Http2Settings,
-    origin::Origin,
+    connector::Connector,
     pool::{Connection, Pool},
+    reach::Way,
+    target::{Target, TargetOptions},
 };
 use crate::{
     runtime::{LONGEST, MAX_FRAME_SIZE, Runtime, Windows, frame_size},
@@ -67,8 +77,9 @@ pub struct Channel<R: Runtime> {
 struct Inner<R: Runtime> {
     runtime: R,
     timer: SharedTimer,
-    origin: Origin,
-    tls: Option<Arc<dyn TlsConnector<R, R::Io>>>,
+    target: Target,
+    connector: Connector,
+    tls: Option<Arc<dyn TlsConnector<R>>>,
     settings: Settings,
     pool: Pool<R>,
 }
@@ -78,7 +89,9 @@ struct Inner<R: Runtime> {
 pub struct ChannelBuilder<R: Runtime> {
     runtime: R,
     uri: String,
-    tls: Option<Arc<dyn TlsConnector<R, R::Io>>>,
+    target: TargetOptions,
+    way: Way,
+    tls: Option<Arc<dyn TlsConnector<R>>>,
     settings: Settings,
 }
 
@@ -135,6 +148,8 @@ impl<R: Runtime> Channel<R> {
         ChannelBuilder {
             runtime: R::default(),
             uri: uri.into(),
+            target: TargetOptions::default(),
+            way: Way::default(),
             tls: None,
             settings: Settings::default(),
         }
@@ -169,7 +184,7 @@ impl<R: Runtime> ChannelBuilder<R> {
     }
 
     /// Speaks TLS, which `https` URIs need.
-    pub fn with_tls(mut self, tls: impl TlsConnector<R, R::Io>) -> Self {
+    pub fn with_tls(mut self, tls: impl TlsConnector<R>) -> Self {
         self.tls = Some(Arc::new(tls));
         self
     }
@@ -304,19 +319,20 @@ impl<R: Runtime> ChannelBuilder<R> {
     /// `invalid_argument` when the URI is not one to call, or is `https` without [`with_tls`](Self::with_tls), or `http` with it; or when
     /// no handshake can be made with these TLS settings, as [`TlsConnector::check`] says.
     pub fn build(self) -> Result<Channel<R>, Error> {
-        let origin = Origin::parse(&self.uri)?;
-        if origin.is_tls() && self.tls.is_none() {
+        let target = Target::parse(&self.uri, self.target)?;
+        let connector = self.way.connector(&target)?;
+        if target.is_tls() && self.tls.is_none() {
             return Err(Error::invalid_argument(format!(
-                "{origin} needs TLS: name the authority to trust with Channel::builder(uri).with_tls(ClientTls::new().add_ca(pem)?)"
+                "{target} needs TLS: name the authority to trust with Channel::builder(uri).with_tls(ClientTls::new().add_ca(pem)?)"
             )));
         }
-        if !origin.is_tls() && self.tls.is_some() {
+        if !target.is_tls() && self.tls.is_some() {
             return Err(Error::invalid_argument(format!(
-                "{origin} would be called in the clear although TLS is set: write https, or leave with_tls out"
+                "{target} would be called in the clear although TLS is set: write https, or leave with_tls out"
             )));
         }
         if let Some(Err(error)) = self.tls.as_ref().map(|tls| tls.check()) {
-            let text = format!("{origin} cannot be called with these TLS settings: {error}");
+            let text = format!("{target} cannot be called with these TLS settings: {error}");
             return Err(Error::invalid_argument(text));
         }
         let runtime = self.runtime;
@@ -324,7 +340,8 @@ impl<R: Runtime> ChannelBuilder<R> {
             inner: Arc::new(Inner {
                 timer: Arc::new(runtime.clone()),
                 runtime,
-                origin,
+                target,
+                connector,
                 tls: self.tls,
                 pool: Pool::new(),
                 settings: self.settings,
@@ -342,7 +359,7 @@ impl<R: Runtime> Inner<R> {
         match self.settings.version {
             HttpVersion::Http1 => Want::Http1,
             HttpVersion::Http2 => Want::Http2,
-            HttpVersion::Auto if self.origin.is_tls() => Want::Either,
+            HttpVersion::Auto if self.target.is_tls() => Want::Either,
             HttpVersion::Auto => Want::Http1,
         }
     }
@@ -417,7 +434,7 @@ impl<R: Runtime> fmt::Debug for Channel<R> {
 impl<R: Runtime> fmt::Debug for Inner<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel")
-            .field("origin", &format_args!("{}", self.origin))
+            .field("target", &format_args!("{}", self.target))
             .field("settings", &self.settings)
             .field("state", &self.pool.state())
             .finish_non_exhaustive()

@@ -215,7 +215,7 @@ impl<R: Runtime> Inner<R> {
                 return None;
             }
             // Over TLS it offers both, for calls that need HTTP/2 and calls that do not may wait for it.
-            let offers_both = self.origin.is_tls()
+            let offers_both = self.target.is_tls()
                 && self.settings.version != HttpVersion::Http2
                 && !state.prefers_http1;
             let want = match want {

@@ -1,11 +1,11 @@
 //! The server at the other end of a connection, and what its first bytes tell about it.
 
-use std::{fmt, net::SocketAddr, sync::OnceLock};
+use std::{fmt, sync::OnceLock};
 
-/// The server that a connection leads to. It is displayed as its address.
+/// The server that a connection leads to. It is displayed as its address, and the proxy on the way if there is one.
 #[derive(Debug)]
 pub(super) struct Remote {
-    address: SocketAddr,
+    name: String,
     mistaken: OnceLock<Mistaken>,
 }
 
@@ -22,9 +22,9 @@ pub(super) enum Mistaken {
 pub(super) const FIRST_BYTES: usize = 2;
 
 impl Remote {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(name: String) -> Self {
         Self {
-            address,
+            name,
             mistaken: OnceLock::new(),
         }
     }
@@ -49,6 +49,6 @@ impl Remote {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address.fmt(f)
+        self.name.fmt(f)
     }
 }

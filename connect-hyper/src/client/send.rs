@@ -61,7 +61,7 @@ pub(super) async fn send<R: Runtime>(
 ) -> Result<Response<ChannelBody>, TransportError> {
     let (head, body) = request.into_parts();
     let want = channel.want(head.version);
-    let target = channel.origin.target(&head.uri).map_err(unsent)?;
+    let target = channel.target.path(&head.uri).map_err(unsent)?;
     let mut outgoing = Outgoing { head, body, target };
     // Of the connections that did not take the request.
     let mut standings: Vec<Arc<Standing>> = Vec::new();
@@ -101,9 +101,8 @@ async fn over_http1<R: Runtime>(
     head.uri = Uri::from(target.clone());
     if !head.headers.contains_key(HOST) {
         // A map that is full, beyond what any server takes, is sent without.
-        let _ = head
-            .headers
-            .try_insert(HOST, channel.origin.host_header().clone());
+        let host = channel.target.host_header().clone();
+        let _ = head.headers.try_insert(HOST, host);
     }
     // A server that closes an idle connection may do so while the request is on its way. RFC 9110, section 9.2.2: what
     // is idempotent may then be sent again.
@@ -159,7 +158,7 @@ async fn over_http2<R: Runtime>(
         target,
     } = outgoing;
     head.version = Version::HTTP_2;
-    head.uri = channel.origin.absolute(target.clone());
+    head.uri = channel.target.absolute(target.clone());
     // hyper gives a request back only if it never came to a stream. One whose stream the server then
     // refused, or closed unprocessed by a GOAWAY, is sent again from this copy.
     let copy = body.try_clone().map(|body| (head.clone(), body));

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 async fn run<R: Runtime>(command: Command) -> Result<(), Box<dyn Error>>
 where
     ServerTls: TlsAcceptor<R, R::Io>,
-    ClientTls: TlsConnector<R, R::Io>,
+    ClientTls: TlsConnector<R>,
 {
     match command {
         Command::Help => {

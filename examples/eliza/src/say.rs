@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) async fn run<R: Runtime>(options: Say) -> Result<(), Box<dyn Error>>
 where
-    ClientTls: TlsConnector<R, R::Io>,
+    ClientTls: TlsConnector<R>,
 {
     let mut channel = Channel::<R>::builder(&options.to);
     if let Some(path) = options.ca {

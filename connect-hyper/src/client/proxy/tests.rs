@@ -1,0 +1,134 @@
+use super::*;
+
+/// The entries of a test's environment.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+fn found(variables: Variables<'_>, uri: &str) -> Option<String> {
+    let uri: Uri = uri.parse().unwrap();
+    let is_tls = uri.scheme_str() == Some("https");
+    let host = uri.host().unwrap().trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let proxy = from_environment(variable, is_tls, (host, port)).unwrap();
+    proxy.map(|proxy| proxy.to_string())
+}
+
+#[test]
+fn the_environment_names_a_proxy_for_each_scheme() {
+    let both: Variables<'_> = &[("HTTP_PROXY", "http://a:1"), ("HTTPS_PROXY", "http://b:2")];
+    for (variables, uri, proxy) in [
+        (both, "http://example.com", Some("http://a:1")),
+        (both, "https://example.com", Some("http://b:2")),
+        (&[], "http://example.com", None),
+        (&[("HTTP_PROXY", "")], "http://example.com", None),
+        (&[("HTTP_PROXY", "a:1")], "https://example.com", None),
+        (
+            &[("https_proxy", "a:1")],
+            "https://example.com",
+            Some("http://a:1"),
+        ),
+        (
+            &[("ALL_PROXY", " http://u:p@a ")],
+            "http://example.com",
+            Some("http://a"),
+        ),
+        (
+            &[("all_proxy", "http://a/")],
+            "https://example.com",
+            Some("http://a"),
+        ),
+        // RFC 3875, section 4.1.18: what a client says.
+        (
+            &[("HTTP_PROXY", "http://a"), ("REQUEST_METHOD", "GET")],
+            "http://example.com",
+            None,
+        ),
+        (
+            &[("http_proxy", "http://a"), ("REQUEST_METHOD", "GET")],
+            "http://example.com",
+            Some("http://a"),
+        ),
+        // This machine.
+        (both, "http://localhost:8080", None),
+        (both, "http://127.0.0.2", None),
+        (both, "https://[::1]:9", None),
+    ] {
+        assert_eq!(
+            found(variables, uri).as_deref(),
+            proxy,
+            "{variables:?} {uri}"
+        );
+    }
+}
+
+#[test]
+fn no_proxy_excepts_servers() {
+    for (no_proxy, host, port, excepted) in [
+        ("", "example.com", 80, false),
+        ("*", "example.com", 80, true),
+        ("example.com", "example.com", 80, true),
+        ("example.com", "EXAMPLE.com.", 80, true),
+        ("example.com", "a.example.com", 80, true),
+        ("example.com", "badexample.com", 80, false),
+        ("example.com", "example.com.org", 80, false),
+        (".example.com", "a.example.com", 80, true),
+        (".example.com", "example.com", 80, true),
+        ("*.example.com", "a.example.com", 80, true),
+        ("a.org, example.com ,", "example.com", 80, true),
+        (",", "example.com", 80, false),
+        (".", "example.com", 80, false),
+        ("example.com:80", "example.com", 80, true),
+        ("example.com:80", "example.com", 443, false),
+        ("192.0.2.1", "192.0.2.1", 80, true),
+        ("192.0.2.1", "192.0.2.10", 80, false),
+        ("192.0.2.1:80", "192.0.2.1", 443, false),
+        ("2.1", "192.0.2.1", 80, false),
+        ("10.0.0.0/8", "10.1.2.3", 80, true),
+        ("10.0.0.0/8", "11.1.2.3", 80, false),
+        ("10.0.0.0/8", "example.com", 80, false),
+        ("10.0.0.0/33", "10.0.0.0", 80, false),
+        ("0.0.0.0/0", "203.0.113.9", 80, true),
+        ("0.0.0.0/0", "2001:db8::1", 80, false),
+        ("2001:db8::/32", "2001:db8:1::1", 80, true),
+        ("2001:db8::/32", "2001:db9::1", 80, false),
+        ("2001:db8::1", "2001:db8::1", 80, true),
+        ("[2001:db8::1]:80", "2001:db8::1", 80, true),
+        ("[2001:db8::1]:80", "2001:db8::1", 81, false),
+    ] {
+        let is = is_excepted(no_proxy, host, port);
+        assert_eq!(is, excepted, "{no_proxy:?} {host}:{port}");
+    }
+}
+
+#[test]
+fn a_proxy_is_read_and_shown_without_its_password() {
+    let proxy = Proxy::parse("http://ada:p%40ss@proxy.example:3128").unwrap();
+    assert_eq!(proxy.address(), ("proxy.example", 3128));
+    assert_eq!(proxy.to_string(), "http://proxy.example:3128");
+    assert_eq!(format!("{proxy:?}"), "http://proxy.example:3128");
+    let credentials = proxy.credentials.unwrap();
+    // ada:p@ss
+    assert_eq!(credentials, "Basic YWRhOnBAc3M=");
+    let proxy = Proxy::parse("http://[::1]").unwrap();
+    assert_eq!(proxy.address(), ("::1", 80));
+    assert_eq!(proxy.credentials, None);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_refused() {
+    for (text, why) in [
+        ("", "empty"),
+        ("https://proxy:1", "only HTTP is spoken"),
+        ("socks5://proxy:1", "only HTTP is spoken"),
+        ("http://:3128", "no host"),
+        ("http://ada:secret@", "invalid authority"),
+        ("/proxy", "no host"),
+    ] {
+        let error = Proxy::parse(text).unwrap_err();
+        assert!(error.message().contains(why), "{text}: {error}");
+        assert!(!error.message().contains("secret"), "{error}");
+    }
+}
