@@ -28,6 +28,10 @@ doc:
 layers:
     .ci/run layers files
 
+# the configurations of docs/deploy, and calls through nginx and Envoy
+deploy:
+    .ci/run deploy
+
 # licences, bans, sources and advisories
 deny:
     .ci/run deny
