@@ -20,7 +20,7 @@ pub(crate) use self::{
     not_rpc::{http_status_error, is_readable},
     params::RecvParams,
 };
-use crate::{Error, Side, Time, protocol::Protocol};
+use crate::{Error, MessageSize, Side, Time, protocol::Protocol};
 
 /// What a [`RecvHalf`] yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +64,8 @@ pub struct RecvHalf {
     /// How the body ended, until the ending is made of it.
     end: Option<EndOfBody>,
     state: State,
+    /// Of the last message.
+    size: MessageSize,
 }
 
 #[derive(Debug)]
@@ -146,11 +148,16 @@ impl RecvHalf {
             Pushed::Failed(error) => Err(error),
             Pushed::More | Pushed::Enough => bare.finish(EndOfBody::Clean, &params),
         };
+        let encoded = outcome.as_ref().map_or(0, |(message, _)| message.len());
         let state = match outcome {
             Ok((message, trailers)) => State::Ending(Some(message), Ok(trailers)),
             Err(error) => State::Ending(None, Err(error)),
         };
-        Self::with_state(params, state)
+        let size = MessageSize::new(encoded, bare.wire_bytes());
+        Self {
+            size,
+            ..Self::with_state(params, state)
+        }
     }
 
     /// A half that has failed before any byte of the body: its error is the next event.
@@ -164,6 +171,7 @@ impl RecvHalf {
             held: None,
             end: None,
             state,
+            size: MessageSize::default(),
         }
     }
 
@@ -209,6 +217,12 @@ impl RecvHalf {
             State::Ending(..) | State::Ended(_) => 0,
         };
         body + self.held.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The size of the last message that was yielded; zero before the first.
+    #[must_use]
+    pub fn message_size(&self) -> MessageSize {
+        self.size
     }
 
     /// Whether the ending has been yielded.
@@ -341,6 +355,7 @@ impl RecvHalf {
         let (message, trailers) = match &mut self.state {
             State::Open(Framing::Enveloped(body)) => {
                 while let Some(message) = body.next_message(&self.params)? {
+                    self.size = MessageSize::new(message.len(), body.wire_bytes());
                     if !self.params.single {
                         return Ok(Some(RecvEvent::Message(message)));
                     }
@@ -359,6 +374,7 @@ impl RecvHalf {
                     return Ok(None);
                 };
                 let (message, trailers) = body.finish(end, &self.params)?;
+                self.size = MessageSize::new(message.len(), body.wire_bytes());
                 (Some(message), trailers)
             }
             State::Ending(message, _) => {

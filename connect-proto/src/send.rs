@@ -13,7 +13,7 @@ use http::{
 pub(crate) use self::buffer::Encoder;
 use self::buffer::SendBuffer;
 use crate::{
-    Error, GetPolicy, Limits, Side, Time, base64_text,
+    Error, GetPolicy, Limits, MessageSize, Side, Time, base64_text,
     envelope::{FLAG_END_STREAM, FLAG_TRAILERS},
     metadata,
     protocol::{ContentType, Protocol, Wire, connect, grpc, grpc_web},
@@ -137,6 +137,12 @@ impl SendHalf {
         }
     }
 
+    /// Whose half it is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
     /// The protocol of the call.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -243,6 +249,19 @@ impl SendHalf {
             .push_bytes(payload, self.content_type.wire.is_enveloped())?;
         self.after_message(false);
         Ok(())
+    }
+
+    /// The size of the last message that was sent; zero before the first.
+    #[must_use]
+    pub fn message_size(&self) -> MessageSize {
+        self.waiting.message_size()
+    }
+
+    /// What a server sends in place of this error, as far as the code goes: one that another server has sent is not
+    /// forwarded unless that was asked for. See [`Error::forward`].
+    #[must_use]
+    pub fn sent_error(&self, error: &Error) -> Error {
+        error.clone().into_sent(self.forward_errors)
     }
 
     /// Whether the messages that follow are compressed, as far as the peer accepts it and they are large enough.

@@ -98,8 +98,8 @@ pub use connect_proto::Gzip;
 pub use connect_proto::Zstd;
 pub use connect_proto::{
     CallPolicy, ClientConfig, Code, Compression, CompressionError, Compressions, DeadlinePolicy,
-    Error, ErrorDetail, GetPolicy, Idempotency, Limits, Protocol, ServerConfig, Side, Spec,
-    StreamType, Time, metadata,
+    Error, ErrorDetail, GetPolicy, Idempotency, Limits, MessageSize, Protocol, ServerConfig, Side,
+    Spec, StreamType, Time, metadata,
 };
 #[doc(no_inline)]
 pub use http;
@@ -108,6 +108,7 @@ pub use call::body::CallBody;
 pub use call::connection::Connection;
 pub use call::deadline::Deadline;
 pub use call::incoming::IncomingBody;
+pub use call::observe::{CallEnd, CallObserver, CallStart, Observer, Traffic};
 pub use call::payload::{Payload, Payloads};
 pub use call::peer::Peer;
 pub use call::receive::{ReceiveBudget, ReceiveLimits};
@@ -132,7 +133,7 @@ pub mod __codegen {
 
     pub use crate::{
         BidiCall, Client, ClientConfig, ClientStreamCall, Codecs, Error, Idempotency, Interceptor,
-        IntoRequest, IntoStreamRequest, Methods, Prost, ProstBinary, Request, Response,
+        IntoRequest, IntoStreamRequest, Methods, Observer, Prost, ProstBinary, Request, Response,
         ResponseStream, Service, Spec, StreamType, Streaming, Transport, call::rt::SharedTimer,
     };
 }

@@ -8,13 +8,14 @@ use super::{Method, Service, StreamType, server::debug_impl};
 use crate::names;
 
 /// Methods of clients that no procedure may have the name of.
-pub(super) const OWN_METHODS: [&str; 6] = [
+pub(super) const OWN_METHODS: [&str; 7] = [
     "new",
     "from_client",
     "with_config",
     "with_codecs",
     "with_timer",
     "add_interceptor",
+    "add_observer",
 ];
 
 pub(super) fn items(service: &Service) -> Vec<Item> {
@@ -46,7 +47,7 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
                     Self::from_client(#root::Client::new(transport))
                 }
 
-                /// A client with the settings, codecs and interceptors of another, which any number
+                /// A client with the settings, codecs, interceptors and observers of another, which any number
                 /// of services can share.
                 #[must_use]
                 pub fn from_client(client: #root::Client<T>) -> Self {
@@ -81,6 +82,12 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
                         > + ::core::marker::Send + ::core::marker::Sync + 'static,
                 {
                     Self::from_client(self.client.add_interceptor(interceptor))
+                }
+
+                /// Adds an observer, inside of those that are there, and outside of interceptors.
+                #[must_use]
+                pub fn add_observer(self, observer: impl #root::Observer) -> Self {
+                    Self::from_client(self.client.add_observer(observer))
                 }
 
                 #(#methods)*

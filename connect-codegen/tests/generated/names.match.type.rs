@@ -3547,7 +3547,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -3578,6 +3578,11 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.match.type.NamesService/New`.
     ///
@@ -4090,7 +4095,7 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -4121,6 +4126,11 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.match.type.Service/Call`.
     ///
@@ -4242,7 +4252,7 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -4273,6 +4283,11 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.match.type.response/Response`.
     ///
@@ -4562,7 +4577,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -4593,6 +4608,11 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.match.type.WellKnown/Nothing`.
     ///

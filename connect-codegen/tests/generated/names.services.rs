@@ -190,7 +190,7 @@ impl<T: connect_rs::Transport> RequestClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -221,6 +221,11 @@ impl<T: connect_rs::Transport> RequestClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.services.Request/Response`.
     ///
@@ -339,7 +344,7 @@ impl<T: connect_rs::Transport> ClientClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -370,6 +375,11 @@ impl<T: connect_rs::Transport> ClientClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.services.Client/Request`.
     ///
@@ -488,7 +498,7 @@ impl<T: connect_rs::Transport> SendClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -519,6 +529,11 @@ impl<T: connect_rs::Transport> SendClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.services.Send/Sync`.
     ///
@@ -640,7 +655,7 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -671,6 +686,11 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Calls `/names.services.Streaming/Message`.
     ///

@@ -349,7 +349,7 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -380,6 +380,11 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// Looks at one shape.
     ///
@@ -603,7 +608,7 @@ impl<T: connect_rs::Transport> EmptyServiceClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -634,6 +639,11 @@ impl<T: connect_rs::Transport> EmptyServiceClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
 }
 /// The files of this package and all that they import, as an encoded

@@ -17,6 +17,8 @@ use crate::{Error, chunks::ChunkBuffer, protocol::connect};
 pub(super) struct Bare {
     chunks: ChunkBuffer,
     content: Content,
+    /// What the message had on the wire, once it is whole.
+    wire_bytes: usize,
 }
 
 /// What the body is.
@@ -64,12 +66,18 @@ impl Bare {
         Self {
             chunks: ChunkBuffer::default(),
             content,
+            wire_bytes: 0,
         }
     }
 
     /// Whether the call has failed in any case, and the body is only read to be shown.
     pub(super) fn is_not_rpc(&self) -> bool {
         matches!(self.content, Content::NotRpc { .. })
+    }
+
+    /// What the message had on the wire.
+    pub(super) fn wire_bytes(&self) -> usize {
+        self.wire_bytes
     }
 
     /// Bytes that are held.
@@ -112,6 +120,7 @@ impl Bare {
         params: &RecvParams,
     ) -> Result<(Bytes, HeaderMap), Error> {
         let payload = self.chunks.take();
+        self.wire_bytes = payload.len();
         match &mut self.content {
             Content::Message { trailers } => match end {
                 EndOfBody::Reset(reset) => Err(reset.to_error(params.side)),

@@ -23,6 +23,8 @@ pub(super) struct Enveloped {
     started: bool,
     /// What the terminal envelope said; nothing may follow it but the end of the body.
     ending: Option<Result<HeaderMap, Error>>,
+    /// What the last message had on the wire.
+    wire_bytes: usize,
 }
 
 impl Enveloped {
@@ -37,6 +39,7 @@ impl Enveloped {
             },
             started: false,
             ending: None,
+            wire_bytes: 0,
         }
     }
 
@@ -48,6 +51,11 @@ impl Enveloped {
     /// Whether there are bytes that were not looked at yet.
     pub(super) fn has_unread(&self) -> bool {
         self.deframer.has_unread()
+    }
+
+    /// What the last message had on the wire, without its prefix.
+    pub(super) fn wire_bytes(&self) -> usize {
+        self.wire_bytes
     }
 
     /// Bytes that are held.
@@ -83,6 +91,7 @@ impl Enveloped {
             };
             let compressed = flags & FLAG_COMPRESSED != 0;
             if flags & terminal == 0 {
+                self.wire_bytes = payload.len();
                 return match compressed {
                     true => params.decompress_message(payload).map(Some),
                     false => Ok(Some(payload)),

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, mem};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
-    Error,
+    Error, MessageSize,
     compression::Named,
     envelope::{FLAG_COMPRESSED, PREFIX_LEN, Prefix},
 };
@@ -49,6 +49,8 @@ pub(super) struct SendBuffer {
     /// Where a message is compressed; kept for the next one.
     packed: BytesMut,
     limit: usize,
+    /// Of the last message.
+    size: MessageSize,
 }
 
 impl SendBuffer {
@@ -60,7 +62,13 @@ impl SendBuffer {
             scratch: BytesMut::new(),
             packed: BytesMut::new(),
             limit,
+            size: MessageSize::default(),
         }
+    }
+
+    /// The size of the last message that was pushed.
+    pub(super) fn message_size(&self) -> MessageSize {
+        self.size
     }
 
     /// Bytes that wait.
@@ -142,6 +150,7 @@ impl SendBuffer {
     /// Takes an encoded message, behind a prefix or as the whole body; never compressed.
     pub(super) fn push_bytes(&mut self, payload: Bytes, enveloped: bool) -> Result<(), Error> {
         check_limit(payload.len(), self.limit)?;
+        self.size = MessageSize::new(payload.len(), payload.len());
         if enveloped {
             self.put(&prefix(0, payload.len())?, payload);
         } else {
@@ -235,9 +244,10 @@ impl SendBuffer {
             ));
         }
         let plain = &own[start..];
-        check_limit(plain.len(), self.limit)?;
+        let encoded = plain.len();
+        check_limit(encoded, self.limit)?;
         let mut compressed = false;
-        if encoder.applies_to(plain.len()) {
+        if encoder.applies_to(encoded) {
             let mut packed = mem::take(&mut self.packed);
             packed.put_slice(&PLACE_OF_PREFIX[..start]);
             encoder.compress(plain, &mut packed)?;
@@ -250,7 +260,9 @@ impl SendBuffer {
             self.packed = reuse(packed);
         }
         let flags = if compressed { FLAG_COMPRESSED } else { 0 };
-        Ok((prefix(flags, own.len() - start)?, compressed))
+        let wire = own.len() - start;
+        self.size = MessageSize::new(encoded, wire);
+        Ok((prefix(flags, wire)?, compressed))
     }
 }
 

@@ -14,9 +14,10 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::{
     BoxError,
-    call::deadline::DeadlineTimer,
+    call::deadline::{DeadlineTimer, deadline_exceeded},
     call::incoming::Cause,
     call::map_error::MapError,
+    call::observe::{CallGuard, Observed, in_scope},
     call::permits::Permits,
     call::producer::CatchPanicProducer,
     call::shared::{Consumer, HeadSent},
@@ -41,11 +42,12 @@ enum Inner {
     Holding(Box<Holding>),
 }
 
-/// The body of a call that holds permits until the body has ended or is dropped.
+/// The body of a call that is observed or holds permits, until the body has ended or is dropped.
 struct Holding {
     // Dropped first: the handler is gone when its permits are.
     body: CallBody,
     permits: Permits,
+    observed: Option<CallGuard>,
 }
 
 /// All of a body is known: it can be sent again.
@@ -73,6 +75,7 @@ struct Call {
     cause: Option<Cause>,
     /// Of a call object whose messages come through interceptors.
     head_sent: Option<HeadSent>,
+    observed: Option<Observed>,
 }
 
 impl CallBody {
@@ -130,6 +133,7 @@ impl CallBody {
         send: SendHalf,
         producer: CatchPanicProducer,
         deadline_timer: Option<DeadlineTimer>,
+        observed: Option<Observed>,
     ) -> Self {
         if send.is_finished() {
             return Self::finished(send);
@@ -140,6 +144,7 @@ impl CallBody {
             deadline_timer,
             cause: None,
             head_sent: None,
+            observed,
         })))
     }
 
@@ -150,6 +155,7 @@ impl CallBody {
         producer: CatchPanicProducer,
         cause: Cause,
         head_sent: Option<HeadSent>,
+        observed: Option<Observed>,
     ) -> Self {
         Self(Inner::Call(Box::new(Call {
             send,
@@ -157,6 +163,7 @@ impl CallBody {
             deadline_timer: None,
             cause: Some(cause),
             head_sent,
+            observed,
         })))
     }
 
@@ -170,13 +177,16 @@ impl CallBody {
         pieces.map(Bytes::len).sum::<usize>() <= SMALL
     }
 
-    /// The same body, which holds the permits until it has ended or is dropped.
-    pub(crate) fn holding(self, permits: Permits) -> Self {
-        if permits.is_empty() {
+    /// The same body, which holds the permits, and is observed, until it has ended or is dropped.
+    pub(crate) fn holding(self, permits: Permits, observed: Option<CallGuard>) -> Self {
+        if permits.is_empty() && observed.is_none() {
             return self;
         }
-        let body = self;
-        Self(Inner::Holding(Box::new(Holding { body, permits })))
+        Self(Inner::Holding(Box::new(Holding {
+            body: self,
+            permits,
+            observed,
+        })))
     }
 
     /// A body that a call object fills.
@@ -228,16 +238,37 @@ impl Body for CallBody {
 
 impl Holding {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let body = Pin::new(&mut self.body);
+        let frame = in_scope(self.observed.as_ref(), || body.poll_frame(cx));
         let ended = match &frame {
-            Poll::Pending => false,
-            Poll::Ready(None | Some(Err(_))) => true,
-            Poll::Ready(Some(Ok(frame))) => frame.is_trailers() || self.body.is_end_stream(),
+            Poll::Pending => None,
+            Poll::Ready(None) => Some(Ok(())),
+            Poll::Ready(Some(Err(error))) => Some(Err(error)),
+            Poll::Ready(Some(Ok(frame))) => {
+                (frame.is_trailers() || self.body.is_end_stream()).then_some(Ok(()))
+            }
         };
-        if ended {
+        if let Some(outcome) = ended {
             self.permits.release();
+            if let Some(observed) = &self.observed {
+                observed.end(outcome);
+            }
         }
         frame
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        if let Some(observed) = &self.observed {
+            // An HTTP server does not ask for the end that it knows of.
+            if self.body.is_end_stream() {
+                observed.end(Ok(()));
+            }
+            observed
+                .observed()
+                .in_scope(|| drop(mem::take(&mut self.body)));
+        }
     }
 }
 
@@ -310,6 +341,7 @@ impl Call {
         let mut sink = Sink::Wire {
             send: &mut self.send,
             extensions: None,
+            observed: self.observed.as_ref(),
         };
         let produced = producer.poll_produce(cx, &mut sink);
         if self.send.is_finished() {
@@ -321,6 +353,9 @@ impl Call {
 
     fn time_out(&mut self, now: Time) {
         self.send.handle_timeout(now);
+        if let Some(observed) = &self.observed {
+            observed.fail(deadline_exceeded());
+        }
         self.producer = None;
         self.deadline_timer = None;
     }

@@ -19,6 +19,7 @@ use crate::{
     call::body_error::BodyError,
     call::deadline::{DeadlineTimer, deadline_exceeded},
     call::map_error::MapError,
+    call::observe::{CallGuard, Observed, in_scope},
     call::payload::{Payload, PayloadStream, Payloads},
     call::receive::Held,
 };
@@ -156,6 +157,10 @@ pub(crate) struct Incoming<B> {
     ended: Option<Result<(), Error>>,
     /// Why a client has cancelled its request.
     cause: Option<Cause>,
+    /// Is told of the messages that come from the wire.
+    observed: Option<Observed>,
+    /// Of a client's call that ends with these messages.
+    call: Option<CallGuard>,
 }
 
 impl<B> Incoming<B> {
@@ -164,6 +169,8 @@ impl<B> Incoming<B> {
             source,
             deadline_timer,
             cause: None,
+            observed: None,
+            call: None,
             trailers: HeaderMap::new(),
             ended: None,
         }
@@ -172,6 +179,18 @@ impl<B> Incoming<B> {
     /// Ends with this cause, once it is set, whatever the peer answers.
     pub(crate) fn with_cause(mut self, cause: Option<Cause>) -> Self {
         self.cause = cause;
+        self
+    }
+
+    /// Tells the observers of a call of the messages that come from the wire.
+    pub(crate) fn with_observed(mut self, observed: Option<Observed>) -> Self {
+        self.observed = observed;
+        self
+    }
+
+    /// Ends an observed call when the messages end, and polls for them in its scope.
+    pub(crate) fn with_call(mut self, call: Option<CallGuard>) -> Self {
+        self.call = call;
         self
     }
 
@@ -201,6 +220,9 @@ impl<B> Incoming<B> {
             (Err(error), Source::Payloads(payloads)) => payloads.fail(error),
             (Ok(()), _) | (Err(_), Source::Dropped) => {}
         }
+        if let Some(call) = &self.call {
+            call.end(ending.as_ref().copied());
+        }
         self.ended = Some(ending);
     }
 
@@ -220,6 +242,8 @@ impl<B> Incoming<B> {
             trailers: self.trailers,
             ended: self.ended,
             cause: self.cause,
+            observed: self.observed,
+            call: self.call,
         }
     }
 }
@@ -236,8 +260,10 @@ where
         if let Some(ending) = &self.ended {
             return Poll::Ready(ending.clone().map(|()| None));
         }
-        let next =
-            ready!(self.poll_source(cx)).map_err(|error| prefer_cause(error, self.cause.as_ref()));
+        let call = self.call.take();
+        let next = in_scope(call.as_ref(), || self.poll_source(cx));
+        self.call = call;
+        let next = ready!(next).map_err(|error| prefer_cause(error, self.cause.as_ref()));
         if !matches!(next, Ok(Some(_))) {
             self.end(next.clone().map(drop));
         }
@@ -274,7 +300,12 @@ where
                     event = poll_event(Pin::new(body), recv, held, cx, Into::into);
                 }
                 match ready!(event).transpose()? {
-                    Some(RecvEvent::Message(message)) => Poll::Ready(Ok(Some(message))),
+                    Some(RecvEvent::Message(message)) => {
+                        if let Some(observed) = &self.observed {
+                            observed.received(recv.message_size());
+                        }
+                        Poll::Ready(Ok(Some(message)))
+                    }
                     Some(RecvEvent::End(trailers)) => {
                         self.trailers = trailers;
                         Poll::Ready(Ok(None))

@@ -9,6 +9,7 @@ pub(crate) mod deadline;
 pub(crate) mod head;
 pub(crate) mod incoming;
 pub(crate) mod map_error;
+pub(crate) mod observe;
 pub(crate) mod oneshot;
 pub(crate) mod panics;
 pub(crate) mod payload;

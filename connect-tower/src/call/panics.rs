@@ -42,9 +42,15 @@ pub(crate) fn catch<T>(code: UserCode, work: impl FnOnce() -> T) -> Result<T, Er
     catch_unwind(AssertUnwindSafe(work)).map_err(|_panic| code.error())
 }
 
-/// Drops a user's value. A panic of that is printed by the panic hook, and has no other effect.
+/// Runs a user's code that is no part of the call; `None` if it panics, which has no other effect than that the panic hook
+/// prints it.
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// Drops a user's value, [quietly].
 pub(crate) fn drop_quietly<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
+    quietly(|| drop(value));
 }
 
 /// A future whose panic is its error.

@@ -8,10 +8,11 @@ use std::{
 };
 
 use bytes::BytesMut;
-use connect_proto::{Error, SendHalf, Transmit};
+use connect_proto::{Error, MessageSize, SendHalf, Transmit};
 use http::{Extensions, HeaderMap};
 
 use crate::{
+    call::observe::Observed,
     call::payload::{Payload, PayloadStream},
     call::sink::{Outbox, Sink},
     call::waker_slot::WakerSlot,
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
 
 struct State {
     outlet: Outlet,
+    observed: Option<Observed>,
     /// Waits for messages.
     consumer: WakerSlot,
     /// Waits for room.
@@ -35,6 +37,10 @@ struct State {
 }
 
 /// Where messages wait.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "almost every call has the large one, and a box would cost it"
+)]
 enum Outlet {
     Wire(SendHalf),
     Payloads(Outbox),
@@ -46,6 +52,7 @@ impl Outlet {
             Self::Wire(send) => work(&mut Sink::Wire {
                 send,
                 extensions: None,
+                observed: None,
             }),
             Self::Payloads(outbox) => work(&mut Sink::Payloads(outbox)),
         }
@@ -54,19 +61,20 @@ impl Outlet {
 
 impl Shared {
     /// Two ends of a request that goes over the wire as it is.
-    pub(crate) fn wire(send: SendHalf) -> (Arc<Self>, Consumer) {
-        Self::new(Outlet::Wire(send))
+    pub(crate) fn wire(send: SendHalf, observed: Option<Observed>) -> (Arc<Self>, Consumer) {
+        Self::new(Outlet::Wire(send), observed)
     }
 
     /// Two ends of a request that goes through interceptors first.
     pub(crate) fn payloads(outbox: Outbox) -> (Arc<Self>, Consumer) {
-        Self::new(Outlet::Payloads(outbox))
+        Self::new(Outlet::Payloads(outbox), None)
     }
 
-    fn new(outlet: Outlet) -> (Arc<Self>, Consumer) {
+    fn new(outlet: Outlet, observed: Option<Observed>) -> (Arc<Self>, Consumer) {
         let shared = Arc::new(Self {
             state: Mutex::new(State {
                 outlet,
+                observed,
                 consumer: WakerSlot::default(),
                 caller: WakerSlot::default(),
                 head_sent: false,
@@ -103,11 +111,17 @@ impl Shared {
     ) -> Result<(), Error> {
         let mut state = self.lock();
         let sent = match &mut state.outlet {
-            Outlet::Wire(send) => send.send_message(encode),
-            Outlet::Payloads(outbox) => outbox.encode(encode),
+            Outlet::Wire(send) => send.send_message(encode).map(|()| send.message_size()),
+            Outlet::Payloads(outbox) => outbox.encode(encode).map(|()| MessageSize::default()),
         };
         let waker = state.consumer.take();
+        let observed = state.observed.clone();
         drop(state);
+        let sent = sent.map(|size| {
+            if let Some(observed) = observed {
+                observed.sent(size);
+            }
+        });
         waker.wake();
         sent
     }

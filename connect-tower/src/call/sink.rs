@@ -8,10 +8,10 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 use connect_codec::Codec;
-use connect_proto::{Error, SendHalf};
+use connect_proto::{Error, SendHalf, Side};
 use http::{Extensions, HeaderMap};
 
-use crate::{call::head::ResponseHead, call::payload::Payload};
+use crate::{call::head::ResponseHead, call::observe::Observed, call::payload::Payload};
 
 /// A place for one side of a call: a head, messages, an outcome.
 pub(crate) enum Sink<'a> {
@@ -19,6 +19,7 @@ pub(crate) enum Sink<'a> {
         send: &'a mut SendHalf,
         /// Those of a response whose head has not left.
         extensions: Option<&'a mut Extensions>,
+        observed: Option<&'a Observed>,
     },
     Payloads(&'a mut Outbox),
 }
@@ -27,7 +28,9 @@ impl Sink<'_> {
     /// Sends the head of a response and sets the compression of what follows.
     pub(crate) fn send_head(&mut self, head: ResponseHead) {
         match self {
-            Sink::Wire { send, extensions } => {
+            Sink::Wire {
+                send, extensions, ..
+            } => {
                 if let Some(compress) = head.compress {
                     send.set_compression(compress);
                 }
@@ -63,7 +66,11 @@ impl Sink<'_> {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Sink::Wire { send, .. } => send.send_message(encode),
+            Sink::Wire { send, observed, .. } => {
+                send.send_message(encode)?;
+                tell_sent(*observed, send);
+                Ok(())
+            }
             Sink::Payloads(outbox) => outbox.encode(encode),
         }
     }
@@ -71,19 +78,31 @@ impl Sink<'_> {
     /// Sends a message that is already encoded. After an error the call is to be finished with it.
     pub(crate) fn send_bytes(&mut self, bytes: Bytes) -> Result<(), Error> {
         match self {
-            Sink::Wire { send, .. } => send.send_bytes(bytes),
+            Sink::Wire { send, observed, .. } => {
+                send.send_bytes(bytes)?;
+                tell_sent(*observed, send);
+                Ok(())
+            }
             Sink::Payloads(outbox) => outbox.push(bytes),
         }
     }
 
     pub(crate) fn finish(&mut self, outcome: Result<HeaderMap, Error>) {
         match self {
-            Sink::Wire { send, extensions } => {
-                // For layers around a router. A call that has ended before has its error there.
-                if let (Err(error), Some(extensions), false) =
-                    (&outcome, extensions, send.is_finished())
-                {
-                    extensions.insert(error.clone());
+            Sink::Wire {
+                send,
+                extensions,
+                observed,
+            } => {
+                if let (Err(error), false) = (&outcome, send.is_finished()) {
+                    // For layers around a router. A call that has ended before has its error there.
+                    if let Some(extensions) = extensions {
+                        extensions.insert(error.clone());
+                    }
+                    // What a client's call ends with is more than what its request has failed with.
+                    if let Some(observed) = observed.filter(|_| send.side() == Side::Server) {
+                        observed.fail(send.sent_error(error));
+                    }
                 }
                 send.finish(outcome);
             }
@@ -98,6 +117,12 @@ impl Sink<'_> {
             Sink::Wire { send, .. } => send.is_finished(),
             Sink::Payloads(outbox) => outbox.end.is_some(),
         }
+    }
+}
+
+fn tell_sent(observed: Option<&Observed>, send: &SendHalf) {
+    if let Some(observed) = observed {
+        observed.sent(send.message_size());
     }
 }
 

@@ -208,7 +208,7 @@ impl<Res, T: Transport> BidiReceiver<Res, T> {
             Ok(None) => self.ended = true,
             Err(error) => {
                 self.ended = true;
-                self.exchange.fail(error.clone());
+                self.exchange.fail(error);
                 self.shared.finish(Err(error.clone()));
             }
         }
@@ -265,7 +265,7 @@ impl<Res, T: Transport> Drop for BidiReceiver<Res, T> {
     fn drop(&mut self) {
         if !self.ended {
             // In this order: the sender must not see an ended request in a call that goes on.
-            self.exchange.fail(dropped());
+            self.exchange.abandon(dropped());
             self.shared.finish(Err(dropped()));
         }
     }

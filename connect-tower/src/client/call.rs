@@ -13,6 +13,7 @@ use crate::{
     call::deadline::{Deadline, DeadlineTimer},
     call::incoming::Cause,
     call::incoming::{Incoming, Source},
+    call::observe::Observed,
     call::producer::CatchPanicProducer,
     call::receive::Held,
     call::shared::HeadSent,
@@ -34,6 +35,7 @@ pub(crate) struct Waiting {
     expect: ExpectHead,
     pub(crate) deadline_timer: Option<DeadlineTimer>,
     pub(crate) cause: Option<Cause>,
+    pub(crate) observed: Option<Observed>,
 }
 
 /// A call whose response has begun.
@@ -62,6 +64,9 @@ impl<T: Transport> Client<T> {
         let now = timeout.map_or(Time::ZERO, |_| timer.now());
         let (send, expect) = self.config().start(spec, options, now)?;
         let deadline_timer = DeadlineTimer::at(expect.deadline(), &timer);
+        if let (Some(observed), Some(deadline_timer)) = (&head.observed, &deadline_timer) {
+            observed.set_deadline(deadline_timer.deadline());
+        }
         let mut extensions = head.extensions;
         if spec.idempotency() != Idempotency::Unknown {
             // For the transport, which may send such a request again.
@@ -73,6 +78,7 @@ impl<T: Transport> Client<T> {
                 expect,
                 deadline_timer,
                 cause: None,
+                observed: head.observed,
             },
             extensions,
         })
@@ -96,6 +102,18 @@ impl<T: Transport> Client<T> {
 }
 
 impl Started {
+    /// Sends the one message of a call to the half.
+    pub(crate) fn send_with(
+        &mut self,
+        send: impl FnOnce(&mut SendHalf) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        send(&mut self.send)?;
+        if let Some(observed) = &self.waiting.observed {
+            observed.sent(self.send.message_size());
+        }
+        Ok(())
+    }
+
     /// The request of a call whose message was sent to the half.
     pub(crate) fn finish(mut self) -> Result<(http::Request<CallBody>, Waiting), Error> {
         self.send.finish(Ok(HeaderMap::new()));
@@ -110,7 +128,8 @@ impl Started {
         let cause = Cause::default();
         self.waiting.cause = Some(cause.clone());
         let head_sent = self.extensions.get::<HeadSent>().cloned();
-        self.into_request(|send| CallBody::request(send, producer, cause, head_sent))
+        let observed = self.waiting.observed.clone();
+        self.into_request(|send| CallBody::request(send, producer, cause, head_sent, observed))
     }
 
     /// The request of a call, with a body made of the half.
@@ -151,7 +170,8 @@ impl Waiting {
                 },
                 self.deadline_timer,
             )
-            .with_cause(self.cause),
+            .with_cause(self.cause)
+            .with_observed(self.observed),
         }
     }
 }

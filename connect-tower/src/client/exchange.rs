@@ -24,6 +24,7 @@ use crate::{
     BoxFuture,
     call::deadline::{DeadlineTimer, poll_within_deadline},
     call::incoming::prefer_deadline,
+    call::observe::{CallGuard, in_scope},
     call::waker_slot::WakerSlot,
     interceptor::Reply,
     transport::{BodyError, Transport},
@@ -33,6 +34,7 @@ use crate::{
 pub(crate) struct Exchange<T: Transport> {
     state: Mutex<State<T>>,
     wakers: Arc<HalfWakers>,
+    call: Option<CallGuard>,
 }
 
 /// How far a call has come.
@@ -71,8 +73,8 @@ struct Open<B> {
 
 impl<T: Transport> Exchange<T> {
     /// Sends the request. The transport does nothing before the exchange is polled.
-    pub(crate) fn new(prepared: Prepared, transport: &T) -> Arc<Self> {
-        Self::from_state(match prepared {
+    pub(crate) fn new(prepared: Prepared, transport: &T, call: Option<CallGuard>) -> Arc<Self> {
+        let state = in_scope(call.as_ref(), || match prepared {
             Prepared::Wire(request, waiting) => State::Waiting {
                 response: Box::pin(transport.send(request)),
                 waiting,
@@ -81,17 +83,22 @@ impl<T: Transport> Exchange<T> {
                 reply,
                 deadline_timer,
             },
-        })
+        });
+        Self::from_state(state, call)
     }
 
-    pub(crate) fn failed(error: Error) -> Arc<Self> {
-        Self::from_state(State::Failed(error))
+    pub(crate) fn failed(error: Error, call: Option<CallGuard>) -> Arc<Self> {
+        if let Some(call) = &call {
+            call.end(Err(&error));
+        }
+        Self::from_state(State::Failed(error), call)
     }
 
-    fn from_state(state: State<T>) -> Arc<Self> {
+    fn from_state(state: State<T>, call: Option<CallGuard>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(state),
             wakers: Arc::default(),
+            call,
         })
     }
 
@@ -164,19 +171,29 @@ impl<T: Transport> Exchange<T> {
         }
     }
 
-    /// Ends the exchange from this side.
-    pub(crate) fn fail(&self, error: Error) {
+    /// Ends the exchange from this side, with an error that the caller sees.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.give_up(error.clone());
+        if let Some(call) = &self.call {
+            call.end(Err(error));
+        }
+    }
+
+    /// Ends the exchange whose caller has gone.
+    pub(crate) fn abandon(&self, error: Error) {
+        self.give_up(error);
+        if let Some(call) = &self.call {
+            call.end_dropped();
+        }
+    }
+
+    fn give_up(&self, error: Error) {
         let mut state = self.lock();
-        let ended = match &*state {
-            State::Open(open) => open.opened.incoming.ended().is_some(),
-            State::Failed(_) => true,
-            State::Waiting { .. } | State::Intercepted { .. } => false,
-        };
-        if !ended {
+        if state.ended().is_none() {
             let given_up = mem::replace(&mut *state, State::Failed(error));
             // Dropped without the lock: a transport or a handler may wake anything.
             drop(state);
-            drop(given_up);
+            in_scope(self.call.as_ref(), || drop(given_up));
         }
     }
 
@@ -189,7 +206,13 @@ impl<T: Transport> Exchange<T> {
     ) -> Poll<R> {
         self.wakers.register(half, cx.waker());
         let waker = Waker::from(self.wakers.clone());
-        poll(&mut self.lock(), &mut Context::from_waker(&waker))
+        let mut state = self.lock();
+        let mut cx = Context::from_waker(&waker);
+        let polled = in_scope(self.call.as_ref(), || poll(&mut state, &mut cx));
+        if let (Some(call), Some(ended)) = (&self.call, state.ended()) {
+            call.end(ended);
+        }
+        polled
     }
 
     /// After a panic in the transport, or in a handler of this process, the call has failed.
@@ -209,6 +232,18 @@ impl<T: Transport> State<T> {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
         }))
+    }
+
+    /// How the exchange has ended, once it has.
+    fn ended(&self) -> Option<Result<(), &Error>> {
+        match self {
+            Self::Open(open) => {
+                let ended = open.opened.incoming.ended()?;
+                Some(ended.as_ref().copied())
+            }
+            Self::Failed(error) => Some(Err(error)),
+            Self::Waiting { .. } | Self::Intercepted { .. } => None,
+        }
     }
 
     /// The response, once its head is there. A failure stays.

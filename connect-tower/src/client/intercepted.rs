@@ -97,7 +97,7 @@ where
         ))?
     } else {
         let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
-        started.send.send_bytes(payload.into_bytes())?;
+        started.send_with(|send| send.send_bytes(payload.into_bytes()))?;
         started.finish()?
     };
     let opened = client.open(Prepared::Wire(request, waiting)).await?;

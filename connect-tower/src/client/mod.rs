@@ -4,6 +4,7 @@ mod bidi;
 mod call;
 mod exchange;
 mod intercepted;
+mod observed;
 
 use std::{
     fmt,
@@ -30,6 +31,7 @@ use crate::{
     call::body::CallBody,
     call::deadline::{Deadline, DeadlineTimer, within_deadline},
     call::incoming::{prefer_cause, prefer_deadline},
+    call::observe::{Observer, in_scope},
     call::panics::UserCode,
     call::payload::{Payload, Payloads},
     call::producer::CatchPanicProducer,
@@ -78,6 +80,7 @@ struct Settings<T> {
     codecs: Codecs,
     timer: Option<SharedTimer>,
     chain: Option<Arc<Chain<T>>>,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl<T: Transport> Client<T> {
@@ -91,6 +94,7 @@ impl<T: Transport> Client<T> {
                 codecs: Codecs::default(),
                 timer: None,
                 chain: None,
+                observers: Vec::new(),
             }),
         }
     }
@@ -128,6 +132,12 @@ impl<T: Transport> Client<T> {
             chain.interceptors.push(Arc::new(interceptor));
             settings.chain = Some(Arc::new(chain));
         })
+    }
+
+    /// Adds an observer, inside of those that are there; all of them are outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl Observer) -> Self {
+        self.configure(|settings| settings.observers.push(Arc::new(observer)))
     }
 
     /// The settings of all calls.
@@ -185,8 +195,11 @@ impl<T: Transport> Client<T> {
     where
         L: Encode<Req> + Decode<Res>,
     {
-        let prepared = self.prepare_message::<L, Req>(spec, request)?;
-        self.single_response::<L, Res>(prepared).await
+        self.observe_single(spec, request, |request| async move {
+            let prepared = self.prepare_message::<L, Req>(spec, request)?;
+            self.single_response::<L, Res>(prepared).await
+        })
+        .await
     }
 
     /// Makes a call of one request message and a stream of responses. It returns when the response begins; an error of
@@ -203,8 +216,11 @@ impl<T: Transport> Client<T> {
     where
         L: Encode<Req> + Decode<Res>,
     {
-        let prepared = self.prepare_message::<L, Req>(spec, request)?;
-        self.stream_response::<L, Res>(prepared).await
+        self.observe_stream(spec, request, |request| async move {
+            let prepared = self.prepare_message::<L, Req>(spec, request)?;
+            self.stream_response::<L, Res>(prepared).await
+        })
+        .await
     }
 
     /// Begins a call of a stream of requests and one response message, to be sent one by one. It returns at once; a
@@ -234,8 +250,11 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
         S: Stream<Item = Req> + Send + 'static,
     {
-        let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
-        self.single_response::<L, Res>(prepared).await
+        self.observe_single(spec, request, |request| async move {
+            let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
+            self.single_response::<L, Res>(prepared).await
+        })
+        .await
     }
 
     /// Begins a call of streams both ways, to be sent one by one. It returns at once, whoever speaks first; a call that
@@ -243,22 +262,31 @@ impl<T: Transport> Client<T> {
     pub fn bidi_stream<L, Req, Res>(
         &self,
         spec: &Spec,
-        request: Request<()>,
+        mut request: Request<()>,
     ) -> BidiCall<Req, Res, T>
     where
         L: Encode<Req> + Decode<Res>,
     {
+        let call = self.begin(spec, &mut request);
         let codec = self.codec().cloned();
         let decoder = Decoder::new::<L>(codec.clone().unwrap_or(Codec::Proto), Side::Client);
-        let started = codec.and_then(|codec| {
-            let (shared, exchange) = self.start_call_object(spec, request, codec.clone())?;
-            Ok((shared, exchange, codec))
+        let started = in_scope(call.as_ref(), || {
+            let codec = codec?;
+            let (shared, prepared) = self.start_call_object(spec, request, codec.clone())?;
+            Ok((shared, prepared, codec))
         });
-        let (shared, exchange, codec) = started.unwrap_or_else(|error| {
+        let (shared, exchange, codec) = match started {
+            Ok((shared, prepared, codec)) => (
+                shared,
+                Exchange::new(prepared, &self.transport, call),
+                codec,
+            ),
             // Without its other end the sending side takes nothing, and the exchange says why.
-            let (shared, _) = Shared::payloads(Outbox::new(Codec::Proto));
-            (shared, Exchange::failed(error), Codec::Proto)
-        });
+            Err(error) => {
+                let (shared, _) = Shared::payloads(Outbox::new(Codec::Proto));
+                (shared, Exchange::failed(error, call), Codec::Proto)
+            }
+        };
         BidiCall::new::<L>(shared, exchange, codec, decoder)
     }
 
@@ -277,8 +305,11 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
         S: Stream<Item = Req> + Send + 'static,
     {
-        let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
-        self.stream_response::<L, Res>(prepared).await
+        self.observe_stream(spec, request, |request| async move {
+            let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
+            self.stream_response::<L, Res>(prepared).await
+        })
+        .await
     }
 
     /// A call whose one message is at hand.
@@ -294,9 +325,7 @@ impl<T: Transport> Client<T> {
             return self.prepare_chain(chain, spec, request.map(|()| Payloads::once(payload)));
         }
         let mut started = self.start(spec, request)?;
-        started
-            .send
-            .send_message(|buffer| L::encode(&message, codec, buffer))?;
+        started.send_with(|send| send.send_message(|buffer| L::encode(&message, codec, buffer)))?;
         let (request, waiting) = started.finish()?;
         Ok(Prepared::Wire(request, waiting))
     }
@@ -330,25 +359,24 @@ impl<T: Transport> Client<T> {
         spec: &Spec,
         request: Request<()>,
         codec: Codec,
-    ) -> Result<(Arc<Shared>, Arc<Exchange<T>>), Error> {
+    ) -> Result<(Arc<Shared>, Prepared), Error> {
         if let Some(chain) = &self.settings.chain {
             let (shared, consumer) = Shared::payloads(Outbox::new(codec));
             let payloads = Payloads::from_stream(Box::pin(consumer));
             let mut call = request.map(|()| payloads);
             call.extensions_mut().insert(HeadSent::of(&shared));
             let prepared = self.prepare_chain(chain, spec, call)?;
-            return Ok((shared, Exchange::new(prepared, &self.transport)));
+            return Ok((shared, prepared));
         }
-        let mut shared = None;
+        let (mut shared, observed) = (None, request.head.observed.clone());
         let (mut request, waiting) = self.start(spec, request)?.into_request(|send| {
-            let (ours, consumer) = Shared::wire(send);
+            let (ours, consumer) = Shared::wire(send, observed);
             shared = Some(ours);
             CallBody::shared(consumer)
         })?;
         let shared = shared.ok_or_else(|| Error::internal("the request has no body"))?;
         request.extensions_mut().insert(HeadSent::of(&shared));
-        let prepared = Prepared::Wire(request, waiting);
-        Ok((shared, Exchange::new(prepared, &self.transport)))
+        Ok((shared, Prepared::Wire(request, waiting)))
     }
 
     /// A call that goes through the interceptors first. They have as much time as the call.
@@ -365,6 +393,9 @@ impl<T: Transport> Client<T> {
         head.deadline = timeout.map(|timeout| Deadline::after(timeout, self.timer()));
         head.spec = Some(spec.clone());
         head.protocol = Some(self.config().protocol());
+        if let (Some(observed), Some(deadline)) = (&head.observed, &head.deadline) {
+            observed.set_deadline(deadline);
+        }
         let deadline_timer = head.deadline.clone().map(DeadlineTimer::new);
         Ok(Prepared::Chain(chain.start(self, call), deadline_timer))
     }
@@ -468,6 +499,7 @@ impl<T> Clone for Settings<T> {
             codecs: self.codecs.clone(),
             timer: self.timer.clone(),
             chain: self.chain.clone(),
+            observers: self.observers.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use connect_proto::{Error, Protocol, Spec, StreamType, metadata};
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
-use crate::call::{connection::Connection, deadline::Deadline, peer::Peer};
+use crate::call::{connection::Connection, deadline::Deadline, observe::Observed, peer::Peer};
 
 /// A request: a message or a stream of messages, with metadata and extensions.
 ///
@@ -42,6 +42,8 @@ pub(crate) struct Head {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) options: Options,
+    /// The observers of a client's call.
+    pub(crate) observed: Option<Observed>,
 }
 
 /// What a client's request sets for its call. Unused on a server.

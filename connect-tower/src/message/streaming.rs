@@ -17,6 +17,7 @@ use http_body::Body;
 use crate::{
     call::body_error::BodyError,
     call::incoming::{Incoming, IncomingBody},
+    call::observe::CallGuard,
     message::request::Request,
     message::response::Response,
 };
@@ -70,6 +71,14 @@ impl<M> Decoder<M> {
 impl<M, B> Streaming<M, B> {
     pub(crate) fn new(incoming: Incoming<B>, decoder: Decoder<M>) -> Self {
         Self { incoming, decoder }
+    }
+
+    /// Ends an observed call of a client with this stream.
+    pub(crate) fn with_call(self, call: Option<CallGuard>) -> Self {
+        Self {
+            incoming: self.incoming.with_call(call),
+            ..self
+        }
     }
 
     /// The trailing metadata; empty before the end and, on a server, always.

@@ -6,5 +6,6 @@ pub(crate) mod gate;
 pub(crate) mod handler;
 pub(crate) mod intercepted;
 pub(crate) mod methods;
+mod observed;
 pub(crate) mod router;
 pub(crate) mod service;

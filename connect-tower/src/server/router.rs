@@ -19,6 +19,7 @@ use crate::{
     call::body::CallBody,
     call::connection::Connection,
     call::incoming::IncomingBody,
+    call::observe::Observer,
     call::oneshot::Oneshot,
     call::rt::{SharedTimer, no_timer},
     interceptor::{DynInterceptor, Interceptor},
@@ -37,7 +38,7 @@ use crate::{
 ///
 /// Settings belong to the router, whenever they are made: a [gate](Self::add_gate) also guards services that are added
 /// after it. A [merged](Self::merge) router's procedures keep the settings that they had, so that some services can
-/// have limits of their own; gates and interceptors of both routers apply, the outer router's first.
+/// have limits of their own; gates, interceptors and observers of both routers apply, the outer router's first.
 ///
 /// ```
 /// use connect_tower::{Limits, Request, Response, Router, Spec, StreamType};
@@ -96,8 +97,7 @@ impl Procedure {
 
     /// The timer of a call whose request has these extensions.
     pub(crate) fn timer<'a>(&'a self, extensions: &'a Extensions) -> &'a SharedTimer {
-        let of_connection = || extensions.get().and_then(Connection::timer);
-        match self.router.timer().or_else(of_connection) {
+        match self.router.timer_for(extensions) {
             Some(timer) => timer,
             None => no_timer(),
         }
@@ -117,9 +117,11 @@ pub(crate) struct Scope {
     pub(crate) codecs: Codecs,
     pub(crate) gates: Vec<Arc<dyn DynGate>>,
     pub(crate) interceptors: Vec<Arc<dyn DynInterceptor>>,
-    /// How many of the gates and of the interceptors belong to the routers that this one was merged into.
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    /// How many of the gates, interceptors and observers belong to the routers that this one was merged into.
     outer_gates: usize,
     outer_interceptors: usize,
+    outer_observers: usize,
 }
 
 pub(crate) type Fallback =
@@ -270,8 +272,10 @@ impl Router {
             scope
                 .interceptors
                 .splice(..0, own.interceptors.iter().cloned());
+            scope.observers.splice(..0, own.observers.iter().cloned());
             scope.outer_gates = own.gates.len();
             scope.outer_interceptors = own.interceptors.len();
+            scope.outer_observers = own.observers.len();
             inner.scopes.push(scope);
         }
         for mut entry in other.procedures {
@@ -304,6 +308,19 @@ impl Router {
             let place = scope.outer_interceptors;
             scope.interceptors.insert(place, interceptor.clone());
             scope.outer_interceptors += 1;
+        }
+        self
+    }
+
+    /// Adds an observer, inside of those that are there. Procedures that nobody serves are told to the observers of this
+    /// router, not to those of [merged](Self::merge) ones.
+    #[must_use]
+    pub fn add_observer(mut self, observer: impl Observer) -> Self {
+        let observer: Arc<dyn Observer> = Arc::new(observer);
+        for scope in self.scopes_mut() {
+            let place = scope.outer_observers;
+            scope.observers.insert(place, observer.clone());
+            scope.outer_observers += 1;
         }
         self
     }
@@ -484,6 +501,18 @@ impl Inner {
 
     pub(crate) fn timer(&self) -> Option<&SharedTimer> {
         self.timer.as_ref()
+    }
+
+    /// The timer of a call whose request has these extensions.
+    pub(crate) fn timer_for<'a>(&'a self, extensions: &'a Extensions) -> Option<&'a SharedTimer> {
+        let of_connection = || extensions.get().and_then(Connection::timer);
+        self.timer().or_else(of_connection)
+    }
+
+    /// Who is told of calls of this procedure, or of one that nobody serves.
+    pub(crate) fn observers(&self, procedure: Option<&Procedure>) -> &[Arc<dyn Observer>] {
+        let place = procedure.map_or(0, |procedure| self.procedures[procedure.index].scope);
+        &self.scopes[place].observers
     }
 
     fn add_descriptor_sets(&mut self, sets: &[&'static [u8]]) {

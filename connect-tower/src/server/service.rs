@@ -12,7 +12,6 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -32,6 +31,7 @@ use crate::{
     call::connection::Connection,
     call::deadline::{DeadlineTimer, deadline_exceeded, within_deadline},
     call::incoming::{Incoming, IncomingBody, Source, connection_lost, poll_event},
+    call::observe::{CallGuard, Observed, in_scope},
     call::panics::{CatchPanic, UserCode},
     call::permits::Permits,
     call::polled_again,
@@ -43,7 +43,7 @@ use crate::{
     server::gate::CallHead,
     server::handler::{self, Input},
     server::intercepted,
-    server::router::{Inner, Procedure, Router},
+    server::router::{Procedure, Router},
 };
 
 /// Serves one call. An answer that is an error as a whole, as that of a refused call is, has the [`Error`] in its
@@ -64,10 +64,23 @@ where
     fn call(&mut self, request: Request<B>) -> RouterFuture<B> {
         let (mut parts, body) = request.into_parts();
         HeadSent::report_in(&mut parts.extensions);
-        RouterFuture {
-            state: open(&self.inner, parts, body),
-            permits: Permits::default(),
+        let procedure = self.inner.find(parts.uri.path());
+        if let (None, Some(fallback)) = (&procedure, self.inner.fallback_for(parts.uri.path())) {
+            let response = fallback(Request::from_parts(parts, IncomingBody::new(body)));
+            return RouterFuture::new(State::Fallback { response }, None);
         }
+        let detected = detect(&parts);
+        let call = self
+            .inner
+            .begin(procedure.as_ref(), detected.as_ref().ok(), &mut parts);
+        let state = in_scope(call.as_ref(), || match procedure {
+            Some(procedure) => {
+                let observed = call.as_ref().map(CallGuard::observed);
+                open(procedure, detected, parts, body, observed)
+            }
+            None => unknown(detected, parts.uri.path()),
+        });
+        RouterFuture::new(state, call)
     }
 }
 
@@ -79,6 +92,27 @@ pin_project! {
         state: State<B>,
         // What gates gave the call to hold, until the response's body holds it.
         permits: Permits,
+        call: Option<CallGuard>,
+    }
+
+    impl<B> PinnedDrop for RouterFuture<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if let Some(call) = this.call {
+                // The handler goes in its call's scope.
+                call.observed().in_scope(|| this.state.set(State::Answered { response: None }));
+            }
+        }
+    }
+}
+
+impl<B> RouterFuture<B> {
+    fn new(state: State<B>, call: Option<CallGuard>) -> Self {
+        Self {
+            state,
+            permits: Permits::default(),
+            call,
+        }
     }
 }
 
@@ -119,17 +153,46 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut state = this.state;
+        let (state, permits) = (this.state, &mut *this.permits);
+        let response = match &*this.call {
+            None => state.poll_response(permits, None, cx),
+            Some(call) => {
+                let observed = call.observed();
+                observed.in_scope(|| state.poll_response(permits, Some(observed), cx))
+            }
+        };
+        let response = ready!(response);
+        let call = this.call.take();
+        if let (Some(call), Some(error)) = (&call, response.extensions().get::<Error>()) {
+            call.observed().fail(error.clone());
+        }
+        let permits = mem::take(this.permits);
+        Poll::Ready(Ok(response.map(|body| body.holding(permits, call))))
+    }
+}
+
+impl<B> State<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// Goes on until there is a response.
+    fn poll_response(
+        mut self: Pin<&mut Self>,
+        permits: &mut Permits,
+        observed: Option<&Observed>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Response<CallBody>> {
         loop {
-            let next = match state.as_mut().project() {
+            let next = match self.as_mut().project() {
                 StateProj::Gating { gating, body } => {
                     let (mut opening, outcome) = ready!(gating.as_mut().poll(cx));
-                    *this.permits = mem::take(&mut opening.head.permits);
+                    *permits = mem::take(&mut opening.head.permits);
                     match (outcome, body.take()) {
-                        (Ok(()), Some(body)) => accept(opening, body),
+                        (Ok(()), Some(body)) => accept(opening, body, observed),
                         (Err(error), _) => {
                             let limits = sent_limits(&opening.policy, opening.head.extensions());
-                            State::refused(&opening.head.detected, &limits, error)
+                            Self::refused(&opening.head.detected, &limits, error)
                         }
                         (Ok(()), None) => return polled_again(),
                     }
@@ -152,29 +215,29 @@ where
                             Err(ready!(timeout.poll(cx, held.received(), timer)))
                         }
                     };
+                    if let (Some(observed), Ok(_)) = (observed, &message) {
+                        observed.received(recv.message_size());
+                    }
                     match call.take() {
-                        Some(call) => State::running(call.start(message.map(Input::Message))),
+                        Some(call) => Self::running(call.start(message.map(Input::Message))),
                         None => return polled_again(),
                     }
                 }
                 StateProj::Running { running } => {
                     if let Some(running) = running {
-                        ready!(running.poll_head(cx));
+                        ready!(running.poll_head(cx, observed));
                     }
-                    State::Answered {
-                        response: running.take().and_then(Running::into_response),
+                    let running = running.take();
+                    Self::Answered {
+                        response: running.and_then(|running| running.into_response(observed)),
                     }
                 }
-                StateProj::Fallback { response } => return response.as_mut().poll(cx).map(Ok),
+                StateProj::Fallback { response } => return response.as_mut().poll(cx),
                 StateProj::Answered { response } => {
-                    let Some(response) = response.take() else {
-                        return polled_again();
-                    };
-                    let permits = mem::take(this.permits);
-                    return Poll::Ready(Ok(response.map(|body| body.holding(permits))));
+                    return response.take().map_or_else(polled_again, Poll::Ready);
                 }
             };
-            state.set(next);
+            self.set(next);
         }
     }
 }
@@ -235,20 +298,23 @@ struct Running {
     deadline_timer: Option<DeadlineTimer>,
 }
 
-/// Finds the procedure, detects the protocol, and asks the gates.
-fn open<B>(router: &Arc<Inner>, mut parts: Parts, body: B) -> State<B>
+/// Asks the gates, if the request is a call of the procedure.
+fn open<B>(
+    procedure: Procedure,
+    detected: Result<Detected, Rejection>,
+    mut parts: Parts,
+    body: B,
+    observed: Option<&Observed>,
+) -> State<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Some(procedure) = router.find(parts.uri.path()) else {
-        return unknown(router, parts, body);
-    };
     let (route, scope) = (procedure.route(), procedure.scope());
     if parts.method != Method::POST && !(parts.method == Method::GET && route.spec.allows_get()) {
         return Rejection::method_not_allowed(&parts.method, &route.spec).into();
     }
-    let detected = match detect(&parts) {
+    let detected = match detected {
         Ok(detected) => detected,
         Err(rejection) => return rejection.into(),
     };
@@ -268,7 +334,7 @@ where
         procedure,
     };
     if !has_gates {
-        return accept(opening, body);
+        return accept(opening, body, observed);
     }
     State::Gating {
         gating: Box::pin(opening.pass_gates()),
@@ -277,19 +343,8 @@ where
 }
 
 /// Answers for a path at which there is no procedure.
-fn unknown<B>(router: &Inner, parts: Parts, body: B) -> State<B>
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let path = parts.uri.path();
-    if let Some(fallback) = router.fallback_for(path) {
-        let body = IncomingBody::new(body);
-        return State::Fallback {
-            response: fallback(Request::from_parts(parts, body)),
-        };
-    }
-    match detect(&parts) {
+fn unknown<B>(detected: Result<Detected, Rejection>, path: &str) -> State<B> {
+    match detected {
         Ok(detected) => detected.unknown_procedure(path).into(),
         // A request for a page: there is none.
         Err(_) => Rejection::not_found(path).into(),
@@ -297,7 +352,7 @@ where
 }
 
 /// Begins the call by the rules of its protocol.
-fn accept<B>(opening: Opening, body: B) -> State<B>
+fn accept<B>(opening: Opening, body: B, observed: Option<&Observed>) -> State<B>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -351,6 +406,9 @@ where
         extensions: parts.extensions,
         ..request::Head::default()
     };
+    if let (Some(observed), Some(deadline)) = (observed, &head.deadline) {
+        observed.set_deadline(deadline);
+    }
     let call = Accepted {
         head,
         procedure,
@@ -368,7 +426,8 @@ where
         };
     }
     let body = IncomingBody::new(body);
-    let incoming = Incoming::new(Source::Wire { body, recv, held }, None);
+    let incoming =
+        Incoming::new(Source::Wire { body, recv, held }, None).with_observed(observed.cloned());
     State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
 }
 
@@ -460,7 +519,7 @@ impl Accepted {
         };
         match producer {
             Ok(producer) => running.producer = Some(producer),
-            Err(error) => running.sink().finish(Err(error)),
+            Err(error) => running.sink(None).finish(Err(error)),
         }
         running
     }
@@ -468,7 +527,7 @@ impl Accepted {
 
 impl Running {
     /// Lets the handler work until the head of the response is known.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_head(&mut self, cx: &mut Context<'_>, observed: Option<&Observed>) -> Poll<()> {
         loop {
             self.head = self.send.poll_response_head();
             if self.send.is_finished() {
@@ -483,6 +542,7 @@ impl Running {
             let mut sink = Sink::Wire {
                 send: &mut self.send,
                 extensions: Some(&mut self.extensions),
+                observed,
             };
             let worked = producer.poll_produce(cx, &mut sink);
             if worked.is_pending() && !self.send.is_head_ready() {
@@ -495,14 +555,15 @@ impl Running {
         }
     }
 
-    fn sink(&mut self) -> Sink<'_> {
+    fn sink<'a>(&'a mut self, observed: Option<&'a Observed>) -> Sink<'a> {
         Sink::Wire {
             send: &mut self.send,
             extensions: Some(&mut self.extensions),
+            observed,
         }
     }
 
-    fn into_response(self) -> Option<Response<CallBody>> {
+    fn into_response(self, observed: Option<&Observed>) -> Option<Response<CallBody>> {
         let mut head = self.head?;
         head.extensions.extend(self.extensions);
         let deadline = self
@@ -510,7 +571,10 @@ impl Running {
             .as_ref()
             .map(|deadline_timer| deadline_timer.deadline().clone());
         let body = match self.producer {
-            Some(producer) => CallBody::response(self.send, producer, self.deadline_timer),
+            Some(producer) => {
+                let observed = observed.cloned();
+                CallBody::response(self.send, producer, self.deadline_timer, observed)
+            }
             None => CallBody::finished(self.send),
         };
         // For the HTTP server: while the client reads nothing, nobody polls the body, which so cannot keep its deadline.

@@ -547,7 +547,7 @@ impl<T: connect_rs::Transport> QuoteServiceClient<T> {
     pub fn new(transport: T) -> Self {
         Self::from_client(connect_rs::Client::new(transport))
     }
-    /// A client with the settings, codecs and interceptors of another, which any number
+    /// A client with the settings, codecs, interceptors and observers of another, which any number
     /// of services can share.
     #[must_use]
     pub fn from_client(client: connect_rs::Client<T>) -> Self {
@@ -578,6 +578,11 @@ impl<T: connect_rs::Transport> QuoteServiceClient<T> {
             > + ::core::marker::Send + ::core::marker::Sync + 'static,
     {
         Self::from_client(self.client.add_interceptor(interceptor))
+    }
+    /// Adds an observer, inside of those that are there, and outside of interceptors.
+    #[must_use]
+    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
+        Self::from_client(self.client.add_observer(observer))
     }
     /// The last price.
     ///
