@@ -121,6 +121,7 @@ pub use message::response::{Response, ResponseStream};
 pub use message::streaming::Streaming;
 pub use server::error_writer::error_response;
 pub use server::gate::{CallHead, Gate, GateFn, gate_fn};
+pub use server::load::{ConcurrencyLimit, adaptive::AdaptiveLimit};
 pub use server::methods::{Methods, Service};
 pub use server::router::{RouteConflict, Router};
 pub use server::service::RouterFuture;

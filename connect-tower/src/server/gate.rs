@@ -5,7 +5,12 @@ use std::{future::Future, pin::Pin, time::Duration};
 use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec, Time};
 use http::{Extensions, HeaderMap, Uri, request};
 
-use crate::call::{connection::Connection, peer::Peer, permits::Permits};
+use crate::call::{
+    connection::Connection,
+    peer::Peer,
+    permits::Permits,
+    rt::{SharedTimer, no_timer},
+};
 
 /// Decides about a call by its head, before a byte of its body is read.
 ///
@@ -55,6 +60,8 @@ pub struct CallHead {
     pub(crate) detected: Detected,
     pub(crate) spec: Spec,
     pub(crate) permits: Permits,
+    /// Set before the first gate sees the head.
+    pub(crate) timer: Option<SharedTimer>,
 }
 
 impl CallHead {
@@ -103,6 +110,13 @@ impl CallHead {
     /// When the call must be over, with this policy; see [`Detected::deadline`].
     pub(crate) fn deadline(&self, policy: &CallPolicy, now: Time) -> Option<Time> {
         self.detected.deadline(policy, now)
+    }
+
+    /// The timer that the call's deadline is kept with, for gates that wait or measure. It stands still if the router has
+    /// [none](crate::Router::with_timer).
+    #[must_use]
+    pub fn timer(&self) -> &SharedTimer {
+        self.timer.as_ref().unwrap_or_else(|| no_timer())
     }
 
     /// Typed values that came with the HTTP request.

@@ -5,6 +5,7 @@ pub(crate) mod error_writer;
 pub(crate) mod gate;
 pub(crate) mod handler;
 pub(crate) mod intercepted;
+pub(crate) mod load;
 pub(crate) mod methods;
 mod observed;
 pub(crate) mod router;

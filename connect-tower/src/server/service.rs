@@ -329,6 +329,7 @@ where
             detected,
             spec: route.spec.clone(),
             permits: Permits::default(),
+            timer: None,
         },
         policy: *scope.config.policy(),
         procedure,
@@ -370,6 +371,7 @@ where
         spec,
         // The future holds them.
         permits: _,
+        timer: _,
     } = head;
     let (route, scope) = (procedure.route(), procedure.scope());
     let timer = procedure.timer(&parts.extensions);
@@ -473,6 +475,7 @@ impl Opening {
     async fn pass_gates(mut self) -> (Self, Result<(), Error>) {
         // Gates may change the extensions.
         let timer = self.procedure.timer(self.head.extensions()).clone();
+        self.head.timer = Some(timer.clone());
         for gate in &self.procedure.scope().gates {
             // Each gate has the time that the policy allows so far. What the last one made of it counts from `accept` on.
             let deadline = self.head.deadline(&self.policy, self.now);
