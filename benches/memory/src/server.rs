@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -34,13 +35,15 @@ pub(crate) async fn run(library: Library) -> Result<(), Failure> {
             loop {
                 let (socket, _) = listener.accept().await?;
                 tokio::spawn(async move {
-                    // The windows and frames of `connect_tokio::Server`.
+                    // The settings of `connect_tokio::Server`.
                     let _ = http2::Builder::new(TokioExecutor::new())
                         .timer(TokioTimer::new())
                         .max_concurrent_streams(MAX_STREAMS)
                         .initial_stream_window_size(1024 * 1024)
                         .initial_connection_window_size(16 * 1024 * 1024)
                         .max_frame_size(64 * 1024)
+                        .keep_alive_interval(Duration::from_secs(60))
+                        .keep_alive_timeout(Duration::from_secs(20))
                         .serve_connection(TokioIo::new(socket), service_fn(answer))
                         .await;
                 });

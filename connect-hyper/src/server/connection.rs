@@ -125,7 +125,7 @@ pub(super) async fn serve<R, I, S>(
                 call_end: io.call_end(),
                 activity: Arc::clone(&activity),
             });
-            let connection = http1_builder(&context).serve_connection(io, service);
+            let connection = pin!(http1_builder(&context).serve_connection(io, service));
             let shut_down = http1::Connection::graceful_shutdown;
             let beside = Beside::new(SideWork::Unread(drainer), lifetime, read_budget);
             drive(connection, shut_down, beside, watch).await
@@ -147,7 +147,7 @@ pub(super) async fn serve<R, I, S>(
                 activity: Arc::clone(&activity),
             };
             let service = service(PerVersion::Http2(slot));
-            let connection = http2_builder(&context, executor).serve_connection(io, service);
+            let connection = pin!(http2_builder(&context, executor).serve_connection(io, service));
             let shut_down = http2::Connection::graceful_shutdown;
             let lifetime = lifetime(LifetimeVersion::Http2);
             let beside = Beside::new(SideWork::Calls(calls), lifetime, read_budget);
@@ -274,16 +274,16 @@ impl<R: Runtime> Beside<R> {
     }
 }
 
-/// Polls a connection until it ends, has lived its time, or the server ends it.
-async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
-    connection: C,
+/// Polls a connection until it ends, has lived its time, or the server ends it. No async function: the arguments of one
+/// take their room in the task twice.
+fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut C>,
     shut_down: impl Fn(Pin<&mut C>),
     mut beside: Beside<R>,
     mut watch: Watch,
-) -> hyper::Result<()> {
-    let mut connection = pin!(connection);
+) -> impl Future<Output = hyper::Result<()>> {
     let mut draining = false;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         let mut is_over = false;
         match watch.poll_phase(cx) {
             Phase::Serving => {}
@@ -316,7 +316,6 @@ async fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
         }
         Poll::Ready(Ok(()))
     })
-    .await
 }
 
 fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
