@@ -138,12 +138,15 @@ async fn cleartext_on_a_tls_port_is_an_error_on_both_sides() {
         .with_observer(move |event| seen.lock().unwrap().push(event.to_string()));
     let server = start(server, echo());
     let channel = Channel::new(server.uri()).unwrap();
-    for request in [post, post_http2] {
+    for (request, phase) in [
+        (post as fn(_) -> _, "request to"),
+        (post_http2, "start HTTP with"),
+    ] {
         let error = call(&channel, request(CallBody::empty()))
             .await
             .unwrap_err();
         let shown = error.to_string();
-        assert!(shown.starts_with("request to 127.0.0.1:"), "{shown}");
+        assert!(shown.starts_with(&format!("{phase} 127.0.0.1:")), "{shown}");
         assert!(shown.contains("use an https URI"), "{shown}");
         assert_eq!(error.error().code(), Code::Unavailable);
     }

@@ -162,13 +162,13 @@ async fn calls_go_on_after_the_age_for_the_time_of_grace() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
         for post in [post, post_http2] {
             let server = bind().await.with_call_tasks(tasks);
-            let server = start(server.with_max_connection_age(Duration::ZERO), echo());
+            let server = start(server.with_max_connection_age(10 * SHORT), echo());
             let channel = Channel::new(server.uri()).unwrap();
             let (chunks, body) = body_channel();
             let request = post(CallBody::foreign(body));
             let mut stream = channel.send(request).await.unwrap().into_body();
             for _ in 0..3 {
-                let _ = within(SHORT, std::future::pending::<()>()).await;
+                let _ = within(5 * SHORT, std::future::pending::<()>()).await;
                 chunks.send(Ok("x".into())).unwrap();
                 let frame = stream.frame().await.unwrap().unwrap();
                 assert_eq!(frame.into_data().unwrap(), "x");
@@ -186,7 +186,7 @@ async fn calls_are_ended_when_the_grace_is_over() {
             let server = bind()
                 .await
                 .with_call_tasks(tasks)
-                .with_max_connection_age(SHORT)
+                .with_max_connection_age(10 * SHORT)
                 .with_max_connection_age_grace(SHORT);
             let server = start(server, echo());
             let channel = Channel::new(server.uri()).unwrap();

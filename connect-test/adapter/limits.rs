@@ -92,8 +92,10 @@ async fn streams_beyond_the_limit_wait_for_their_turn() {
         }
     });
     let server = start(bind().await.with_max_concurrent_streams(1), service);
-    let channel = Channel::new(server.uri()).unwrap();
-    // The client learns the limit with the first answer.
+    let channel = Channel::builder(server.uri())
+        .with_max_http2_connections(1)
+        .build()
+        .unwrap();
     go_on.notify_one();
     call(&channel, post_http2(CallBody::empty())).await.unwrap();
     begun.notified().await;

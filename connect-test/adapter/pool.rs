@@ -62,17 +62,17 @@ async fn calls_in_turn_share_an_http1_connection() {
 #[apply(async_test)]
 async fn a_connection_opened_early_is_used() {
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
-        let listener = listen().await;
-        let uri = format!("http://{}", listener.local_addr().unwrap());
-        let channel = Channel::builder(uri)
+        let server = start(bind().await, who());
+        let (address, connections, _) = relay(server.address).await;
+        let channel = Channel::builder(format!("http://{address}"))
             .with_http_version(version)
             .build()
             .unwrap();
         channel.connect().await.unwrap();
+        assert_eq!(channel.state(), ChannelState::Ready);
         channel.connect().await.unwrap();
-        let server = spawn(Server::from_listener(listener).serve(who()));
         call(&channel, post(CallBody::empty())).await.unwrap();
-        server.abort();
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
 }
 
@@ -195,7 +195,7 @@ async fn one_answer_each() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<
 async fn idle_connections_are_closed_in_time() {
     let (address, mut closed) = one_answer_each().await;
     let channel = Channel::builder(format!("http://{address}"))
-        .with_idle_timeout(Duration::from_millis(10))
+        .with_http1_idle_timeout(Duration::from_millis(10))
         .build()
         .unwrap();
     for _ in 0..2 {

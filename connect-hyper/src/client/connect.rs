@@ -7,41 +7,23 @@ use connect_proto::Error;
 use connect_tower::transport::{Sent, TransportError};
 
 use super::{
-    Inner,
-    connection::{Driver, Http1Connection, Http2Connection},
+    address::EndpointAddress,
+    connection::{Driver, Http1Connection, Http2Connection, Http2Driver},
     connector::{Phase, Reached},
+    error,
     io::ClientIo,
     remote::Remote,
+    shared::{Shared, Want},
 };
 use crate::{
     runtime::{BoxIo, Runtime, timeout},
     tls::{self, ALPN_HTTP1, ALPN_HTTP2, TlsSession},
 };
 
-/// Which HTTP a connection is to speak.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Want {
-    Http1,
-    Http2,
-    /// Over TLS: what the server prefers.
-    Either,
-}
-
-impl Want {
-    /// Whether only HTTP/1.1 will do, for a server that prefers it over TLS, or not.
-    pub(super) fn needs_http1(self, prefers_http1: bool) -> bool {
-        match self {
-            Self::Http1 => true,
-            Self::Http2 => false,
-            Self::Either => prefers_http1,
-        }
-    }
-}
-
 /// A connection that was just opened, and what drives it.
 pub(super) enum Connected<R: Runtime> {
-    Http1(Box<Http1Connection<R>>, Driver),
-    Http2(Http2Connection, Driver),
+    Http1(Arc<Http1Connection>, Driver),
+    Http2(Http2Connection, Http2Driver<R>),
 }
 
 /// Why there is no connection.
@@ -49,63 +31,100 @@ pub(super) enum Connected<R: Runtime> {
 pub(super) enum Failure {
     /// The server is there, but does not offer HTTP/2, which was asked for.
     NoHttp2(TransportError),
+    /// The server took the connection, and at once began to end it: another may be taking its place.
+    Drained(TransportError),
     Other(TransportError),
 }
 
 impl From<Failure> for TransportError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NoHttp2(error) | Failure::Other(error) => error,
+            Failure::NoHttp2(error) | Failure::Drained(error) | Failure::Other(error) => error,
         }
     }
 }
 
-/// Connects within the channel's connect timeout.
+/// How many connections are opened, one after the other, to a server that begins to end each.
+const TRIES: u32 = 3;
+
+/// Connects to this address within the channel's connect timeout.
 pub(super) async fn connect<R: Runtime>(
-    channel: &Arc<Inner<R>>,
+    shared: &Shared<R>,
+    address: &EndpointAddress,
     want: Want,
 ) -> Result<Connected<R>, Failure> {
-    let limit = channel.settings.connect_timeout;
-    timeout(&channel.runtime, limit, open(channel, want))
-        .await
-        .unwrap_or_else(|| {
-            let detail = format!(
-                "connect to {}: not done within {limit:?}; is the server reachable, and does it answer?",
-                channel.target
-            );
-            Err(unsent(Phase::Connect, detail, None))
-        })
+    let limit = shared.settings.connect_timeout;
+    let mut is_silent = false;
+    let opening = async {
+        for _ in 1..TRIES {
+            match open(shared, address, want, &mut is_silent).await {
+                Err(Failure::Drained(_)) => is_silent = false,
+                opened => return opened,
+            }
+        }
+        open(shared, address, want, &mut is_silent).await
+    };
+    let opened = timeout(&shared.runtime, limit, opening).await;
+    opened.unwrap_or_else(|| {
+        let (phase, detail) = match is_silent {
+            true => (
+                Phase::Http2,
+                format!(
+                    "start HTTP/2 with {address}: the server took the connection, but sent no HTTP/2 settings within {limit:?}; \
+                     does the port speak HTTP/2?"
+                ),
+            ),
+            false => (
+                Phase::Connect,
+                format!(
+                    "connect to {address}: not done within {limit:?}; is the server reachable, and does it answer?"
+                ),
+            ),
+        };
+        Err(unsent(phase, detail, None))
+    })
 }
 
-async fn open<R: Runtime>(channel: &Arc<Inner<R>>, want: Want) -> Result<Connected<R>, Failure> {
-    let address = channel.target.address();
-    let reached = channel.connector.reach(&channel.runtime, address).await;
+/// `is_silent` tells, if this is dropped, whether it waits for the server's HTTP/2 settings.
+async fn open<R: Runtime>(
+    shared: &Shared<R>,
+    address: &EndpointAddress,
+    want: Want,
+    is_silent: &mut bool,
+) -> Result<Connected<R>, Failure> {
+    let reached = shared.connector.reach(&shared.runtime, address).await;
     let Reached { io, name } = reached.map_err(Failure::Other)?;
     let remote = Arc::new(Remote::new(name));
-    if !channel.target.is_tls() {
+    if !shared.target.is_tls() {
         let http2 = want == Want::Http2;
         let io = ClientIo::cleartext(io, http2, Arc::clone(&remote));
-        return speak(channel, io, http2, remote).await;
+        return match http2 {
+            true => speak_http2(shared, io, remote, is_silent).await,
+            false => speak_http1(shared, io, remote).await,
+        };
     }
-    let session = handshake(channel, want, io, &remote).await?;
+    let session = handshake(shared, want, io, &remote).await?;
     let http2 = session.speaks(ALPN_HTTP2);
     if want == Want::Http2 && !http2 {
         return Err(no_http2(&remote));
     }
     let io = ClientIo::tls(session.into_parts().0);
-    speak(channel, io, http2, remote).await
+    match http2 {
+        true => speak_http2(shared, io, remote, is_silent).await,
+        false => speak_http1(shared, io, remote).await,
+    }
 }
 
 async fn handshake<R: Runtime>(
-    channel: &Arc<Inner<R>>,
+    shared: &Shared<R>,
     want: Want,
     io: BoxIo,
     remote: &Remote,
 ) -> Result<TlsSession, Failure> {
-    let name = channel.target.tls_name();
-    let Some(tls) = &channel.tls else {
+    let name = shared.target.tls_name();
+    let Some(tls) = &shared.tls else {
         // The builder refuses https without TLS.
-        let detail = format!("{}: no TLS is configured", channel.target);
+        let detail = format!("{}: no TLS is configured", shared.target);
         return Err(unsent(Phase::TlsHandshake, detail, None));
     };
     let alpn: &[&'static [u8]] = match want {
@@ -123,29 +142,39 @@ async fn handshake<R: Runtime>(
     })
 }
 
-/// Starts HTTP on a connection.
-async fn speak<R: Runtime>(
-    channel: &Arc<Inner<R>>,
+async fn speak_http1<R: Runtime>(
+    shared: &Shared<R>,
     io: ClientIo,
-    http2: bool,
     remote: Arc<Remote>,
 ) -> Result<Connected<R>, Failure> {
-    let opened = match http2 {
-        false => Http1Connection::open(io, Arc::clone(&remote), channel)
-            .await
-            .map(|(connection, driver)| Connected::Http1(connection, driver)),
-        true => {
-            let settings = channel.settings.http2;
-            Http2Connection::open(io, Arc::clone(&remote), &channel.runtime, settings)
-                .await
-                .map(|(connection, driver)| Connected::Http2(connection, driver))
-        }
-    };
-    opened.map_err(|error| {
-        let text = crate::reset::chain(&error);
-        let detail = format!("start HTTP with {remote}: {text}");
-        unsent(Phase::Connect, detail, Some(io::Error::other(error)))
-    })
+    let opened = Http1Connection::open(io, Arc::clone(&remote), &shared.runtime).await;
+    let (connection, driver) =
+        opened.map_err(|error| Failure::Other(error::not_started(Some(error), &remote)))?;
+    Ok(Connected::Http1(Arc::new(connection), driver))
+}
+
+/// An HTTP/2 connection is open when the server's settings are there: they tell how many streams it allows, and that it speaks
+/// HTTP/2 at all.
+async fn speak_http2<R: Runtime>(
+    shared: &Shared<R>,
+    io: ClientIo,
+    remote: Arc<Remote>,
+    is_silent: &mut bool,
+) -> Result<Connected<R>, Failure> {
+    let settings = shared.settings.http2;
+    let opened = Http2Connection::open(io, Arc::clone(&remote), &shared.runtime, settings).await;
+    let (connection, mut driver) =
+        opened.map_err(|error| Failure::Other(error::not_started(Some(error), &remote)))?;
+    *is_silent = true;
+    if let Err(error) = driver.start().await {
+        let is_drained = driver.has_settings() && error.as_ref().is_none_or(error::is_goaway);
+        let error = error::not_started(error, &remote);
+        return Err(match is_drained {
+            true => Failure::Drained(error),
+            false => Failure::Other(error),
+        });
+    }
+    Ok(Connected::Http2(connection, driver))
 }
 
 /// gRPC needs HTTP/2, and the server does not offer it.

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::{Future, poll_fn},
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -20,7 +21,7 @@ use hyper::{
 };
 
 use super::{
-    Inner, error,
+    error,
     io::ClientIo,
     remote::Remote,
     request_body::{LatestRequest, RequestBody, RequestExecutor},
@@ -34,7 +35,7 @@ use crate::{
 /// The response's head, or the error and the request, if hyper did not begin to send it.
 pub(super) type SendResult = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-/// Drives a connection to its end. It must run as a task.
+/// Drives an HTTP/1.1 connection to its end. It must run as a task.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The queue of a connection's requests: hyper's sender, until the connection takes no more.
@@ -106,47 +107,44 @@ impl<S, C> Reader<S, C> {
     }
 }
 
-/// An HTTP/1.1 connection. One call uses it at a time; dropped, it is closed.
+/// An HTTP/1.1 connection. One call uses it at a time; it is closed when nobody holds it any more.
 #[derive(Debug)]
-pub(super) struct Http1Connection<R: Runtime> {
+pub(super) struct Http1Connection {
     queue: Arc<RequestQueue<http1::SendRequest<RequestBody>>>,
     pub(super) remote: Arc<Remote>,
     /// Whether it has carried a call: the server may be closing it while the next one leaves.
-    pub(super) is_used: bool,
+    is_used: AtomicBool,
     /// The driver ends when this is dropped.
     _in_use: oneshot::Sender<Infallible>,
-    /// Whose pool it belongs to.
-    pub(super) channel: Weak<Inner<R>>,
 }
 
-impl<R: Runtime> Http1Connection<R> {
+impl Http1Connection {
     /// Starts HTTP/1.1.
-    pub(super) async fn open(
+    pub(super) async fn open<R: Runtime>(
         io: ClientIo,
         remote: Arc<Remote>,
-        channel: &Arc<Inner<R>>,
-    ) -> hyper::Result<(Box<Self>, Driver)> {
+        runtime: &R,
+    ) -> hyper::Result<(Self, Driver)> {
         let read_budget = io.read_budget();
         let (sender, connection) = http1::handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
         let (in_use, dropped) = oneshot::channel();
-        let driver = drive_http1(channel.runtime.clone(), reader, read_budget, dropped);
+        let driver = drive_http1(runtime.clone(), reader, read_budget, dropped);
         let connection = Self {
             queue,
             remote,
-            is_used: false,
+            is_used: AtomicBool::new(false),
             _in_use: in_use,
-            channel: Arc::downgrade(channel),
         };
-        Ok((Box::new(connection), Box::pin(driver)))
+        Ok((connection, Box::pin(driver)))
     }
 
     /// Queues a request, or gives it back if the connection has ended.
     pub(super) fn send(
         &self,
         request: Request<RequestBody>,
-    ) -> Result<impl Future<Output = SendResult> + use<R>, Box<Request<RequestBody>>> {
+    ) -> Result<impl Future<Output = SendResult> + use<>, Box<Request<RequestBody>>> {
         self.queue
             .send(request, |sender, request| sender.try_send_request(request))
     }
@@ -155,11 +153,21 @@ impl<R: Runtime> Http1Connection<R> {
         self.queue.ask(|sender| sender.is_closed()).unwrap_or(true)
     }
 
+    /// Whether it has carried a call.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    /// A call on it is complete.
+    pub(super) fn set_used(&self) {
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
     /// Waits until the connection takes a request, but not for long. `false` if it takes none.
     ///
     /// A connection whose response is complete and whose request hyper has taken is most often ready at once. Its driver may
     /// have to notice; or the server closed it, or is still to take the bytes of the last request.
-    pub(super) async fn ready(&self, runtime: &R) -> bool {
+    pub(super) async fn ready<R: Runtime>(&self, runtime: &R) -> bool {
         let ready = poll_fn(|cx| self.poll_ready(cx));
         timeout(runtime, READY_TIMEOUT, ready).await == Some(true)
     }
@@ -167,7 +175,7 @@ impl<R: Runtime> Http1Connection<R> {
     /// Whether it takes a request at once. A new one does: its first request may be queued before its task has run.
     pub(super) fn is_ready(&self) -> bool {
         let is_ready = self.queue.ask(|sender| sender.is_ready());
-        is_ready.is_some_and(|is_ready| is_ready || !self.is_used)
+        is_ready.is_some_and(|is_ready| is_ready || !self.is_used())
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<bool> {
@@ -217,7 +225,7 @@ impl Http2Connection {
         remote: Arc<Remote>,
         runtime: &R,
         settings: Http2Settings,
-    ) -> hyper::Result<(Self, Driver)> {
+    ) -> hyper::Result<(Self, Http2Driver<R>)> {
         let calls = Calls::new();
         let latest = LatestRequest::new(io.sent_streams());
         let executor: RequestExecutor<R> = RequestExecutor::new(calls.executor(), latest.clone());
@@ -226,7 +234,9 @@ impl Http2Connection {
             .timer(HyperTimer::new(Arc::new(runtime.clone())))
             .initial_stream_window_size(settings.windows.stream)
             .initial_connection_window_size(settings.windows.connection)
-            .max_frame_size(settings.max_frame_size);
+            .max_frame_size(settings.max_frame_size)
+            .max_header_list_size(settings.max_header_list_size)
+            .initial_max_send_streams(NO_STREAMS);
         if let Some((interval, timeout)) = settings.keep_alive {
             builder
                 .keep_alive_interval(interval)
@@ -237,20 +247,20 @@ impl Http2Connection {
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
         let standing = Arc::default();
-        let driver = drive_http2(
+        let driver = Http2Driver {
             reader,
             read_budget,
             calls,
-            latest.clone(),
-            Arc::clone(&standing),
-        );
+            latest: latest.clone(),
+            standing: Arc::clone(&standing),
+        };
         let connection = Self {
             queue,
             remote,
             latest,
             standing,
         };
-        Ok((connection, Box::pin(driver)))
+        Ok((connection, driver))
     }
 
     /// Queues a request, or gives it back if the connection takes no more.
@@ -273,6 +283,7 @@ impl Http2Connection {
 pub(super) struct Http2Settings {
     pub(super) windows: Windows,
     pub(super) max_frame_size: u32,
+    pub(super) max_header_list_size: u32,
     /// The interval of pings, and how long their answers may take.
     pub(super) keep_alive: Option<(Duration, Duration)>,
 }
@@ -300,222 +311,94 @@ async fn drive_http1<R: Runtime, S, C: Future>(
     }
 }
 
-/// Drives the connection and its calls. The connection's future ends when no new call can come, as after a GOAWAY; the calls
-/// go on to their own ends.
-async fn drive_http2<S, C: Future<Output = hyper::Result<()>>>(
-    mut reader: Reader<S, C>,
+/// How many streams an HTTP/2 connection opens before the server has said how many it allows. hyper's figure stays at this
+/// until then; so the figure tells when the server's settings have come.
+const NO_STREAMS: usize = 0;
+
+/// Drives an HTTP/2 connection and its calls. It must run as a task.
+pub(super) struct Http2Driver<R: Runtime> {
+    reader: Reader<http2::SendRequest<RequestBody>, Http2Io<R>>,
     read_budget: ReadBudget,
-    mut calls: Calls,
+    calls: Calls,
     latest: LatestRequest,
     standing: Arc<Standing>,
-) {
-    let end = poll_fn(|cx| {
-        read_budget.refill();
-        calls.poll_with(cx, |cx| reader.connection.as_mut().poll(cx))
-    })
-    .await;
-    // Without an error it was a GOAWAY too, or nobody holds the connection any more.
-    if end.map_or_else(|error| error::is_goaway(&error), |()| true) {
-        standing.set_goaway();
+}
+
+type Http2Io<R> = http2::Connection<ClientIo, RequestBody, RequestExecutor<R>>;
+
+impl<R: Runtime> Http2Driver<R> {
+    /// How many streams the server allows at once.
+    pub(super) fn max_streams(&self) -> usize {
+        self.reader.connection.current_max_send_streams()
     }
-    latest.end();
-    // Requests that it did not take any more are given back.
-    drop(reader);
-    poll_fn(|cx| {
-        read_budget.refill();
-        calls.poll_rest(cx)
-    })
-    .await;
+
+    /// Whether the server has said how many streams it allows.
+    pub(super) fn has_settings(&self) -> bool {
+        self.max_streams() != NO_STREAMS
+    }
+
+    /// Drives it until the server allows streams, as its first SETTINGS do.
+    ///
+    /// # Errors
+    ///
+    /// When it ended before; without an error of hyper's if the server just closed it.
+    pub(super) async fn start(&mut self) -> Result<(), Option<hyper::Error>> {
+        poll_fn(|cx| match self.poll(cx) {
+            Poll::Ready(end) => Poll::Ready(Err(end.err())),
+            Poll::Pending if self.has_settings() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Drives it until no new call can come, as after a GOAWAY; the calls go on to their own ends. Tells how many streams the
+    /// server allows when that changes.
+    pub(super) async fn run(mut self, mut on_max_streams: impl FnMut(usize)) -> LastCalls {
+        let mut max_streams = self.max_streams();
+        let end = poll_fn(|cx| {
+            let polled = self.poll(cx);
+            if mem::replace(&mut max_streams, self.max_streams()) != max_streams {
+                on_max_streams(max_streams);
+            }
+            polled
+        })
+        .await;
+        // Without an error it was a GOAWAY too, or nobody holds the connection any more.
+        if end.map_or_else(|error| error::is_goaway(&error), |()| true) {
+            self.standing.set_goaway();
+        }
+        self.latest.end();
+        // Requests that it did not take any more are given back.
+        drop(self.reader);
+        LastCalls {
+            read_budget: self.read_budget,
+            calls: self.calls,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.read_budget.refill();
+        let connection = &mut self.reader.connection;
+        self.calls.poll_with(cx, |cx| connection.as_mut().poll(cx))
+    }
+}
+
+/// The calls of an HTTP/2 connection that takes no more of them.
+pub(super) struct LastCalls {
+    read_budget: ReadBudget,
+    calls: Calls,
+}
+
+impl LastCalls {
+    /// Drives them to their ends.
+    pub(super) async fn run(mut self) {
+        poll_fn(|cx| {
+            self.read_budget.refill();
+            self.calls.poll_rest(cx)
+        })
+        .await;
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{io, mem, pin::pin, sync::Barrier, task::Waker, thread};
-
-    use connect_tower::CallBody;
-
-    use super::*;
-    use crate::{
-        client::{
-            Channel,
-            request_body::{CallLink, RequestState},
-        },
-        test_runtime::{NoIo, NoRuntime},
-    };
-
-    #[test]
-    fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
-        let channel = Channel::<NoRuntime>::new("http://example.com").unwrap();
-        let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
-        let io = ClientIo::tls(Box::new(NoIo));
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut opening = pin!(Http1Connection::open(io, remote, &channel.inner));
-        let Poll::Ready(Ok((connection, _driver))) = opening.as_mut().poll(&mut cx) else {
-            panic!("opening waits");
-        };
-        assert!(connection.is_ready());
-        let body = RequestBody::http1(CallBody::empty(), Arc::default());
-        let Ok(sending) = connection.send(Request::new(body)) else {
-            panic!("the queue is closed");
-        };
-        // It is not given back.
-        assert!(pin!(sending).poll(&mut cx).is_pending());
-    }
-
-    /// A server with one stream at a time. It takes HEADERS, and then the connection breaks.
-    #[derive(Clone, Default)]
-    struct Breaking(Arc<Mutex<Script>>);
-
-    #[derive(Default)]
-    struct Script {
-        has_begun: bool,
-        written: Vec<u8>,
-    }
-
-    impl Breaking {
-        /// How many frames of HEADERS have come.
-        fn headers(&self) -> usize {
-            let script = self.0.lock().unwrap();
-            // The preface.
-            let mut rest = script.written.get(24..).unwrap_or(&[]);
-            let mut count = 0;
-            while let [l0, l1, l2, kind, ..] = *rest {
-                count += usize::from(kind == 1);
-                let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-                rest = rest.get(9 + length..).unwrap_or(&[]);
-            }
-            count
-        }
-    }
-
-    impl hyper::rt::Read for Breaking {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            mut buf: hyper::rt::ReadBufCursor<'_>,
-        ) -> Poll<io::Result<()>> {
-            if mem::replace(&mut self.0.lock().unwrap().has_begun, true) {
-                return Poll::Pending;
-            }
-            // SETTINGS with MAX_CONCURRENT_STREAMS.
-            buf.put_slice(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1]);
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl hyper::rt::Write for Breaking {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.0.lock().unwrap().written.extend_from_slice(bytes);
-            Poll::Ready(Ok(bytes.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            match self.headers() {
-                0 => Poll::Ready(Ok(())),
-                _ => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            }
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[test]
-    fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
-        let server = Breaking::default();
-        let io = ClientIo::tls(Box::new(server.clone()));
-        let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
-        let settings = Http2Settings {
-            windows: Windows::new(65_535, 65_535),
-            max_frame_size: 1 << 14,
-            keep_alive: None,
-        };
-        let runtime = NoRuntime::default();
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
-        let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
-            panic!("opening waits");
-        };
-        // It learns the server's limit.
-        assert!(driver.as_mut().poll(&mut cx).is_pending());
-        let links = [(); 2].map(|()| Arc::new(CallLink::default()));
-        let mut sending = links.each_ref().map(|link| {
-            let latest = connection.latest.clone();
-            let body = RequestBody::http2(CallBody::empty(), Arc::clone(link), latest);
-            let mut request = Request::new(body);
-            *request.uri_mut() = http::Uri::from_static("http://example.com/");
-            let Ok(sending) = connection.send(request) else {
-                panic!("the queue is closed");
-            };
-            Box::pin(sending)
-        });
-        for sending in &mut sending {
-            assert!(sending.as_mut().poll(&mut cx).is_pending());
-        }
-        while driver.as_mut().poll(&mut cx).is_pending() {}
-        assert_eq!(server.headers(), 1);
-        let ends = sending.map(|mut sending| match sending.as_mut().poll(&mut cx) {
-            Poll::Ready(Err(mut error)) => error.take_message().is_some(),
-            _ => panic!("it goes on"),
-        });
-        // The first has left; the second hyper gives back.
-        assert_eq!(ends, [false, true]);
-        assert_ne!(links[0].state(), RequestState::Unsent);
-    }
-
-    /// A connection that tells whether its queue was open when it was dropped.
-    struct Connection(Arc<RequestQueue<()>>, Arc<Mutex<Option<bool>>>);
-
-    impl Future for Connection {
-        type Output = ();
-
-        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-            Poll::Ready(())
-        }
-    }
-
-    impl Drop for Connection {
-        fn drop(&mut self) {
-            *self.1.lock().unwrap() = Some(self.0.lock().is_some());
-        }
-    }
-
-    #[test]
-    fn the_queue_is_closed_before_its_reader_is_dropped() {
-        let queue = Arc::new(RequestQueue::new(()));
-        let was_open = Arc::new(Mutex::new(None));
-        let connection = Connection(Arc::clone(&queue), Arc::clone(&was_open));
-        drop(Reader::new(&queue, connection));
-        assert_eq!(*was_open.lock().unwrap(), Some(false));
-    }
-
-    /// The fault that this prevents: a request that is put into the queue after the reader has emptied it.
-    #[test]
-    fn a_sender_at_work_is_waited_for() {
-        for _ in 0..100 {
-            let queue = Arc::new(RequestQueue::new(Vec::new()));
-            let freed = Arc::new(Mutex::new(Vec::new()));
-            let sending = Barrier::new(2);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    let mut sender = queue.lock();
-                    sending.wait();
-                    // The slot is reserved; now the other thread runs.
-                    (0..10).for_each(|_| thread::yield_now());
-                    sender.as_mut().unwrap().push("request");
-                    freed.lock().unwrap().push("queued");
-                });
-                sending.wait();
-                queue.close();
-                freed.lock().unwrap().push("reader dropped");
-            });
-            assert_eq!(*freed.lock().unwrap(), ["queued", "reader dropped"]);
-            assert!(queue.lock().is_none());
-        }
-    }
-}
+mod tests;

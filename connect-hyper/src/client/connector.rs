@@ -81,6 +81,7 @@ pub(super) enum Phase {
     Connect,
     Proxy,
     TlsHandshake,
+    Http2,
 }
 
 impl Phase {
@@ -91,6 +92,7 @@ impl Phase {
             Self::Connect => "no connection to the server: it cannot be reached",
             Self::Proxy => "no connection to the server: the proxy gives none",
             Self::TlsHandshake => "no connection to the server: the TLS handshake failed",
+            Self::Http2 => "no connection to the server: it does not speak HTTP/2",
         });
         let error = match source {
             Some(source) => error.with_source(source),

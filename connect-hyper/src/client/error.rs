@@ -29,6 +29,21 @@ pub(super) fn connection_lost(remote: &Remote) -> TransportError {
     connection_ended(Sent::Maybe, LOST, remote)
 }
 
+/// The error of a connection on which HTTP did not begin: it broke, or the server closed it.
+pub(super) fn not_started(error: Option<hyper::Error>, remote: &Remote) -> TransportError {
+    let what = remote.mistaken().map_or(NOT_STARTED, advice);
+    let text = error
+        .as_ref()
+        .map_or_else(|| CLOSED_EARLY.to_owned(), |e| chain(e));
+    let detail = format!("start HTTP with {remote}: {what} ({text})");
+    let failure = Error::unavailable(what);
+    let failure = match error {
+        Some(error) => failure.with_source(error),
+        None => failure,
+    };
+    TransportError::new(Sent::No, failure).with_detail(detail)
+}
+
 fn connection_ended(sent: Sent, what: &'static str, remote: &Remote) -> TransportError {
     let what = remote.mistaken().map_or(what, advice);
     let detail = format!("request to {remote}: {what}");
@@ -45,6 +60,8 @@ fn advice(mistaken: Mistaken) -> &'static str {
     }
 }
 
+const NOT_STARTED: &str = "no connection to the server: it ended before it began to speak HTTP";
+const CLOSED_EARLY: &str = "the server closed it";
 const CLOSED: &str = "the connection was closed before the request left; try again";
 const LOST: &str = "the connection was lost before the response";
 

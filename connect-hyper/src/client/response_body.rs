@@ -12,34 +12,28 @@ use connect_tower::transport::BodyError;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::request_body::{CallLink, GivenUp};
+use super::{
+    endpoint::Lease,
+    request_body::{CallLink, GivenUp},
+};
 use crate::reset;
-
-/// An HTTP/1.1 connection that a response still uses. Dropped, it is closed.
-pub(super) trait Reusable: Send {
-    /// Request and response are complete: other calls may use the connection.
-    fn reuse(self: Box<Self>);
-}
 
 /// The body of a channel's response. Dropped before its end it cancels the call.
 pub struct ChannelBody {
     /// None once it has ended: what is left of the request is reset when nobody holds the stream any more.
     incoming: Option<Incoming>,
     link: Arc<CallLink>,
-    connection: Option<Box<dyn Reusable>>,
+    /// None once it has ended: others may use the connection.
+    lease: Option<Lease>,
 }
 
 impl ChannelBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        link: Arc<CallLink>,
-        connection: Option<Box<dyn Reusable>>,
-    ) -> Self {
+    pub(super) fn new(incoming: Incoming, link: Arc<CallLink>, lease: Lease) -> Self {
         let ended = incoming.is_end_stream();
         let mut body = Self {
             incoming: Some(incoming),
             link,
-            connection,
+            lease: Some(lease),
         };
         if ended {
             body.end();
@@ -52,10 +46,11 @@ impl ChannelBody {
         self.incoming = None;
         let sent = self.link.is_sent();
         self.link.give_up(GivenUp::Answered);
-        // Otherwise the connection is still sending what nobody wants; dropped, it closes.
-        if let Some(connection) = self.connection.take().filter(|_| sent) {
-            connection.reuse();
+        if let (Some(Lease::Http1(lease)), true) = (&mut self.lease, sent) {
+            lease.set_complete();
         }
+        // An HTTP/1.1 connection that is still sending what nobody wants is closed.
+        self.lease = None;
     }
 }
 
@@ -80,7 +75,7 @@ impl Body for ChannelBody {
             Some(Err(error)) => {
                 self.incoming = None;
                 self.link.give_up(GivenUp::Cancelled);
-                self.connection = None;
+                self.lease = None;
                 Poll::Ready(Some(Err(reset::incoming_body(error))))
             }
             None => {

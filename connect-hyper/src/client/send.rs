@@ -12,12 +12,13 @@ use hyper::{body::Incoming, client::conn::TrySendError};
 
 use super::{
     Inner,
-    connection::{Http1Connection, Http2Connection, Standing},
+    connection::Standing,
+    endpoint::{Http1Lease, Http2Lease, Lease},
     error,
-    pool::Connection,
     remote::Remote,
     request_body::{CallLink, RequestBody, RequestState},
-    response_body::{ChannelBody, Reusable},
+    response_body::ChannelBody,
+    target::Target,
 };
 use crate::runtime::Runtime;
 
@@ -60,16 +61,17 @@ pub(super) async fn send<R: Runtime>(
     request: Request<CallBody>,
 ) -> Result<Response<ChannelBody>, TransportError> {
     let (head, body) = request.into_parts();
-    let want = channel.want(head.version);
-    let target = channel.target.path(&head.uri).map_err(unsent)?;
+    let server = &channel.shared.target;
+    let want = channel.shared.want(head.version);
+    let target = server.path(&head.uri).map_err(unsent)?;
     let mut outgoing = Outgoing { head, body, target };
     // Of the connections that did not take the request.
     let mut standings: Vec<Arc<Standing>> = Vec::new();
     loop {
         let is_again = !standings.is_empty();
-        let tried = match channel.check_out(want, is_again).await? {
-            Connection::Http1(connection) => over_http1(&channel, connection, outgoing).await,
-            Connection::Http2(connection) => over_http2(&channel, connection, outgoing).await,
+        let tried = match channel.endpoint.check_out(want, is_again).await? {
+            Lease::Http1(lease) => over_http1(server, lease, outgoing).await,
+            Lease::Http2(lease) => over_http2(server, lease, outgoing).await,
         };
         let again = match tried {
             Tried::Answered(response) => return Ok(response),
@@ -86,12 +88,8 @@ pub(super) async fn send<R: Runtime>(
     }
 }
 
-async fn over_http1<R: Runtime>(
-    channel: &Inner<R>,
-    connection: Box<Http1Connection<R>>,
-    outgoing: Outgoing,
-) -> Tried {
-    let remote = Arc::clone(&connection.remote);
+async fn over_http1(server: &Target, mut lease: Http1Lease, outgoing: Outgoing) -> Tried {
+    let remote = Arc::clone(lease.remote());
     let Outgoing {
         mut head,
         body,
@@ -101,26 +99,22 @@ async fn over_http1<R: Runtime>(
     head.uri = Uri::from(target.clone());
     if !head.headers.contains_key(HOST) {
         // A map that is full, beyond what any server takes, is sent without.
-        let host = channel.target.host_header().clone();
-        let _ = head.headers.try_insert(HOST, host);
+        let _ = head.headers.try_insert(HOST, server.host_header().clone());
     }
     // A server that closes an idle connection may do so while the request is on its way. RFC 9110, section 9.2.2: what
     // is idempotent may then be sent again.
-    let copy = match connection.is_used && is_idempotent(&head) {
+    let copy = match lease.is_used() && is_idempotent(&head) {
         true => body.try_clone().map(|body| (head.clone(), body)),
         false => None,
     };
     let link = Arc::new(CallLink::default());
     let body = RequestBody::http1(body, Arc::clone(&link));
-    let sending = match connection.send(Request::from_parts(head, body)) {
+    let sending = match lease.send(Request::from_parts(head, body)) {
         Ok(sending) => sending,
         Err(request) => return not_queued(*request, target, &remote, Arc::default()),
     };
     let mut error = match sending.await {
-        Ok(response) => {
-            let connection: Box<dyn Reusable> = connection;
-            return Tried::Answered(answered(response, link, Some(connection)));
-        }
+        Ok(response) => return Tried::Answered(answered(response, link, Lease::Http1(lease))),
         Err(error) => error,
     };
     let recovered = recover(&mut error, target.clone());
@@ -147,18 +141,15 @@ fn is_idempotent(head: &request::Parts) -> bool {
     head.method.is_idempotent() || declared.is_some_and(|it| *it != Idempotency::Unknown)
 }
 
-async fn over_http2<R: Runtime>(
-    channel: &Inner<R>,
-    connection: Arc<Http2Connection>,
-    outgoing: Outgoing,
-) -> Tried {
+async fn over_http2(server: &Target, lease: Http2Lease, outgoing: Outgoing) -> Tried {
+    let connection = &lease.connection;
     let Outgoing {
         mut head,
         body,
         target,
     } = outgoing;
     head.version = Version::HTTP_2;
-    head.uri = channel.target.absolute(target.clone());
+    head.uri = server.absolute(target.clone());
     // hyper gives a request back only if it never came to a stream. One whose stream the server then
     // refused, or closed unprocessed by a GOAWAY, is sent again from this copy.
     let copy = body.try_clone().map(|body| (head.clone(), body));
@@ -167,7 +158,6 @@ async fn over_http2<R: Runtime>(
     let sending = match connection.send(Request::from_parts(head, body)) {
         Ok(sending) => sending,
         Err(request) => {
-            channel.pool.discard(&connection);
             let standing = Arc::clone(&connection.standing);
             return not_queued(*request, target, &connection.remote, standing);
         }
@@ -175,7 +165,7 @@ async fn over_http2<R: Runtime>(
     let mut error = match sending.await {
         Ok(response) => {
             connection.standing.set_answered();
-            return Tried::Answered(answered(response, link, None));
+            return Tried::Answered(answered(response, link, Lease::Http2(lease)));
         }
         Err(error) => error,
     };
@@ -185,16 +175,15 @@ async fn over_http2<R: Runtime>(
         // The connection's task may be about to see it.
         connection.standing.set_goaway();
     }
-    let is_of_stream = error::is_of_stream(&error);
+    if !error::is_of_stream(&error) {
+        lease.retire();
+    }
     let remote = &connection.remote;
     let failure = match link.state() {
         RequestState::Unsent => error::connection_closed(remote),
         RequestState::Lost => error::connection_lost(remote),
         _ => error::request(error, remote),
     };
-    if !is_of_stream {
-        channel.pool.discard(&connection);
-    }
     // A port that speaks something else will not speak HTTP/2 the next time.
     if failure.sent() != Sent::No || remote.mistaken().is_some() {
         return Tried::Failed(failure);
@@ -216,9 +205,9 @@ async fn over_http2<R: Runtime>(
 fn answered(
     response: Response<Incoming>,
     link: Arc<CallLink>,
-    connection: Option<Box<dyn Reusable>>,
+    lease: Lease,
 ) -> Response<ChannelBody> {
-    response.map(|incoming| ChannelBody::new(incoming, link, connection))
+    response.map(|incoming| ChannelBody::new(incoming, link, lease))
 }
 
 /// The connection had ended before the request was queued.

@@ -1,0 +1,187 @@
+use std::{io, mem, pin::pin, sync::Barrier, task::Waker, thread};
+
+use connect_tower::CallBody;
+
+use super::*;
+use crate::{
+    client::request_body::{CallLink, RequestState},
+    test_runtime::{NoIo, NoRuntime},
+};
+
+#[test]
+fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
+    let runtime = NoRuntime::default();
+    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
+    let io = ClientIo::tls(Box::new(NoIo));
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut opening = pin!(Http1Connection::open(io, remote, &runtime));
+    let Poll::Ready(Ok((connection, _driver))) = opening.as_mut().poll(&mut cx) else {
+        panic!("opening waits");
+    };
+    assert!(connection.is_ready());
+    let body = RequestBody::http1(CallBody::empty(), Arc::default());
+    let Ok(sending) = connection.send(Request::new(body)) else {
+        panic!("the queue is closed");
+    };
+    // It is not given back.
+    assert!(pin!(sending).poll(&mut cx).is_pending());
+}
+
+/// A server with one stream at a time. It takes HEADERS, and then the connection breaks.
+#[derive(Clone, Default)]
+struct Breaking(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    has_begun: bool,
+    written: Vec<u8>,
+}
+
+impl Breaking {
+    /// How many frames of HEADERS have come.
+    fn headers(&self) -> usize {
+        let script = self.0.lock().unwrap();
+        // The preface.
+        let mut rest = script.written.get(24..).unwrap_or(&[]);
+        let mut count = 0;
+        while let [l0, l1, l2, kind, ..] = *rest {
+            count += usize::from(kind == 1);
+            let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+            rest = rest.get(9 + length..).unwrap_or(&[]);
+        }
+        count
+    }
+}
+
+impl hyper::rt::Read for Breaking {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if mem::replace(&mut self.0.lock().unwrap().has_begun, true) {
+            return Poll::Pending;
+        }
+        // SETTINGS with MAX_CONCURRENT_STREAMS.
+        buf.put_slice(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Breaking {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().written.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.headers() {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
+    let server = Breaking::default();
+    let io = ClientIo::tls(Box::new(server.clone()));
+    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
+    let settings = Http2Settings {
+        windows: Windows::new(65_535, 65_535),
+        max_frame_size: 1 << 14,
+        max_header_list_size: 1 << 14,
+        keep_alive: None,
+    };
+    let runtime = NoRuntime::default();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
+    let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
+        panic!("opening waits");
+    };
+    // It learns the server's limit.
+    assert!(pin!(driver.start()).poll(&mut cx).is_ready());
+    let mut driving = pin!(async { driver.run(drop).await.run().await });
+    let links = [(); 2].map(|()| Arc::new(CallLink::default()));
+    let mut sending = links.each_ref().map(|link| {
+        let latest = connection.latest.clone();
+        let body = RequestBody::http2(CallBody::empty(), Arc::clone(link), latest);
+        let mut request = Request::new(body);
+        *request.uri_mut() = http::Uri::from_static("http://example.com/");
+        let Ok(sending) = connection.send(request) else {
+            panic!("the queue is closed");
+        };
+        Box::pin(sending)
+    });
+    for sending in &mut sending {
+        assert!(sending.as_mut().poll(&mut cx).is_pending());
+    }
+    while driving.as_mut().poll(&mut cx).is_pending() {}
+    assert_eq!(server.headers(), 1);
+    let ends = sending.map(|mut sending| match sending.as_mut().poll(&mut cx) {
+        Poll::Ready(Err(mut error)) => error.take_message().is_some(),
+        _ => panic!("it goes on"),
+    });
+    // The first has left; the second hyper gives back.
+    assert_eq!(ends, [false, true]);
+    assert_ne!(links[0].state(), RequestState::Unsent);
+}
+
+/// A connection that tells whether its queue was open when it was dropped.
+struct Connection(Arc<RequestQueue<()>>, Arc<Mutex<Option<bool>>>);
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        *self.1.lock().unwrap() = Some(self.0.lock().is_some());
+    }
+}
+
+#[test]
+fn the_queue_is_closed_before_its_reader_is_dropped() {
+    let queue = Arc::new(RequestQueue::new(()));
+    let was_open = Arc::new(Mutex::new(None));
+    let connection = Connection(Arc::clone(&queue), Arc::clone(&was_open));
+    drop(Reader::new(&queue, connection));
+    assert_eq!(*was_open.lock().unwrap(), Some(false));
+}
+
+/// The fault that this prevents: a request that is put into the queue after the reader has emptied it.
+#[test]
+fn a_sender_at_work_is_waited_for() {
+    for _ in 0..100 {
+        let queue = Arc::new(RequestQueue::new(Vec::new()));
+        let freed = Arc::new(Mutex::new(Vec::new()));
+        let sending = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut sender = queue.lock();
+                sending.wait();
+                // The slot is reserved; now the other thread runs.
+                (0..10).for_each(|_| thread::yield_now());
+                sender.as_mut().unwrap().push("request");
+                freed.lock().unwrap().push("queued");
+            });
+            sending.wait();
+            queue.close();
+            freed.lock().unwrap().push("reader dropped");
+        });
+        assert_eq!(*freed.lock().unwrap(), ["queued", "reader dropped"]);
+        assert!(queue.lock().is_none());
+    }
+}

@@ -1,0 +1,260 @@
+//! The connections to one server: several of HTTP/2 with many calls each, and several of HTTP/1.1, for one call at a time each.
+//!
+//! A call checks out a connection. If none has room for it, it waits in the queue, and an attempt to connect is started
+//! if those under way are not enough. Every attempt is a task: a call that is dropped while it waits takes nothing from
+//! the others, and what it leaves behind is used by the next.
+//!
+//! How many attempts there are: one that all calls share for HTTP/2, and while nobody knows which version the server prefers;
+//! one for each waiting call where HTTP/1.1 is spoken. After a failure all calls share the next attempt, whatever
+//! they want, and it waits a little first.
+
+mod attempts;
+mod http1;
+mod http2;
+mod pool;
+mod queue;
+mod watch;
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
+
+use connect_tower::transport::TransportError;
+use futures_channel::oneshot;
+
+pub(super) use self::pool::{Http1Lease, Http2Lease, Lease};
+pub use self::watch::ChannelState;
+use self::{
+    attempts::Attempt,
+    pool::{Found, Pool, shutting_down},
+};
+use super::{
+    address::EndpointAddress,
+    connect::{Connected, Failure, connect},
+    connection::{Driver, Http2Connection, Http2Driver},
+    shared::{Shared, Want},
+};
+use crate::runtime::Runtime;
+
+/// The connections to one server.
+pub(super) struct Endpoint<R: Runtime> {
+    shared: Arc<Shared<R>>,
+    address: EndpointAddress,
+    pool: Arc<Pool>,
+}
+
+impl<R: Runtime> Endpoint<R> {
+    /// Without a connection yet.
+    pub(super) fn new(shared: Arc<Shared<R>>, address: EndpointAddress) -> Self {
+        let timer = Arc::clone(&shared.timer);
+        let pool = Pool::new(timer, shared.settings.clone(), shared.can_offer_both());
+        Self {
+            shared,
+            address,
+            pool,
+        }
+    }
+
+    pub(super) fn state(&self) -> ChannelState {
+        self.pool.state()
+    }
+
+    /// Waits until the state is another than this, and returns it.
+    pub(super) async fn changed(&self, since: ChannelState) -> ChannelState {
+        loop {
+            match self.pool.watch(since) {
+                (state, None) => return state,
+                // Whatever it says: the state is looked at again.
+                (_, Some(changed)) => drop(changed.await),
+            }
+        }
+    }
+
+    /// How many calls have a connection or wait for one.
+    pub(super) fn outstanding(&self) -> usize {
+        self.pool.outstanding()
+    }
+
+    /// Takes no more calls, and ends when the last one has ended.
+    pub(super) async fn drain(&self) {
+        self.pool.close();
+        while let Some(changed) = self.pool.watch_drain() {
+            let _ = changed.await;
+        }
+    }
+
+    /// A connection for a call: an open one if there is room, else the next to have some. `skip_idle` is for a call that has
+    /// met an HTTP/1.1 connection that was closed: other idle ones may be too.
+    ///
+    /// # Errors
+    ///
+    /// `unavailable` when none can be opened.
+    pub(super) async fn check_out(
+        self: &Arc<Self>,
+        want: Want,
+        skip_idle: bool,
+    ) -> Result<Lease, TransportError> {
+        loop {
+            let mut lease = match self.pool.find(want, skip_idle)? {
+                Found::Open(lease) => lease,
+                Found::Later(waiting, attempts) => {
+                    self.start(attempts);
+                    waiting
+                        .await
+                        .unwrap_or_else(|oneshot::Canceled| Err(shutting_down()))?
+                }
+            };
+            if let Lease::Http1(http1) = &mut lease {
+                // In a box, to keep the future of a call small.
+                if !http1.is_ready() && !Box::pin(http1.ready(&self.shared.runtime)).await {
+                    continue;
+                }
+            }
+            return Ok(lease);
+        }
+    }
+
+    /// Starts attempts. Without the lock: a runtime that is shutting down drops their tasks at once.
+    fn start(self: &Arc<Self>, attempts: Vec<Attempt>) {
+        for attempt in attempts {
+            let attempt = RunningAttempt {
+                endpoint: Arc::clone(self),
+                attempt: Some(attempt),
+            };
+            self.shared.runtime.spawn(attempt.run());
+        }
+    }
+
+    fn connected(self: &Arc<Self>, attempt: Attempt, connected: Connected<R>) {
+        let runtime = &self.shared.runtime;
+        let attempts = match connected {
+            Connected::Http1(connection, driver) => {
+                let (may_stay, attempts) = self.pool.opened_http1(attempt, connection);
+                if may_stay {
+                    let open = OpenHttp1(Arc::downgrade(self));
+                    runtime.spawn(drive_http1(driver, open));
+                }
+                attempts
+            }
+            Connected::Http2(connection, driver) => {
+                let connection = Arc::new(connection);
+                let attempts = self
+                    .pool
+                    .opened_http2(attempt, &connection, driver.max_streams());
+                let weak = Arc::downgrade(&connection);
+                runtime.spawn(drive_http2(driver, weak, Arc::downgrade(self)));
+                attempts
+            }
+        };
+        if self.pool.needs_keeper() {
+            runtime.spawn(keep(runtime.clone(), Arc::downgrade(&self.pool)));
+        }
+        // Last: a call that such an attempt fails is to find the connection.
+        self.start(attempts);
+    }
+}
+
+/// An attempt that is under way, in a task of its own. A runtime may drop that, be it before the first poll: the calls
+/// are not to wait for ever.
+struct RunningAttempt<R: Runtime> {
+    endpoint: Arc<Endpoint<R>>,
+    /// None once it has ended.
+    attempt: Option<Attempt>,
+}
+
+impl<R: Runtime> RunningAttempt<R> {
+    async fn run(mut self) {
+        let Some(attempt) = self.attempt else { return };
+        if attempt.is_shared && !self.wait(attempt).await {
+            return;
+        }
+        let Endpoint {
+            shared, address, ..
+        } = &*self.endpoint;
+        let connected = connect(shared, address, attempt.want).await;
+        self.attempt = None;
+        match connected {
+            Ok(connected) => self.endpoint.connected(attempt, connected),
+            Err(failure) => self.failed(attempt, failure),
+        }
+    }
+
+    fn failed(&self, attempt: Attempt, failure: Failure) {
+        let attempts = self.endpoint.pool.failed(attempt, failure);
+        self.endpoint.start(attempts);
+    }
+
+    /// Waits after a failed attempt. `false` if no call is left then.
+    async fn wait(&mut self, attempt: Attempt) -> bool {
+        let pool = &self.endpoint.pool;
+        if let Some(retry_at) = pool.retry_at() {
+            self.endpoint.shared.runtime.sleep_until(retry_at).await;
+            if !pool.is_wanted(attempt) {
+                self.attempt = None;
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl<R: Runtime> Drop for RunningAttempt<R> {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt {
+            self.endpoint.pool.dropped(attempt);
+        }
+    }
+}
+
+/// Counts an HTTP/1.1 connection as open until it is dropped.
+struct OpenHttp1<R: Runtime>(Weak<Endpoint<R>>);
+
+impl<R: Runtime> Drop for OpenHttp1<R> {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.0.upgrade() {
+            endpoint.start(endpoint.pool.ended_http1());
+        }
+    }
+}
+
+async fn drive_http1<R: Runtime>(driver: Driver, open: OpenHttp1<R>) {
+    driver.await;
+    drop(open);
+}
+
+/// Weak: the connection ends when neither the endpoint nor a call holds it.
+async fn drive_http2<R: Runtime>(
+    driver: Http2Driver<R>,
+    connection: Weak<Http2Connection>,
+    endpoint: Weak<Endpoint<R>>,
+) {
+    let both = || Some((connection.upgrade()?, endpoint.upgrade()?));
+    let calls = driver
+        .run(|max_streams| {
+            if let Some((connection, endpoint)) = both() {
+                endpoint.pool.set_max_streams(&connection, max_streams);
+            }
+        })
+        .await;
+    if let Some((connection, endpoint)) = both() {
+        endpoint.start(endpoint.pool.ended_http2(&connection));
+    }
+    calls.run().await;
+}
+
+/// Lets go of connections when their time is over, as long as there are any.
+async fn keep<R: Runtime>(runtime: R, pool: Weak<Pool>) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.expire()) {
+        runtime.sleep_until(next).await;
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Endpoint<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("address", &self.address)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
