@@ -3,7 +3,7 @@
 //! hyper keeps the `h2::Error` in the sources of its errors, and takes the code of a reset that it is to send from the
 //! sources of a body's error.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, io};
 
 use connect_proto::Error;
 use connect_tower::transport::BodyError;
@@ -43,8 +43,12 @@ pub(crate) fn reset(reason: Reason) -> BoxError {
     Box::new(h2::Error::from(reason))
 }
 
-/// A response's body that failed.
+/// A body that failed on its way in.
 pub(crate) fn incoming_body(error: hyper::Error) -> BodyError {
+    if let Some(chunks) = find::<io::Error>(&error).filter(|error| is_malformed(error)) {
+        let text = format!("the body breaks the rules of HTTP/1.1: {chunks}");
+        return BodyError::malformed(text).with_source(error);
+    }
     let failure = match find::<h2::Error>(&error) {
         Some(h2) if h2.is_reset() => h2
             .reason()
@@ -54,6 +58,15 @@ pub(crate) fn incoming_body(error: hyper::Error) -> BodyError {
         _ => BodyError::connection_lost(),
     };
     failure.with_source(error)
+}
+
+/// Whether hyper could not read the chunks of a body. TLS has data of its own that can be invalid.
+fn is_malformed(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => true,
+        io::ErrorKind::InvalidData => error.to_string().contains("chunk"),
+        _ => false,
+    }
 }
 
 /// The reset code that an outgoing body's error asks for, if it does not carry an `h2::Error` already.
@@ -118,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_chain_names_every_source_once() {
-        let error = Error::internal("outer").with_source(std::io::Error::other("inner"));
+        let error = Error::internal("outer").with_source(io::Error::other("inner"));
         assert_eq!(chain(&error), "internal: outer: inner");
     }
 }

@@ -260,6 +260,12 @@ impl RecvHalf {
         }
     }
 
+    /// The side that receives.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.params.side
+    }
+
     /// Takes HTTP trailers, which end the body. Ignored after the end.
     pub fn recv_trailers(&mut self, trailers: HeaderMap) {
         self.end_body(EndOfBody::Trailers(trailers));

@@ -103,6 +103,23 @@ impl Rejection {
         Self::plain(StatusCode::NOT_FOUND, error)
     }
 
+    /// The same with the content types that the procedure takes in these codecs, for an answer of status 415: a header
+    /// `accept-post`. [`detect`] does not know them.
+    #[must_use]
+    pub fn offering<'a>(mut self, spec: &Spec, codecs: impl IntoIterator<Item = &'a str>) -> Self {
+        if self.response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            self.offer(&content_types(spec, codecs));
+        }
+        self
+    }
+
+    /// W3C Linked Data Platform 1.0, section 7.1: the media types that a POST may have.
+    fn offer(&mut self, content_types: &str) {
+        if let Ok(value) = header_value(content_types) {
+            self.response.headers_mut().insert("accept-post", value);
+        }
+    }
+
     /// An answer in plain HTTP, for callers that may not speak any protocol here.
     fn plain(status: StatusCode, error: Error) -> Self {
         let mut response = Response::new(Bytes::from(format!("{}\n", error.message())));
@@ -424,15 +441,7 @@ impl Detected {
         spec: &Spec,
         codecs: impl IntoIterator<Item = &'a str>,
     ) -> Rejection {
-        let unary = spec.stream_type() == StreamType::Unary;
-        let prefix = if unary { "" } else { "connect+" };
-        let mut offered = Vec::new();
-        for codec in codecs {
-            offered.push(format!("application/{prefix}{codec}"));
-            offered.push(format!("application/grpc+{codec}"));
-            offered.push(format!("application/grpc-web+{codec}"));
-        }
-        let offered = offered.join(", ");
+        let offered = content_types(spec, codecs);
         let sent = match headers.get(CONTENT_TYPE) {
             Some(value) if !self.is_get() => excerpt(value),
             _ => excerpt(&*self.content_type.codec),
@@ -441,12 +450,7 @@ impl Detected {
             "{} does not take {sent}, it takes {offered}",
             spec.procedure()
         ));
-        if let Ok(value) = header_value(&offered) {
-            rejection
-                .response
-                .headers_mut()
-                .insert("accept-post", value);
-        }
+        rejection.offer(&offered);
         rejection
     }
 
@@ -532,6 +536,19 @@ impl Detected {
             deadline: None,
         }
     }
+}
+
+/// The content types that a procedure takes in these codecs.
+fn content_types<'a>(spec: &Spec, codecs: impl IntoIterator<Item = &'a str>) -> String {
+    let unary = spec.stream_type() == StreamType::Unary;
+    let prefix = if unary { "" } else { "connect+" };
+    let mut offered = Vec::new();
+    for codec in codecs {
+        offered.push(format!("application/{prefix}{codec}"));
+        offered.push(format!("application/grpc+{codec}"));
+        offered.push(format!("application/grpc-web+{codec}"));
+    }
+    offered.join(", ")
 }
 
 /// A bidi stream may need both directions at once.

@@ -1,11 +1,14 @@
 //! Heads and trailers that are larger than the other side takes: on the server the status is cut to fit, on the client the
 //! call fails and says so; other calls of the connection go on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use connect_tower::{Error, ErrorDetail};
 use h2::client::SendRequest;
 use http::{HeaderMap, HeaderValue};
 use macro_rules_attribute::apply;
+use tokio::sync::Notify;
 
 use super::support::{async_test, bind, connect, spawn, start};
 use crate::rt::{Request, Response, Router, Spec, StreamType};
@@ -110,4 +113,34 @@ async fn a_status_is_never_larger_than_the_client_takes() {
     let status = grpc_status(&mut sender, &TRAILING).await;
     assert_eq!(status["grpc-status"], "0");
     assert_eq!(status["x-meta"].len(), 100_000);
+}
+
+/// Beyond four times the server's limit, 32 KiB, HTTP/2 would end the connection.
+#[apply(async_test)]
+async fn a_request_with_too_many_headers_is_refused_alone() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (begin, wait) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let router = Router::new().unary(FAIL, move |request: Request<String>| {
+        let (begin, wait) = (Arc::clone(&begin), Arc::clone(&wait));
+        async move {
+            begin.notify_one();
+            wait.notified().await;
+            Ok(Response::new(request.into_message()))
+        }
+    });
+    let server = start(bind().await, router);
+    let mut sender = connect_h2(server.address, None).await;
+    let mut other = sender.clone();
+    let other = spawn(async move { grpc_status(&mut other, &FAIL).await });
+    begun.notified().await;
+    for kib in [33, 64, 120] {
+        let request = http::Request::post("http://test/x")
+            .header("x-large", value(kib * 1024))
+            .body(())
+            .unwrap();
+        let (response, _body) = sender.send_request(request, true).unwrap();
+        assert_eq!(response.await.unwrap().status(), 431, "{kib} KiB");
+    }
+    go_on.notify_one();
+    assert_eq!(other.await.unwrap()["grpc-status"], "0");
 }

@@ -13,6 +13,7 @@ mod errors;
 mod fairness;
 mod goaway;
 mod header_limits;
+mod http1_rules;
 mod http_limits;
 mod incomplete_requests;
 mod lifetime;

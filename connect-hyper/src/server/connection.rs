@@ -114,6 +114,9 @@ pub(super) async fn serve<R, I, S>(
     let read_budget = io.read_budget();
     let ended = match version {
         Version::Http1 => {
+            if config.http1_half_close {
+                io.allow_half_close();
+            }
             let lifetime = lifetime(LifetimeVersion::Http1 {
                 head_timeout: config.header_read_timeout,
                 head: None,
@@ -325,6 +328,7 @@ fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
     let config = &context.config;
     builder
         .timer(HyperTimer::new(context.timer.clone()))
+        .half_close(config.http1_half_close)
         // `lifetime.rs` has a timeout that does not count while the connection is idle.
         .header_read_timeout(None)
         .max_header_size(usize::try_from(config.max_header_size).unwrap_or(usize::MAX))

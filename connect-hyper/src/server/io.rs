@@ -41,6 +41,8 @@ pub(super) enum Transport<I> {
 /// - A shutdown lingers: after the write half is closed, what the client still sends is read and thrown away
 ///   until it closes too, for a bounded time. Else the kernel answers unread bytes with a reset, which can
 ///   overtake the response: a client that is refused in the middle of an upload would not learn why.
+/// - An HTTP/1.1 client that has closed its writing side still gets its answer (RFC 9112, section 9.6). hyper does not read
+///   while a call is on, then; so a flush looks whether the connection was reset.
 /// - A write for which the socket has no room for too long is an error, and with it the connection ends.
 pub(super) struct ServerIo<R, I> {
     io: Transport<I>,
@@ -48,6 +50,10 @@ pub(super) struct ServerIo<R, I> {
     prefix: [u8; PREFACE.len()],
     prefix_start: usize,
     prefix_end: usize,
+    /// HTTP/1.1: whether the client may close its writing side before it has its answer.
+    half_close: bool,
+    /// It has. To be read once more.
+    at_eof: bool,
     /// HTTP/2: until the client's first settings were read.
     settings: Option<FirstSettings>,
     linger: Linger,
@@ -110,6 +116,8 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             prefix: [0; PREFACE.len()],
             prefix_start: 0,
             prefix_end: 0,
+            half_close: false,
+            at_eof: false,
             settings: None,
             linger: Linger::NotYet,
             linger_timeout,
@@ -125,6 +133,26 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
     /// How many reads are left, for the connection's task to refill.
     pub(super) fn read_budget(&self) -> ReadBudget {
         self.read_budget.clone()
+    }
+
+    /// Lets the client close its writing side before it has its answer. hyper must have been told, too.
+    pub(super) fn allow_half_close(&mut self) {
+        self.half_close = true;
+    }
+
+    /// Reads ahead, to learn of a reset while hyper does not read; the little that comes stays to be read.
+    fn look_for_reset(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.at_eof || self.prefix_start < self.prefix_end {
+            return Ok(());
+        }
+        let mut buf = ReadBuf::new(&mut self.prefix);
+        if let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf.unfilled()) {
+            read?;
+            let read = buf.filled().len();
+            (self.prefix_start, self.prefix_end) = (0, read);
+            self.at_eof = read == 0;
+        }
+        Ok(())
     }
 
     /// Reads the client's HTTP/2 settings into what is known of its connection. To be called before hyper reads.
@@ -234,6 +262,9 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             self.activity.set_received(true);
             return Poll::Ready(Ok(()));
         }
+        if self.at_eof {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.read_budget.poll_spend(cx));
         let this = &mut *self;
         let io = Pin::new(&mut this.io);
@@ -263,7 +294,11 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.unless_stalled(cx, flushed)
+        ready!(self.unless_stalled(cx, flushed))?;
+        if self.half_close {
+            self.look_for_reset(cx)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -14,7 +14,11 @@ use std::{
 use bytes::Bytes;
 use connect_tower::{CallBody, Connection, Deadline, Error, error_response};
 use h2::Reason;
-use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION, request::Parts};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE, HOST},
+    request::Parts,
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -119,6 +123,10 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
 
     fn call(&self, mut request: Request<Incoming>) -> CallFuture<S, R> {
         request.extensions_mut().insert(self.connection.clone());
+        let broken_host = match self.version {
+            PerVersion::Http1 { .. } => check_host(&request),
+            PerVersion::Http2(_) => None,
+        };
         let (link, unread) = match &self.version {
             PerVersion::Http1 {
                 unread,
@@ -134,10 +142,14 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
         let reading = self
             .read_timeout
             .map(|timeout| Reading::new(&self.runtime, timeout));
+        let request = RequestBody::wrap(request, unread, reading);
         CallFuture {
-            state: State::Waiting {
-                service: self.service.clone(),
-                request: Some(RequestBody::wrap(request, unread, reading)),
+            state: match broken_host {
+                None => State::Waiting {
+                    service: self.service.clone(),
+                    request: Some(request),
+                },
+                Some(why) => State::Refused { why },
             },
             runtime: self.runtime.clone(),
             link: Some(link),
@@ -166,6 +178,8 @@ pin_project! {
         S: HttpService,
     {
         Waiting { service: S, request: Option<Request<RequestBody>> },
+        // Never reaches the service.
+        Refused { why: &'static str },
         Running {
             #[pin]
             future: S::Future,
@@ -251,11 +265,34 @@ impl<S: HttpService> State<S> {
                         (Err(_), None) => return polled_again(),
                     });
                 }
+                StateProj::Refused { why } => return Poll::Ready(bad_request(why)),
                 StateProj::Done => return polled_again(),
             };
             self.set(running);
         }
     }
+}
+
+/// What is wrong with the `host` of an HTTP/1 request, which says what server the client means (RFC 9112, section 3.2). Only
+/// HTTP/1.0 may do without.
+fn check_host<B>(request: &Request<B>) -> Option<&'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(_), None) => None,
+        (None, _) if request.version() < Version::HTTP_11 => None,
+        (None, _) => Some("a request of HTTP/1.1 needs a host header"),
+        (Some(_), Some(_)) => Some("a request has one host header, this one has several"),
+    }
+}
+
+/// In plain HTTP, whatever the protocol: the request does not even reach one.
+fn bad_request<B>(why: &'static str) -> Response<AnswerBody<B>> {
+    let body = CallBody::from(Bytes::from(format!("{why}\n")));
+    let mut response = Response::new(AnswerBody::Error { body });
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
 }
 
 /// Whether a service with such errors can fail. The head of a call is copied only for one that can.
@@ -292,7 +329,7 @@ pin_project! {
     #[project = AnswerBodyProj]
     enum AnswerBody<B> {
         Service { #[pin] body: B },
-        // The service failed.
+        // The service failed, or was not asked.
         Error { body: CallBody },
         // The service panicked.
         None,

@@ -2,13 +2,20 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
-use connect_proto::{Error, Reset};
+use connect_proto::{Error, RecvHalf, Reset};
 
-/// A body that was cut off: by a reset of its HTTP/2 stream, or with the connection.
+/// A body that was cut off: by a reset of its HTTP/2 stream, with the connection, or because its HTTP cannot be read.
 #[derive(Clone, Debug)]
 pub struct BodyError {
-    http2_code: Option<u32>,
+    cut: Cut,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone, Debug)]
+enum Cut {
+    Http2(u32),
+    ConnectionLost,
+    Malformed(Arc<str>),
 }
 
 impl BodyError {
@@ -16,7 +23,7 @@ impl BodyError {
     #[must_use]
     pub const fn http2(code: u32) -> Self {
         Self {
-            http2_code: Some(code),
+            cut: Cut::Http2(code),
             source: None,
         }
     }
@@ -25,7 +32,17 @@ impl BodyError {
     #[must_use]
     pub const fn connection_lost() -> Self {
         Self {
-            http2_code: None,
+            cut: Cut::ConnectionLost,
+            source: None,
+        }
+    }
+
+    /// The peer broke the rules of HTTP in the middle of the body, so that the rest cannot be read; `what` says how, for the
+    /// peer to see.
+    #[must_use]
+    pub fn malformed(what: impl Into<Arc<str>>) -> Self {
+        Self {
+            cut: Cut::Malformed(what.into()),
             source: None,
         }
     }
@@ -37,23 +54,31 @@ impl BodyError {
         self
     }
 
-    /// The error code of the stream's reset; none if the connection was lost.
+    /// The error code of the stream's reset; none if there was none.
     #[must_use]
     pub const fn http2_code(&self) -> Option<u32> {
-        self.http2_code
+        match self.cut {
+            Cut::Http2(code) => Some(code),
+            Cut::ConnectionLost | Cut::Malformed(_) => None,
+        }
     }
 
-    /// The same for the core.
-    pub(crate) fn reset(&self) -> Reset {
-        self.http2_code.map_or(Reset::ConnectionLost, Reset::Http2)
+    /// Ends the half that the body feeds.
+    pub(crate) fn end(&self, recv: &mut RecvHalf) {
+        match &self.cut {
+            Cut::Http2(code) => recv.recv_reset(Reset::Http2(*code)),
+            Cut::ConnectionLost => recv.recv_reset(Reset::ConnectionLost),
+            Cut::Malformed(what) => recv.fail(Error::malformed(recv.side(), what.to_string())),
+        }
     }
 }
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.http2_code {
-            Some(code) => write!(f, "the peer reset the stream with HTTP/2 error {code}"),
-            None => f.write_str("the connection was lost in the middle of a body"),
+        match &self.cut {
+            Cut::Http2(code) => write!(f, "the peer reset the stream with HTTP/2 error {code}"),
+            Cut::ConnectionLost => f.write_str("the connection was lost in the middle of a body"),
+            Cut::Malformed(what) => f.write_str(what),
         }
     }
 }

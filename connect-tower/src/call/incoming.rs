@@ -74,9 +74,12 @@ impl fmt::Debug for IncomingBody {
     }
 }
 
-/// A server's view of a body that failed: a client that is gone.
+/// A server's view of a body that failed: a client that is gone, unless the error says more.
 pub(crate) fn connection_lost(error: impl Into<BoxError>) -> BodyError {
-    BodyError::connection_lost().with_source(error)
+    match error.into().downcast() {
+        Ok(error) => *error,
+        Err(error) => BodyError::connection_lost().with_source(error),
+    }
 }
 
 /// The next event of the half, fed from the body. After the half's ending it is `None`, and the body is not polled.
@@ -103,7 +106,7 @@ pub(crate) fn poll_event<B: Body<Data = Bytes>>(
             None => recv.recv_eof(),
             Some(Err(error)) => {
                 let error = cut_off(error);
-                recv.recv_reset(error.reset());
+                error.end(recv);
                 cause = Some(error);
             }
             Some(Ok(frame)) => match frame.into_data() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_codec::{Codecs, Decode, Encode, Prost};
+use connect_codec::{Codec, Codecs, Decode, Encode, Prost};
 use connect_proto::{Compressions, DeadlinePolicy, Error, Limits, ServerConfig, Spec};
 use http::{Extensions, Request as HttpRequest, Response as HttpResponse};
 use http_body::Body;
@@ -101,6 +101,12 @@ impl Procedure {
             Some(timer) => timer,
             None => no_timer(),
         }
+    }
+
+    /// The codecs that its messages can be had in.
+    pub(crate) fn offered_codecs(&self) -> impl Iterator<Item = &Codec> {
+        let supported = |codec: &&Codec| self.route().handler.supports(codec);
+        self.scope().codecs.iter().filter(supported)
     }
 
     pub(crate) fn router(&self) -> Router {

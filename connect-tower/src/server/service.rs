@@ -316,7 +316,11 @@ where
     }
     let detected = match detected {
         Ok(detected) => detected,
-        Err(rejection) => return rejection.into(),
+        Err(rejection) => {
+            return rejection
+                .offering(&route.spec, procedure.offered_codecs().map(Codec::name))
+                .into();
+        }
     };
     if route.pass_router {
         parts.extensions.insert(procedure.router());
@@ -375,11 +379,10 @@ where
     } = head;
     let (route, scope) = (procedure.route(), procedure.scope());
     let timer = procedure.timer(&parts.extensions);
-    // A codec that the messages of this procedure do not support is not on offer here.
-    let supported = |codec: &&Codec| route.handler.supports(codec);
-    let codec = scope.codecs.get(detected.codec()).filter(supported);
+    let codec = scope.codecs.get(detected.codec());
+    let codec = codec.filter(|codec| route.handler.supports(codec));
     let Some(codec) = codec.cloned() else {
-        let offered = scope.codecs.iter().filter(supported).map(Codec::name);
+        let offered = procedure.offered_codecs().map(Codec::name);
         return detected.unsupported_codec(&parts, &spec, offered).into();
     };
     let accepted = detected.accept_with(&parts, &spec, &scope.config, &policy, now);

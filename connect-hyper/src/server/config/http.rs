@@ -33,6 +33,21 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self.config.max_unread_body
     }
 
+    /// Whether an HTTP/1.1 client that closes its sending side after its request still gets the answer (RFC 9112,
+    /// section 9.6). Default: true. Then a client that closes its socket is noticed when the answer is sent, or at once if
+    /// the connection is reset. With false the call of such a client is dropped at once, and one that only closed its
+    /// sending side gets no answer. HTTP/2 clients cancel their calls by resets.
+    pub fn with_http1_half_close(mut self, allow: bool) -> Self {
+        self.config.http1_half_close = allow;
+        self
+    }
+
+    /// Set by [`with_http1_half_close`](Self::with_http1_half_close).
+    #[must_use]
+    pub fn http1_half_close(&self) -> bool {
+        self.config.http1_half_close
+    }
+
     /// How many calls one HTTP/2 connection may have open at once; more are refused. Default: 200.
     ///
     /// 0 counts as 1.
@@ -92,8 +107,9 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     }
 
     /// How many bytes the headers of a request may have, on HTTP/1.1 with its first line. HTTP/2 counts 32 more for each
-    /// (RFC 9113, section 6.5.2), and announces the limit. A larger request is answered with 431. Default: 32 KiB, twice what
-    /// many proxies let through.
+    /// (RFC 9113, section 6.5.2), and announces the limit. A larger request is answered with 431, and the other calls of its
+    /// connection go on; beyond four times the limit HTTP/2 ends the connection. Default: 32 KiB, twice what many proxies let
+    /// through.
     ///
     /// The least is 1 KiB, as much as the headers of a call can need.
     pub fn with_max_header_size(mut self, bytes: u32) -> Self {

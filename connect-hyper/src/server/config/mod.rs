@@ -37,6 +37,7 @@ pub(super) struct Config {
     pub(super) idle_timeout: Duration,
     pub(super) max_connections: usize,
     pub(super) max_unread_body: u64,
+    pub(super) http1_half_close: bool,
     pub(super) max_concurrent_streams: u32,
     pub(super) windows: Windows,
     pub(super) max_frame_size: u32,
@@ -197,6 +198,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(5 * 60),
             max_connections: 65_536,
             max_unread_body: 8 * 1024 * 1024,
+            http1_half_close: true,
             max_concurrent_streams: 200,
             windows: Windows::new(256 * 1024, 4 * 1024 * 1024),
             max_frame_size: MAX_FRAME_SIZE,
@@ -239,6 +241,7 @@ mod tests {
             .with_idle_timeout(Duration::ZERO)
             .with_max_connections(0)
             .with_max_unread_body(9)
+            .with_http1_half_close(false)
             .with_max_concurrent_streams(10)
             .with_windows(11, u32::MAX)
             .with_max_frame_size(0)
@@ -254,6 +257,7 @@ mod tests {
         assert_eq!(server.idle_timeout(), Duration::from_millis(1));
         assert_eq!(server.max_connections(), 1);
         assert_eq!(server.max_unread_body(), 9);
+        assert!(!server.http1_half_close());
         assert_eq!(server.max_concurrent_streams(), 10);
         assert_eq!(server.windows(), (11, (1 << 31) - 1));
         assert_eq!(server.max_frame_size(), 16 * 1024);
