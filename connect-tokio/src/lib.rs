@@ -69,6 +69,7 @@
 //! - `webpki-roots`, `native-roots`: authorities for clients to trust, Mozilla's or the operating system's.
 //! - `gzip`, `zstd` (default): compressions that routers and clients know by default.
 //! - `health`, `reflection`: gRPC's standard services, as modules of these names.
+//! - `tracing`, `opentelemetry`: logs, spans and metrics of calls, in the module `telemetry`.
 
 mod runtime;
 #[cfg(feature = "tls")]
@@ -86,6 +87,9 @@ pub use connect_hyper::{
 pub use connect_reflection as reflection;
 #[cfg(feature = "tls")]
 pub use connect_rustls::{ClientTls, ReloadableTls, ServerTls, TlsError, rustls};
+#[cfg(any(feature = "opentelemetry", feature = "tracing"))]
+#[doc(no_inline)]
+pub use connect_telemetry as telemetry;
 #[doc(no_inline)]
 pub use connect_tower::*;
 
