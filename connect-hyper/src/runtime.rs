@@ -4,6 +4,9 @@
 //! `connect-tokio`) implements them on a unit struct and names the types of this crate with it; it holds no
 //! logic of its own.
 
+mod byte_stream;
+mod listen;
+
 use std::{
     fmt,
     future::Future,
@@ -17,15 +20,11 @@ use std::{
 
 use connect_proto::Time;
 use connect_tower::rt::{SharedTimer, Sleep, Timer};
-use hyper::rt::{Read, Write};
 
-/// A byte stream as hyper wants it, that may move between threads. Implemented for all that qualifies.
-pub trait Io: Read + Write + Unpin + Send + 'static {}
-
-impl<T: Read + Write + Unpin + Send + 'static> Io for T {}
-
-/// Any [`Io`] behind one pointer.
-pub type BoxIo = Box<dyn Io>;
+pub use self::{
+    byte_stream::{BoxIo, Io},
+    listen::{Accepted, ListenAddr, ListenOptions, Listener, StreamListener},
+};
 
 /// An async runtime: how to spawn, to tell time and to open sockets.
 ///
@@ -41,10 +40,11 @@ pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 
     where
         F: Future<Output = ()> + Send + 'static;
 
-    /// Binds a socket and listens. Port 0 takes a free one.
+    /// Listens on an address: [`ListenOptions::bind`], and the runtime's type of what that returns.
     fn listen(
         &self,
         address: SocketAddr,
+        options: &ListenOptions,
     ) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 
     /// Opens a connection.
@@ -69,25 +69,6 @@ pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 
         host: &str,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
-}
-
-/// A source of connections for a server: a TCP listener, or a user's own.
-pub trait Listener<R>: Send + 'static {
-    /// A connection.
-    type Io: Io;
-
-    /// Waits for the next connection. Must be cancel-safe: a dropped future loses no connection.
-    ///
-    /// An error does not end the server: it waits a little and asks again.
-    fn accept(&mut self)
-    -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
-
-    /// The address clients connect to.
-    ///
-    /// # Errors
-    ///
-    /// When the listener has no IP address.
-    fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
 /// The moment from which an adapter counts the [`Time`] of its clock, which has [`Instant`]s.

@@ -14,7 +14,7 @@ use connect_tower::{
 };
 use hyper::rt::ReadBufCursor;
 
-use crate::runtime::{Listener, Runtime};
+use crate::runtime::{Accepted, ListenAddr, ListenOptions, Listener, Runtime};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NoRuntime {
@@ -43,7 +43,7 @@ impl Runtime for NoRuntime {
         drop(future);
     }
 
-    async fn listen(&self, _: SocketAddr) -> io::Result<NoListener> {
+    async fn listen(&self, _: SocketAddr, _: &ListenOptions) -> io::Result<NoListener> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -79,12 +79,12 @@ pub(crate) struct NoListener;
 impl Listener<NoRuntime> for NoListener {
     type Io = NoIo;
 
-    async fn accept(&mut self) -> io::Result<(NoIo, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<NoIo>> {
         pending().await
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn local_addr(&self) -> Option<ListenAddr> {
+        None
     }
 }
 

@@ -10,6 +10,7 @@ use std::{fmt, future::Future, io, pin::Pin};
 use bytes::Bytes;
 #[cfg(feature = "tls")]
 pub use connect_rustls::{ClientTls, Negotiated, ReloadableTls, ServerTls, TlsError};
+use connect_tower::{Connection, Peer};
 
 use crate::runtime::BoxIo;
 
@@ -61,6 +62,7 @@ where
 pub struct TlsSession {
     io: BoxIo,
     alpn: Option<Box<[u8]>>,
+    server_name: Option<Box<str>>,
     peer_certificates: Vec<Bytes>,
 }
 
@@ -71,6 +73,7 @@ impl TlsSession {
         Self {
             io,
             alpn: None,
+            server_name: None,
             peer_certificates: Vec::new(),
         }
     }
@@ -80,6 +83,13 @@ impl TlsSession {
     #[must_use]
     pub fn with_alpn(mut self, protocol: Option<&[u8]>) -> Self {
         self.alpn = protocol.map(Into::into);
+        self
+    }
+
+    /// The name that the client asked for (SNI; RFC 6066, section 3), on a server.
+    #[must_use]
+    pub fn with_server_name(mut self, name: Option<&str>) -> Self {
+        self.server_name = name.map(Into::into);
         self
     }
 
@@ -107,6 +117,17 @@ impl TlsSession {
 
     pub(crate) fn into_parts(self) -> (BoxIo, Vec<Bytes>) {
         (self.io, self.peer_certificates)
+    }
+
+    /// The bytes, and what a server tells of the connection with this peer.
+    pub(crate) fn into_server_parts(self, mut peer: Peer) -> (BoxIo, Connection) {
+        if !self.peer_certificates.is_empty() {
+            peer = peer.with_certificates(self.peer_certificates);
+        }
+        let connection = Connection::new(peer)
+            .with_alpn(self.alpn.as_deref())
+            .with_server_name(self.server_name.as_deref());
+        (self.io, connection)
     }
 }
 

@@ -31,9 +31,11 @@ use std::{
 };
 
 use ::async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use ::async_std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(any(unix, feature = "tls"))]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Epoch, Listener, Runtime};
+use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime};
 #[cfg(feature = "tls")]
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
 use connect_tower::rt::{Sleep, Timer};
@@ -43,7 +45,8 @@ use smol::io::{AsyncRead, AsyncWrite};
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent,
+    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent, ServerHandle,
+    runtime::{ListenAddr, ListenOptions, StreamListener},
 };
 #[cfg(feature = "reflection")]
 #[doc(no_inline)]
@@ -64,8 +67,9 @@ pub fn timer() -> rt::SharedTimer {
 
 /// A server on async-std; see [`connect_hyper::Server`] for what it can do.
 ///
-/// `L` is the listener: an `async_std::net::TcpListener`, or any [`connect_hyper::runtime::Listener`].
-pub type Server<L = TcpListener> = connect_hyper::Server<AsyncStd, L>;
+/// `L` is the listener: an `async_std::net::TcpListener`, or any [`connect_hyper::runtime::Listener`]; `M` are those that
+/// [`add_listener`](connect_hyper::Server::add_listener) added.
+pub type Server<L = TcpListener, M = ()> = connect_hyper::Server<AsyncStd, L, M>;
 
 /// A client's way to one server, on async-std; see [`connect_hyper::Channel`] for what it can do.
 pub type Channel = connect_hyper::Channel<AsyncStd>;
@@ -97,8 +101,12 @@ impl Runtime for AsyncStd {
         ::async_std::task::spawn(future);
     }
 
-    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        options: &ListenOptions,
+    ) -> io::Result<TcpListener> {
+        Ok(options.bind(address)?.into())
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
@@ -122,15 +130,35 @@ impl Runtime for AsyncStd {
 impl Listener<AsyncStd> for TcpListener {
     type Io = FuturesIo<Socket>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
         let (socket, address) = Self::accept(self).await?;
         // Fails only on a socket that is gone, which its first read reports.
         let _ = socket.set_nodelay(true);
-        Ok((FuturesIo::new(Socket(socket)), Some(address)))
+        let local = socket.local_addr().ok();
+        let accepted = Accepted::new(FuturesIo::new(Socket(socket)));
+        Ok(accepted
+            .with_peer(Peer::new(address))
+            .with_local_addr(local))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
+    fn local_addr(&self) -> Option<ListenAddr> {
+        Self::local_addr(self).ok().map(ListenAddr::Tcp)
+    }
+}
+
+#[cfg(unix)]
+impl Listener<AsyncStd> for UnixListener {
+    type Io = FuturesIo<Socket<UnixStream>>;
+
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
+        let (socket, _) = Self::accept(self).await?;
+        Ok(Accepted::new(FuturesIo::new(Socket(socket))))
+    }
+
+    fn local_addr(&self) -> Option<ListenAddr> {
+        let address = Self::local_addr(self).ok()?;
+        let path = address.as_pathname()?;
+        Some(ListenAddr::Unix(path.to_owned()))
     }
 }
 
@@ -166,11 +194,29 @@ impl TlsConnector<AsyncStd> for ClientTls {
     }
 }
 
-/// A TCP socket of async-std. To close async-std's own only flushes it, and the peer would wait for the end.
+/// A socket of async-std. To close async-std's own only flushes it, and the peer would wait for the end.
 #[derive(Clone, Debug)]
-pub struct Socket(TcpStream);
+pub struct Socket<S = TcpStream>(S);
 
-impl AsyncRead for Socket {
+/// What can close one direction alone.
+trait CloseWrite {
+    fn close_write(&self) -> io::Result<()>;
+}
+
+impl CloseWrite for TcpStream {
+    fn close_write(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(unix)]
+impl CloseWrite for UnixStream {
+    fn close_write(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -180,7 +226,8 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+#[allow(private_bounds, reason = "the sockets above")]
+impl<S: AsyncWrite + CloseWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -203,6 +250,6 @@ impl AsyncWrite for Socket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().poll_flush(cx))?;
-        Poll::Ready(self.0.shutdown(Shutdown::Write))
+        Poll::Ready(self.0.close_write())
     }
 }

@@ -15,11 +15,13 @@ use std::{
 
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Epoch, Listener, Runtime};
+use connect_hyper::runtime::{Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime};
 use connect_tower::{
-    Time,
+    Peer, Time,
     rt::{Sleep, Timer},
 };
+#[cfg(unix)]
+use smol::net::unix::{UnixListener, UnixStream};
 use smol::{
     Executor,
     net::{TcpListener, TcpStream},
@@ -110,8 +112,12 @@ impl Runtime for Smol {
         }
     }
 
-    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        options: &ListenOptions,
+    ) -> io::Result<TcpListener> {
+        TcpListener::try_from(options.bind(address)?)
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
@@ -122,7 +128,7 @@ impl Runtime for Smol {
 
     #[cfg(unix)]
     async fn connect_unix(&self, path: &Path) -> io::Result<BoxIo> {
-        let socket = smol::net::unix::UnixStream::connect(path).await?;
+        let socket = UnixStream::connect(path).await?;
         Ok(Box::new(FuturesIo::new(socket)))
     }
 
@@ -134,15 +140,35 @@ impl Runtime for Smol {
 impl Listener<Smol> for TcpListener {
     type Io = FuturesIo<TcpStream>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
         let (socket, address) = Self::accept(self).await?;
         // Fails only on a socket that is gone, which its first read reports.
         let _ = socket.set_nodelay(true);
-        Ok((FuturesIo::new(socket), Some(address)))
+        let local = socket.local_addr().ok();
+        let accepted = Accepted::new(FuturesIo::new(socket));
+        Ok(accepted
+            .with_peer(Peer::new(address))
+            .with_local_addr(local))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
+    fn local_addr(&self) -> Option<ListenAddr> {
+        Self::local_addr(self).ok().map(ListenAddr::Tcp)
+    }
+}
+
+#[cfg(unix)]
+impl Listener<Smol> for UnixListener {
+    type Io = FuturesIo<UnixStream>;
+
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
+        let (socket, _) = Self::accept(self).await?;
+        Ok(Accepted::new(FuturesIo::new(socket)))
+    }
+
+    fn local_addr(&self) -> Option<ListenAddr> {
+        let address = Self::local_addr(self).ok()?;
+        let path = address.as_pathname()?;
+        Some(ListenAddr::Unix(path.to_owned()))
     }
 }
 

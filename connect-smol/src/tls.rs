@@ -38,9 +38,12 @@ where
     Box::pin(async move {
         let acceptor = futures_rustls::TlsAcceptor::from(config?);
         let stream = acceptor.accept(io.into_inner()).await?;
-        let negotiated = Negotiated::new(stream.get_ref().1);
+        let tls = stream.get_ref().1;
+        let negotiated = Negotiated::new(tls);
+        let name = tls.server_name().map(str::to_owned);
         let io = Box::new(FuturesIo::new(stream));
-        Ok(TlsSession::new(io).with_negotiated(negotiated))
+        let session = TlsSession::new(io).with_negotiated(negotiated);
+        Ok(session.with_server_name(name.as_deref()))
     })
 }
 

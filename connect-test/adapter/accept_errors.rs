@@ -1,10 +1,10 @@
 //! A listener that fails is waited out: the server neither ends nor spins.
 
-use std::{collections::VecDeque, io, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, io, time::Duration};
 
 use connect_hyper::{
     ServerEvent,
-    runtime::{Listener, Runtime},
+    runtime::{Accepted, ListenAddr, Listener, Runtime},
 };
 use connect_tower::CallBody;
 use macro_rules_attribute::apply;
@@ -22,15 +22,15 @@ struct Flaky {
 impl Listener<Rt> for Flaky {
     type Io = <Rt as Runtime>::Io;
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
         match self.errors.pop_front() {
             Some(error) => Err(error),
             None => Listener::accept(&mut self.then).await,
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.then.local_addr()
+    fn local_addr(&self) -> Option<ListenAddr> {
+        Listener::local_addr(&self.then)
     }
 }
 

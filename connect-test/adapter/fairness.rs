@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use connect_hyper::{CallTasks, runtime::Listener};
+use connect_hyper::{
+    CallTasks,
+    runtime::{Accepted, ListenAddr, Listener},
+};
 use connect_tower::CallBody;
 use hyper_util::rt::TokioIo;
 use macro_rules_attribute::apply;
@@ -103,15 +106,15 @@ const FAR_MORE: usize = 10_000;
 impl Listener<Rt> for AlwaysReady {
     type Io = TokioIo<Empty>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
         if self.0.fetch_add(1, Ordering::SeqCst) == FAR_MORE {
             pending::<()>().await;
         }
-        Ok((TokioIo::new(empty()), None))
+        Ok(Accepted::new(TokioIo::new(empty())))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn local_addr(&self) -> Option<ListenAddr> {
+        None
     }
 }
 

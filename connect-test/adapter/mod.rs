@@ -18,6 +18,7 @@ mod http_limits;
 mod incomplete_requests;
 mod lifetime;
 mod limits;
+mod listeners;
 mod pool;
 mod reconnect;
 mod shutdown;

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use connect_hyper::{
-    runtime::{Listener, Runtime},
+    runtime::{ListenOptions, Listener, Runtime},
     server::RequestBody,
 };
 use connect_tower::{CallBody, Transport, transport::TransportError};
@@ -118,12 +118,12 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<Socket> {
 
 pub(crate) async fn listen() -> <Rt as Runtime>::Listener {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    runtime().listen(any).await.unwrap()
+    runtime().listen(any, &ListenOptions::new()).await.unwrap()
 }
 
 pub(crate) async fn accept(listener: &mut <Rt as Runtime>::Listener) -> Socket {
-    let (io, _) = Listener::accept(listener).await.unwrap();
-    TokioIo::new(io)
+    let accepted = Listener::accept(listener).await.unwrap();
+    TokioIo::new(accepted.into_io())
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).

@@ -80,7 +80,8 @@ mod tls;
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent,
+    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent, ServerHandle,
+    runtime::{ListenAddr, ListenOptions, StreamListener},
 };
 #[cfg(feature = "reflection")]
 #[doc(no_inline)]
@@ -125,8 +126,9 @@ pub fn timer() -> rt::SharedTimer {
 
 /// A server on tokio; see [`connect_hyper::Server`] for what it can do.
 ///
-/// `L` is the listener: a `tokio::net::TcpListener`, or any [`connect_hyper::runtime::Listener`].
-pub type Server<L = tokio::net::TcpListener> = connect_hyper::Server<Tokio, L>;
+/// `L` is the listener: a `tokio::net::TcpListener`, or any [`connect_hyper::runtime::Listener`]; `M` are those that
+/// [`add_listener`](connect_hyper::Server::add_listener) added.
+pub type Server<L = tokio::net::TcpListener, M = ()> = connect_hyper::Server<Tokio, L, M>;
 
 /// A client's way to one server, on tokio; see [`connect_hyper::Channel`] for what it can do.
 pub type Channel = connect_hyper::Channel<Tokio>;

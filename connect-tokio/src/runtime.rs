@@ -6,13 +6,15 @@ use std::{future::Future, io, net::SocketAddr};
 
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Epoch, Listener, Runtime};
+use connect_hyper::runtime::{Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime};
 use connect_tower::{
-    Time,
+    Peer, Time,
     rt::{Sleep, Timer},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 
 /// The tokio runtime that the program runs on.
 ///
@@ -40,8 +42,12 @@ impl Runtime for Tokio {
         tokio::spawn(future);
     }
 
-    async fn listen(&self, address: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(address).await
+    async fn listen(
+        &self,
+        address: SocketAddr,
+        options: &ListenOptions,
+    ) -> io::Result<TcpListener> {
+        TcpListener::from_std(options.bind(address)?)
     }
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TokioIo<TcpStream>> {
@@ -52,7 +58,7 @@ impl Runtime for Tokio {
 
     #[cfg(unix)]
     async fn connect_unix(&self, path: &Path) -> io::Result<BoxIo> {
-        let socket = tokio::net::UnixStream::connect(path).await?;
+        let socket = UnixStream::connect(path).await?;
         Ok(Box::new(TokioIo::new(socket)))
     }
 
@@ -64,15 +70,35 @@ impl Runtime for Tokio {
 impl Listener<Tokio> for TcpListener {
     type Io = TokioIo<TcpStream>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
         let (socket, address) = Self::accept(self).await?;
         // Fails only on a socket that is gone, which its first read reports.
         let _ = socket.set_nodelay(true);
-        Ok((TokioIo::new(socket), Some(address)))
+        let local = socket.local_addr().ok();
+        let accepted = Accepted::new(TokioIo::new(socket));
+        Ok(accepted
+            .with_peer(Peer::new(address))
+            .with_local_addr(local))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Self::local_addr(self)
+    fn local_addr(&self) -> Option<ListenAddr> {
+        Self::local_addr(self).ok().map(ListenAddr::Tcp)
+    }
+}
+
+#[cfg(unix)]
+impl Listener<Tokio> for UnixListener {
+    type Io = TokioIo<UnixStream>;
+
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
+        let (socket, _) = Self::accept(self).await?;
+        Ok(Accepted::new(TokioIo::new(socket)))
+    }
+
+    fn local_addr(&self) -> Option<ListenAddr> {
+        let address = Self::local_addr(self).ok()?;
+        let path = address.as_pathname()?;
+        Some(ListenAddr::Unix(path.to_owned()))
     }
 }
 

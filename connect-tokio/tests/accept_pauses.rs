@@ -1,8 +1,8 @@
 //! A listener that keeps failing is asked less and less often. Tokio's clock stands, so that no time passes.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
-use connect_hyper::runtime::Listener;
+use connect_hyper::runtime::{Accepted, ListenAddr, Listener};
 use connect_tokio::{Router, Server, ServerEvent, Tokio};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::mpsc};
@@ -13,12 +13,12 @@ struct Broken;
 impl Listener<Tokio> for Broken {
     type Io = TokioIo<TcpStream>;
 
-    async fn accept(&mut self) -> io::Result<(Self::Io, Option<SocketAddr>)> {
+    async fn accept(&mut self) -> io::Result<Accepted<Self::Io>> {
         Err(io::Error::from_raw_os_error(24))
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
+    fn local_addr(&self) -> Option<ListenAddr> {
+        None
     }
 }
 

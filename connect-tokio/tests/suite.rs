@@ -5,6 +5,10 @@ mod rt {
 
     pub(crate) use connect_tokio::{Tokio as Rt, *};
 
+    pub(crate) fn unix_listener(path: &std::path::Path) -> tokio::net::UnixListener {
+        tokio::net::UnixListener::bind(path).unwrap()
+    }
+
     pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_all().build().unwrap().block_on(future)

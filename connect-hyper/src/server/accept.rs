@@ -1,83 +1,44 @@
-//! The accept loop, its pauses when the listener fails, and the shutdown.
+//! The accept loop of a listener, its pauses when that fails, and who is let in.
 
 use std::{
     convert::Infallible,
-    future::Future,
+    fmt,
     io::{self, ErrorKind},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use connect_tower::ReceiveBudget;
+use connect_tower::Peer;
 
 use super::{
-    Server, ServerEvent, connection,
-    drain::{Drain, Phase},
+    addresses::Addresses,
+    connection,
+    drain::{Drain, Watch},
+    event::ServerEvent,
     service::HttpService,
 };
-use crate::runtime::{Either, Listener, Runtime, race, timeout, yield_now};
+use crate::{
+    runtime::{Listener, Runtime, yield_now},
+    tls::TlsAcceptor,
+};
 
 /// The first pause after a failed accept; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// What ended connections have to notice that they are. Only a handler that blocks its thread takes longer.
-const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until the signal, then drains.
-pub(super) async fn run<R, L, S>(
-    server: Server<R, L>,
-    service: S,
-    signal: impl Future<Output = ()> + Send,
-) where
-    R: Runtime,
-    L: Listener<R>,
-    S: HttpService,
-{
-    let Server {
-        runtime,
-        mut listener,
-        tls,
-        config,
-        observer,
-    } = server;
-    let drain_timeout = config.drain_timeout;
-    let context = Arc::new(connection::Context {
-        runtime: runtime.clone(),
-        timer: Arc::new(runtime.clone()),
-        receive_budget: ReceiveBudget::new(config.server_receive_budget),
-        tls,
-        config,
-        observer,
-    });
-    let drain = Drain::default();
-    {
-        let accepting = accept(&mut listener, &context, &drain, service);
-        // The signal first: clients that keep coming must not keep the server from ending.
-        match race(pin!(signal), accepting).await {
-            Either::Left(()) => {}
-            Either::Right(never) => match never {},
-        }
-    }
-    // The socket is closed first: new clients must find another server while this one drains.
-    drop(listener);
-    drain.enter(Phase::Draining);
-    if timeout(&runtime, drain_timeout, drain.empty())
-        .await
-        .is_none()
-    {
-        context.report(&ServerEvent::DrainExpired {
-            connections: drain.connections(),
-        });
-        drain.enter(Phase::Ended);
-        let _ = timeout(&runtime, END_TIMEOUT, drain.empty()).await;
-    }
+/// What the accept loops of a server share.
+#[expect(unnameable_types, reason = "of a trait that nobody else implements")]
+pub struct Accepting<R> {
+    pub(super) context: Arc<connection::Context<R>>,
+    pub(super) drain: Drain,
+    pub(super) addresses: Option<Addresses>,
 }
 
-async fn accept<R, L, S>(
+/// Accepts the connections of one listener without end.
+pub(super) async fn accept<R, L, S>(
     listener: &mut L,
-    context: &Arc<connection::Context<R, L::Io>>,
-    drain: &Drain,
+    tls: Option<&Arc<dyn TlsAcceptor<R, L::Io>>>,
+    accepting: &Accepting<R>,
     service: S,
 ) -> Infallible
 where
@@ -85,6 +46,7 @@ where
     L: Listener<R>,
     S: HttpService,
 {
+    let context = &accepting.context;
     let mut pause = FIRST_PAUSE;
     let mut aborted = 0;
     let mut in_a_row = 0;
@@ -94,17 +56,21 @@ where
             in_a_row = 0;
             yield_now().await;
         }
-        drain.at_most(context.config.max_connections - 1).await;
+        accepting.room().await;
         match listener.accept().await {
-            Ok((io, address)) => {
+            Ok(accepted) => {
                 (pause, aborted) = (FIRST_PAUSE, 0);
-                context.runtime.spawn(connection::serve(
-                    Arc::clone(context),
-                    io,
-                    address,
-                    service.clone(),
-                    drain.watch(),
-                ));
+                // Another listener may have taken the place.
+                accepting.room().await;
+                if let Some(watch) = accepting.admit(&accepted.peer) {
+                    context.runtime.spawn(connection::serve(
+                        Arc::clone(context),
+                        accepted,
+                        tls.cloned(),
+                        service.clone(),
+                        watch,
+                    ));
+                }
             }
             Err(error) if is_of_one_connection(&error) && aborted < MAX_ABORTED_IN_A_ROW => {
                 aborted += 1;
@@ -119,6 +85,45 @@ where
                 aborted = 0;
             }
         }
+    }
+}
+
+impl<R> fmt::Debug for Accepting<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepting")
+            .field("drain", &self.drain)
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> Accepting<R> {
+    /// Waits for room for one more connection.
+    async fn room(&self) {
+        let max = self.context.config.max_connections;
+        if self.drain.connections() >= max {
+            let connections = max;
+            self.context
+                .report(&ServerEvent::ConnectionsFull { connections });
+            self.drain.at_most(max - 1).await;
+        }
+    }
+
+    /// A place for a new connection, unless its address has as many as it may.
+    fn admit(&self, peer: &Peer) -> Option<Watch> {
+        let address = match (&self.addresses, peer.addr()) {
+            (Some(addresses), Some(address)) => match addresses.enter(address.ip()) {
+                Ok(slot) => Some(slot),
+                Err(full) => {
+                    if full.is_first {
+                        self.context.report(&ServerEvent::AddressFull { peer });
+                    }
+                    return None;
+                }
+            },
+            _ => None,
+        };
+        Some(self.drain.watch(address))
     }
 }
 

@@ -3,20 +3,19 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::{self, Poll, ready},
 };
 
-use connect_tower::{Connection, Peer, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
+use connect_tower::{Connection, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
 use hyper::server::conn::{http1, http2};
 
 use super::{
-    Observer, ServerEvent,
     config::{CallTasks, Config, MAX_HEADERS},
     drain::{Phase, Watch},
+    event::{Observer, ServerEvent},
     io::{ServerIo, Transport},
     lifetime::{Activity, Lifetime, LifetimeVersion, Step},
     placement::{ProgressSlot, ServerExecutor},
@@ -27,14 +26,13 @@ use super::{
 use crate::{
     calls::{CallExecutor, Calls},
     read_budget::ReadBudget,
-    runtime::{Either, HyperTimer, Io, Runtime, race, timeout},
+    runtime::{Accepted, Either, HyperTimer, Io, Runtime, race, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
 };
 
 /// What the connections of a server share.
-pub(super) struct Context<R, I> {
+pub(super) struct Context<R> {
     pub(super) runtime: R,
-    pub(super) tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
     pub(super) config: Config,
     pub(super) observer: Option<Observer>,
     pub(super) timer: SharedTimer,
@@ -42,7 +40,7 @@ pub(super) struct Context<R, I> {
     pub(super) receive_budget: ReceiveBudget,
 }
 
-impl<R, I> Context<R, I> {
+impl<R> Context<R> {
     /// For the calls of one connection.
     fn receive_limits(&self) -> ReceiveLimits {
         let budget = self
@@ -69,9 +67,9 @@ enum Version {
 
 /// Serves one connection to its end.
 pub(super) async fn serve<R, I, S>(
-    context: Arc<Context<R, I>>,
-    io: I,
-    address: Option<SocketAddr>,
+    context: Arc<Context<R>>,
+    accepted: Accepted<I>,
+    tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
     service: S,
     mut watch: Watch,
 ) where
@@ -79,7 +77,6 @@ pub(super) async fn serve<R, I, S>(
     I: Io,
     S: HttpService,
 {
-    let mut peer = address.map_or_else(Peer::without_addr, Peer::new);
     let phase = watch.reader();
     let activity = Activity::new(watch.connection(), &context.config);
     let wrap = |io| {
@@ -89,15 +86,16 @@ pub(super) async fn serve<R, I, S>(
         let activity = Arc::clone(&activity);
         ServerIo::new(io, runtime, linger_timeout, phase, write_timeout, activity)
     };
-    let establishing = establish(&context, io, &mut peer, wrap);
+    let establishing = establish(&context, accepted, tls, wrap);
     // A client that has not said anything yet loses nothing when the server shuts down.
-    let (mut io, version) = match race(establishing, watch.not_serving()).await {
+    let (mut io, version, connection) = match race(establishing, watch.not_serving()).await {
         Either::Left(Some(established)) => established,
         Either::Left(None) | Either::Right(()) => return,
     };
-    let connection = Connection::new(peer.clone())
+    let connection = connection
         .with_timer(SharedTimer::clone(&context.timer))
         .with_receive_limits(context.receive_limits());
+    let peer = connection.peer().clone();
     if let Version::Http2 = version {
         io.read_settings_for(&connection);
     }
@@ -167,37 +165,40 @@ pub(super) async fn serve<R, I, S>(
 
 /// Does the TLS handshake and finds the HTTP version. None if the client went away or took too long.
 async fn establish<R: Runtime, I: Io>(
-    context: &Context<R, I>,
-    io: I,
-    peer: &mut Peer,
+    context: &Context<R>,
+    accepted: Accepted<I>,
+    tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
     wrap: impl FnOnce(Transport<I>) -> ServerIo<R, I>,
-) -> Option<(ServerIo<R, I>, Version)> {
-    let (transport, agreed) = match &context.tls {
-        None => (Transport::Plain(io), None),
+) -> Option<(ServerIo<R, I>, Version, Connection)> {
+    let Accepted {
+        io,
+        peer,
+        local_addr,
+    } = accepted;
+    let (transport, connection, agreed) = match tls {
+        None => (Transport::Plain(io), Connection::new(peer), None),
         Some(tls) => {
-            let session = match handshake(context, tls.accept(&[ALPN_HTTP2, ALPN_HTTP1], io)).await
-            {
-                Ok(session) => session,
+            let shaking_hands = tls.accept(&[ALPN_HTTP2, ALPN_HTTP1], io);
+            match handshake(context, shaking_hands).await {
+                Ok(session) => {
+                    let agreed = if session.speaks(ALPN_HTTP2) {
+                        Some(Version::Http2)
+                    } else if session.speaks(ALPN_HTTP1) {
+                        Some(Version::Http1)
+                    } else {
+                        None
+                    };
+                    let (io, connection) = session.into_server_parts(peer);
+                    (Transport::Tls(io), connection, agreed)
+                }
                 Err(error) => {
                     context.report(&ServerEvent::HandshakeFailed {
-                        peer,
+                        peer: &peer,
                         error: &error,
                     });
                     return None;
                 }
-            };
-            let agreed = if session.speaks(ALPN_HTTP2) {
-                Some(Version::Http2)
-            } else if session.speaks(ALPN_HTTP1) {
-                Some(Version::Http1)
-            } else {
-                None
-            };
-            let (io, certificates) = session.into_parts();
-            if !certificates.is_empty() {
-                *peer = peer.clone().with_certificates(certificates);
             }
-            (Transport::Tls(io), agreed)
         }
     };
     let mut io = wrap(transport);
@@ -208,11 +209,12 @@ async fn establish<R: Runtime, I: Io>(
         true => Version::Http2,
         false => Version::Http1,
     };
-    Some((io, agreed.unwrap_or(shown)))
+    let connection = connection.with_local_addr(local_addr);
+    Some((io, agreed.unwrap_or(shown), connection))
 }
 
-async fn handshake<R: Runtime, I>(
-    context: &Context<R, I>,
+async fn handshake<R: Runtime>(
+    context: &Context<R>,
     handshake: impl Future<Output = io::Result<TlsSession>>,
 ) -> io::Result<TlsSession> {
     let limit = context.config.tls_handshake_timeout;
@@ -321,7 +323,7 @@ fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
     })
 }
 
-fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
+fn http1_builder<R: Runtime>(context: &Context<R>) -> http1::Builder {
     // Not `pipeline_flush`: hyper 1.12 then flushes nothing while bytes of a request are unread in its buffer, also
     // when no handler will ever read them, and loses an answer if the connection ends so.
     let mut builder = http1::Builder::new();
@@ -339,8 +341,8 @@ fn http1_builder<R: Runtime, I>(context: &Context<R, I>) -> http1::Builder {
     builder
 }
 
-fn http2_builder<R: Runtime, I>(
-    context: &Context<R, I>,
+fn http2_builder<R: Runtime>(
+    context: &Context<R>,
     executor: ServerExecutor<R>,
 ) -> http2::Builder<ServerExecutor<R>> {
     let mut builder = http2::Builder::new(executor);

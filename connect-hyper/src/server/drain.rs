@@ -9,6 +9,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use super::addresses::AddressSlot;
+
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
@@ -42,6 +44,8 @@ pub(super) struct OpenConnection(Arc<Slot>);
 struct Slot {
     shared: Arc<Shared>,
     index: usize,
+    /// Of its peer's.
+    _address: Option<AddressSlot>,
 }
 
 /// Tells the phase, and is no connection.
@@ -58,12 +62,31 @@ struct Shared {
 struct Watches {
     wakers: Vec<Option<Waker>>,
     free: Vec<usize>,
-    /// Who waits for connections to end: the accept loop, and then the drain.
-    waiting: Option<Waker>,
+    /// Who waits for connections to end: the accept loops, and then the drain.
+    waiting: Vec<Waker>,
+    /// Who waits for the shutdown to be asked for, or to be over.
+    watching: Vec<Waker>,
+    shutdown: Shutdown,
 }
 
+/// How far the server is, for those who hold a handle.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Shutdown {
+    #[default]
+    No,
+    /// Somebody asked for it.
+    Asked,
+    /// The server has ended.
+    Over,
+}
+
+/// The server's side for those who hold a handle.
+#[derive(Clone, Debug)]
+pub(super) struct DrainHandle(Arc<Shared>);
+
 impl Drain {
-    pub(super) fn watch(&self) -> Watch {
+    /// A new connection, which holds its address's place.
+    pub(super) fn watch(&self, address: Option<AddressSlot>) -> Watch {
         let mut watches = self.shared.lock();
         let index = watches.free.pop().unwrap_or_else(|| {
             watches.wakers.push(None);
@@ -73,6 +96,7 @@ impl Drain {
             connection: OpenConnection(Arc::new(Slot {
                 shared: Arc::clone(&self.shared),
                 index,
+                _address: address,
             })),
             waker: None,
         }
@@ -88,6 +112,10 @@ impl Drain {
         for waker in wakers {
             waker.wake();
         }
+    }
+
+    pub(super) fn handle(&self) -> DrainHandle {
+        DrainHandle(Arc::clone(&self.shared))
     }
 
     /// The number of connections.
@@ -107,7 +135,7 @@ impl Drain {
             if watches.open() <= max {
                 return Poll::Ready(());
             }
-            watches.waiting = Some(cx.waker().clone());
+            add_waker(&mut watches.waiting, cx);
             Poll::Pending
         })
         .await;
@@ -117,6 +145,43 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         self.enter(Phase::Ended);
+        self.handle().reach(Shutdown::Over);
+    }
+}
+
+impl DrainHandle {
+    /// Goes on to this point of the shutdown.
+    pub(super) fn reach(&self, shutdown: Shutdown) {
+        let watching = {
+            let mut watches = self.0.lock();
+            watches.shutdown = watches.shutdown.max(shutdown);
+            std::mem::take(&mut watches.watching)
+        };
+        watching.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the shutdown has reached this point.
+    pub(super) async fn reached(&self, shutdown: Shutdown) {
+        poll_fn(|cx| {
+            let mut watches = self.0.lock();
+            if watches.shutdown >= shutdown {
+                return Poll::Ready(());
+            }
+            add_waker(&mut watches.watching, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The number of connections.
+    pub(super) fn connections(&self) -> usize {
+        self.0.lock().open()
+    }
+}
+
+fn add_waker(wakers: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+        wakers.push(cx.waker().clone());
     }
 }
 
@@ -168,11 +233,9 @@ impl Drop for Slot {
             let mut watches = self.shared.lock();
             watches.wakers[self.index] = None;
             watches.free.push(self.index);
-            watches.waiting.take()
+            std::mem::take(&mut watches.waiting)
         };
-        if let Some(waiting) = waiting {
-            waiting.wake();
-        }
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -213,7 +276,7 @@ mod tests {
     #[test]
     fn phases_only_go_forward() {
         let drain = Drain::default();
-        let watch = drain.watch();
+        let watch = drain.watch(None);
         assert_eq!(watch.phase(), Phase::Serving);
         drain.enter(Phase::Ended);
         drain.enter(Phase::Draining);
@@ -223,7 +286,7 @@ mod tests {
     #[test]
     fn the_drain_is_empty_when_the_last_connection_has_gone() {
         let drain = Drain::default();
-        let (one, two) = (drain.watch(), drain.watch());
+        let (one, two) = (drain.watch(None), drain.watch(None));
         let mut empty = pin!(drain.empty());
         let mut cx = Context::from_waker(Waker::noop());
         assert!(empty.as_mut().poll(&mut cx).is_pending());
@@ -236,7 +299,7 @@ mod tests {
     #[test]
     fn a_connection_is_open_until_its_last_part_is_dropped() {
         let drain = Drain::default();
-        let watch = drain.watch();
+        let watch = drain.watch(None);
         let call = watch.connection();
         drop(watch);
         assert_eq!(drain.connections(), 1);
@@ -247,7 +310,7 @@ mod tests {
     #[test]
     fn a_connection_that_ends_makes_room() {
         let drain = Drain::default();
-        let (one, _two) = (drain.watch(), drain.watch());
+        let (one, _two) = (drain.watch(None), drain.watch(None));
         let mut room = pin!(drain.at_most(1));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(room.as_mut().poll(&mut cx).is_pending());
@@ -256,10 +319,28 @@ mod tests {
     }
 
     #[test]
+    fn many_wait_for_the_end_of_the_server() {
+        let drain = Drain::default();
+        let handle = drain.handle();
+        let mut asked = pin!(handle.reached(Shutdown::Asked));
+        let mut first = pin!(handle.reached(Shutdown::Over));
+        let mut second = pin!(handle.reached(Shutdown::Over));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(asked.as_mut().poll(&mut cx).is_pending());
+        handle.reach(Shutdown::Asked);
+        assert!(asked.as_mut().poll(&mut cx).is_ready());
+        assert!(first.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        drop(drain);
+        assert!(first.as_mut().poll(&mut cx).is_ready());
+        assert!(second.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
     fn slots_are_used_again() {
         let drain = Drain::default();
         for _ in 0..3 {
-            drop(drain.watch());
+            drop(drain.watch(None));
         }
         assert_eq!(drain.shared.lock().wakers.len(), 1);
         assert_eq!(drain.connections(), 0);
@@ -268,7 +349,7 @@ mod tests {
     #[test]
     fn dropping_the_server_ends_its_connections() {
         let drain = Drain::default();
-        let mut watch = drain.watch();
+        let mut watch = drain.watch(None);
         assert_eq!(
             watch.poll_phase(&Context::from_waker(Waker::noop())),
             Phase::Serving

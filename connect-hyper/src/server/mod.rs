@@ -1,77 +1,54 @@
-//! The server: one listener for HTTP/1.1 and HTTP/2, with or without TLS.
+//! The server: listeners for HTTP/1.1 and HTTP/2, each with or without TLS.
 //!
 //! A connection is one task. Over TLS, ALPN says which HTTP it speaks; without, its first bytes do. A service
 //! sees plain `http` requests, of either version, with a [`Connection`](connect_tower::Connection) in their extensions: the
 //! peer, the runtime's timer and the limits of what is received.
 
 mod accept;
+mod addresses;
 mod config;
 mod connection;
 mod drain;
+mod event;
+mod handle;
 mod io;
 mod lifetime;
+mod listeners;
 mod placement;
 mod request_body;
+mod run;
 mod service;
 mod stall;
 
-use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc};
 
-use connect_tower::Peer;
-
-use self::config::Config;
-pub use self::{config::CallTasks, request_body::RequestBody, service::HttpService};
+pub use self::{
+    config::CallTasks,
+    event::ServerEvent,
+    handle::ServerHandle,
+    listeners::{Bound, MoreListeners},
+    request_body::RequestBody,
+    service::HttpService,
+};
+use self::{config::Config, drain::Drain, event::Observer};
 use crate::{
-    runtime::{Listener, Runtime},
+    runtime::{ListenAddr, ListenOptions, Listener, Runtime},
     tls::TlsAcceptor,
 };
 
-/// A server on a listener of type `L`.
+/// A server on a listener of type `L`, and on those of `M`, which [`add_listener`](Self::add_listener) adds.
 ///
 /// Adapters name it with their runtime: `connect_tokio::Server`. Each limit has a default, given at its setter.
 ///
 /// Accept errors, such as too many open files, never end the server: it waits, up to a second, and goes on.
 #[must_use = "a server does nothing until it serves"]
-pub struct Server<R: Runtime, L: Listener<R> = <R as Runtime>::Listener> {
+pub struct Server<R: Runtime, L: Listener<R> = <R as Runtime>::Listener, M = ()> {
     runtime: R,
-    listener: L,
-    tls: Option<Arc<dyn TlsAcceptor<R, L::Io>>>,
+    first: Bound<R, L>,
+    more: M,
     config: Config,
     observer: Option<Observer>,
-}
-
-type Observer = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
-
-/// Something that went wrong on a connection and that no call can report.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ServerEvent<'a> {
-    /// The listener failed to accept a connection; the server tries again after the pause.
-    AcceptFailed {
-        /// What the listener said.
-        error: &'a std::io::Error,
-        /// How long the server waits.
-        pause: Duration,
-    },
-    /// A TLS handshake failed or took too long.
-    HandshakeFailed {
-        /// Who connected.
-        peer: &'a Peer,
-        /// Why it failed.
-        error: &'a std::io::Error,
-    },
-    /// A connection ended with an error of HTTP or of its socket.
-    ConnectionFailed {
-        /// Who connected.
-        peer: &'a Peer,
-        /// Why it failed.
-        error: &'a (dyn std::error::Error + Send + Sync + 'static),
-    },
-    /// The time for a graceful shutdown is up: these connections are ended with calls in flight.
-    DrainExpired {
-        /// The number of connections.
-        connections: usize,
-    },
+    drain: Drain,
 }
 
 impl<R: Runtime> Server<R> {
@@ -85,28 +62,50 @@ impl<R: Runtime> Server<R> {
     ///
     /// When the text is no address and no name with a port, or none of the addresses can be bound.
     pub async fn bind(address: impl fmt::Display) -> std::io::Result<Self> {
+        Self::bind_with(address, ListenOptions::new()).await
+    }
+
+    /// Binds a TCP socket with these options; see [`bind`](Self::bind).
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub async fn bind_with(
+        address: impl fmt::Display,
+        options: ListenOptions,
+    ) -> std::io::Result<Self> {
         let text = address.to_string();
         drop(address);
         let runtime = R::default();
-        let addresses = resolve(&runtime, &text).await.map_err(|error| {
-            let text = format!("cannot listen on {text}: {error}");
-            std::io::Error::new(error.kind(), text)
-        })?;
-        let mut failure = None;
-        for address in addresses {
-            match runtime.listen(address).await {
-                Ok(listener) => return Ok(Self::from_listener(listener)),
-                Err(error) => {
-                    let text = format!("cannot listen on {address}: {error}");
-                    failure = Some(std::io::Error::new(error.kind(), text));
-                }
+        let listener = bind(&runtime, &text, &options).await?;
+        Ok(Self::from_listener(listener))
+    }
+}
+
+/// Listens on the first address of a text that can be bound.
+async fn bind<R: Runtime>(
+    runtime: &R,
+    text: &str,
+    options: &ListenOptions,
+) -> std::io::Result<R::Listener> {
+    let addresses = resolve(runtime, text).await.map_err(|error| {
+        let text = format!("cannot listen on {text}: {error}");
+        std::io::Error::new(error.kind(), text)
+    })?;
+    let mut failure = None;
+    for address in addresses {
+        match runtime.listen(address, options).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                let text = format!("cannot listen on {address}: {error}");
+                failure = Some(std::io::Error::new(error.kind(), text));
             }
         }
-        Err(failure.unwrap_or_else(|| {
-            let text = format!("cannot listen on {text}: the name has no address");
-            std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
-        }))
     }
+    Err(failure.unwrap_or_else(|| {
+        let text = format!("cannot listen on {text}: the name has no address");
+        std::io::Error::new(std::io::ErrorKind::InvalidInput, text)
+    }))
 }
 
 /// The addresses that a text names.
@@ -125,15 +124,83 @@ async fn resolve<R: Runtime>(runtime: &R, text: &str) -> std::io::Result<Vec<Soc
 }
 
 impl<R: Runtime, L: Listener<R>> Server<R, L> {
-    /// Serves on a listener that is bound already.
+    /// Serves on a listener that is bound already: a TCP or Unix listener of the runtime, a
+    /// [`StreamListener`](crate::runtime::StreamListener), or your own.
     pub fn from_listener(listener: L) -> Self {
         Self {
             runtime: R::default(),
-            listener,
-            tls: None,
+            first: Bound {
+                listener,
+                tls: None,
+            },
+            more: (),
             config: Config::default(),
             observer: None,
+            drain: Drain::default(),
         }
+    }
+}
+
+impl<R: Runtime, L: Listener<R>, M: MoreListeners<R>> Server<R, L, M> {
+    /// Serves on one more listener, in the clear. All listeners share the server's limits, its shutdown and its handle.
+    pub fn add_listener<N: Listener<R>>(self, listener: N) -> Server<R, L, (M, Bound<R, N>)> {
+        self.add_bound(Bound {
+            listener,
+            tls: None,
+        })
+    }
+
+    /// Serves on one more listener, with TLS.
+    pub fn add_tls_listener<N: Listener<R>>(
+        self,
+        listener: N,
+        tls: impl TlsAcceptor<R, N::Io>,
+    ) -> Server<R, L, (M, Bound<R, N>)> {
+        self.add_bound(Bound {
+            listener,
+            tls: Some(Arc::new(tls)),
+        })
+    }
+
+    fn add_bound<N: Listener<R>>(self, bound: Bound<R, N>) -> Server<R, L, (M, Bound<R, N>)> {
+        Server {
+            runtime: self.runtime,
+            first: self.first,
+            more: (self.more, bound),
+            config: self.config,
+            observer: self.observer,
+            drain: self.drain,
+        }
+    }
+
+    /// A handle of this server, with the listeners that it has now.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle {
+            drain: self.drain.handle(),
+            local_addrs: self.local_addrs().into(),
+        }
+    }
+
+    /// Where the server listens: its first listener, then those that were added; those without a name are left out.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<ListenAddr> {
+        let mut addresses = Vec::from_iter(self.first.listener.local_addr());
+        self.more.add_local_addrs(&mut addresses);
+        addresses
+    }
+
+    /// The first TCP address that the server listens on.
+    ///
+    /// # Errors
+    ///
+    /// When none of its listeners has one.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        let addresses = self.local_addrs();
+        addresses.iter().find_map(ListenAddr::tcp).ok_or_else(|| {
+            let text = "the server listens on no TCP address: see local_addrs()";
+            std::io::Error::new(std::io::ErrorKind::AddrNotAvailable, text)
+        })
     }
 
     /// Runs on this runtime. Default: the adapter's own, [`Default::default`].
@@ -142,23 +209,15 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// The address that the server listens on.
-    ///
-    /// # Errors
-    ///
-    /// When the listener has none.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Speaks TLS on every connection. Default: cleartext.
+    /// Speaks TLS on every connection of the first listener. Default: cleartext. For another see
+    /// [`add_tls_listener`](Self::add_tls_listener).
     pub fn with_tls(mut self, tls: impl TlsAcceptor<R, L::Io>) -> Self {
-        self.tls = Some(Arc::new(tls));
+        self.first.tls = Some(Arc::new(tls));
         self
     }
 
-    /// Calls this function with what goes wrong on connections, for logs and counters. It runs on the tasks of
-    /// connections and must not block; when it panics, only the event is lost. Default: none.
+    /// Calls this function with what happens to the server and its connections, for logs and counters. It runs on their
+    /// tasks and must not block; when it panics, only the event is lost. Default: none.
     pub fn with_observer(
         mut self,
         observer: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static,
@@ -167,63 +226,31 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
         self
     }
 
-    /// Serves until the future is dropped, which ends all connections at once. It does not end by itself: accept errors are
-    /// waited out.
+    /// Serves until a [`handle`](Self::handle) shuts the server down. Dropping the future ends all connections at once.
+    /// It does not end by itself: accept errors are waited out.
     pub async fn serve<S: HttpService>(self, service: S) {
-        accept::run(self, service, std::future::pending()).await;
+        run::run(self, service, std::future::pending()).await;
     }
 
-    /// Serves until the signal comes, and then shuts down gracefully: the listener is closed, HTTP/2 clients
-    /// get GOAWAY, HTTP/1.1 connections close after their call, and calls in flight have
-    /// [`with_drain_timeout`](Self::with_drain_timeout) to end. Returns when all connections have ended. Accept errors are
-    /// waited out.
+    /// Serves until the signal comes or a [`handle`](Self::handle) shuts the server down, and then shuts down
+    /// gracefully: the listeners are closed, HTTP/2 clients get GOAWAY, HTTP/1.1 connections close after their call, and
+    /// calls in flight have [`with_drain_timeout`](Self::with_drain_timeout) to end. Returns when all connections have ended.
+    /// Accept errors are waited out.
     pub async fn serve_with_shutdown<S: HttpService>(
         self,
         service: S,
         signal: impl Future<Output = ()> + Send,
     ) {
-        accept::run(self, service, signal).await;
+        run::run(self, service, signal).await;
     }
 }
 
-impl<R: Runtime, L: Listener<R>> fmt::Debug for Server<R, L> {
+impl<R: Runtime, L: Listener<R>, M: MoreListeners<R>> fmt::Debug for Server<R, L, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("local_addr", &self.listener.local_addr().ok())
-            .field("tls", &self.tls.is_some())
+            .field("local_addrs", &self.local_addrs())
+            .field("tls", &self.first.tls.is_some())
             .field("config", &self.config)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for ServerEvent<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AcceptFailed { error, pause } => {
-                write!(f, "accept failed, waiting {pause:?}: {error}")
-            }
-            Self::HandshakeFailed { peer, error } => {
-                write!(f, "TLS handshake with {} failed: {error}", Name(peer))
-            }
-            Self::ConnectionFailed { peer, error } => {
-                let error = crate::reset::chain(*error);
-                write!(f, "connection from {} failed: {error}", Name(peer))
-            }
-            Self::DrainExpired { connections } => {
-                write!(f, "the drain timed out: ending {connections} connections")
-            }
-        }
-    }
-}
-
-/// A peer's address, or that there is none.
-struct Name<'a>(&'a Peer);
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.addr() {
-            Some(address) => address.fmt(f),
-            None => f.write_str("a peer without an address"),
-        }
     }
 }

@@ -1,8 +1,11 @@
 //! The connection of a call.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http::Extensions;
@@ -27,6 +30,9 @@ pub struct Connection(Arc<Facts>);
 #[derive(Clone, Debug)]
 struct Facts {
     peer: Peer,
+    local_addr: Option<SocketAddr>,
+    server_name: Option<Box<str>>,
+    alpn: Option<Box<[u8]>>,
     timer: Option<SharedTimer>,
     receive_limits: ReceiveLimits,
     /// `NOT_SAID` until the other end has said it.
@@ -41,6 +47,9 @@ impl Connection {
     pub fn new(peer: Peer) -> Self {
         Self(Arc::new(Facts {
             peer,
+            local_addr: None,
+            server_name: None,
+            alpn: None,
             timer: None,
             receive_limits: ReceiveLimits::default(),
             header_limit: Arc::new(AtomicUsize::new(NOT_SAID)),
@@ -59,6 +68,45 @@ impl Connection {
     pub fn with_receive_limits(mut self, limits: ReceiveLimits) -> Self {
         Arc::make_mut(&mut self.0).receive_limits = limits;
         self
+    }
+
+    /// Sets the address of this end, if it has one.
+    #[must_use]
+    pub fn with_local_addr(mut self, address: Option<SocketAddr>) -> Self {
+        Arc::make_mut(&mut self.0).local_addr = address;
+        self
+    }
+
+    /// Sets the name that the client asked for in the TLS handshake, if it did.
+    #[must_use]
+    pub fn with_server_name(mut self, name: Option<&str>) -> Self {
+        Arc::make_mut(&mut self.0).server_name = name.map(Into::into);
+        self
+    }
+
+    /// Sets the protocol that ALPN agreed on, if there was any.
+    #[must_use]
+    pub fn with_alpn(mut self, protocol: Option<&[u8]>) -> Self {
+        Arc::make_mut(&mut self.0).alpn = protocol.map(Into::into);
+        self
+    }
+
+    /// The address of this end that the client has reached; `None` if the connection has none.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.local_addr
+    }
+
+    /// The name that the client asked for in the TLS handshake (SNI; RFC 6066, section 3); `None` in the clear.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.0.server_name.as_deref()
+    }
+
+    /// The protocol that ALPN agreed on, such as `h2` (RFC 7301); `None` in the clear.
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.0.alpn.as_deref()
     }
 
     /// The other end.

@@ -8,10 +8,9 @@ use std::{
     thread,
 };
 
-use connect_smol::Smol;
+use connect_smol::{ListenOptions, Smol};
 use connect_tower::{Request, Response, Router};
 use smol::{Executor, LocalExecutor};
-use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{ECHO, Failure};
 
@@ -82,14 +81,7 @@ pub(crate) fn run(way: Way, addr: SocketAddr, threads: usize) -> Result<(), Fail
 
 /// A socket that others may listen beside.
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
+    ListenOptions::new().with_reuse_port(true).bind(addr)
 }
 
 fn tokio_shared(listener: TcpListener, threads: usize) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::Server;
 use crate::runtime::{LONGEST, Listener, Runtime};
 
-impl<R: Runtime, L: Listener<R>> Server<R, L> {
+impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// How long a connection of either HTTP version may stay open without a call. The server looks at such intervals, so an
     /// idle connection is closed after one to two of them; an HTTP/2 client gets a GOAWAY, and connects again when it needs to.
     /// Default: 5 minutes, longer than the proxies in front commonly keep an idle connection (60 seconds): who closes first can
@@ -58,6 +58,23 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     #[must_use]
     pub fn keep_alive(&self) -> Option<(Duration, Duration)> {
         self.config.keep_alive
+    }
+
+    /// How many connections one address may have open at once; of IPv6, one network of 64 bits. Further ones are closed when
+    /// they come, and the observer gets [`ServerEvent::AddressFull`](super::super::ServerEvent::AddressFull) for the first. Default:
+    /// `None`, no limit but [`max_connections`](Self::max_connections): behind a proxy or a gateway all clients have one address. Set
+    /// it, to some hundreds, for a server that clients reach directly.
+    ///
+    /// 0 counts as 1.
+    pub fn with_max_connections_per_address(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.config.max_connections_per_address = max.into().map(|max| max.max(1));
+        self
+    }
+
+    /// Set by [`with_max_connections_per_address`](Self::with_max_connections_per_address).
+    #[must_use]
+    pub fn max_connections_per_address(&self) -> Option<usize> {
+        self.config.max_connections_per_address
     }
 
     /// How old a connection may become. Then its client is told to use another: by a GOAWAY on HTTP/2, by

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::Server;
 use crate::runtime::{LONGEST, Listener, Runtime, Windows, frame_size};
 
-impl<R: Runtime, L: Listener<R>> Server<R, L> {
+impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// How long a client may take to show its HTTP version and, on HTTP/1.1, from the first byte of a request's head to
     /// its last. Default: 30 seconds. Between two requests there is [`with_idle_timeout`](Self::with_idle_timeout).
     pub fn with_header_read_timeout(mut self, timeout: Duration) -> Self {

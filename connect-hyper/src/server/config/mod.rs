@@ -28,6 +28,7 @@ pub(super) struct Config {
     pub(super) header_read_timeout: Duration,
     pub(super) tls_handshake_timeout: Duration,
     pub(super) drain_timeout: Duration,
+    pub(super) drain_delay: Duration,
     pub(super) linger_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) read_timeout: Option<Duration>,
@@ -36,6 +37,7 @@ pub(super) struct Config {
     pub(super) server_receive_budget: usize,
     pub(super) idle_timeout: Duration,
     pub(super) max_connections: usize,
+    pub(super) max_connections_per_address: Option<usize>,
     pub(super) max_unread_body: u64,
     pub(super) http1_half_close: bool,
     pub(super) max_concurrent_streams: u32,
@@ -55,7 +57,7 @@ pub(super) struct Config {
     pub(super) call_tasks: CallTasks,
 }
 
-impl<R: Runtime, L: Listener<R>> Server<R, L> {
+impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// How long a TLS handshake may take. Default: 10 seconds.
     pub fn with_tls_handshake_timeout(mut self, timeout: Duration) -> Self {
         self.config.tls_handshake_timeout = timeout;
@@ -79,6 +81,21 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     #[must_use]
     pub fn drain_timeout(&self) -> Duration {
         self.config.drain_timeout
+    }
+
+    /// How long the server goes on as before when a shutdown begins, connections are accepted too: time for load balancers to
+    /// notice, once the health service says so (on
+    /// [`ServerEvent::ShuttingDown`](super::ServerEvent::ShuttingDown)). The drain timeout counts after it: both together should be
+    /// less than what is waited before the process is killed. Default: none.
+    pub fn with_drain_delay(mut self, delay: Duration) -> Self {
+        self.config.drain_delay = delay;
+        self
+    }
+
+    /// Set by [`with_drain_delay`](Self::with_drain_delay).
+    #[must_use]
+    pub fn drain_delay(&self) -> Duration {
+        self.config.drain_delay
     }
 
     /// How long the server goes on to read what it only discards. On HTTP/1.1 that is the rest of a request which is
@@ -189,6 +206,7 @@ impl Default for Config {
             header_read_timeout: Duration::from_secs(30),
             tls_handshake_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(25),
+            drain_delay: Duration::ZERO,
             linger_timeout: Duration::from_secs(2),
             write_timeout: Duration::from_secs(5 * 60),
             read_timeout: None,
@@ -197,6 +215,7 @@ impl Default for Config {
             server_receive_budget: 512 * 1024 * 1024,
             idle_timeout: Duration::from_secs(5 * 60),
             max_connections: 65_536,
+            max_connections_per_address: None,
             max_unread_body: 8 * 1024 * 1024,
             http1_half_close: true,
             max_concurrent_streams: 200,
@@ -233,6 +252,7 @@ mod tests {
             .with_header_read_timeout(time(1))
             .with_tls_handshake_timeout(time(2))
             .with_drain_timeout(time(3))
+            .with_drain_delay(time(19))
             .with_linger_timeout(time(4))
             .with_write_timeout(Duration::MAX)
             .with_message_timeout(Duration::ZERO)
@@ -249,6 +269,7 @@ mod tests {
         assert_eq!(server.header_read_timeout(), time(1));
         assert_eq!(server.tls_handshake_timeout(), time(2));
         assert_eq!(server.drain_timeout(), time(3));
+        assert_eq!(server.drain_delay(), time(19));
         assert_eq!(server.linger_timeout(), time(4));
         assert_eq!(server.write_timeout(), LONGEST);
         assert_eq!(server.message_timeout(), None);
@@ -270,6 +291,7 @@ mod tests {
         let time = Duration::from_secs;
         let server = Server::<NoRuntime, _>::from_listener(NoListener);
         assert_eq!(server.max_connections(), 65_536);
+        assert_eq!(server.max_connections_per_address(), None);
         let server = server
             .with_adaptive_windows(true)
             .with_max_header_size(0)
@@ -281,6 +303,7 @@ mod tests {
             .with_max_connection_age(time(18))
             .with_max_connection_age_grace(Duration::MAX)
             .with_max_requests_per_connection(0)
+            .with_max_connections_per_address(0)
             .with_call_tasks(CallTasks::Spawned);
         assert!(server.adaptive_windows());
         assert_eq!(server.max_header_size(), 1024);
@@ -292,6 +315,7 @@ mod tests {
         assert_eq!(server.max_connection_age(), Some(time(18)));
         assert_eq!(server.max_connection_age_grace(), LONGEST);
         assert_eq!(server.max_requests_per_connection(), Some(1));
+        assert_eq!(server.max_connections_per_address(), Some(1));
         assert_eq!(server.call_tasks(), CallTasks::Spawned);
         let server = server.with_max_header_size(20_000);
         assert_eq!(server.http1_buffer_size(), 20_000);

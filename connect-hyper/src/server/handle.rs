@@ -1,0 +1,51 @@
+//! A server's handle: to shut it down, and to see how it is, from elsewhere.
+
+use std::{fmt, sync::Arc};
+
+use super::drain::{DrainHandle, Shutdown};
+use crate::runtime::ListenAddr;
+
+/// Shuts a server down and tells of it, from any task or thread. Cloned, it is the same server's.
+///
+/// [`Server::handle`](super::Server::handle) makes one, before the server serves.
+#[derive(Clone)]
+pub struct ServerHandle {
+    pub(super) drain: DrainHandle,
+    pub(super) local_addrs: Arc<[ListenAddr]>,
+}
+
+impl ServerHandle {
+    /// Begins the graceful shutdown, as the signal of
+    /// [`serve_with_shutdown`](super::Server::serve_with_shutdown) does. A server that does not serve yet will end at once
+    /// when it does. Called again, it does nothing.
+    pub fn shutdown(&self) {
+        self.drain.reach(Shutdown::Asked);
+    }
+
+    /// Waits until the server has ended: it was shut down and its drain is over, or its future was dropped. Any number
+    /// may wait.
+    pub async fn ended(&self) {
+        self.drain.reached(Shutdown::Over).await;
+    }
+
+    /// How many connections are open now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.drain.connections()
+    }
+
+    /// Where the server listens, in the order of its listeners; those without a name are left out.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[ListenAddr] {
+        &self.local_addrs
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandle")
+            .field("local_addrs", &self.local_addrs)
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}

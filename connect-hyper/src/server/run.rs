@@ -1,0 +1,79 @@
+//! A server from its first connection to the end of its shutdown.
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use connect_tower::ReceiveBudget;
+
+use super::{
+    Server,
+    accept::Accepting,
+    addresses::Addresses,
+    connection,
+    drain::{Phase, Shutdown},
+    event::ServerEvent,
+    listeners::{MoreListeners, sealed::Listeners},
+    service::HttpService,
+};
+use crate::runtime::{Listener, Runtime, race, timeout};
+
+/// What ended connections have to notice that they are. Only a handler that blocks its thread takes longer.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves until the signal, or a handle's, then drains.
+pub(super) async fn run<R, L, M, S>(
+    server: Server<R, L, M>,
+    service: S,
+    signal: impl Future<Output = ()> + Send,
+) where
+    R: Runtime,
+    L: Listener<R>,
+    M: MoreListeners<R>,
+    S: HttpService,
+{
+    let Server {
+        runtime,
+        first,
+        more,
+        config,
+        observer,
+        drain,
+    } = server;
+    let (delay, drain_timeout) = (config.drain_delay, config.drain_timeout);
+    let accepting = Accepting {
+        addresses: config.max_connections_per_address.map(Addresses::new),
+        context: Arc::new(connection::Context {
+            runtime: runtime.clone(),
+            timer: Arc::new(runtime.clone()),
+            receive_budget: ReceiveBudget::new(config.server_receive_budget),
+            config,
+            observer,
+        }),
+        drain,
+    };
+    let (context, drain) = (&accepting.context, &accepting.drain);
+    {
+        let mut listeners = (more, first);
+        let mut serving = pin!(listeners.accept(&accepting, service));
+        let handle = drain.handle();
+        let asked = race(signal, handle.reached(Shutdown::Asked));
+        // The signal first: clients that keep coming must not keep the server from ending.
+        race(asked, serving.as_mut()).await;
+        handle.reach(Shutdown::Asked);
+        context.report(&ServerEvent::ShuttingDown { delay });
+        if !delay.is_zero() {
+            race(runtime.sleep(delay), serving).await;
+        }
+        // The sockets are closed first: new clients must find another server while this one drains.
+    }
+    drain.enter(Phase::Draining);
+    if timeout(&runtime, drain_timeout, drain.empty())
+        .await
+        .is_none()
+    {
+        context.report(&ServerEvent::DrainExpired {
+            connections: drain.connections(),
+        });
+        drain.enter(Phase::Ended);
+        let _ = timeout(&runtime, END_TIMEOUT, drain.empty()).await;
+    }
+}
