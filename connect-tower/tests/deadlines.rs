@@ -3,14 +3,17 @@
 mod common;
 
 use std::{
+    future::Future,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, text_router};
 use connect_tower::{
-    Client, ClientConfig, Code, Compressions, Deadline, DeadlinePolicy, Error, InProcess, Prost,
-    Protocol, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming, Time, before,
+    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Compressions, Deadline, DeadlinePolicy,
+    Error, Gate, InProcess, Interceptor, Next, Prost, Protocol, Reply, Request, Response,
+    ResponseStream, Router, Spec, StreamType, Streaming, Time, before, gate_fn,
     rt::{Sleep, Timer},
 };
 use futures_util::stream;
@@ -335,7 +338,6 @@ fn the_timeout_of_a_call_is_what_policies_and_defaults_leave() {
 
 #[test]
 fn handlers_see_the_deadline_and_hand_it_on() {
-    const FRONT: Spec = Spec::new("/test.v1.Front/Ask", StreamType::Unary);
     let time = VirtualTime::new();
     let back = common::client(
         Router::new()
@@ -366,6 +368,274 @@ fn handlers_see_the_deadline_and_hand_it_on() {
         let request = Request::new(String::new()).with_timeout(5 * SECOND);
         let response = client.unary::<Prost, _, String>(&FRONT, request).await;
         assert_eq!(response.unwrap().message(), "Some(3s)");
+    });
+}
+
+const FRONT: Spec = Spec::new("/test.v1.Front/Ask", StreamType::Unary);
+const FRONT_STREAM: Spec = Spec::new("/test.v1.Front/Watch", StreamType::ServerStream);
+
+/// A client of a service that answers with the time that its call has left, as it was told.
+fn asking_back(time: &VirtualTime) -> Client<InProcess> {
+    common::client(
+        Router::new()
+            .unary(UPPER, |request: Request<String>| async move {
+                let left = request.deadline().map(Deadline::remaining);
+                assert_eq!(
+                    Deadline::current().map(|deadline| deadline.remaining()),
+                    left
+                );
+                Ok(Response::new(format!("{left:?}")))
+            })
+            .with_timer(time.timer()),
+    )
+}
+
+async fn ask(back: &Client<InProcess>, request: Request<String>) -> Result<String, Error> {
+    let response = back.unary::<Prost, _, String>(&UPPER, request).await?;
+    Ok(response.into_message())
+}
+
+/// A service that asks another in its gate, its interceptor, its handler and its stream, two seconds after each other.
+fn asking_front(time: &VirtualTime, back: &Client<InProcess>, log: &Log) -> Router {
+    struct Asking(VirtualTime, Client<InProcess>, Log);
+
+    impl Asking {
+        async fn ask(&self) -> Result<(), Error> {
+            let said = ask(&self.1, Request::new(String::new())).await?;
+            self.2.lock().unwrap().push(said);
+            self.0.sleep(2 * SECOND).await;
+            Ok(())
+        }
+    }
+
+    impl Gate for Asking {
+        async fn gate(&self, _: &mut CallHead, _: &mut CallPolicy) -> Result<(), Error> {
+            self.ask().await
+        }
+    }
+
+    impl Interceptor for Asking {
+        async fn intercept(&self, call: Call, next: Next<'_>) -> Result<Reply, Error> {
+            self.ask().await?;
+            next.run(call).await
+        }
+    }
+
+    let asking = || Asking(time.clone(), back.clone(), log.clone());
+    let (handler, stream) = (Arc::new(asking()), Arc::new(asking()));
+    Router::new()
+        .unary(FRONT, move |_: Request<String>| {
+            let asking = handler.clone();
+            async move {
+                asking.ask().await?;
+                asking.ask().await?;
+                Ok(Response::new(String::new()))
+            }
+        })
+        .server_stream(FRONT_STREAM, move |_: Request<String>| {
+            let asking = stream.clone();
+            async move {
+                Ok(Response::new(ResponseStream::generate(
+                    |mut words| async move {
+                        asking.ask().await?;
+                        words.send(String::new()).await;
+                        asking.ask().await
+                    },
+                )))
+            }
+        })
+        .add_gate(asking())
+        .add_interceptor(asking())
+        .with_timer(time.timer())
+}
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+#[test]
+fn a_client_hands_the_deadline_on_if_it_is_asked_to() {
+    let handed_on = ["Some(20s)", "Some(18s)", "Some(16s)", "Some(14s)"];
+    for (propagate, timeout, expected) in [
+        (true, Some(20 * SECOND), handed_on),
+        (true, None, ["None"; 4]),
+        (false, Some(20 * SECOND), ["None"; 4]),
+    ] {
+        for spec in [FRONT, FRONT_STREAM] {
+            let time = VirtualTime::new();
+            let back = asking_back(&time).with_deadline_propagation(propagate);
+            assert_eq!(back.deadline_propagation(), propagate);
+            let log = Log::default();
+            let config = ClientConfig::new().with_protocol(Protocol::Grpc);
+            let front = common::client_with(asking_front(&time, &back, &log), config);
+            let mut request = Request::new(String::new());
+            if let Some(timeout) = timeout {
+                request = request.with_timeout(timeout);
+            }
+            time.block_on(async {
+                if spec == FRONT {
+                    front
+                        .unary::<Prost, _, String>(&spec, request)
+                        .await
+                        .unwrap();
+                } else {
+                    let stream = front
+                        .server_stream::<Prost, _, String>(&spec, request)
+                        .await;
+                    let mut words = stream.unwrap().into_stream();
+                    while words.message().await.unwrap().is_some() {}
+                }
+            });
+            assert_eq!(*log.lock().unwrap(), expected, "{spec:?} {propagate}");
+            assert!(Deadline::current().is_none());
+        }
+    }
+}
+
+#[test]
+fn of_several_deadlines_the_soonest_counts() {
+    let time = VirtualTime::new();
+    let back = asking_back(&time).with_deadline_propagation(true);
+    let front = Router::new()
+        .unary(FRONT, move |request: Request<String>| {
+            let back = back.clone();
+            async move {
+                let mut answers = Vec::new();
+                for timeout in [3, 60] {
+                    let request = Request::new(String::new()).with_timeout(timeout * SECOND);
+                    answers.push(ask(&back, request).await?);
+                }
+                // The call in between was served here, too, and had a deadline of its own.
+                assert_eq!(
+                    Deadline::current().unwrap().at(),
+                    request.deadline().unwrap().at()
+                );
+                let none = Request::new(String::new()).with_deadline(None);
+                answers.push(ask(&back, none).await?);
+                Ok(Response::new(answers.join(" ")))
+            }
+        })
+        .with_timer(time.timer());
+    let client = common::client(front);
+    time.block_on(async {
+        let request = Request::new(String::new()).with_timeout(5 * SECOND);
+        let response = client.unary::<Prost, _, String>(&FRONT, request).await;
+        assert_eq!(response.unwrap().message(), "Some(3s) Some(5s) Some(5s)");
+    });
+}
+
+/// It is polled by somebody else, who knows nothing of the call.
+#[test]
+fn what_a_handler_spawns_takes_the_deadline_along() {
+    type Task = Pin<Box<dyn Future<Output = [Result<String, Error>; 2]> + Send>>;
+
+    let time = VirtualTime::new();
+    let back = asking_back(&time).with_deadline_propagation(true);
+    let spawned: Arc<Mutex<Option<Task>>> = Arc::default();
+    let tasks = spawned.clone();
+    let front = Router::new()
+        .unary(FRONT, move |_: Request<String>| {
+            let (back, tasks) = (back.clone(), tasks.clone());
+            async move {
+                let deadline = Deadline::current();
+                assert!(deadline.is_some());
+                *tasks.lock().unwrap() = Some(Box::pin(async move {
+                    let alone = Request::new(String::new());
+                    let along = Request::new(String::new()).with_deadline(deadline);
+                    [ask(&back, alone).await, ask(&back, along).await]
+                }));
+                Ok(Response::new(String::new()))
+            }
+        })
+        .with_timer(time.timer());
+    let client = common::client(front);
+    time.block_on(async {
+        let request = Request::new(String::new()).with_timeout(5 * SECOND);
+        client
+            .unary::<Prost, _, String>(&FRONT, request)
+            .await
+            .unwrap();
+        time.sleep(SECOND).await;
+        let task = spawned.lock().unwrap().take().unwrap();
+        let [alone, along] = task.await;
+        assert_eq!(alone.unwrap(), "None");
+        assert_eq!(along.unwrap(), "Some(4s)");
+    });
+}
+
+/// Dropped by its client, or ended by its deadline.
+#[test]
+fn the_end_of_a_call_ends_those_that_its_handler_waits_for() {
+    struct Dropped(Arc<Mutex<u32>>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() += 1;
+        }
+    }
+
+    let time = VirtualTime::new();
+    let dropped = Arc::new(Mutex::new(0));
+    let count = dropped.clone();
+    let back = common::client(Router::new().unary(UPPER, move |_: Request<String>| {
+        let dropped = Dropped(count.clone());
+        async move {
+            let _dropped = dropped;
+            std::future::pending::<()>().await;
+            Ok(Response::new(String::new()))
+        }
+    }));
+    let front = Router::new()
+        .unary(FRONT, move |_: Request<String>| {
+            let back = back.clone();
+            async move {
+                let answer = ask(&back, Request::new(String::new())).await?;
+                Ok(Response::new(answer))
+            }
+        })
+        .with_timer(time.timer());
+    let client = common::client(front);
+    let request = || Request::new(String::new());
+    let spec = FRONT;
+    let mut canceled = Box::pin(client.unary::<Prost, _, String>(&spec, request()));
+    assert!(common::poll_until_stalled(canceled.as_mut()).is_none());
+    assert_eq!(*dropped.lock().unwrap(), 0);
+    drop(canceled);
+    assert_eq!(*dropped.lock().unwrap(), 1);
+    time.block_on(async {
+        let request = request().with_timeout(SECOND);
+        let late = client.unary::<Prost, _, String>(&FRONT, request).await;
+        assert_eq!(late.unwrap_err().code(), Code::DeadlineExceeded);
+    });
+    assert_eq!(*dropped.lock().unwrap(), 2);
+}
+
+/// Limits, deadlines and compression of a service, and of a method.
+#[test]
+fn a_gate_gives_a_method_a_policy_of_its_own() {
+    let time = VirtualTime::new();
+    let short = DeadlinePolicy::default().with_max(SECOND);
+    let router = slow_router(&time)
+        .with_timer(time.timer())
+        .add_gate(gate_fn(move |head, policy| {
+            if head.spec().method() == "Upper" {
+                *policy = policy.with_deadline_policy(short).with_compress(false);
+            }
+            Ok(())
+        }));
+    let client = common::client(router);
+    time.block_on(async {
+        let request = Request::new(String::new());
+        let unary = client.unary::<Prost, _, String>(&UPPER, request).await;
+        assert_eq!(unary.unwrap_err().code(), Code::DeadlineExceeded);
+        assert_eq!(time.elapsed(), SECOND);
+        let request = Request::new(String::new());
+        let stream = client
+            .server_stream::<Prost, _, String>(&SPLIT, request)
+            .await;
+        let mut words = stream.unwrap().into_stream();
+        for _ in 0..3 {
+            assert!(words.message().await.unwrap().is_some());
+        }
+        assert_eq!(time.elapsed(), 21 * SECOND);
     });
 }
 

@@ -8,12 +8,13 @@ use super::{Method, Service, StreamType, server::debug_impl};
 use crate::names;
 
 /// Methods of clients that no procedure may have the name of.
-pub(super) const OWN_METHODS: [&str; 7] = [
+pub(super) const OWN_METHODS: [&str; 8] = [
     "new",
     "from_client",
     "with_config",
     "with_codecs",
     "with_timer",
+    "with_deadline_propagation",
     "add_interceptor",
     "add_observer",
 ];
@@ -70,6 +71,12 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
                 #[must_use]
                 pub fn with_timer(self, timer: #root::SharedTimer) -> Self {
                     Self::from_client(self.client.with_timer(timer))
+                }
+
+                /// Whether calls end no later than the one that is being served where they begin. Default: not.
+                #[must_use]
+                pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+                    Self::from_client(self.client.with_deadline_propagation(propagate))
                 }
 
                 /// Adds an interceptor, inside of those that are there.

@@ -3568,6 +3568,11 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
     }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
+    }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
@@ -4116,6 +4121,11 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
     }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
+    }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
@@ -4272,6 +4282,11 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
+    }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
@@ -4597,6 +4612,11 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
+    }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]

@@ -211,6 +211,11 @@ impl<T: connect_rs::Transport> RequestClient<T> {
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
     }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
+    }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
@@ -365,6 +370,11 @@ impl<T: connect_rs::Transport> ClientClient<T> {
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
     }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
+    }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
@@ -518,6 +528,11 @@ impl<T: connect_rs::Transport> SendClient<T> {
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
+    }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
@@ -675,6 +690,11 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
     #[must_use]
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
+    }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
     }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]

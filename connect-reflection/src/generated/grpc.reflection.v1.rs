@@ -1049,6 +1049,11 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
     pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
         Self::from_client(self.client.with_timer(timer))
     }
+    /// Whether calls end no later than the one that is being served where they begin. Default: not.
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        Self::from_client(self.client.with_deadline_propagation(propagate))
+    }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self

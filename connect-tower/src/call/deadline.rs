@@ -1,8 +1,10 @@
 //! A call's deadline, and waiting no longer than it.
 
 use std::{
+    cell::RefCell,
     future::{Future, poll_fn},
-    pin::pin,
+    mem,
+    pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,11 +24,10 @@ use crate::call::rt::{SharedTimer, Sleep};
 ///
 /// # fn of_the_incoming_call() -> Request<()> { Request::new(()) }
 /// let incoming = of_the_incoming_call();
-/// let mut outgoing = Request::new(String::from("downstream"));
-/// if let Some(deadline) = incoming.deadline() {
-///     outgoing = outgoing.with_deadline(deadline.clone());
-/// }
+/// let outgoing = Request::new(String::from("downstream")).with_deadline(incoming.deadline().cloned());
 /// ```
+///
+/// A client hands it on by itself if [asked to](crate::Client::with_deadline_propagation).
 #[derive(Clone, Debug)]
 pub struct Deadline {
     at: Time,
@@ -51,6 +52,27 @@ impl Deadline {
         Self::new(timer.now().saturating_add(timeout), timer)
     }
 
+    /// The deadline of the call that is being served here: by the gate, the interceptor, the handler or the response stream
+    /// that asks. `None` if that call has none, and elsewhere.
+    ///
+    /// Nobody else can know it: a task that a handler spawns is polled by its runtime. Read it before, and take it along:
+    ///
+    /// ```
+    /// use connect_tower::{Deadline, Request};
+    ///
+    /// # fn spawn(task: impl Future<Output = ()>) {}
+    /// let deadline = Deadline::current();
+    /// spawn(async move {
+    ///     let outgoing = Request::new(String::from("downstream")).with_deadline(deadline);
+    ///     // …
+    /// });
+    /// ```
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        // The value is gone while its thread ends.
+        CURRENT.try_with(|current| current.borrow().clone()).ok()?
+    }
+
     /// The time, counted from the epoch of the timer that measures it.
     #[must_use]
     pub fn at(&self) -> Time {
@@ -73,6 +95,39 @@ impl Deadline {
     pub async fn passed(&self) {
         let mut deadline_timer = DeadlineTimer::new(self.clone());
         poll_fn(|cx| deadline_timer.poll(cx)).await;
+    }
+}
+
+thread_local! {
+    /// That of the call whose code is being polled on this thread.
+    static CURRENT: RefCell<Option<Deadline>> = const { RefCell::new(None) };
+}
+
+/// The deadline of a call, or that it has none, while its code runs. Calls nest, where one is served in the process of its
+/// client.
+pub(crate) struct CallScope(Option<Deadline>);
+
+impl CallScope {
+    pub(crate) fn new(deadline: Option<Deadline>) -> Self {
+        Self(deadline)
+    }
+
+    /// Runs a piece of the call's code, which must not panic.
+    pub(crate) fn enter<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        // The two change places, so that no count of the timer's owners changes with each poll.
+        self.swap();
+        let output = work();
+        self.swap();
+        output
+    }
+
+    /// Runs a part of the call that waits.
+    pub(crate) async fn run<F: Future + Unpin>(mut self, mut future: F) -> F::Output {
+        poll_fn(|cx| self.enter(|| Pin::new(&mut future).poll(cx))).await
+    }
+
+    fn swap(&mut self) {
+        let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), &mut self.0));
     }
 }
 

@@ -10,6 +10,7 @@ use connect_proto::Error;
 use http::HeaderMap;
 
 use crate::{
+    call::deadline::CallScope,
     call::panics::{UserCode, catch, drop_quietly},
     call::payload::{Payload, PayloadStream, Payloads, append_all},
     call::sink::{Outbox, Sink},
@@ -29,6 +30,8 @@ pub(crate) struct CatchPanicProducer {
     /// None after a panic.
     producer: Option<BoxProducer>,
     code: UserCode,
+    /// Of a server's call.
+    scope: Option<CallScope>,
 }
 
 impl CatchPanicProducer {
@@ -36,7 +39,14 @@ impl CatchPanicProducer {
         Self {
             producer: Some(producer),
             code,
+            scope: None,
         }
+    }
+
+    /// Works in the scope of the call that it answers.
+    pub(crate) fn in_scope(mut self, scope: CallScope) -> Self {
+        self.scope = Some(scope);
+        self
     }
 
     /// As [`Producer::poll_produce`](Producer::poll_produce).
@@ -44,7 +54,12 @@ impl CatchPanicProducer {
         let Some(producer) = &mut self.producer else {
             return Poll::Ready(());
         };
-        match catch(self.code, || producer.as_mut().poll_produce(cx, sink)) {
+        let mut work = || catch(self.code, || producer.as_mut().poll_produce(cx, sink));
+        let worked = match &mut self.scope {
+            Some(scope) => scope.enter(work),
+            None => work(),
+        };
+        match worked {
             Ok(polled) => polled,
             Err(error) => {
                 drop_quietly(self.producer.take());

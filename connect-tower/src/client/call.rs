@@ -84,14 +84,20 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// The time that the call has: its own timeout or the client's default, and no more than is left until its deadline.
+    /// The time that the call has: its own timeout or the client's default, and no more than is left until its deadline and,
+    /// where that is handed on, until that of the call being served.
     pub(crate) fn timeout(
         &self,
         own: Option<Duration>,
         remaining: Option<Duration>,
     ) -> Result<Option<Duration>, Error> {
         let own = own.or_else(|| self.config().default_timeout());
-        let timeout = own.into_iter().chain(remaining).min();
+        let served = match self.deadline_propagation() {
+            true => Deadline::current(),
+            false => None,
+        };
+        let served = served.as_ref().map(Deadline::remaining);
+        let timeout = own.into_iter().chain(remaining).chain(served).min();
         match timeout {
             Some(Duration::ZERO) => Err(Error::deadline_exceeded(
                 "the deadline had passed before the call began",

@@ -79,6 +79,7 @@ struct Settings<T> {
     config: ClientConfig,
     codecs: Codecs,
     timer: Option<SharedTimer>,
+    deadline_propagation: bool,
     chain: Option<Arc<Chain<T>>>,
     observers: Vec<Arc<dyn Observer>>,
 }
@@ -93,6 +94,7 @@ impl<T: Transport> Client<T> {
                 config: ClientConfig::new(),
                 codecs: Codecs::default(),
                 timer: None,
+                deadline_propagation: false,
                 chain: None,
                 observers: Vec::new(),
             }),
@@ -115,6 +117,17 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn with_timer(self, timer: SharedTimer) -> Self {
         self.configure(|settings| settings.timer = Some(timer))
+    }
+
+    /// Whether calls end no later than the one that is being served where they begin. Default: not, as a call may be made
+    /// for other reasons than its caller's.
+    ///
+    /// It holds for calls that gates, interceptors, handlers and response streams make themselves, as
+    /// [`Deadline::current`] knows of those. What they spawn takes the deadline along in its requests, by
+    /// [`Request::with_deadline`].
+    #[must_use]
+    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
+        self.configure(|settings| settings.deadline_propagation = propagate)
     }
 
     /// Adds an interceptor, inside of those that are there.
@@ -158,6 +171,12 @@ impl<T: Transport> Client<T> {
         let own = self.settings.timer.clone();
         own.or_else(|| self.transport.timer())
             .unwrap_or_else(|| no_timer().clone())
+    }
+
+    /// See [`with_deadline_propagation`](Self::with_deadline_propagation).
+    #[must_use]
+    pub fn deadline_propagation(&self) -> bool {
+        self.settings.deadline_propagation
     }
 
     /// The transport.
@@ -498,6 +517,7 @@ impl<T> Clone for Settings<T> {
             config: self.config.clone(),
             codecs: self.codecs.clone(),
             timer: self.timer.clone(),
+            deadline_propagation: self.deadline_propagation,
             chain: self.chain.clone(),
             observers: self.observers.clone(),
         }

@@ -168,11 +168,11 @@ impl<T> Request<T> {
         self
     }
 
-    /// Client: ends the call with this deadline, usually that of the call being served; the sooner one counts if
-    /// there is a timeout too.
+    /// Client: ends the call with this deadline, usually that of the call being served, or with none; the sooner one
+    /// counts if there is a timeout too.
     #[must_use]
-    pub fn with_deadline(mut self, deadline: Deadline) -> Self {
-        self.head.deadline = Some(deadline);
+    pub fn with_deadline(mut self, deadline: impl Into<Option<Deadline>>) -> Self {
+        self.head.deadline = deadline.into();
         self
     }
 

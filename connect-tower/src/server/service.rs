@@ -29,7 +29,7 @@ use crate::{
     BoxError, BoxFuture, Deadline,
     call::body::CallBody,
     call::connection::Connection,
-    call::deadline::{DeadlineTimer, deadline_exceeded, within_deadline},
+    call::deadline::{CallScope, DeadlineTimer, deadline_exceeded, within_deadline},
     call::incoming::{Incoming, IncomingBody, Source, connection_lost, poll_event},
     call::observe::{CallGuard, Observed, in_scope},
     call::panics::{CatchPanic, UserCode},
@@ -483,12 +483,10 @@ impl Opening {
             // Each gate has the time that the policy allows so far. What the last one made of it counts from `accept` on.
             let deadline = self.head.deadline(&self.policy, self.now);
             let mut deadline_timer = DeadlineTimer::at(deadline, &timer);
+            let scope = CallScope::new(deadline_timer.as_ref().map(|it| it.deadline().clone()));
             let passing = gate.gate(&mut self.head, &mut self.policy);
-            let passed = within_deadline(
-                CatchPanic::new(passing, UserCode::Gate),
-                deadline_timer.as_mut(),
-            )
-            .await;
+            let passing = scope.run(CatchPanic::new(passing, UserCode::Gate));
+            let passed = within_deadline(passing, deadline_timer.as_mut()).await;
             let passed = passed.unwrap_or_else(|_| Err(deadline_exceeded_in_gates()));
             if passed.is_err() {
                 return (self, passed);
@@ -508,10 +506,11 @@ impl Accepted {
             send,
             deadline_timer,
         } = self;
+        let mut scope = CallScope::new(head.deadline.clone());
         let producer = input.and_then(|input| {
             let request = RpcRequest::from_head(head, input);
             if procedure.scope().interceptors.is_empty() {
-                handler::start(&*procedure.route().handler, request, codec)
+                scope.enter(|| handler::start(&*procedure.route().handler, request, codec))
             } else {
                 Ok(intercepted::start(request, procedure, codec))
             }
@@ -524,7 +523,7 @@ impl Accepted {
             deadline_timer,
         };
         match producer {
-            Ok(producer) => running.producer = Some(producer),
+            Ok(producer) => running.producer = Some(producer.in_scope(scope)),
             Err(error) => running.sink(None).finish(Err(error)),
         }
         running
