@@ -27,6 +27,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("errors.md", "errors.md"),
     ("tls.md", "tls.md"),
     ("health-and-reflection.md", "health.md"),
+    ("deployment.md", "deployment.md"),
     ("how-a-call-flows.md", "flows.md"),
     ("embedding.md", "embedding.md"),
     ("web.md", "web.md"),

@@ -51,6 +51,8 @@ mod chapters {
     mod tls {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/health.md"))]
     mod health {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/deployment.md"))]
+    mod deployment {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/flows.md"))]
     mod flows {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/embedding.md"))]
