@@ -46,6 +46,10 @@ use smol::io::{AsyncRead, AsyncWrite};
 pub use connect_health as health;
 pub use connect_hyper::{
     CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent, ServerHandle,
+    client::{
+        Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
+        Resolving, RoundRobin,
+    },
     runtime::{ListenAddr, ListenOptions, StreamListener},
 };
 #[cfg(feature = "reflection")]

@@ -7,6 +7,7 @@
 
 mod accept_errors;
 mod bad_input;
+mod balancing;
 mod cancel;
 mod client_certs;
 mod errors;

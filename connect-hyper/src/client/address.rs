@@ -90,6 +90,22 @@ impl FromStr for EndpointAddress {
     }
 }
 
+impl TryFrom<&str> for EndpointAddress {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for EndpointAddress {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
 /// The path of `unix:path` and of `unix:///path`.
 pub(super) fn unix_path(text: &str) -> Option<&str> {
     let path = text.strip_prefix("unix:")?;

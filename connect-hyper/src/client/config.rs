@@ -1,10 +1,15 @@
-//! What a channel is set to, with the defaults.
+//! What a channel is set to.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{connection::Http2Settings, target::TargetOptions, way::Way};
+use super::{
+    options::EndpointOptions,
+    settings::{HttpVersion, Settings},
+    target::TargetOptions,
+    way::Way,
+};
 use crate::{
-    runtime::{LONGEST, MAX_FRAME_SIZE, Runtime, Windows, frame_size},
+    runtime::{LONGEST, Runtime, Windows, frame_size},
     tls::TlsConnector,
 };
 
@@ -15,36 +20,9 @@ pub struct ChannelBuilder<R: Runtime> {
     pub(super) uri: String,
     pub(super) target: TargetOptions,
     pub(super) way: Way,
+    pub(super) endpoints: EndpointOptions,
     pub(super) tls: Option<Arc<dyn TlsConnector<R>>>,
     pub(super) settings: Settings,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) version: HttpVersion,
-    pub(super) connect_timeout: Duration,
-    pub(super) max_backoff: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) http1_idle_timeout: Duration,
-    pub(super) max_connection_age: Option<Duration>,
-    pub(super) max_idle: usize,
-    pub(super) max_connections: usize,
-    pub(super) max_http2_connections: usize,
-    pub(super) streams_per_connection: usize,
-    pub(super) max_waiting_calls: usize,
-    pub(super) http2: Http2Settings,
-}
-
-/// Which HTTP a channel speaks when a call does not demand HTTP/2.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum HttpVersion {
-    /// Over TLS what the server prefers (ALPN), in the clear HTTP/1.1. The default.
-    #[default]
-    Auto,
-    /// HTTP/1.1: one call at a time on each of several connections.
-    Http1,
-    /// HTTP/2: all calls on one connection; in the clear "with prior knowledge" (RFC 9113, section 3.3).
-    Http2,
 }
 
 impl<R: Runtime> ChannelBuilder<R> {
@@ -54,6 +32,7 @@ impl<R: Runtime> ChannelBuilder<R> {
             uri,
             target: TargetOptions::default(),
             way: Way::default(),
+            endpoints: EndpointOptions::default(),
             tls: None,
             settings: Settings::default(),
         }
@@ -277,30 +256,6 @@ impl<R: Runtime> ChannelBuilder<R> {
     #[must_use]
     pub fn max_header_list_size(&self) -> u32 {
         self.settings.http2.max_header_list_size
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            version: HttpVersion::default(),
-            connect_timeout: Duration::from_secs(20),
-            max_backoff: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(5 * 60),
-            http1_idle_timeout: Duration::from_secs(20),
-            max_connection_age: None,
-            max_idle: 128,
-            max_connections: 256,
-            max_http2_connections: 16,
-            streams_per_connection: 100,
-            max_waiting_calls: 10_000,
-            http2: Http2Settings {
-                windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
-                max_frame_size: MAX_FRAME_SIZE,
-                max_header_list_size: 64 * 1024,
-                keep_alive: None,
-            },
-        }
     }
 }
 

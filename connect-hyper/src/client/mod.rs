@@ -6,21 +6,27 @@
 
 mod address;
 mod backoff;
+mod balance;
 mod config;
 mod connect;
 mod connection;
 mod connector;
 mod dial;
 mod endpoint;
+mod endpoints;
 mod error;
+mod group;
 mod io;
+mod options;
 mod proxy;
 mod reach;
 mod remote;
 mod request_body;
+mod resolve;
 mod response_body;
 mod send;
 mod sent_streams;
+mod settings;
 mod shared;
 mod target;
 mod way;
@@ -39,12 +45,15 @@ use http::{Request, Response};
 
 pub use self::{
     address::EndpointAddress,
-    config::{ChannelBuilder, HttpVersion},
+    balance::{Balance, Candidate, Ejection, LeastOutstanding, PickFirst, RoundRobin},
+    config::ChannelBuilder,
     connector::{Connect, Connecting},
     endpoint::ChannelState,
+    resolve::{Resolve, Resolving},
     response_body::ChannelBody,
+    settings::HttpVersion,
 };
-use self::{endpoint::Endpoint, shared::Shared, target::Target};
+use self::{endpoints::Endpoints, shared::Shared, target::Target};
 use crate::runtime::Runtime;
 
 /// A client's way to one server: an origin, `http://host:port` or `https://host:port`, and the connections
@@ -70,7 +79,7 @@ pub struct Channel<R: Runtime> {
 
 struct Inner<R: Runtime> {
     shared: Arc<Shared<R>>,
-    endpoint: Arc<Endpoint<R>>,
+    endpoints: Endpoints<R>,
 }
 
 impl<R: Runtime> Channel<R> {
@@ -93,24 +102,24 @@ impl<R: Runtime> Channel<R> {
     /// Whether there is a connection now.
     #[must_use]
     pub fn state(&self) -> ChannelState {
-        self.inner.endpoint.state()
+        self.inner.endpoints.state()
     }
 
     /// Waits until [`state`](Self::state) is another than this, and returns it.
     pub async fn changed(&self, since: ChannelState) -> ChannelState {
-        self.inner.endpoint.changed(since).await
+        self.inner.endpoints.changed(since).await
     }
 
     /// How many calls have a connection or wait for one.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.inner.endpoint.outstanding()
+        self.inner.endpoints.outstanding()
     }
 
     /// Takes no more calls, on any clone, and ends when the last one has ended. Calls that wait for a connection, and those that
     /// come later, end `unavailable`.
     pub async fn drain(&self) {
-        self.inner.endpoint.drain().await;
+        self.inner.endpoints.drain().await;
     }
 
     /// Opens a connection, unless one is open: for programs that want to fail early, and for balancers.
@@ -120,7 +129,7 @@ impl<R: Runtime> Channel<R> {
     /// As a call without a connection.
     pub async fn connect(&self) -> Result<(), TransportError> {
         let want = self.inner.shared.want(http::Version::HTTP_11);
-        self.inner.endpoint.check_out(want, false).await.map(drop)
+        self.inner.endpoints.check_out(want, false).await.map(drop)
     }
 }
 
@@ -156,12 +165,9 @@ impl<R: Runtime> ChannelBuilder<R> {
             tls: self.tls,
             settings: self.settings,
         });
-        let endpoint = Arc::new(Endpoint::new(
-            Arc::clone(&shared),
-            shared.target.address().clone(),
-        ));
+        let endpoints = self.endpoints.endpoints(&shared)?;
         Ok(Channel {
-            inner: Arc::new(Inner { shared, endpoint }),
+            inner: Arc::new(Inner { shared, endpoints }),
         })
     }
 }
@@ -219,7 +225,7 @@ impl<R: Runtime> fmt::Debug for Inner<R> {
         f.debug_struct("Channel")
             .field("target", &format_args!("{}", self.shared.target))
             .field("settings", &self.shared.settings)
-            .field("state", &self.endpoint.state())
+            .field("state", &self.endpoints.state())
             .finish_non_exhaustive()
     }
 }

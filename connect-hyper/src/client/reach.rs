@@ -1,11 +1,14 @@
-//! What a builder says about the server, beside its URI, and about the way to it.
+//! What a builder says about the server, beside its URI, about the way to it, and about its endpoints if there are many.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     ChannelBuilder,
     address::EndpointAddress,
+    balance::{Balance, Ejection},
     connector::{Connect, Connector},
+    options::EndpointSource,
+    resolve::Resolve,
     way::Way,
 };
 use crate::runtime::Runtime;
@@ -65,5 +68,104 @@ impl<R: Runtime> ChannelBuilder<R> {
     pub fn with_connector(mut self, connector: impl Connect) -> Self {
         self.way = Way::Own(Connector::Own(Arc::new(connector)));
         self
+    }
+}
+
+/// # Many endpoints
+///
+/// Without these settings all addresses of the URI's host count as one server. With any of the first three each is an endpoint of
+/// its own, with its own connections, and calls are spread over them.
+impl<R: Runtime> ChannelBuilder<R> {
+    /// The endpoints, once and for all: as [`EndpointAddress`]es, socket addresses, or in text, `host:port` or
+    /// `unix:/path`. The URI says what the service is called.
+    ///
+    /// ```
+    /// # fn with<R: connect_hyper::Runtime>() -> Result<(), connect_proto::Error> {
+    /// use connect_hyper::{Channel, client::RoundRobin};
+    ///
+    /// let channel = Channel::<R>::builder("http://greet.internal")
+    ///     .with_endpoints(["192.0.2.1:8080", "192.0.2.2:8080"])
+    ///     .with_balance(RoundRobin::new())
+    ///     .build()?;
+    /// # drop(channel);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_endpoints<A>(mut self, endpoints: impl IntoIterator<Item = A>) -> Self
+    where
+        A: TryInto<EndpointAddress, Error: fmt::Display>,
+    {
+        let read = |endpoint: A| endpoint.try_into().map_err(|error| error.to_string());
+        let list = endpoints.into_iter().map(read).collect();
+        self.endpoints.source = Some(EndpointSource::List(list));
+        self
+    }
+
+    /// Finds the endpoints by this. Default: the runtime's look-up of the URI's host.
+    pub fn with_resolver(mut self, resolver: impl Resolve) -> Self {
+        self.endpoints.source = Some(EndpointSource::Resolver(Arc::new(resolver)));
+        self
+    }
+
+    /// Chooses the endpoint of each call by this: [`RoundRobin`](super::RoundRobin),
+    /// [`LeastOutstanding`](super::LeastOutstanding), or one of your own. Default: [`PickFirst`](super::PickFirst).
+    pub fn with_balance(mut self, balance: impl Balance) -> Self {
+        self.endpoints.balance = Some(Box::new(balance));
+        self
+    }
+
+    /// Leaves endpoints alone for a while that fail calls. Default: `None`, none is.
+    pub fn with_ejection(mut self, ejection: impl Into<Option<Ejection>>) -> Self {
+        self.endpoints.ejection = ejection.into();
+        self
+    }
+
+    /// Set by [`with_ejection`](Self::with_ejection).
+    #[must_use]
+    pub fn ejection(&self) -> Option<&Ejection> {
+        self.endpoints.ejection.as_ref()
+    }
+
+    /// How old a list of endpoints becomes before the resolver is asked again, by the next call. At least a second. Default:
+    /// 30 seconds. `None`: it is asked only after a connection has failed, and when it says that there is news.
+    pub fn with_resolve_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.endpoints.resolve_interval = interval.into();
+        self
+    }
+
+    /// Set by [`with_resolve_interval`](Self::with_resolve_interval).
+    #[must_use]
+    pub fn resolve_interval(&self) -> Option<Duration> {
+        self.endpoints.resolve_interval
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::Channel, test_runtime::NoRuntime};
+
+    #[test]
+    fn getters_read_what_setters_have_set() {
+        let builder = Channel::<NoRuntime>::builder("http://example.com");
+        assert!(builder.ejection().is_none());
+        assert_eq!(builder.resolve_interval(), Some(Duration::from_secs(30)));
+        let builder = builder
+            .with_ejection(Ejection::new().with_failures(2))
+            .with_resolve_interval(None);
+        assert_eq!(builder.ejection().map(Ejection::failures), Some(2));
+        assert_eq!(builder.resolve_interval(), None);
+    }
+
+    #[test]
+    fn endpoints_that_cannot_be_read_are_refused() {
+        for (endpoints, why) in [
+            (vec!["192.0.2.1:1", "nowhere"], "the port is missing"),
+            (vec![], "needs an endpoint"),
+        ] {
+            let builder = Channel::<NoRuntime>::builder("http://example.com");
+            let error = builder.with_endpoints(endpoints).build().unwrap_err();
+            assert!(error.message().contains(why), "{error}");
+        }
     }
 }

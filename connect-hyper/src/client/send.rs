@@ -69,13 +69,24 @@ pub(super) async fn send<R: Runtime>(
     let mut standings: Vec<Arc<Standing>> = Vec::new();
     loop {
         let is_again = !standings.is_empty();
-        let tried = match channel.endpoint.check_out(want, is_again).await? {
+        let (lease, member) = channel.endpoints.check_out(want, is_again).await?;
+        let tried = match lease {
             Lease::Http1(lease) => over_http1(server, lease, outgoing).await,
             Lease::Http2(lease) => over_http2(server, lease, outgoing).await,
         };
         let again = match tried {
-            Tried::Answered(response) => return Ok(response),
-            Tried::Failed(error) => return Err(error),
+            Tried::Answered(mut response) => {
+                if let Some(member) = member {
+                    member.follow(&mut response);
+                }
+                return Ok(response);
+            }
+            Tried::Failed(error) => {
+                if let Some(member) = member {
+                    member.lost(&error);
+                }
+                return Err(error);
+            }
             Tried::Again(again) => again,
         };
         standings.push(again.standing);

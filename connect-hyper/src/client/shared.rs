@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use connect_tower::rt::SharedTimer;
 
 use super::{
-    config::{HttpVersion, Settings},
     connector::Connector,
+    settings::{HttpVersion, Settings},
     target::Target,
 };
 use crate::{runtime::Runtime, tls::TlsConnector};

@@ -20,6 +20,7 @@ use crate::{
     call::deadline::{DeadlineTimer, deadline_exceeded},
     call::map_error::MapError,
     call::observe::{CallGuard, Observed, in_scope},
+    call::outcome::Outcome,
     call::payload::{Payload, PayloadStream, Payloads},
     call::receive::Held,
 };
@@ -162,6 +163,8 @@ pub(crate) struct Incoming<B> {
     cause: Option<Cause>,
     /// Is told of the messages that come from the wire.
     observed: Option<Observed>,
+    /// Is told how the call of a client ends.
+    outcome: Option<Outcome>,
     /// Of a client's call that ends with these messages.
     call: Option<CallGuard>,
 }
@@ -173,6 +176,7 @@ impl<B> Incoming<B> {
             deadline_timer,
             cause: None,
             observed: None,
+            outcome: None,
             call: None,
             trailers: HeaderMap::new(),
             ended: None,
@@ -188,6 +192,12 @@ impl<B> Incoming<B> {
     /// Tells the observers of a call of the messages that come from the wire.
     pub(crate) fn with_observed(mut self, observed: Option<Observed>) -> Self {
         self.observed = observed;
+        self
+    }
+
+    /// Tells the transport how the call ends.
+    pub(crate) fn with_outcome(mut self, outcome: Option<Outcome>) -> Self {
+        self.outcome = outcome;
         self
     }
 
@@ -226,6 +236,9 @@ impl<B> Incoming<B> {
         if let Some(call) = &self.call {
             call.end(ending.as_ref().copied());
         }
+        if let Some(outcome) = self.outcome.take() {
+            outcome.end(ending.as_ref().err().map(Error::code));
+        }
         self.ended = Some(ending);
     }
 
@@ -246,6 +259,7 @@ impl<B> Incoming<B> {
             ended: self.ended,
             cause: self.cause,
             observed: self.observed,
+            outcome: self.outcome,
             call: self.call,
         }
     }

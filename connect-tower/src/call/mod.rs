@@ -11,6 +11,7 @@ pub(crate) mod incoming;
 pub(crate) mod map_error;
 pub(crate) mod observe;
 pub(crate) mod oneshot;
+pub(crate) mod outcome;
 pub(crate) mod panics;
 pub(crate) mod payload;
 pub(crate) mod peer;

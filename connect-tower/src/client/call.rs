@@ -20,7 +20,7 @@ use crate::{
     interceptor::Reply,
     message::request::Request,
     message::response::Response,
-    transport::{BodyError, Transport},
+    transport::{BodyError, Outcome, Transport},
 };
 
 /// A call whose request is being put together.
@@ -162,7 +162,8 @@ impl Waiting {
         B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
     {
         let (mut parts, body) = response.into_parts();
-        let extensions = mem::take(&mut parts.extensions);
+        let mut extensions = mem::take(&mut parts.extensions);
+        let outcome = extensions.remove::<Outcome>();
         let recv = self.expect.recv_head(parts);
         let headers = recv.headers().clone();
         Opened {
@@ -177,7 +178,8 @@ impl Waiting {
                 self.deadline_timer,
             )
             .with_cause(self.cause)
-            .with_observed(self.observed),
+            .with_observed(self.observed)
+            .with_outcome(outcome),
         }
     }
 }

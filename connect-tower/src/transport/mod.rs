@@ -11,7 +11,10 @@
 mod base_uri;
 
 pub use self::base_uri::BaseUri;
-pub use crate::call::body_error::BodyError;
+pub use crate::call::{
+    body_error::BodyError,
+    outcome::{Outcome, OutcomeListener},
+};
 
 use std::{
     error::Error as StdError,

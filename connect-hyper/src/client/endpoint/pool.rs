@@ -29,10 +29,10 @@ use super::{
     watch::{ChannelState, Watched, Watchers},
 };
 use crate::client::{
-    config::Settings,
     connection::{Http1Connection, Http2Connection, SendResult},
     remote::Remote,
     request_body::RequestBody,
+    settings::Settings,
     shared::Want,
 };
 use crate::runtime::Runtime;

@@ -1,0 +1,648 @@
+//! The endpoints of a channel with many: found by a resolver, chosen by a balancer, left alone while they fail.
+//!
+//! Everything is driven by calls. A call picks an endpoint from a [`Picture`] of the states that they had a moment ago, and the
+//! picture is made anew when it turns out to be wrong. A channel that nobody uses opens no connection and asks no resolver;
+//! only a resolver that tells of changes by itself is listened to.
+
+mod member;
+mod picture;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::Poll,
+    time::Duration,
+};
+
+use connect_proto::{Error, Time};
+use connect_tower::transport::{Sent, TransportError};
+use futures_channel::oneshot;
+
+pub(super) use self::member::Member;
+use self::picture::{Picture, Tier};
+use super::{
+    address::EndpointAddress,
+    balance::{Balance, Ejection, Load},
+    endpoint::{ChannelState, Lease},
+    resolve::Resolve,
+    shared::{Shared, Want},
+};
+use crate::runtime::{Either, Runtime, race, timeout};
+
+/// How often a resolver is asked at most.
+const MIN_RESOLVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How the endpoints are found and chosen.
+pub(super) struct GroupSettings {
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) balance: Box<dyn Balance>,
+    pub(super) ejection: Option<Ejection>,
+    /// How old an answer of the resolver becomes while the channel is used.
+    pub(super) resolve_interval: Option<Duration>,
+}
+
+/// The endpoints of a channel.
+pub(super) struct Group<R: Runtime> {
+    shared: Arc<Shared<R>>,
+    settings: GroupSettings,
+    state: Mutex<State<R>>,
+}
+
+struct State<R: Runtime> {
+    /// Those that the resolver named last.
+    members: Vec<Arc<Member<R>>>,
+    picture: Arc<Picture<R>>,
+    /// A resolver is being asked.
+    is_resolving: bool,
+    /// It has said meanwhile that there is news.
+    has_news: bool,
+    /// When a resolver was asked the last time.
+    asked_at: Option<Time>,
+    /// How many times a resolver had no answer.
+    unresolved: u64,
+    /// The latest reason for it, or for a connection that could not be opened.
+    failure: Option<TransportError>,
+    /// Who waits for an endpoint, or watches the state.
+    waiters: Vec<oneshot::Sender<()>>,
+    /// What listens to the resolver ends when this is dropped.
+    listening: Option<oneshot::Sender<()>>,
+    is_closed: bool,
+}
+
+/// What a call is to do for an endpoint.
+enum Pick<R: Runtime> {
+    Take(Arc<Member<R>>),
+    /// And then to pick again.
+    Wait(oneshot::Receiver<()>),
+    Again,
+    Fail(TransportError),
+}
+
+/// What a call has met so far.
+struct Search<R: Runtime> {
+    want: Want,
+    /// Endpoints that gave it no connection.
+    tried: Vec<Arc<Member<R>>>,
+    /// Why the last of them did not.
+    failure: Option<TransportError>,
+    /// The endpoints when it began to wait, and how many attempts to connect to each had ended.
+    seen: Vec<(Arc<Member<R>>, u64)>,
+    /// How many times the resolver had no answer, when it began to wait for one.
+    unresolved: Option<u64>,
+}
+
+impl<R: Runtime> Group<R> {
+    /// The endpoints are not known yet.
+    pub(super) fn new(shared: Arc<Shared<R>>, settings: GroupSettings) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            settings,
+            state: Mutex::new(State {
+                members: Vec::new(),
+                picture: Arc::default(),
+                is_resolving: false,
+                has_news: false,
+                asked_at: None,
+                unresolved: 0,
+                failure: None,
+                waiters: Vec::new(),
+                listening: None,
+                is_closed: false,
+            }),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<R>> {
+        // Nothing of a user's runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        self.shared.runtime.now()
+    }
+
+    /// A connection for a call, of the endpoint that the balancer chose. One that gives none is passed over for the next: the
+    /// call has not been sent.
+    pub(super) async fn check_out(
+        self: &Arc<Self>,
+        want: Want,
+        skip_idle: bool,
+    ) -> Result<(Lease, Arc<Member<R>>), TransportError> {
+        let mut search = Search {
+            want,
+            tried: Vec::new(),
+            failure: None,
+            seen: Vec::new(),
+            unresolved: None,
+        };
+        loop {
+            match self.pick(&mut search) {
+                Pick::Fail(error) => return Err(error),
+                Pick::Again => {}
+                // Whatever it says: it looks again.
+                Pick::Wait(changed) => drop(changed.await),
+                Pick::Take(member) => match member.endpoint.check_out(want, skip_idle).await {
+                    Ok(lease) => return Ok((lease, member)),
+                    // A queue that is full, for example, is no reason to fill another.
+                    Err(error) if error.error().code() != connect_proto::Code::Unavailable => {
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        self.not_connected(&member, &error);
+                        search.tried.push(member);
+                        search.failure = Some(error);
+                    }
+                },
+            }
+        }
+    }
+
+    fn pick(self: &Arc<Self>, search: &mut Search<R>) -> Pick<R> {
+        let picture = self.picture();
+        let is_eager = self.settings.balance.connects_to_all();
+        if is_eager && picture.has_lost {
+            self.connect_all(search.want);
+        }
+        if let Some(member) = self.choose(&picture.ready, &search.tried) {
+            if member.endpoint.state() == ChannelState::Ready {
+                return Pick::Take(member);
+            }
+            // It was lost since.
+            let picture = self.refresh();
+            if let Some(member) = self.choose(&picture.ready, &search.tried) {
+                return Pick::Take(member);
+            }
+        }
+        let state = self.lock();
+        if state.is_closed {
+            return Pick::Fail(closed());
+        }
+        if state.members.is_empty() {
+            return self.wait_for_resolver(state, search);
+        }
+        if is_eager {
+            return self.wait_for_connection(state, search);
+        }
+        drop(state);
+        let picture = self.refresh();
+        for tier in [&picture.ready, &picture.waiting, &picture.ejected] {
+            if let Some(member) = self.choose(tier, &search.tried) {
+                return Pick::Take(member);
+            }
+        }
+        if let Some(failure) = search.failure.take() {
+            return Pick::Fail(failure);
+        }
+        // One of those that failed before is tried again, and no more than one.
+        let member = self.choose(&picture.failed, &[]);
+        member.map_or(Pick::Again, Pick::Take)
+    }
+
+    /// Of these endpoints, which have not been tried, the balancer's choice.
+    fn choose(&self, tier: &Tier<R>, tried: &[Arc<Member<R>>]) -> Option<Arc<Member<R>>> {
+        let left;
+        let tier = match tried.is_empty() {
+            true => tier,
+            false => {
+                left = tier.without(tried);
+                &left
+            }
+        };
+        let last = tier.candidates.len().checked_sub(1)?;
+        let index = self.settings.balance.pick(&tier.candidates).min(last);
+        tier.members.get(index).cloned()
+    }
+
+    /// Waits for an answer of the resolver, and for no more than one.
+    fn wait_for_resolver(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State<R>>,
+        search: &mut Search<R>,
+    ) -> Pick<R> {
+        let before = *search.unresolved.get_or_insert(state.unresolved);
+        if state.unresolved > before {
+            return Pick::Fail(state.failure.clone().unwrap_or_else(closed));
+        }
+        let changed = state.add_waiter();
+        drop(state);
+        self.resolve();
+        Pick::Wait(changed)
+    }
+
+    /// Waits for the first endpoint to have a connection, and through no more than an attempt of each.
+    fn wait_for_connection(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State<R>>,
+        search: &mut Search<R>,
+    ) -> Pick<R> {
+        let members = state.members.clone();
+        let changed = state.add_waiter();
+        let failure = state.failure.clone();
+        drop(state);
+        if search.is_over(&members) {
+            let picture = self.refresh();
+            if let Some(member) = self.choose(&picture.ejected, &search.tried) {
+                return Pick::Take(member);
+            }
+            let failure = search.failure.take().or(failure);
+            return Pick::Fail(failure.unwrap_or_else(closed));
+        }
+        search.tried.clear();
+        self.connect_all(search.want);
+        match members.iter().any(|member| member.is_connecting()) {
+            true => Pick::Wait(changed),
+            // All have ended meanwhile, one way or the other.
+            false => Pick::Again,
+        }
+    }
+
+    /// The states of the endpoints, as far as they are known.
+    fn picture(self: &Arc<Self>) -> Arc<Picture<R>> {
+        let state = self.lock();
+        let picture = Arc::clone(&state.picture);
+        let is_old = |asked_at: Time, interval| self.now().saturating_since(asked_at) >= interval;
+        let asked_at = state.asked_at.zip(self.settings.resolve_interval);
+        let is_resolving = state.is_resolving;
+        drop(state);
+        if !is_resolving && asked_at.is_some_and(|(at, interval)| is_old(at, interval)) {
+            self.resolve();
+        }
+        match picture.changes_at {
+            Some(time) if time <= self.now() => self.refresh(),
+            _ => picture,
+        }
+    }
+
+    /// Looks at the states of all endpoints.
+    fn refresh(&self) -> Arc<Picture<R>> {
+        let now = self.now();
+        let mut state = self.lock();
+        state.picture = Arc::new(Picture::new(&state.members, now));
+        Arc::clone(&state.picture)
+    }
+
+    /// The same, and tells who waits.
+    fn changed(&self) {
+        self.refresh();
+        let waiters = std::mem::take(&mut self.lock().waiters);
+        for waiter in waiters {
+            let _ = waiter.send(());
+        }
+    }
+
+    /// Opens a connection to each endpoint that has none.
+    fn connect_all(self: &Arc<Self>, want: Want) {
+        let members = self.lock().members.clone();
+        for member in members {
+            // Also where a call is connecting: who waits is to be told of its end.
+            if member.endpoint.state() != ChannelState::Ready && member.begin_connecting() {
+                let connecting = Connecting {
+                    group: Arc::downgrade(self),
+                    member,
+                    failure: Some(shutting_down()),
+                };
+                self.shared.runtime.spawn(connecting.run(want));
+            }
+        }
+        self.refresh();
+    }
+
+    /// An endpoint gave no connection: the resolver may know others by now.
+    fn not_connected(self: &Arc<Self>, member: &Arc<Member<R>>, error: &TransportError) {
+        self.lock().failure = Some(error.clone());
+        self.failed(member);
+        self.refresh();
+        self.resolve();
+    }
+
+    /// Notes a failure of an endpoint, which may be ejected for it.
+    fn failed(&self, member: &Member<R>) {
+        let Some(ejection) = &self.settings.ejection else {
+            return;
+        };
+        let now = self.now();
+        let members = self.lock().members.clone();
+        let ejected = members.iter().filter(|it| it.is_ejected(now)).count();
+        let has_room = ejected < ejection.max_ejected(members.len());
+        if member.fail(ejection, now, has_room) {
+            self.refresh();
+        }
+    }
+
+    /// Asks the resolver, unless it is being asked; after a while, if that was a moment ago.
+    fn resolve(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.is_resolving || state.is_closed {
+            return;
+        }
+        state.is_resolving = true;
+        let not_before = state
+            .asked_at
+            .map(|asked_at| asked_at.saturating_add(MIN_RESOLVE_INTERVAL));
+        let mut listen = None;
+        if state.listening.is_none() {
+            let (listening, dropped) = oneshot::channel();
+            state.listening = Some(listening);
+            listen = Some(dropped);
+        }
+        drop(state);
+        if let Some(dropped) = listen {
+            let resolver = Arc::clone(&self.settings.resolver);
+            let listening = listen_to(resolver, Arc::downgrade(self), dropped);
+            self.shared.runtime.spawn(listening);
+        }
+        self.start_asking(not_before);
+    }
+
+    /// The resolver says that there is news.
+    fn resolve_now(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.is_closed {
+            return;
+        }
+        state.has_news = state.is_resolving;
+        if !std::mem::replace(&mut state.is_resolving, true) {
+            drop(state);
+            self.start_asking(None);
+        }
+    }
+
+    fn start_asking(self: &Arc<Self>, not_before: Option<Time>) {
+        let runtime = &self.shared.runtime;
+        let asking = Asking {
+            group: Arc::downgrade(self),
+            outcome: Err(shutting_down()),
+        };
+        runtime.spawn(asking.run(runtime.clone(), not_before));
+    }
+
+    async fn ask(&self) -> Result<Vec<EndpointAddress>, TransportError> {
+        let (host, port) = self.shared.target.host_and_port();
+        let limit = self.shared.settings.connect_timeout;
+        let failed = |why: String, source: Option<std::io::Error>| {
+            let error =
+                Error::unavailable("no connection to the server: its endpoints are not known");
+            let error = match source {
+                Some(source) => error.with_source(source),
+                None => error,
+            };
+            TransportError::new(Sent::No, error).with_detail(format!("resolve {host}: {why}"))
+        };
+        let asking = self.settings.resolver.resolve(host, port);
+        match timeout(&self.shared.runtime, limit, asking).await {
+            None => Err(failed(format!("no answer within {limit:?}"), None)),
+            Some(Err(error)) => {
+                let why = format!("{error}; check the host's name, or what the resolver asks");
+                Err(failed(why, Some(error)))
+            }
+            Some(Ok(list)) if list.is_empty() => {
+                let why = "there is no endpoint; is the service running anywhere?";
+                Err(failed(why.into(), None))
+            }
+            Some(Ok(list)) => Ok(list),
+        }
+    }
+
+    /// Takes the resolver's answer. Without one those stay that are known.
+    fn resolved(self: &Arc<Self>, outcome: Result<Vec<EndpointAddress>, TransportError>) {
+        let mut removed = Vec::new();
+        let mut state = self.lock();
+        state.is_resolving = false;
+        let has_news = std::mem::take(&mut state.has_news);
+        match outcome {
+            Err(failure) => {
+                state.unresolved += 1;
+                state.failure = Some(failure);
+            }
+            Ok(_) if state.is_closed => {}
+            Ok(list) => {
+                let known = std::mem::take(&mut state.members).into_iter();
+                let mut known: HashMap<_, _> = known.map(|it| (it.address().clone(), it)).collect();
+                let mut seen = std::collections::HashSet::new();
+                for address in list {
+                    if seen.insert(address.clone()) {
+                        let member = known
+                            .remove(&address)
+                            .unwrap_or_else(|| Member::new(self, address));
+                        state.members.push(member);
+                    }
+                }
+                removed.extend(known.into_values());
+            }
+        }
+        drop(state);
+        for member in removed {
+            let draining = async move { member.endpoint.drain().await };
+            self.shared.runtime.spawn(draining);
+        }
+        self.changed();
+        if has_news {
+            self.resolve_now();
+        }
+    }
+
+    pub(super) fn state(&self) -> ChannelState {
+        let state = self.lock();
+        if state.members.is_empty() {
+            return match (state.is_resolving, &state.failure) {
+                (true, _) => ChannelState::Connecting,
+                (false, Some(_)) => ChannelState::Failed,
+                (false, None) => ChannelState::Idle,
+            };
+        }
+        let mut best = ChannelState::Failed;
+        for member in &state.members {
+            best = better(best, member.endpoint.state());
+        }
+        best
+    }
+
+    /// Waits until the state is another than this, and returns it.
+    pub(super) async fn state_changed(&self, since: ChannelState) -> ChannelState {
+        loop {
+            let (members, news) = {
+                let mut state = self.lock();
+                (state.members.clone(), state.add_waiter())
+            };
+            let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> =
+                vec![Box::pin(async {
+                    let _ = news.await;
+                })];
+            for member in &members {
+                let now = member.endpoint.state();
+                changes.push(Box::pin(async move {
+                    member.endpoint.changed(now).await;
+                }));
+            }
+            let now = self.state();
+            if now != since {
+                return now;
+            }
+            std::future::poll_fn(|cx| {
+                let is_over = |change: &mut Pin<Box<dyn Future<Output = ()> + Send + '_>>| {
+                    change.as_mut().poll(cx).is_ready()
+                };
+                match changes.iter_mut().any(is_over) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+        }
+    }
+
+    pub(super) fn outstanding(&self) -> usize {
+        let members = self.lock().members.clone();
+        members.iter().map(|it| it.endpoint.outstanding()).sum()
+    }
+
+    /// Takes no more calls, and ends when the last one has ended.
+    pub(super) async fn drain(&self) {
+        let members = {
+            let mut state = self.lock();
+            state.is_closed = true;
+            state.listening = None;
+            state.members.clone()
+        };
+        self.changed();
+        for member in members {
+            member.endpoint.drain().await;
+        }
+    }
+}
+
+impl<R: Runtime> Search<R> {
+    /// Whether an attempt of each endpoint has ended since this was asked for the first time, if it has no connection.
+    fn is_over(&mut self, members: &[Arc<Member<R>>]) -> bool {
+        let mut is_over = true;
+        for member in members {
+            let seen = self.seen.iter().find(|(it, _)| Arc::ptr_eq(it, member));
+            match seen {
+                Some((_, before)) => {
+                    is_over &= member.attempts() > *before
+                        || member.endpoint.state() == ChannelState::Ready;
+                }
+                None => {
+                    self.seen.push((Arc::clone(member), member.attempts()));
+                    is_over = false;
+                }
+            }
+        }
+        is_over
+    }
+}
+
+impl<R: Runtime> State<R> {
+    fn add_waiter(&mut self) -> oneshot::Receiver<()> {
+        // Those that have gone away are not to make it grow.
+        if self.waiters.len() == self.waiters.capacity() {
+            self.waiters.retain(|waiter| !waiter.is_canceled());
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.push(sender);
+        receiver
+    }
+}
+
+/// An endpoint's connection that is being opened, before a call needs it. A runtime may drop that: the calls are not to wait
+/// for ever.
+struct Connecting<R: Runtime> {
+    group: Weak<Group<R>>,
+    member: Arc<Member<R>>,
+    failure: Option<TransportError>,
+}
+
+impl<R: Runtime> Connecting<R> {
+    async fn run(mut self, want: Want) {
+        let connected = self.member.endpoint.check_out(want, false).await;
+        self.failure = connected.err();
+    }
+}
+
+impl<R: Runtime> Drop for Connecting<R> {
+    fn drop(&mut self) {
+        self.member.end_connecting();
+        let Some(group) = self.group.upgrade() else {
+            return;
+        };
+        if let Some(failure) = self.failure.take() {
+            group.not_connected(&self.member, &failure);
+        }
+        group.changed();
+    }
+}
+
+/// The same for a resolver.
+struct Asking<R: Runtime> {
+    group: Weak<Group<R>>,
+    outcome: Result<Vec<EndpointAddress>, TransportError>,
+}
+
+impl<R: Runtime> Asking<R> {
+    async fn run(mut self, runtime: R, not_before: Option<Time>) {
+        if let Some(time) = not_before {
+            runtime.sleep_until(time).await;
+        }
+        if let Some(group) = self.group.upgrade() {
+            group.lock().asked_at = Some(group.now());
+            self.outcome = group.ask().await;
+        }
+    }
+}
+
+impl<R: Runtime> Drop for Asking<R> {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Ok(Vec::new()));
+        if let Some(group) = self.group.upgrade() {
+            group.resolved(outcome);
+        }
+    }
+}
+
+/// Asks again whenever the resolver has news.
+async fn listen_to<R: Runtime>(
+    resolver: Arc<dyn Resolve>,
+    group: Weak<Group<R>>,
+    mut dropped: oneshot::Receiver<()>,
+) {
+    while let Either::Left(()) = race(resolver.changed(), &mut dropped).await {
+        let Some(group) = group.upgrade() else { return };
+        group.resolve_now();
+    }
+}
+
+/// The better of two states: what a channel is when one of its endpoints is.
+fn better(a: ChannelState, b: ChannelState) -> ChannelState {
+    let rank = |state| match state {
+        ChannelState::Ready => 0,
+        ChannelState::Connecting => 1,
+        ChannelState::Idle => 2,
+        ChannelState::Failed => 3,
+    };
+    match rank(b) < rank(a) {
+        true => b,
+        false => a,
+    }
+}
+
+fn closed() -> TransportError {
+    let error = Error::unavailable("the channel is closed: it takes no more calls");
+    TransportError::new(Sent::No, error)
+}
+
+fn shutting_down() -> TransportError {
+    let error = Error::unavailable("the runtime is shutting down: it runs no new tasks");
+    TransportError::new(Sent::No, error)
+}
+
+impl<R: Runtime> fmt::Debug for Group<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        let members = state.members.iter();
+        let states = members.map(|it| (it.address().to_string(), it.endpoint.state()));
+        f.debug_map().entries(states).finish()
+    }
+}

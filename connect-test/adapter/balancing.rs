@@ -1,0 +1,476 @@
+//! A channel with many endpoints: calls are spread, endpoints that are lost or that fail are left alone, and lists change.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use connect_hyper::{
+    ChannelState,
+    client::{Ejection, LeastOutstanding, PickFirst, Resolve, Resolving, RoundRobin},
+    server::RequestBody,
+};
+use connect_proto::{Code, Error};
+use connect_tower::{
+    CallBody, Client, Prost, Request as Call, Response as Answer, Router, Spec, StreamType,
+    Transport, transport::Sent,
+};
+use http::Request;
+use http_body_util::BodyExt;
+use macro_rules_attribute::apply;
+use tokio::{io::copy_bidirectional, sync::watch};
+
+use super::support::{
+    Running, ServiceFn, Task, accept, async_test, bind, body_channel, call, connect, listen, post,
+    post_http2, spawn, start, text, yield_now,
+};
+use crate::rt::{Channel, EndpointAddress, Server};
+
+/// A server that answers with its name.
+async fn server(name: &'static str) -> Running {
+    start(bind().await, naming(name))
+}
+
+fn naming(
+    name: &'static str,
+) -> ServiceFn<
+    impl FnMut(Request<RequestBody>) -> std::future::Ready<http::Response<super::support::ResponseBody>>
+    + Clone,
+> {
+    ServiceFn(move |_: Request<RequestBody>| std::future::ready(text(name)))
+}
+
+async fn servers() -> [Running; 3] {
+    [server("a").await, server("b").await, server("c").await]
+}
+
+fn round_robin(addresses: impl IntoIterator<Item = SocketAddr>) -> Channel {
+    Channel::builder("http://service.example")
+        .with_endpoints(addresses)
+        .with_balance(RoundRobin::new())
+        .build()
+        .unwrap()
+}
+
+/// Who answers a call.
+async fn who(channel: &Channel) -> String {
+    let response = call(channel, post_http2(CallBody::empty())).await;
+    match response {
+        Ok(response) => String::from_utf8(response.into_body().to_vec()).unwrap(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Calls until this one answers.
+async fn until(channel: &Channel, name: &str) {
+    while who(channel).await != name {
+        yield_now().await;
+    }
+}
+
+/// How many of so many calls each answers.
+async fn count(channel: &Channel, calls: usize) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for _ in 0..calls {
+        *counts.entry(who(channel).await).or_default() += 1;
+    }
+    counts
+}
+
+fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    let owned = expected.map(|(name, count)| (name.to_owned(), count));
+    BTreeMap::from(owned)
+}
+
+/// The way to a server, which can be cut as if its machine were gone.
+struct Line {
+    address: SocketAddr,
+    tasks: Arc<Mutex<Vec<Task<()>>>>,
+}
+
+impl Line {
+    async fn to(server: &Running) -> Self {
+        let mut listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let target = server.address;
+        let tasks: Arc<Mutex<Vec<Task<()>>>> = Arc::default();
+        let connections = Arc::clone(&tasks);
+        let accepting = spawn(async move {
+            loop {
+                let mut client = accept(&mut listener).await;
+                let mut server = connect(target).await.unwrap();
+                let copying = spawn(async move {
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                });
+                connections.lock().unwrap().push(copying);
+            }
+        });
+        tasks.lock().unwrap().push(accepting);
+        Self { address, tasks }
+    }
+
+    async fn cut(self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+        for task in tasks {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+#[apply(async_test)]
+async fn calls_go_round() {
+    let servers = servers().await;
+    let channel = round_robin(servers.each_ref().map(|server| server.address));
+    assert_eq!(channel.state(), ChannelState::Idle);
+    for name in ["a", "b", "c"] {
+        until(&channel, name).await;
+    }
+    let each = counts([("a", 10), ("b", 10), ("c", 10)]);
+    assert_eq!(count(&channel, 30).await, each);
+    assert_eq!(channel.state(), ChannelState::Ready);
+    assert_eq!(channel.outstanding(), 0);
+}
+
+#[apply(async_test)]
+async fn http1_calls_go_round_too() {
+    let servers = servers().await;
+    let channel = round_robin(servers.each_ref().map(|server| server.address));
+    let mut seen = BTreeMap::new();
+    while seen.len() < 3 {
+        let response = call(&channel, post(CallBody::empty())).await.unwrap();
+        seen.insert(response.into_body(), ());
+    }
+}
+
+#[apply(async_test)]
+async fn an_endpoint_with_fewer_calls_is_preferred() {
+    let (chunks, body) = body_channel();
+    let body = Mutex::new(Some(body));
+    let body = Arc::new(body);
+    // The first call stays open.
+    let service = ServiceFn(move |_: Request<RequestBody>| {
+        let body = body.lock().unwrap().take();
+        std::future::ready(match body {
+            Some(body) => http::Response::new(body.boxed_unsync()),
+            None => text("again"),
+        })
+    });
+    let (a, b) = (start(bind().await, service), server("b").await);
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([a.address, b.address])
+        .with_balance(LeastOutstanding)
+        .build()
+        .unwrap();
+    let open = loop {
+        let response = channel.send(post_http2(CallBody::empty())).await.unwrap();
+        let mut body = response.into_body();
+        chunks.send(Ok("open".into())).unwrap();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        if first == "open" {
+            break body;
+        }
+    };
+    until(&channel, "b").await;
+    assert_eq!(count(&channel, 20).await, counts([("b", 20)]));
+    drop(open);
+}
+
+#[apply(async_test)]
+async fn a_server_that_stops_costs_no_call_and_is_found_again() {
+    let [a, b, c] = servers().await;
+    let address = b.address;
+    let channel = round_robin([a.address, address, c.address]);
+    for name in ["a", "b", "c"] {
+        until(&channel, name).await;
+    }
+    let stopped = b.stop();
+    let mut counts = count(&channel, 50).await;
+    stopped.await.unwrap();
+    // Until the GOAWAY has arrived it may have had some.
+    counts = match count(&channel, 50).await {
+        now if now.contains_key("b") => panic!("{counts:?} {now:?}"),
+        now => now,
+    };
+    assert_eq!(counts.values().sum::<usize>(), 50);
+    let _b = start(Server::bind(address).await.unwrap(), naming("b"));
+    until(&channel, "b").await;
+}
+
+#[apply(async_test)]
+async fn a_lost_server_fails_no_call_but_those_it_had() {
+    let hang = ServiceFn(|request: Request<RequestBody>| {
+        let hangs = request.uri().path().ends_with("Hang");
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            text("a")
+        }
+    });
+    let (a, b, c) = (
+        start(bind().await, hang),
+        server("b").await,
+        server("c").await,
+    );
+    let line = Line::to(&a).await;
+    let channel = round_robin([line.address, b.address, c.address]);
+    for name in ["a", "b", "c"] {
+        until(&channel, name).await;
+    }
+    // Of three calls at once one hangs.
+    let hanging: Vec<_> = (0..9)
+        .map(|_| {
+            let mut request = post_http2(CallBody::empty());
+            *request.uri_mut() = "/service/Hang".parse().unwrap();
+            let channel = channel.clone();
+            spawn(async move { call(&channel, request).await })
+        })
+        .collect();
+    while channel.outstanding() != 3 {
+        yield_now().await;
+    }
+    line.cut().await;
+    let mut lost = 0;
+    for call in hanging {
+        match call.await.unwrap() {
+            Ok(response) => assert_ne!(response.body(), "a"),
+            Err(error) => {
+                assert_eq!(error.error().code(), Code::Unavailable, "{error}");
+                lost += 1;
+            }
+        }
+    }
+    assert_eq!(lost, 3);
+    assert!(!count(&channel, 100).await.contains_key("a"));
+}
+
+#[apply(async_test)]
+async fn a_silent_endpoint_holds_up_nobody() {
+    let silent = listen().await;
+    let a = server("a").await;
+    let channel = round_robin([silent.local_addr().unwrap(), a.address]);
+    assert_eq!(count(&channel, 20).await, counts([("a", 20)]));
+}
+
+async fn refusing() -> SocketAddr {
+    listen().await.local_addr().unwrap()
+}
+
+#[apply(async_test)]
+async fn without_any_server_a_call_fails() {
+    for eager in [true, false] {
+        let builder = Channel::builder("http://service.example")
+            .with_endpoints([refusing().await, refusing().await]);
+        let builder = match eager {
+            true => builder.with_balance(RoundRobin::new()),
+            false => builder.with_balance(PickFirst),
+        };
+        let channel = builder.build().unwrap();
+        for _ in 0..3 {
+            let failed = call(&channel, post_http2(CallBody::empty())).await;
+            let error = failed.unwrap_err();
+            assert_eq!(error.error().code(), Code::Unavailable);
+            assert_eq!(error.sent(), Sent::No);
+            assert!(error.to_string().starts_with("connect to 127.0.0.1:"));
+        }
+        // One of them may have been tried again before the other had failed.
+        while channel.state() != ChannelState::Failed {
+            yield_now().await;
+        }
+    }
+}
+
+#[apply(async_test)]
+async fn the_first_that_can_be_reached_is_picked() {
+    let (a, b) = (server("a").await, server("b").await);
+    let line = Line::to(&a).await;
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([refusing().await, line.address, b.address])
+        .build()
+        .unwrap();
+    assert_eq!(count(&channel, 10).await, counts([("a", 10)]));
+    line.cut().await;
+    // A call that leaves before the end has come would be lost.
+    channel.changed(ChannelState::Ready).await;
+    assert_eq!(count(&channel, 10).await, counts([("b", 10)]));
+}
+
+#[apply(async_test)]
+async fn the_state_is_that_of_the_best_endpoint() {
+    let a = server("a").await;
+    let line = Line::to(&a).await;
+    let channel = round_robin([refusing().await, line.address]);
+    let watching = {
+        let channel = channel.clone();
+        spawn(async move {
+            let mut states = vec![channel.state()];
+            while *states.last().unwrap() != ChannelState::Ready {
+                states.push(channel.changed(*states.last().unwrap()).await);
+            }
+            states
+        })
+    };
+    channel.connect().await.unwrap();
+    let states = watching.await.unwrap();
+    assert_eq!(states.last(), Some(&ChannelState::Ready));
+    line.cut().await;
+    assert_ne!(
+        channel.changed(ChannelState::Ready).await,
+        ChannelState::Ready
+    );
+}
+
+#[apply(async_test)]
+async fn a_drained_channel_takes_no_calls() {
+    let a = server("a").await;
+    let channel = round_robin([a.address]);
+    until(&channel, "a").await;
+    channel.drain().await;
+    let failed = call(&channel, post_http2(CallBody::empty())).await;
+    assert_eq!(failed.unwrap_err().error().code(), Code::Unavailable);
+}
+
+/// A resolver that says what the test says.
+struct Told(watch::Receiver<Result<Vec<EndpointAddress>, &'static str>>);
+
+impl Resolve for Told {
+    fn resolve(&self, host: &str, port: u16) -> Resolving {
+        assert_eq!((host, port), ("service.example", 80));
+        let told = self.0.borrow().clone().map_err(io::Error::other);
+        Box::pin(std::future::ready(told))
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut told = self.0.clone();
+        Box::pin(async move {
+            if told.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+#[apply(async_test)]
+async fn a_resolver_may_change_its_mind() {
+    let (a, b) = (server("a").await, server("b").await);
+    let only = |server: &Running| Ok(vec![server.address.into()]);
+    let (tell, told) = watch::channel(Err("no registry"));
+    let channel = Channel::builder("http://service.example")
+        .with_resolver(Told(told))
+        .with_balance(RoundRobin::new())
+        .build()
+        .unwrap();
+    let fail = async || {
+        let failed = call(&channel, post_http2(CallBody::empty())).await;
+        failed.unwrap_err().to_string()
+    };
+    let message = fail().await;
+    assert!(
+        message.starts_with("resolve service.example: no registry"),
+        "{message}"
+    );
+    assert_eq!(channel.state(), ChannelState::Failed);
+    tell.send(Ok(Vec::new())).unwrap();
+    let mut message = fail().await;
+    while message.contains("no registry") {
+        message = fail().await;
+    }
+    assert!(
+        message.starts_with("resolve service.example: there is no endpoint"),
+        "{message}"
+    );
+
+    tell.send(only(&a)).unwrap();
+    while call(&channel, post_http2(CallBody::empty())).await.is_err() {}
+    assert_eq!(count(&channel, 5).await, counts([("a", 5)]));
+    tell.send(Ok(vec![a.address.into(), b.address.into()]))
+        .unwrap();
+    until(&channel, "b").await;
+    until(&channel, "a").await;
+    tell.send(only(&b)).unwrap();
+    while count(&channel, 5).await != counts([("b", 5)]) {}
+    // What it knows stays.
+    for nothing in [Err("no registry"), Ok(Vec::new())] {
+        tell.send(nothing).unwrap();
+        assert_eq!(count(&channel, 5).await, counts([("b", 5)]));
+    }
+}
+
+const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);
+
+/// Fails its calls, or says its name.
+async fn rpc(name: &'static str, error: Option<Error>) -> Running {
+    let router = Router::new().unary(SAY, move |_: Call<String>| {
+        let answer = match &error {
+            Some(error) => Err(error.clone()),
+            None => Ok(Answer::new(name.to_owned())),
+        };
+        std::future::ready(answer)
+    });
+    start(bind().await, router)
+}
+
+async fn say(client: &Client<Channel>) -> Result<String, Code> {
+    let said: Result<Answer<String>, Error> = client
+        .unary::<Prost, _, _>(&SAY, Call::new(String::new()))
+        .await;
+    said.map(Answer::into_message).map_err(|error| error.code())
+}
+
+#[apply(async_test)]
+async fn an_endpoint_that_fails_calls_is_ejected() {
+    let a = rpc("a", Some(Error::internal("the disk is full"))).await;
+    let (b, c) = (rpc("b", None).await, rpc("c", None).await);
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([a.address, b.address, c.address])
+        .with_balance(RoundRobin::new())
+        .with_ejection(Ejection::new().with_failures(4))
+        .build()
+        .unwrap();
+    let client = Client::new(channel);
+    let mut failures = 0;
+    while failures < 4 {
+        failures += usize::from(say(&client).await == Err(Code::Internal));
+    }
+    for _ in 0..100 {
+        assert!(say(&client).await.is_ok());
+    }
+}
+
+#[apply(async_test)]
+async fn errors_that_are_the_callers_eject_nobody() {
+    let a = rpc("a", Some(Error::invalid_argument("no such name"))).await;
+    let b = rpc("b", None).await;
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([a.address, b.address])
+        .with_balance(RoundRobin::new())
+        .with_ejection(Ejection::new().with_failures(1))
+        .build()
+        .unwrap();
+    let client = Client::new(channel);
+    let mut failures = 0;
+    while failures < 10 {
+        failures += usize::from(say(&client).await == Err(Code::InvalidArgument));
+    }
+}
+
+/// When all fail, the fault is elsewhere.
+#[apply(async_test)]
+async fn at_most_half_of_the_endpoints_are_ejected() {
+    let error = || Some(Error::internal("the database is away"));
+    let servers = [rpc("a", error()).await, rpc("b", error()).await];
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints(servers.each_ref().map(|server| server.address))
+        .with_balance(RoundRobin::new())
+        .with_ejection(Ejection::new().with_failures(1))
+        .build()
+        .unwrap();
+    let client = Client::new(channel);
+    for _ in 0..20 {
+        assert_eq!(say(&client).await, Err(Code::Internal));
+    }
+}
