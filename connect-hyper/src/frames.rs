@@ -14,6 +14,7 @@ pub(crate) const HEAD: usize = 9;
 /// RFC 9113, section 6.
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const CONTINUATION: u8 = 9;
 
 /// A setting that bounds the header fields of one head or of trailers (RFC 9113, section 6.5.2).
 pub(crate) const MAX_HEADER_LIST_SIZE: u16 = 6;

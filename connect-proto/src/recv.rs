@@ -20,7 +20,10 @@ pub(crate) use self::{
     not_rpc::{http_status_error, is_readable},
     params::RecvParams,
 };
-use crate::{Error, MessageSize, Side, Time, protocol::Protocol};
+use crate::{
+    Error, MessageSize, Side, Time,
+    protocol::{Protocol, grpc},
+};
 
 /// What a [`RecvHalf`] yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,6 +272,22 @@ impl RecvHalf {
     /// Takes HTTP trailers, which end the body. Ignored after the end.
     pub fn recv_trailers(&mut self, trailers: HeaderMap) {
         self.end_body(EndOfBody::Trailers(trailers));
+    }
+
+    /// Takes HTTP trailers of which some are missing, as they were larger than this side takes. The call fails: with its own
+    /// error, where `kept` has that, and the words of `error` behind; else with `error`. Ignored after the end.
+    pub fn recv_cut_trailers(&mut self, mut kept: HeaderMap, error: Error) {
+        if self.params.wire.protocol() == Protocol::Connect {
+            // They say nothing there.
+            return self.recv_trailers(kept);
+        }
+        self.fail(match grpc::take_status(&mut kept) {
+            Some(Err(mut own)) => {
+                own.append_message(&format!(" ({})", error.message()));
+                own.with_received(kept)
+            }
+            Some(Ok(())) | None => error.with_received(kept),
+        });
     }
 
     /// Takes the clean end of the body, for bodies without HTTP trailers. Ignored after the end.

@@ -10,8 +10,11 @@ use http::{HeaderMap, HeaderValue};
 use macro_rules_attribute::apply;
 use tokio::sync::Notify;
 
-use super::support::{async_test, bind, connect, spawn, start};
-use crate::rt::{Request, Response, Router, Spec, StreamType};
+use super::support::{Socket, accept, async_test, bind, connect, listen, spawn, start};
+use crate::rt::{
+    Channel, Client, ClientConfig, Code, Prost, Protocol, Request, Response, Router, Spec,
+    StreamType,
+};
 
 const FAIL: Spec = Spec::new("/test.v1.Test/Fail", StreamType::Unary);
 const LEADING: Spec = Spec::new("/test.v1.Test/Leading", StreamType::Unary);
@@ -113,6 +116,8 @@ async fn a_status_is_never_larger_than_the_client_takes() {
     let status = grpc_status(&mut sender, &TRAILING).await;
     assert_eq!(status["grpc-status"], "0");
     assert_eq!(status["x-meta"].len(), 100_000);
+    // First, so that a client which keeps only some of it still learns the code.
+    assert_eq!(status.keys().next().unwrap(), "grpc-status");
 }
 
 /// Beyond four times the server's limit, 32 KiB, HTTP/2 would end the connection.
@@ -143,4 +148,151 @@ async fn a_request_with_too_many_headers_is_refused_alone() {
     }
     go_on.notify_one();
     assert_eq!(other.await.unwrap()["grpc-status"], "0");
+}
+
+/// What a scripted server answers a call with.
+enum Answer {
+    Head(HeaderMap),
+    Trailers(HeaderMap),
+}
+
+/// An HTTP/2 server without limits that answers each call so, by the path; a call to `/slow` waits.
+async fn serve_large(mut socket: h2::server::Connection<Socket, Bytes>, go_on: Arc<Notify>) {
+    while let Some(Ok((request, mut respond))) = socket.accept().await {
+        let go_on = Arc::clone(&go_on);
+        let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
+        if name == "Slow" {
+            spawn(async move {
+                go_on.notified().await;
+                answer(&mut respond, Answer::Trailers(fields(0, 0, 0))).await;
+            });
+            continue;
+        }
+        let numbers: Vec<usize> = name
+            .split('-')
+            .skip(1)
+            .map(|n| n.parse().unwrap())
+            .collect();
+        let fields = fields(numbers[0], numbers[1], numbers[2]);
+        let is_head = name.starts_with("Head");
+        answer(
+            &mut respond,
+            if is_head {
+                Answer::Head(fields)
+            } else {
+                Answer::Trailers(fields)
+            },
+        )
+        .await;
+    }
+}
+
+/// A status, a message and metadata of so many bytes.
+fn fields(status: usize, message: usize, metadata: usize) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert("grpc-status", HeaderValue::from(status));
+    if message > 0 {
+        fields.insert("grpc-message", value(message));
+    }
+    if metadata > 0 {
+        // Many of them, so that only some are left out.
+        for _ in 0..10 {
+            fields.append("x-meta", value(metadata / 10));
+        }
+    }
+    fields
+}
+
+async fn answer(respond: &mut h2::server::SendResponse<Bytes>, answer: Answer) {
+    let mut head = http::Response::builder().header("content-type", "application/grpc+proto");
+    match answer {
+        Answer::Head(fields) => {
+            head.headers_mut().unwrap().extend(fields);
+            respond.send_response(head.body(()).unwrap(), true).unwrap();
+        }
+        Answer::Trailers(fields) => {
+            let mut stream = respond
+                .send_response(head.body(()).unwrap(), false)
+                .unwrap();
+            stream
+                .send_data(Bytes::from_static(&[0; 5]), false)
+                .unwrap();
+            stream.send_trailers(fields).unwrap();
+        }
+    }
+}
+
+#[apply(async_test)]
+async fn an_answer_with_too_many_fields_fails_its_own_call_alone() {
+    let mut listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    let go_on = Arc::new(Notify::new());
+    let wait = Arc::clone(&go_on);
+    spawn(async move {
+        let socket = h2::server::handshake(accept(&mut listener).await)
+            .await
+            .unwrap();
+        serve_large(socket, wait).await;
+    });
+    let config = ClientConfig::new().with_protocol(Protocol::Grpc);
+    let client =
+        Client::new(Channel::new(format!("http://{address}")).unwrap()).with_config(config);
+    let call = |name: String| {
+        let client = client.clone();
+        async move {
+            let spec = Spec::new(format!("/test.v1.Test/{name}").leak(), StreamType::Unary);
+            client
+                .unary::<Prost, String, String>(&spec, Request::new(String::new()))
+                .await
+        }
+    };
+    // All calls are on the connection of this one.
+    let slow = spawn(call("Slow".to_owned()));
+    const MISSING: &str = "some are missing";
+    for (name, code, words) in [
+        ("Trailers-0-0-20000", None, ""),
+        ("Trailers-0-0-60000", None, ""),
+        ("Trailers-5-20000-0", Some(Code::NotFound), "mmm"),
+        ("Head-5-20000-1000", Some(Code::NotFound), "mmm"),
+        ("Head-5-200000-1000", Some(Code::NotFound), "mmm"),
+        ("Trailers-0-0-70000", Some(Code::ResourceExhausted), MISSING),
+        ("Trailers-5-70000-0", Some(Code::NotFound), MISSING),
+        // h2 keeps the status only.
+        (
+            "Trailers-0-0-400000",
+            Some(Code::ResourceExhausted),
+            MISSING,
+        ),
+        ("Trailers-5-300000-0", Some(Code::NotFound), MISSING),
+        (
+            "Trailers-0-300000-10",
+            Some(Code::ResourceExhausted),
+            MISSING,
+        ),
+        (
+            "Head-5-300000-0",
+            Some(Code::Internal),
+            "with_max_header_list_size",
+        ),
+        ("Trailers-0-0-0", None, ""),
+    ] {
+        let answer = call(name.to_owned()).await;
+        let error = answer.as_ref().err();
+        assert_eq!(error.map(Error::code), code, "{name} {error:?}");
+        assert!(
+            error.is_none_or(|e| e.message().contains(words)),
+            "{name} {error:?}"
+        );
+        if let Ok(response) = answer {
+            let received: usize = response
+                .trailers()
+                .get_all("x-meta")
+                .iter()
+                .map(HeaderValue::len)
+                .sum();
+            assert_eq!(format!("Trailers-0-0-{received}"), name);
+        }
+    }
+    go_on.notify_one();
+    slow.await.unwrap().unwrap();
 }

@@ -245,10 +245,15 @@ impl<R: Runtime> ChannelBuilder<R> {
         self.settings.http2.max_frame_size
     }
 
-    /// How many bytes the headers of an HTTP/2 response may have, and its trailers: names, values and 32 bytes for each field
-    /// (RFC 9113, section 6.5.2). Default: 64 KiB.
+    /// How many bytes the headers of an HTTP/2 response may have: names, values and 32 bytes for each field (RFC 9113, section
+    /// 6.5.2); its trailers may have a quarter of that. The server is told the whole number. A response with more fails, with
+    /// its own code where that could be read, else with `resource_exhausted` or `internal`; other calls of the connection go
+    /// on, up to four times the number. Default: 256 KiB, and so 64 KiB of trailers.
+    ///
+    /// The least is 8 KiB. (Of trailers only a quarter, because beyond the whole the library leaves out fields and does not
+    /// say so: below a quarter it is sure that none is missing.)
     pub fn with_max_header_list_size(mut self, bytes: u32) -> Self {
-        self.settings.http2.max_header_list_size = bytes;
+        self.settings.http2.max_header_list_size = bytes.max(8 * 1024);
         self
     }
 
@@ -310,6 +315,6 @@ mod tests {
         assert_eq!(builder.keep_alive(), Some((time(5), time(6))));
         assert_eq!(builder.windows(), (7, (1 << 31) - 1));
         assert_eq!(builder.max_frame_size(), (1 << 24) - 1);
-        assert_eq!(builder.max_header_list_size(), 10);
+        assert_eq!(builder.max_header_list_size(), 8 * 1024);
     }
 }

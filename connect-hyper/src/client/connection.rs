@@ -23,6 +23,7 @@ use hyper::{
 use super::{
     error,
     io::ClientIo,
+    large_trailers::LargeTrailers,
     remote::Remote,
     request_body::{LatestRequest, RequestBody, RequestExecutor},
 };
@@ -192,6 +193,7 @@ pub(super) struct Http2Connection {
     /// The body of a request that is sent here must be made with it.
     pub(super) latest: LatestRequest,
     pub(super) standing: Arc<Standing>,
+    pub(super) large_trailers: LargeTrailers,
 }
 
 /// What became of an HTTP/2 connection, for the calls that it did not take.
@@ -228,6 +230,8 @@ impl Http2Connection {
     ) -> hyper::Result<(Self, Http2Driver<R>)> {
         let calls = Calls::new();
         let latest = LatestRequest::new(io.sent_streams());
+        let large_trailers = LargeTrailers::new(settings.max_header_list_size);
+        io.find_large_trailers(large_trailers.clone());
         let executor: RequestExecutor<R> = RequestExecutor::new(calls.executor(), latest.clone());
         let mut builder = http2::Builder::new(executor);
         builder
@@ -259,6 +263,7 @@ impl Http2Connection {
             remote,
             latest,
             standing,
+            large_trailers,
         };
         Ok((connection, driver))
     }

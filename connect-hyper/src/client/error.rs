@@ -133,6 +133,11 @@ fn classify_h2(error: &h2::Error) -> (Sent, Code, &'static str) {
             let what = "the server reset the stream";
             (Sent::Yes, code_of(reason), what)
         }
+        // h2 resets the stream of headers that it does not take.
+        Some(Reason::PROTOCOL_ERROR) if error.is_library() => {
+            let what = "the response's headers are larger than with_max_header_list_size allows, or break HTTP/2";
+            (Sent::Yes, Code::Internal, what)
+        }
         Some(reason) => (Sent::Maybe, code_of(reason), "the stream was reset"),
         None => (Sent::Maybe, Code::Unavailable, LOST),
     }

@@ -10,10 +10,11 @@ use std::{
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
+    large_trailers::{BlockTracker, LargeTrailers},
     remote::{FIRST_BYTES, Remote},
     sent_streams::{FrameTracker, Next, SentStreams},
 };
-use crate::{read_budget::ReadBudget, runtime::BoxIo};
+use crate::{frames::poll_read_seen, read_budget::ReadBudget, runtime::BoxIo};
 
 /// A connection for hyper, which reads only so much in one poll of the connection's task.
 pub(super) struct ClientIo {
@@ -21,8 +22,9 @@ pub(super) struct ClientIo {
     budget: ReadBudget,
     /// In cleartext, until the first bytes have come: whether another protocol speaks. To HTTP they are only noise.
     unseen: Option<Unseen>,
-    /// Of HTTP/2.
+    /// Of HTTP/2: what is written, and what is read.
     frames: Option<FrameTracker>,
+    blocks: Option<BlockTracker>,
 }
 
 struct Unseen {
@@ -37,6 +39,7 @@ impl ClientIo {
             budget: ReadBudget::new(),
             unseen: None,
             frames: None,
+            blocks: None,
         }
     }
 
@@ -57,6 +60,11 @@ impl ClientIo {
         streams
     }
 
+    /// Looks for trailers of HTTP/2 that are too large. To be called before anything is read.
+    pub(super) fn find_large_trailers(&mut self, large: LargeTrailers) {
+        self.blocks = Some(BlockTracker::new(large));
+    }
+
     /// How many reads are left, for the connection's task to refill at each poll.
     pub(super) fn read_budget(&self) -> ReadBudget {
         self.budget.clone()
@@ -70,14 +78,24 @@ impl Read for ClientIo {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         ready!(self.budget.poll_spend(cx));
-        if self.unseen.is_none() || buf.remaining() < FIRST_BYTES {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
+        let this = &mut *self;
+        if this.unseen.is_none() || buf.remaining() < FIRST_BYTES {
+            let io = Pin::new(&mut this.io);
+            let Some(blocks) = &mut this.blocks else {
+                return io.poll_read(cx, buf);
+            };
+            let mut seen = Ok(());
+            ready!(poll_read_seen(io, cx, buf, |bytes| seen = blocks.read(bytes)))?;
+            return Poll::Ready(seen);
         }
         // What is read into the caller's buffer cannot be seen from here.
         let mut bytes = [0; FIRST_BYTES];
         let mut first = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(&mut self.io).poll_read(cx, first.unfilled()))?;
-        if let Some(unseen) = self.unseen.take() {
+        ready!(Pin::new(&mut this.io).poll_read(cx, first.unfilled()))?;
+        if let Some(blocks) = &mut this.blocks {
+            blocks.read(first.filled())?;
+        }
+        if let Some(unseen) = this.unseen.take() {
             let remote = &unseen.remote;
             remote.note_first_bytes(first.filled(), unseen.wants_http2);
         }

@@ -17,6 +17,7 @@ mod endpoints;
 mod error;
 mod group;
 mod io;
+mod large_trailers;
 mod options;
 mod proxy;
 mod reach;

@@ -14,7 +14,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU32, Ordering},
     },
     task::{Context, Poll},
 };
@@ -43,6 +43,8 @@ pub(super) struct CallLink {
     /// Both are woken when the request is given up: who polls the body, and the future of hyper's that sends it.
     body_waker: AtomicWaker,
     sender_waker: AtomicWaker,
+    /// On HTTP/2, once the request has begun.
+    stream: AtomicU32,
 }
 
 /// What became of a request. Only the first two change any more.
@@ -98,6 +100,11 @@ impl CallLink {
                 .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
             changed.is_ok()
         })
+    }
+
+    /// Its HTTP/2 stream, once there is a response.
+    pub(super) fn stream(&self) -> u32 {
+        self.stream.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_sent(&self) -> bool {
@@ -292,6 +299,7 @@ impl LatestRequest {
         // RFC 9113, section 5.1.1: a client's streams are 1, 3, 5 and so on.
         let stream = requests.begun.saturating_mul(2).saturating_add(1);
         requests.begun = requests.begun.saturating_add(1);
+        link.stream.store(stream, Ordering::Relaxed);
         requests.latest = Some(Latest {
             link: Arc::clone(link),
             has_body,

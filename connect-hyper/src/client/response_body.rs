@@ -41,6 +41,22 @@ impl ChannelBody {
         body
     }
 
+    /// Trailers are an error if they are too large, as then some may be missing.
+    fn check_trailers(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        let (Some(Lease::Http2(lease)), Some(trailers)) = (&self.lease, frame.trailers_ref())
+        else {
+            return Ok(frame);
+        };
+        let large = &lease.connection.large_trailers;
+        let stream = self.link.stream();
+        if !large.are_too_large(stream, trailers) {
+            return Ok(frame);
+        }
+        large.forget(stream);
+        let kept = frame.into_trailers().unwrap_or_default();
+        Err(BodyError::trailers_too_large(kept, large.max()))
+    }
+
     /// The response is complete.
     fn end(&mut self) {
         self.incoming = None;
@@ -67,10 +83,12 @@ impl Body for ChannelBody {
         };
         match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
             Some(Ok(frame)) => {
-                if frame.is_trailers() || incoming.is_end_stream() {
+                let is_over = frame.is_trailers() || incoming.is_end_stream();
+                let frame = self.check_trailers(frame);
+                if is_over {
                     self.end();
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(frame))
             }
             Some(Err(error)) => {
                 self.incoming = None;
@@ -100,6 +118,9 @@ impl Drop for ChannelBody {
     fn drop(&mut self) {
         if self.incoming.is_some() {
             self.link.give_up(GivenUp::Cancelled);
+            if let Some(Lease::Http2(lease)) = &self.lease {
+                lease.connection.large_trailers.forget(self.link.stream());
+            }
         }
     }
 }

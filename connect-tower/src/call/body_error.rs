@@ -3,6 +3,7 @@
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use connect_proto::{Error, RecvHalf, Reset};
+use http::HeaderMap;
 
 /// A body that was cut off: by a reset of its HTTP/2 stream, with the connection, or because its HTTP cannot be read.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ enum Cut {
     Http2(u32),
     ConnectionLost,
     Malformed(Arc<str>),
+    Trailers { kept: Arc<HeaderMap>, max: usize },
 }
 
 impl BodyError {
@@ -47,6 +49,19 @@ impl BodyError {
         }
     }
 
+    /// The trailers are larger than the `max` bytes that this side takes, so that some of them are missing in `kept`. An error
+    /// of the call that can be read there stands, with a word about what is missing.
+    #[must_use]
+    pub fn trailers_too_large(kept: HeaderMap, max: usize) -> Self {
+        Self {
+            cut: Cut::Trailers {
+                kept: Arc::new(kept),
+                max,
+            },
+            source: None,
+        }
+    }
+
     /// Keeps the cause, for logs.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -59,7 +74,7 @@ impl BodyError {
     pub const fn http2_code(&self) -> Option<u32> {
         match self.cut {
             Cut::Http2(code) => Some(code),
-            Cut::ConnectionLost | Cut::Malformed(_) => None,
+            Cut::ConnectionLost | Cut::Malformed(_) | Cut::Trailers { .. } => None,
         }
     }
 
@@ -69,6 +84,10 @@ impl BodyError {
             Cut::Http2(code) => recv.recv_reset(Reset::Http2(*code)),
             Cut::ConnectionLost => recv.recv_reset(Reset::ConnectionLost),
             Cut::Malformed(what) => recv.fail(Error::malformed(recv.side(), what.to_string())),
+            Cut::Trailers { kept, .. } => {
+                let error = Error::resource_exhausted(self.to_string());
+                recv.recv_cut_trailers((**kept).clone(), error);
+            }
         }
     }
 }
@@ -79,6 +98,10 @@ impl fmt::Display for BodyError {
             Cut::Http2(code) => write!(f, "the peer reset the stream with HTTP/2 error {code}"),
             Cut::ConnectionLost => f.write_str("the connection was lost in the middle of a body"),
             Cut::Malformed(what) => f.write_str(what),
+            Cut::Trailers { max, .. } => write!(
+                f,
+                "the trailers are larger than the {max} bytes that are taken: some are missing"
+            ),
         }
     }
 }
