@@ -1,6 +1,6 @@
 //! The client's way into a call: the request's head, and what the response's head makes of the call.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ptr, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -44,7 +44,7 @@ impl ClientConfig {
     pub fn start(
         &self,
         spec: &Spec,
-        options: CallOptions,
+        options: &CallOptions,
         now: Time,
     ) -> Result<(SendHalf, ExpectHead), Error> {
         let stream_type = spec.stream_type();
@@ -90,7 +90,7 @@ impl ClientConfig {
         if let Some(compression) = compression.as_ref().filter(|_| wire.is_enveloped()) {
             headers.insert(wire.encoding_header(), compression.name.clone());
         }
-        append_metadata(&mut headers, self.headers.clone(), options.headers);
+        append_metadata(&mut headers, &self.headers, &options.headers);
         let mut limits = self.limits;
         if let Some(bytes) = options.recv_message_bytes {
             limits = limits.with_recv_message_bytes(bytes);
@@ -298,20 +298,21 @@ impl ExpectHead {
     }
 }
 
-/// Leading metadata: a call's own values stand in place of the client's of the same name.
-fn append_metadata(headers: &mut HeaderMap, mut defaults: HeaderMap, own: HeaderMap) {
-    for name in own.keys() {
-        defaults.remove(name);
-    }
-    metadata::append_all(&mut defaults, own);
-    if defaults.contains_key(USER_AGENT) {
+/// Leading metadata: a call's own values stand in place of the client's of the same name. A call may be started again, so
+/// both stay as they are.
+fn append_metadata(headers: &mut HeaderMap, defaults: &HeaderMap, own: &HeaderMap) {
+    if defaults.contains_key(USER_AGENT) || own.contains_key(USER_AGENT) {
         headers.remove(USER_AGENT);
     }
-    // What the protocol has set is not for users to set again.
-    for name in headers.keys() {
-        defaults.remove(name);
+    for map in [defaults, own] {
+        for name in map.keys() {
+            let is_replaced = ptr::eq(map, defaults) && own.contains_key(name);
+            // What the protocol has set is not for users to set again.
+            if !is_replaced && !headers.contains_key(name) {
+                metadata::append_custom_values(headers, name, map.get_all(name));
+            }
+        }
     }
-    metadata::append_custom(headers, defaults);
 }
 
 /// The procedure's path as a URI. A proxy's may come from anywhere: nothing but a plain path can be called.

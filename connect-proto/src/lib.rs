@@ -95,7 +95,7 @@
 //!
 //! let spec = Spec::new("/greet.v1.GreetService/Greet", StreamType::Unary);
 //! let config = ClientConfig::new().with_codec("json");
-//! let (mut send, expect) = config.start(&spec, CallOptions::new(), Time::ZERO)?;
+//! let (mut send, expect) = config.start(&spec, &CallOptions::new(), Time::ZERO)?;
 //! send.send_bytes(Bytes::from_static(b"{}"))?;
 //! send.finish(Ok(HeaderMap::new()));
 //! let head = send.poll_request_head().expect("the message is there, so the head is");

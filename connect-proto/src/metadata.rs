@@ -208,6 +208,20 @@ pub(crate) fn append_custom(to: &mut HeaderMap, from: HeaderMap) {
     });
 }
 
+/// Adds all values of one name in the same way.
+pub(crate) fn append_custom_values<'a>(
+    to: &mut HeaderMap,
+    name: &HeaderName,
+    values: impl IntoIterator<Item = &'a HeaderValue>,
+) {
+    if is_reserved(name) || to.keys_len() >= MAX_FIELDS {
+        return;
+    }
+    for value in values {
+        let _ = to.try_append(name, value.clone());
+    }
+}
+
 /// Adds leading metadata to the head of a Connect unary response, where a name with the prefix of trailers would
 /// arrive as one.
 pub(crate) fn append_unary_leading(to: &mut HeaderMap, mut leading: HeaderMap) {

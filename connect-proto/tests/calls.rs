@@ -316,8 +316,9 @@ fn deadlines_have_one_ending() {
     for (name, client) in clients() {
         let client = client.with_default_timeout(Duration::from_secs(5));
         let spec = spec(StreamType::BidiStream);
-        let (mut client_send, expect) =
-            client.start(&spec, CallOptions::new(), Time::ZERO).unwrap();
+        let (mut client_send, expect) = client
+            .start(&spec, &CallOptions::new(), Time::ZERO)
+            .unwrap();
         let head = client_send.poll_request_head().unwrap();
         assert_eq!(client_send.deadline(), Some(late), "{name}");
 
@@ -358,7 +359,9 @@ fn deadlines_have_one_ending() {
 fn a_client_that_gives_up_resets() {
     for (name, client) in clients() {
         let spec = spec(StreamType::ClientStream);
-        let (mut send, _) = client.start(&spec, CallOptions::new(), Time::ZERO).unwrap();
+        let (mut send, _) = client
+            .start(&spec, &CallOptions::new(), Time::ZERO)
+            .unwrap();
         send_message(&mut send, &message("lost")).unwrap();
         let _ = send.poll_request_head();
         send.finish(Err(Error::canceled("changed my mind")));
@@ -387,7 +390,9 @@ fn a_client_that_gives_up_late_resets_too() {
         for by_timeout in [false, true] {
             let client = client.clone().with_default_timeout(Duration::from_secs(1));
             let spec = spec(StreamType::ClientStream);
-            let (mut send, _) = client.start(&spec, CallOptions::new(), Time::ZERO).unwrap();
+            let (mut send, _) = client
+                .start(&spec, &CallOptions::new(), Time::ZERO)
+                .unwrap();
             let _ = send.poll_request_head();
             send_message(&mut send, &message("first")).unwrap();
             assert!(matches!(send.poll_transmit(), Some(Transmit::Data(_))));
@@ -521,7 +526,7 @@ fn procedures_are_plain_paths() {
     ] {
         let spec = Spec::from_path(path, StreamType::Unary);
         let config = ClientConfig::new();
-        let started = config.start(&spec, CallOptions::new(), Time::ZERO);
+        let started = config.start(&spec, &CallOptions::new(), Time::ZERO);
         assert_eq!(started.unwrap_err().code(), Code::Internal, "{path:?}");
     }
 }
@@ -588,7 +593,7 @@ fn text_answers_can_be_asked_for() {
         .with_protocol(Protocol::GrpcWeb)
         .with_grpc_web_text(true);
     let (mut send, _) = client
-        .start(&spec(StreamType::Unary), CallOptions::new(), Time::ZERO)
+        .start(&spec(StreamType::Unary), &CallOptions::new(), Time::ZERO)
         .unwrap();
     send.send_bytes(Bytes::from(vec![1; 20_000])).unwrap();
     send.finish(Ok(HeaderMap::new()));
@@ -614,7 +619,7 @@ fn what_defines_a_request_stands_before_custom_metadata() {
             .with_timeout(Duration::from_secs(1))
             .with_headers(headers(&[("x-custom", "1")]));
         let spec = spec(StreamType::BidiStream);
-        let (mut send, _) = client.start(&spec, options, Time::ZERO).unwrap();
+        let (mut send, _) = client.start(&spec, &options, Time::ZERO).unwrap();
         let head = send.poll_request_head().unwrap();
         let last = head.headers.keys().last().unwrap();
         assert_eq!(last, "x-custom", "{name}");
@@ -702,7 +707,7 @@ fn asking_for_the_other_sides_head_is_noticed() {
     for (name, client) in clients() {
         let unary = StreamType::Unary;
         let (mut client_send, _) = client
-            .start(&spec(unary), CallOptions::default(), Time::ZERO)
+            .start(&spec(unary), &CallOptions::default(), Time::ZERO)
             .unwrap();
         let asked = catch_unwind(AssertUnwindSafe(|| client_send.poll_response_head()));
         let said = text(asked.map(drop).unwrap_err());
@@ -723,7 +728,7 @@ fn a_head_that_comes_too_late_is_an_error() {
     for (name, client) in clients() {
         let unary = StreamType::Unary;
         let (mut client_send, _) = client
-            .start(&spec(unary), CallOptions::new(), Time::ZERO)
+            .start(&spec(unary), &CallOptions::new(), Time::ZERO)
             .unwrap();
         let error = client_send.send_head(HeaderMap::new()).unwrap_err();
         assert_eq!(error.code(), Code::Internal, "{name}");

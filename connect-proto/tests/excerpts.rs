@@ -245,7 +245,7 @@ fn errors_of_a_client_are_short() {
         let (_, expect) = config
             .start(
                 &spec(StreamType::BidiStream),
-                CallOptions::default(),
+                &CallOptions::default(),
                 Time::ZERO,
             )
             .unwrap();

@@ -86,7 +86,7 @@ impl Row {
             .with_protocol(self.protocol)
             .with_limits(Limits::default().with_trailer_bytes(8 * MIB));
         let (_, expect) = config
-            .start(&spec(self.stream_type), CallOptions::default(), Time::ZERO)
+            .start(&spec(self.stream_type), &CallOptions::default(), Time::ZERO)
             .unwrap();
         let (status, content_type) = match (self.protocol, self.stream_type) {
             (Protocol::Grpc, _) => (200, "application/grpc"),

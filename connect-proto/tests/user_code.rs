@@ -31,7 +31,7 @@ fn an_encoder_cannot_harm_what_stands_before_its_message() {
             let config = ClientConfig::new().with_protocol(Protocol::Grpc);
             let procedure = spec(StreamType::ClientStream);
             let (mut send, _) = config
-                .start(&procedure, CallOptions::new(), Time::ZERO)
+                .start(&procedure, &CallOptions::new(), Time::ZERO)
                 .unwrap();
             let _ = send.poll_request_head();
             let mut sent = Vec::new();
@@ -130,7 +130,7 @@ fn a_compression_cannot_harm_what_stands_before_its_message() {
                     .with_send_compression("x-harmful")
                     .with_min_compress_bytes(min_bytes);
                 let (mut send, _) = config
-                    .start(&spec(stream_type), CallOptions::default(), Time::ZERO)
+                    .start(&spec(stream_type), &CallOptions::default(), Time::ZERO)
                     .unwrap();
                 let sent = send_message(&mut send, &text);
                 let case = format!("{what}, {stream_type:?}, {min_bytes}");

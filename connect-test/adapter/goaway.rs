@@ -11,9 +11,9 @@ use std::{
     task::Poll,
 };
 
-use connect_proto::Code;
-use connect_tower::{CallBody, transport::Sent};
-use http::{HeaderValue, Request};
+use connect_proto::{Code, Error};
+use connect_tower::{CallBody, Client, Prost, Resends, transport::Sent};
+use http::HeaderValue;
 use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,10 +21,10 @@ use tokio::{
 };
 
 use super::support::{
-    self, HEADERS, Socket, Task, accept, async_test, bind, call, echo, listen, post, post_http2,
-    read_frame, read_preface, spawn, start, yield_now,
+    self, ECHO, HEADERS, Socket, Task, accept, async_test, bind, call, echo, http2_client, listen,
+    post, post_http2, read_frame, read_preface, spawn, start, unary, yield_now,
 };
-use crate::rt::{Channel, TransportError};
+use crate::rt::Channel;
 
 /// How a server ends a connection after so many streams.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,9 +44,16 @@ const fn settings(max_streams: u8) -> [u8; 15] {
     [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, max_streams]
 }
 
-/// HEADERS that are a whole answer, of status 200.
+/// HEADERS that are a whole answer, of status 200 and an empty message.
 fn answer(stream: [u8; 4]) -> Vec<u8> {
-    [&[0, 0, 1, HEADERS, 5][..], &stream, &[0x88]].concat()
+    // RFC 7541: status 200 is entry 8 of the static table, content-type entry 31.
+    let fields = [&[0x88, 0x0f, 0x10, 17][..], b"application/proto"].concat();
+    [
+        &[0, 0, fields.len() as u8, HEADERS, 5][..],
+        &stream,
+        &fields,
+    ]
+    .concat()
 }
 
 /// GOAWAY with `NO_ERROR`: the streams up to this one were processed.
@@ -92,14 +99,14 @@ fn counter() -> (Arc<AtomicUsize>, Arc<AtomicUsize>) {
     (Arc::clone(&counter), counter)
 }
 
-/// A server that treats its connections like this, and a channel to it. Counts the connections.
-async fn channel_to<S, F>(serve: S) -> (Channel, Arc<AtomicUsize>)
+/// A server that treats its connections like this, and a client of it. Counts the connections.
+async fn client_of<S, F>(serve: S) -> (Client<Channel>, Arc<AtomicUsize>)
 where
     S: Fn(Socket) -> F + Send + 'static,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let mut listener = listen().await;
-    let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let client = http2_client(listener.local_addr().unwrap());
     let (connections, count) = counter();
     spawn(async move {
         loop {
@@ -108,31 +115,32 @@ where
             spawn(serve(socket));
         }
     });
-    (channel, connections)
+    (client, connections)
 }
 
 const TASKS: usize = 50;
 const CALLS_PER_TASK: usize = 5;
 
 /// Many calls at once, one after the other in each task.
-fn many_calls(channel: &Channel) -> Vec<Task<Vec<Result<(), TransportError>>>> {
-    let calls = |channel: Channel| async move {
+fn many_calls(client: &Client<Channel>, tasks: usize, calls: usize) -> Vec<Task<Vec<Ended>>> {
+    let calls = |client: Client<Channel>| async move {
         let mut ends = Vec::new();
-        for _ in 0..CALLS_PER_TASK {
+        for _ in 0..calls {
             // All of it is in the HEADERS: h2 forgets an answer whose request is not all sent when the connection ends.
-            let end = call(&channel, post_http2(CallBody::empty())).await;
-            ends.push(end.map(drop));
+            ends.push(unary(&client, &ECHO, "").await.map(drop));
         }
         ends
     };
-    (0..TASKS).map(|_| spawn(calls(channel.clone()))).collect()
+    (0..tasks).map(|_| spawn(calls(client.clone()))).collect()
 }
+
+type Ended = Result<(), Error>;
 
 #[apply(async_test)]
 async fn what_many_goaways_have_refused_is_answered_on_other_connections() {
     for end in [End::GoAway, End::GoAwayAndQueue] {
-        let (channel, connections) = channel_to(move |socket| serve_few(socket, end)).await;
-        for calls in many_calls(&channel) {
+        let (client, connections) = client_of(move |socket| serve_few(socket, end)).await;
+        for calls in many_calls(&client, TASKS, CALLS_PER_TASK) {
             for end in calls.await.unwrap() {
                 end.unwrap();
             }
@@ -142,15 +150,125 @@ async fn what_many_goaways_have_refused_is_answered_on_other_connections() {
     }
 }
 
+/// Answers five requests of each connection, and counts all that it answers.
+async fn serve_five(mut socket: Socket, answered: Arc<AtomicUsize>) -> io::Result<()> {
+    read_preface(&mut socket).await?;
+    socket.write_all(SETTINGS).await?;
+    for count in 1..=5 {
+        let stream = next_stream(&mut socket).await?;
+        answered.fetch_add(1, Ordering::SeqCst);
+        if count == 5 {
+            socket.write_all(&goaway(stream)).await?;
+        }
+        socket.write_all(&answer(stream)).await?;
+    }
+    socket.shutdown().await?;
+    socket.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+/// As nginx does after `keepalive_requests`.
+#[apply(async_test)]
+async fn a_server_may_end_each_connection_after_five_calls() {
+    let (answered, count) = counter();
+    let (client, _) = client_of(move |socket| serve_five(socket, Arc::clone(&count))).await;
+    for calls in many_calls(&client, 20, 50) {
+        for end in calls.await.unwrap() {
+            end.unwrap();
+        }
+    }
+    // None ran twice.
+    assert_eq!(answered.load(Ordering::SeqCst), 1_000);
+}
+
+/// A server that has one limit of streams, and after so many answers another.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// What the client is told.
+    told: u8,
+    /// What is true.
+    first: usize,
+    answers: usize,
+    then: usize,
+}
+
+/// Answers a request when the client has taken a PING, and refuses those that come meanwhile beyond the limit. Counts the
+/// answers.
+async fn serve_limited(
+    mut socket: Socket,
+    limits: Limits,
+    answered: Arc<AtomicUsize>,
+) -> io::Result<()> {
+    read_preface(&mut socket).await?;
+    let (mut open, mut limit) = (Vec::new(), limits.first);
+    socket.write_all(&settings(limits.told)).await?;
+    loop {
+        let frame = read_frame(&mut socket).await?;
+        if frame.kind == HEADERS {
+            if open.len() >= limit {
+                socket.write_all(&refused(frame.stream)).await?;
+            } else {
+                open.push(frame.stream);
+                socket.write_all(PING).await?;
+            }
+        } else if frame.kind == PING[3] {
+            let stream = open.remove(0);
+            socket.write_all(&answer(stream)).await?;
+            if answered.fetch_add(1, Ordering::SeqCst) + 1 == limits.answers {
+                limit = limits.then;
+                socket.write_all(&settings(limit as u8)).await?;
+            }
+        }
+    }
+}
+
+#[apply(async_test)]
+async fn a_server_may_have_a_low_limit_of_streams_or_lower_it() {
+    for limits in [
+        // It takes fewer than it says.
+        Limits {
+            told: 100,
+            first: 10,
+            answers: usize::MAX,
+            then: 0,
+        },
+        Limits {
+            told: 100,
+            first: 1,
+            answers: usize::MAX,
+            then: 0,
+        },
+        // Lowered in the middle.
+        Limits {
+            told: 100,
+            first: 100,
+            answers: 50,
+            then: 1,
+        },
+    ] {
+        let (answered, count) = counter();
+        let serve = move |socket| serve_limited(socket, limits, Arc::clone(&count));
+        let (client, _) = client_of(serve).await;
+        for calls in many_calls(&client, 200, 1) {
+            for end in calls.await.unwrap() {
+                if let Err(error) = end {
+                    panic!("{limits:?}: {error:#}");
+                }
+            }
+        }
+        assert_eq!(answered.load(Ordering::SeqCst), 200, "{limits:?}");
+    }
+}
+
 #[apply(async_test)]
 async fn calls_on_lost_connections_end() {
-    let (channel, _) = channel_to(|socket| serve_few(socket, End::Close)).await;
+    let (client, _) = client_of(|socket| serve_few(socket, End::Close)).await;
     let mut answered = 0;
-    for calls in many_calls(&channel) {
+    for calls in many_calls(&client, TASKS, CALLS_PER_TASK) {
         for end in calls.await.unwrap() {
             match end {
                 Ok(()) => answered += 1,
-                Err(error) => assert_eq!(error.error().code(), Code::Unavailable, "{error}"),
+                Err(error) => assert_eq!(error.code(), Code::Unavailable, "{error}"),
             }
         }
     }
@@ -269,11 +387,11 @@ async fn speak_http1(
 async fn no_request_is_sent_again_to_a_port_without_http2() {
     let (speak, may_speak) = oneshot::channel();
     let may_speak = Mutex::new(Some(may_speak));
-    let (channel, connections) =
-        channel_to(move |socket| speak_http1(socket, may_speak.lock().unwrap().take())).await;
+    let (client, connections) =
+        client_of(move |socket| speak_http1(socket, may_speak.lock().unwrap().take())).await;
     let mut calls = [(); 50].map(|()| {
-        let channel = channel.clone();
-        Box::pin(async move { call(&channel, post_http2(CallBody::empty())).await })
+        let client = client.clone();
+        Box::pin(async move { unary(&client, &ECHO, "").await })
     });
     // All of them are for the first connection.
     poll_fn(|cx| {
@@ -287,19 +405,20 @@ async fn no_request_is_sent_again_to_a_port_without_http2() {
     let _ = speak.send(());
     for call in calls {
         let error = call.await.unwrap().unwrap_err();
-        assert!(error.to_string().contains("HTTP/1.1 only"), "{error}");
+        assert!(format!("{error:#}").contains("HTTP/1.1 only"), "{error:#}");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
-/// A request whose HEADERS have more than 500 bytes each time they are sent.
-fn large() -> Request<CallBody> {
-    let mut request = post_http2(CallBody::empty());
+/// A call whose HEADERS have more than 500 bytes each time they are sent.
+async fn call_large(client: &Client<Channel>) -> Result<(), Error> {
+    let mut request = connect_tower::Request::new(());
     let mut value = HeaderValue::from_str(&"x".repeat(1000)).unwrap();
     // Else the second one on a connection refers to the first.
     value.set_sensitive(true);
     request.headers_mut().insert("x-large", value);
-    request
+    client.unary::<Prost, (), ()>(&ECHO, request).await?;
+    Ok(())
 }
 
 fn is_large(frame: &support::Frame) -> bool {
@@ -328,9 +447,9 @@ async fn refuse_large(mut socket: Socket, times: usize, count: Arc<AtomicUsize>)
 #[apply(async_test)]
 async fn a_stream_that_was_refused_is_opened_again_on_its_connection() {
     let (large_requests, count) = counter();
-    let (channel, connections) =
-        channel_to(move |socket| refuse_large(socket, 2, Arc::clone(&count))).await;
-    call(&channel, large()).await.unwrap();
+    let (client, connections) =
+        client_of(move |socket| refuse_large(socket, 2, Arc::clone(&count))).await;
+    call_large(&client).await.unwrap();
     assert_eq!(large_requests.load(Ordering::SeqCst), 3);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
@@ -338,15 +457,14 @@ async fn a_stream_that_was_refused_is_opened_again_on_its_connection() {
 #[apply(async_test)]
 async fn a_request_that_is_always_refused_ends_and_harms_no_other() {
     let (large_requests, count) = counter();
-    let (channel, connections) =
-        channel_to(move |socket| refuse_large(socket, usize::MAX, Arc::clone(&count))).await;
-    let small = || call(&channel, post_http2(CallBody::empty()));
-    small().await.unwrap();
-    let error = call(&channel, large()).await.unwrap_err();
-    assert_eq!(error.sent(), Sent::No, "{error}");
-    assert_eq!(error.error().code(), Code::Unavailable);
-    assert_eq!(large_requests.load(Ordering::SeqCst), 3);
-    small().await.unwrap();
+    let (client, connections) =
+        client_of(move |socket| refuse_large(socket, usize::MAX, Arc::clone(&count))).await;
+    unary(&client, &ECHO, "").await.unwrap();
+    let error = call_large(&client).await.unwrap_err();
+    assert_eq!(Sent::of(&error), Some(Sent::No), "{error}");
+    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(large_requests.load(Ordering::SeqCst), 8);
+    unary(&client, &ECHO, "").await.unwrap();
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
@@ -378,18 +496,19 @@ async fn go_away_at_large(mut socket: Socket, count: Arc<AtomicUsize>) -> io::Re
 #[apply(async_test)]
 async fn a_request_that_meets_a_goaway_each_time_ends_though_others_are_answered() {
     let (large_requests, count) = counter();
-    let (channel, _) = channel_to(move |socket| go_away_at_large(socket, Arc::clone(&count))).await;
+    let (client, _) = client_of(move |socket| go_away_at_large(socket, Arc::clone(&count))).await;
+    let client = client.with_resends(Resends::new().with_max(49));
     let others = spawn({
-        let channel = channel.clone();
+        let client = client.clone().with_resends(Resends::new());
         async move {
             loop {
-                call(&channel, post_http2(CallBody::empty())).await.unwrap();
+                unary(&client, &ECHO, "").await.unwrap();
             }
         }
     });
-    let error = call(&channel, large()).await.unwrap_err();
+    let error = call_large(&client).await.unwrap_err();
     assert!(!others.is_finished());
     others.abort();
-    assert_eq!(error.sent(), Sent::No, "{error}");
+    assert_eq!(Sent::of(&error), Some(Sent::No), "{error}");
     assert_eq!(large_requests.load(Ordering::SeqCst), 50);
 }

@@ -10,16 +10,20 @@ use std::{
 
 use connect_hyper::ChannelState;
 use connect_hyper::server::RequestBody;
-use connect_proto::{Code, Idempotency};
-use connect_tower::{CallBody, Transport, transport::Sent};
-use http::{Request, Response};
+use connect_proto::{Code, Idempotency, Spec, StreamType};
+use connect_tower::{
+    CallBody, Client, Prost, Request as ConnectRequest, Transport,
+    transport::{FailureKind, Sent},
+};
+use http::{HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
-    BoxError, HEADERS, ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo,
-    listen, post, post_http2, read_frame, read_preface, spawn, start, yield_now,
+    BoxError, ECHO, HEADERS, ServiceFn, Socket, accept, async_test, bind, body_channel, call, echo,
+    http2_client, listen, post, post_http2, read_frame, read_preface, spawn, start, unary,
+    yield_now,
 };
 use crate::rt::{Channel, Server};
 
@@ -68,16 +72,20 @@ async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives(
     let service = ServiceFn(move |request: Request<RequestBody>| {
         let first = body.lock().unwrap().take();
         async move {
-            Response::new(match first {
+            let mut response = Response::new(match first {
                 Some(body) => body.boxed_unsync(),
                 None => request.into_body().map_err(BoxError::from).boxed_unsync(),
-            })
+            });
+            let content_type = HeaderValue::from_static("application/proto");
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+            response
         }
     });
     let old = start(bind().await, service);
     let address = old.address;
-    let channel = Channel::new(old.uri()).unwrap();
-    let mut stream = channel
+    let client = http2_client(address);
+    let mut stream = client
+        .transport()
         .send(post_http2(CallBody::empty()))
         .await
         .unwrap()
@@ -91,10 +99,9 @@ async fn calls_after_a_goaway_go_to_a_new_connection_while_the_old_stream_lives(
     };
     // Whether the GOAWAY has arrived by now or not: no call may fail.
     for _ in 0..10 {
-        let response = call(&channel, post_http2(CallBody::full("next"))).await;
-        match response {
-            Ok(response) => assert_eq!(response.body(), "next"),
-            Err(error) => panic!("{error}"),
+        match unary(&client, &ECHO, "next").await {
+            Ok(answer) => assert_eq!(answer, "next"),
+            Err(error) => panic!("{error:#}"),
         }
     }
     // More than a connection reads in one poll of its task.
@@ -153,40 +160,47 @@ async fn await_first_stream(socket: &mut Socket) {
 #[apply(async_test)]
 async fn what_the_server_did_not_process_is_sent_again() {
     let (address, streams) = http2_answering(GOAWAY, 2).await;
-    let channel = Channel::new(format!("http://{address}")).unwrap();
-    let response = call(&channel, post_http2(CallBody::full("again")))
-        .await
-        .unwrap();
-    assert_eq!(response.body(), "again");
+    let client = http2_client(address);
+    assert_eq!(unary(&client, &ECHO, "again").await.unwrap(), "again");
     assert_eq!(streams.load(Ordering::SeqCst), 2);
 }
 
 #[apply(async_test)]
-async fn it_is_sent_three_times_at_most() {
+async fn streams_of_requests_are_sent_again_too() {
+    let (address, streams) = http2_answering(GOAWAY, 2).await;
+    let client = http2_client(address);
+    let spec = Spec::new("/service/Stream", StreamType::BidiStream);
+    let mut call = client.bidi_stream::<Prost, String, String>(&spec, ConnectRequest::new(()));
+    for message in ["one", "two"] {
+        call.send(message.to_owned()).await.unwrap();
+        assert_eq!(call.message().await.unwrap().as_deref(), Some(message));
+    }
+    assert_eq!(streams.load(Ordering::SeqCst), 2);
+}
+
+#[apply(async_test)]
+async fn it_is_sent_eight_times_at_most() {
     let (address, streams) = http2_answering(GOAWAY, usize::MAX).await;
+    let error = unary(&http2_client(address), &ECHO, "x").await.unwrap_err();
+    assert_eq!(Sent::of(&error), Some(Sent::No));
+    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(streams.load(Ordering::SeqCst), 8);
+}
+
+#[apply(async_test)]
+async fn a_channel_itself_sends_a_request_once() {
+    let (address, streams) = http2_answering(GOAWAY, 1).await;
     let channel = Channel::new(format!("http://{address}")).unwrap();
     let error = call(&channel, post_http2(CallBody::full("x")))
         .await
         .unwrap_err();
-    assert_eq!(error.sent(), Sent::No);
-    assert_eq!(error.error().code(), Code::Unavailable);
-    assert_eq!(streams.load(Ordering::SeqCst), 3);
-}
-
-#[apply(async_test)]
-async fn a_stream_that_cannot_be_repeated_is_not_sent_again() {
-    let (address, _) = http2_answering(GOAWAY, 1).await;
-    let channel = Channel::new(format!("http://{address}")).unwrap();
-    let (_chunks, body) = body_channel();
-    let error = channel
-        .send(post_http2(CallBody::foreign(body)))
-        .await
-        .unwrap_err();
     assert_eq!(error.sent(), Sent::No, "the caller may repeat it");
+    assert_eq!(error.kind(), FailureKind::Unsent);
     assert!(
         error.error().message().contains("closing the connection"),
         "{error}"
     );
+    assert_eq!(streams.load(Ordering::SeqCst), 1);
 }
 
 /// Answers the first request of a connection, and closes it on the second, as a server does that finds it idle.
@@ -203,7 +217,8 @@ async fn one_answer_then_close() -> (SocketAddr, Arc<AtomicUsize>) {
             while !request.ends_with(b"end") {
                 request.push(socket.read_u8().await.unwrap());
             }
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            let answer =
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 0\r\n\r\n";
             socket.write_all(answer).await.unwrap();
             socket.read_u8().await.unwrap();
         }
@@ -219,19 +234,15 @@ async fn an_idempotent_request_that_meets_a_closing_connection_is_sent_again() {
         (Idempotency::Unknown, false),
     ] {
         let (address, connections) = one_answer_then_close().await;
-        let channel = Channel::new(format!("http://{address}")).unwrap();
-        let request = || {
-            let mut request = post(CallBody::full("end"));
-            request.extensions_mut().insert(idempotency);
-            request
-        };
-        call(&channel, request()).await.unwrap();
-        let second = call(&channel, request()).await;
+        let client = Client::new(Channel::new(format!("http://{address}")).unwrap());
+        let spec = ECHO.with_idempotency(idempotency);
+        unary(&client, &spec, "end").await.unwrap();
+        let second = unary(&client, &spec, "end").await;
         if is_resent {
-            assert_eq!(second.unwrap().body(), "ok");
+            second.unwrap();
             assert_eq!(connections.load(Ordering::SeqCst), 2);
         } else {
-            assert_eq!(second.unwrap_err().sent(), Sent::Maybe);
+            assert_eq!(Sent::of(&second.unwrap_err()), Some(Sent::Maybe));
             assert_eq!(connections.load(Ordering::SeqCst), 1);
         }
     }
@@ -242,16 +253,16 @@ async fn an_idempotent_request_that_meets_a_closing_connection_is_sent_again() {
 async fn a_new_connection_that_is_lost_is_not_tried_again() {
     let mut listener = listen().await;
     let channel = Channel::new(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let client = Client::new(channel);
     let accepting = spawn(async move {
         let mut socket = accept(&mut listener).await;
         socket.read_u8().await.unwrap();
         drop(socket);
         listener
     });
-    let mut request = post(CallBody::full("x"));
-    request.extensions_mut().insert(Idempotency::Idempotent);
-    let error = call(&channel, request).await.unwrap_err();
-    assert_eq!(error.sent(), Sent::Maybe);
+    let spec = ECHO.with_idempotency(Idempotency::Idempotent);
+    let error = unary(&client, &spec, "x").await.unwrap_err();
+    assert_eq!(Sent::of(&error), Some(Sent::Maybe));
     drop(accepting.await.unwrap());
 }
 
@@ -270,8 +281,9 @@ async fn what_may_have_been_processed_is_not_sent_again() {
             socket.read_exact(&mut byte).await.unwrap();
         }
     });
-    let error = call(&channel, post(CallBody::full("x"))).await.unwrap_err();
-    assert_eq!(error.sent(), Sent::Maybe);
-    assert_eq!(error.error().code(), Code::Unavailable);
+    let client = Client::new(channel);
+    let error = unary(&client, &ECHO, "x").await.unwrap_err();
+    assert_eq!(Sent::of(&error), Some(Sent::Maybe));
+    assert_eq!(error.code(), Code::Unavailable);
     assert_eq!(accepted.load(Ordering::SeqCst), 1);
 }

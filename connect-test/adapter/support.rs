@@ -13,12 +13,14 @@ use std::{
 
 use bytes::Bytes;
 use connect_hyper::{
+    HttpVersion,
     runtime::{ListenOptions, Listener, Runtime},
     server::RequestBody,
 };
-use connect_tower::{CallBody, Transport, transport::TransportError};
+use connect_proto::{Error, Spec, StreamType};
+use connect_tower::{CallBody, Client, Prost, Transport, transport::TransportError};
 use futures_util::future::{AbortHandle, Aborted, abortable};
-use http::{Request, Response, Version};
+use http::{Request, Response, Version, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper_util::rt::TokioIo;
@@ -207,16 +209,21 @@ where
     }
 }
 
-/// Answers with the request's body, and its HTTP version in a header.
+/// Answers with the request's body, of the same content type, and its HTTP version in a header.
 pub(crate) fn echo() -> ServiceFn<impl FnMut(Request<RequestBody>) -> Answer + Clone> {
     ServiceFn(|request: Request<RequestBody>| -> Answer {
         Box::pin(async move {
             let version = format!("{:?}", request.version());
+            let content_type = request.headers().get(CONTENT_TYPE).cloned();
             let body = request.into_body().map_err(BoxError::from).boxed_unsync();
-            Response::builder()
+            let mut response = Response::builder()
                 .header("x-version", version)
                 .body(body)
-                .unwrap()
+                .unwrap();
+            if let Some(content_type) = content_type {
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+            }
+            response
         })
     })
 }
@@ -290,6 +297,28 @@ pub(crate) async fn call(
     let (head, body) = channel.send(request).await?.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Ok(Response::from_parts(head, body))
+}
+
+/// The procedure that [`echo`] is.
+pub(crate) const ECHO: Spec = Spec::new("/service/Method", StreamType::Unary);
+
+/// A client of the Connect protocol over HTTP/2.
+pub(crate) fn http2_client(address: SocketAddr) -> Client<Channel> {
+    let channel = Channel::builder(format!("http://{address}"))
+        .with_http_version(HttpVersion::Http2)
+        .build();
+    Client::new(channel.unwrap())
+}
+
+/// A unary call: an empty message is no byte, and a request of it all in its HEADERS.
+pub(crate) async fn unary(
+    client: &Client<Channel>,
+    spec: &Spec,
+    message: &str,
+) -> Result<String, Error> {
+    let request = connect_tower::Request::new(message.to_owned());
+    let response = client.unary::<Prost, _, _>(spec, request).await?;
+    Ok(response.into_message())
 }
 
 /// A body whose chunks a test sends one by one. Dropping the sender ends it cleanly.

@@ -112,6 +112,7 @@ pub use call::observe::{CallEnd, CallObserver, CallStart, Observer, Traffic};
 pub use call::payload::{Payload, Payloads};
 pub use call::peer::Peer;
 pub use call::receive::{ReceiveBudget, ReceiveLimits};
+pub use client::retry::{attempts::Attempts, resends::Resends};
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
 pub use in_process::{InProcess, InProcessFuture};
 pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};
@@ -125,7 +126,9 @@ pub use server::load::{ConcurrencyLimit, adaptive::AdaptiveLimit};
 pub use server::methods::{Methods, Service};
 pub use server::router::{RouteConflict, Router};
 pub use server::service::RouterFuture;
-pub use transport::{BodyError, Sent, ServiceFuture, ServiceTransport, Transport, TransportError};
+pub use transport::{
+    BodyError, FailureKind, Sent, ServiceFuture, ServiceTransport, Transport, TransportError,
+};
 
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 mod common;
 
 use std::{
+    future::pending,
     pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
@@ -12,7 +13,8 @@ use std::{
 use common::{ECHO, JOIN, Transparent, VirtualTime, block_on, poll_until_stalled, text_router};
 use connect_tower::{
     Call, CallBody, Client, Code, Error, InProcess, Interceptor, Next, Payloads, Prost, Reply,
-    Request, Response, Router, Sent, ServiceTransport, Streaming, Transport, TransportError,
+    Request, Response, ResponseStream, Router, Sent, ServiceTransport, Streaming, Transport,
+    TransportError,
 };
 use futures_channel::oneshot;
 use futures_util::{StreamExt, future::BoxFuture, stream};
@@ -252,8 +254,24 @@ fn a_first_send_ends_with_its_call() {
             held.answer(Ok(response));
         });
         assert_eq!(error.code(), Code::Unavailable, "{error}");
+    }
+}
 
-        let error = first_send_until(intercepted, |held| drop(held.take_body()));
+/// Over a connection the request might be sent again, so this is not known before the response begins.
+#[test]
+fn a_send_in_process_ends_when_the_handler_reads_no_more() {
+    for intercepted in [false, true] {
+        let router = Router::new().bidi_stream(ECHO, |request: Request<Streaming<String>>| {
+            drop(request);
+            pending::<Result<Response<ResponseStream<String>>, Error>>()
+        });
+        let mut client = common::client(router);
+        if intercepted {
+            client = client.add_interceptor(Transparent);
+        }
+        let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+        let sending = pin!(call.send(String::from("a")));
+        let error = poll_until_stalled(sending).unwrap().unwrap_err();
         assert_eq!(error.code(), Code::FailedPrecondition);
     }
 }

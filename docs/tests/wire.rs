@@ -136,7 +136,7 @@ fn exchange(
     with_request: bool,
 ) -> String {
     let mut text = String::new();
-    let (mut send, expect) = config.start(spec, CallOptions::new(), Time::ZERO).unwrap();
+    let (mut send, expect) = config.start(spec, &CallOptions::new(), Time::ZERO).unwrap();
     send.send_bytes(message.clone()).unwrap();
     send.finish(Ok(HeaderMap::new()));
     let mut head = send.poll_request_head().expect("the message is there");

@@ -125,7 +125,7 @@ impl UnaryClient {
     /// Makes the call and receives its answer.
     #[must_use]
     pub fn run(&self) -> usize {
-        let started = self.config.start(&SPEC, CallOptions::new(), Time::ZERO);
+        let started = self.config.start(&SPEC, &CallOptions::new(), Time::ZERO);
         let (mut send, expect) = started.expect("the configuration is valid");
         encode(&mut send, SMALL);
         send.finish(Ok(HeaderMap::new()));
@@ -194,7 +194,7 @@ impl EndStream {
         send.finish(Err(self.error.clone()));
         let _ = send.poll_response_head();
         let options = CallOptions::new();
-        let started = self.client.config.start(&spec, options, Time::ZERO);
+        let started = self.client.config.start(&spec, &options, Time::ZERO);
         let (_, expect) = started.expect("the configuration is valid");
         let mut recv = expect.recv_head(self.client.head.clone());
         while let Some(Transmit::Data(data)) = send.poll_transmit() {

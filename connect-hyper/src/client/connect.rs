@@ -168,10 +168,10 @@ async fn speak_http2<R: Runtime>(
     *is_silent = true;
     if let Err(error) = driver.start().await {
         let is_drained = driver.has_settings() && error.as_ref().is_none_or(error::is_goaway);
-        let error = error::not_started(error, &remote);
+        let not_started = error::not_started(error, &remote);
         return Err(match is_drained {
-            true => Failure::Drained(error),
-            false => Failure::Other(error),
+            true => Failure::Drained(error::drained(&not_started)),
+            false => Failure::Other(not_started),
         });
     }
     Ok(Connected::Http2(connection, driver))

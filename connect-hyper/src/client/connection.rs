@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use connect_tower::transport::Answers;
 use futures_channel::oneshot;
 use http::{Request, Response};
 use hyper::{
@@ -21,7 +22,6 @@ use hyper::{
 };
 
 use super::{
-    error,
     io::ClientIo,
     large_trailers::LargeTrailers,
     remote::Remote,
@@ -192,32 +192,9 @@ pub(super) struct Http2Connection {
     pub(super) remote: Arc<Remote>,
     /// The body of a request that is sent here must be made with it.
     pub(super) latest: LatestRequest,
-    pub(super) standing: Arc<Standing>,
+    /// The calls that it has answered.
+    pub(super) answers: Answers,
     pub(super) large_trailers: LargeTrailers,
-}
-
-/// What became of an HTTP/2 connection, for the calls that it did not take.
-#[derive(Debug, Default)]
-pub(super) struct Standing {
-    has_answered: AtomicBool,
-    had_goaway: AtomicBool,
-}
-
-impl Standing {
-    /// A call has had a response.
-    pub(super) fn set_answered(&self) {
-        self.has_answered.store(true, Ordering::Relaxed);
-    }
-
-    /// The server has sent a GOAWAY.
-    pub(super) fn set_goaway(&self) {
-        self.had_goaway.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the server answered calls on it, and then ended it by a GOAWAY: the call only came late.
-    pub(super) fn has_drained(&self) -> bool {
-        self.has_answered.load(Ordering::Relaxed) && self.had_goaway.load(Ordering::Relaxed)
-    }
 }
 
 impl Http2Connection {
@@ -250,19 +227,17 @@ impl Http2Connection {
         let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
-        let standing = Arc::default();
         let driver = Http2Driver {
             reader,
             read_budget,
             calls,
             latest: latest.clone(),
-            standing: Arc::clone(&standing),
         };
         let connection = Self {
             queue,
             remote,
             latest,
-            standing,
+            answers: Answers::default(),
             large_trailers,
         };
         Ok((connection, driver))
@@ -326,7 +301,6 @@ pub(super) struct Http2Driver<R: Runtime> {
     read_budget: ReadBudget,
     calls: Calls,
     latest: LatestRequest,
-    standing: Arc<Standing>,
 }
 
 type Http2Io<R> = http2::Connection<ClientIo, RequestBody, RequestExecutor<R>>;
@@ -360,7 +334,8 @@ impl<R: Runtime> Http2Driver<R> {
     /// server allows when that changes.
     pub(super) async fn run(mut self, mut on_max_streams: impl FnMut(usize)) -> LastCalls {
         let mut max_streams = self.max_streams();
-        let end = poll_fn(|cx| {
+        // How it ended, its calls learn.
+        let _ = poll_fn(|cx| {
             let polled = self.poll(cx);
             if mem::replace(&mut max_streams, self.max_streams()) != max_streams {
                 on_max_streams(max_streams);
@@ -368,10 +343,6 @@ impl<R: Runtime> Http2Driver<R> {
             polled
         })
         .await;
-        // Without an error it was a GOAWAY too, or nobody holds the connection any more.
-        if end.map_or_else(|error| error::is_goaway(&error), |()| true) {
-            self.standing.set_goaway();
-        }
         self.latest.end();
         // Requests that it did not take any more are given back.
         drop(self.reader);

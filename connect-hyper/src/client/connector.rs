@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use connect_proto::Error;
-use connect_tower::transport::{Sent, TransportError};
+use connect_tower::transport::{FailureKind, TransportError};
 
 use super::{address::EndpointAddress, dial::dial, proxy::Proxy};
 use crate::runtime::{BoxIo, Io, Runtime};
@@ -98,7 +98,7 @@ impl Phase {
             Some(source) => error.with_source(source),
             None => error,
         };
-        TransportError::new(Sent::No, error).with_detail(detail)
+        TransportError::of_kind(FailureKind::NoConnection, error).with_detail(detail)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The client: a channel to one server, over HTTP/1.1 and HTTP/2.
 //!
 //! A channel connects when the first call needs it, keeps connections, and replaces those that broke.
-//! What it may not do is guess: a request is sent a second time only if the server surely did not process
-//! the first, and every error says whether it could have.
+//! It sends each request once, and every error says whether the server can have begun it: whether it goes out again is for
+//! the call to decide, in connect-tower.
 
 mod address;
 mod backoff;

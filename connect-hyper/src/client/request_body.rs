@@ -215,11 +215,6 @@ impl RequestBody {
     fn has_ended(&self) -> bool {
         self.pieces.is_empty() && self.body.is_end_stream()
     }
-
-    /// The body again, if hyper gave it back unsent.
-    pub(super) fn into_inner(mut self) -> CallBody {
-        std::mem::replace(&mut self.body, CallBody::empty())
-    }
 }
 
 impl Body for RequestBody {

@@ -85,7 +85,7 @@ pub(crate) fn request(
     messages: &[Bytes],
 ) -> (Recorded<request::Parts>, ExpectHead) {
     let (mut send, expect) = config
-        .start(&spec(stream_type), options, Time::ZERO)
+        .start(&spec(stream_type), &options, Time::ZERO)
         .expect("a valid config");
     for message in messages {
         send_message(&mut send, message).expect("an open half");

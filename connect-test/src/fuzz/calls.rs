@@ -112,7 +112,7 @@ impl Call {
             .with_headers(request_metadata.clone());
         let response_metadata = input.metadata(&LEADING);
         let (client_send, expect) = client
-            .start(&spec, options, Time::ZERO)
+            .start(&spec, &options, Time::ZERO)
             .expect("the configuration is valid");
         Self {
             config: ServerConfig::new()

@@ -175,7 +175,7 @@ fn client_half(
         .with_limits(limits());
     let spec = Spec::new("/test.v1.Test/Call", stream_type);
     let (_, expect) = config
-        .start(&spec, CallOptions::new(), Time::ZERO)
+        .start(&spec, &CallOptions::new(), Time::ZERO)
         .expect("the configuration is valid");
     let (mut head, ()) = Response::new(()).into_parts();
     head.status = status;

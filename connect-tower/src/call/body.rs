@@ -102,7 +102,12 @@ impl CallBody {
         B::Error: Into<BoxError>,
     {
         let broke_off = |error: B::Error| Error::internal("the body broke off").with_source(error);
-        Self(Inner::Foreign(Box::pin(MapError::new(body, broke_off))))
+        Self::boxed(MapError::new(body, broke_off))
+    }
+
+    /// A body of this crate that has a type of its own.
+    pub(crate) fn boxed(body: impl Body<Data = Bytes, Error = Error> + Send + 'static) -> Self {
+        Self(Inner::Foreign(Box::pin(body)))
     }
 
     /// A copy of a body that is known whole and of which nothing was sent: that of a unary request. `None` for streams.

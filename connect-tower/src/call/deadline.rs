@@ -73,6 +73,11 @@ impl Deadline {
         CURRENT.try_with(|current| current.borrow().clone()).ok()?
     }
 
+    /// The present time of the timer that measures it.
+    pub(crate) fn now(&self) -> Time {
+        self.timer.now()
+    }
+
     /// The time, counted from the epoch of the timer that measures it.
     #[must_use]
     pub fn at(&self) -> Time {

@@ -388,12 +388,3 @@ pub(crate) fn prefer_cause(error: Error, cause: Option<&Cause>) -> Error {
         .cloned()
         .unwrap_or(error)
 }
-
-/// The deadline's error, with this one as its source, if the deadline has passed; otherwise this one. A server ends a call
-/// at its deadline too, and its reset may come before this side's timer fires.
-pub(crate) fn prefer_deadline(error: Error, deadline_timer: Option<&DeadlineTimer>) -> Error {
-    match deadline_timer.and_then(DeadlineTimer::check) {
-        Some(_) => deadline_exceeded().with_source(error),
-        None => error,
-    }
-}

@@ -32,6 +32,8 @@ struct State {
     caller: WakerSlot,
     /// The request's head is on its way: see [`HeadSent`].
     head_sent: bool,
+    /// A router has the request.
+    has_begun: bool,
     /// The transport wants no more of the request.
     is_dropped: bool,
 }
@@ -78,6 +80,7 @@ impl Shared {
                 consumer: WakerSlot::default(),
                 caller: WakerSlot::default(),
                 head_sent: false,
+                has_begun: false,
                 is_dropped: false,
             }),
         });
@@ -164,8 +167,15 @@ impl HeadSent {
     /// This request has reached a router.
     pub(crate) fn report_in(extensions: &mut Extensions) {
         if let Some(head_sent) = extensions.remove::<Self>() {
+            head_sent.0.lock().has_begun = true;
             head_sent.report();
         }
+    }
+
+    /// Whether the request has reached a router of this process: whoever drops its body then has read what it wants, and
+    /// nobody sends it again.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.lock().has_begun
     }
 
     pub(crate) fn report(self) {

@@ -3,20 +3,18 @@
 use std::{future::poll_fn, mem, time::Duration};
 
 use bytes::Bytes;
-use connect_proto::{CallOptions, Error, ExpectHead, Idempotency, SendHalf, Spec, Time, Transmit};
+use connect_proto::{CallOptions, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
 use http::{Extensions, HeaderMap, Response as HttpResponse};
 use http_body::Body;
 
 use super::Client;
 use crate::{
     call::body::CallBody,
-    call::deadline::{Deadline, DeadlineTimer},
+    call::deadline::{Deadline, DeadlineTimer, deadline_exceeded},
     call::incoming::Cause,
     call::incoming::{Incoming, Source},
     call::observe::Observed,
-    call::producer::CatchPanicProducer,
     call::receive::Held,
-    call::shared::HeadSent,
     interceptor::Reply,
     message::request::Request,
     message::response::Response,
@@ -45,42 +43,92 @@ pub(crate) struct Opened<B> {
     pub(crate) incoming: Incoming<B>,
 }
 
+/// What the attempts of a call are started with.
+#[derive(Clone)]
+pub(crate) struct RequestHead {
+    options: CallOptions,
+    pub(crate) extensions: Extensions,
+    /// When the present attempt begins.
+    now: Time,
+    deadline: Option<Deadline>,
+    /// Whether the call waits for a connection where none can be made.
+    pub(crate) wait_for_ready: bool,
+    pub(crate) observed: Option<Observed>,
+}
+
+impl RequestHead {
+    /// Gives a further attempt the time that is left. `false` if there is none.
+    pub(crate) fn restart(&mut self) -> bool {
+        let Some(deadline) = &self.deadline else {
+            return true;
+        };
+        self.now = deadline.now();
+        let remaining = deadline.at().saturating_since(self.now);
+        self.options = mem::take(&mut self.options).with_timeout(remaining);
+        !remaining.is_zero()
+    }
+
+    /// Whether the call goes on after such a pause.
+    pub(crate) fn has_time_for(&self, pause: Duration) -> bool {
+        pause.is_zero()
+            || self
+                .deadline
+                .as_ref()
+                .is_none_or(|it| pause < it.remaining())
+    }
+
+    /// The pause, but not beyond the deadline.
+    pub(crate) fn up_to_deadline(&self, pause: Duration) -> Duration {
+        let remaining = self.deadline.as_ref().map(Deadline::remaining);
+        remaining.map_or(pause, |remaining| remaining.min(pause))
+    }
+}
+
 impl<T: Transport> Client<T> {
-    /// Starts the two halves and the deadline of a call.
-    pub(crate) fn start(&self, spec: &Spec, request: Request<()>) -> Result<Started, Error> {
+    /// Sets the deadline of a call, and what each of its attempts begins with.
+    pub(crate) fn head(&self, request: Request<()>) -> Result<RequestHead, Error> {
         let head = request.head;
         let timeout = self.timeout(
             head.timeout,
             head.deadline.as_ref().map(Deadline::remaining),
         )?;
-        let options = CallOptions::new()
-            .with_headers(head.headers)
-            .with_timeout(timeout)
-            .with_compress(head.options.compress)
-            .with_recv_message_bytes(head.options.recv_message_bytes)
-            .with_get(head.options.get);
-        let timer = self.timer();
         // Without a timeout the time does not matter.
-        let now = timeout.map_or(Time::ZERO, |_| timer.now());
-        let (send, expect) = self.config().start(spec, options, now)?;
-        let deadline_timer = DeadlineTimer::at(expect.deadline(), &timer);
-        if let (Some(observed), Some(deadline_timer)) = (&head.observed, &deadline_timer) {
-            observed.set_deadline(deadline_timer.deadline());
+        let (mut now, mut deadline) = (Time::ZERO, None);
+        if let Some(timeout) = timeout {
+            let timer = self.timer();
+            now = timer.now();
+            deadline = Deadline::at_time(now.saturating_add(timeout), &timer);
         }
-        let mut extensions = head.extensions;
-        if spec.idempotency() != Idempotency::Unknown {
-            // For the transport, which may send such a request again.
-            extensions.insert(spec.idempotency());
+        if let (Some(observed), Some(deadline)) = (&head.observed, &deadline) {
+            observed.set_deadline(deadline);
         }
+        Ok(RequestHead {
+            options: CallOptions::new()
+                .with_headers(head.headers)
+                .with_timeout(timeout)
+                .with_compress(head.options.compress)
+                .with_recv_message_bytes(head.options.recv_message_bytes)
+                .with_get(head.options.get),
+            extensions: head.extensions,
+            now,
+            deadline,
+            wait_for_ready: head.options.wait_for_ready.unwrap_or(false),
+            observed: head.observed,
+        })
+    }
+
+    /// Starts the two halves of an attempt.
+    pub(crate) fn start(&self, spec: &Spec, head: &RequestHead) -> Result<Started, Error> {
+        let (send, expect) = self.config().start(spec, &head.options, head.now)?;
         Ok(Started {
             send,
             waiting: Waiting {
                 expect,
-                deadline_timer,
+                deadline_timer: head.deadline.clone().map(DeadlineTimer::new),
                 cause: None,
-                observed: head.observed,
+                observed: head.observed.clone(),
             },
-            extensions,
+            extensions: head.extensions.clone(),
         })
     }
 
@@ -126,18 +174,6 @@ impl Started {
         self.into_request(CallBody::finished)
     }
 
-    /// The request of a call whose messages the producer makes.
-    pub(crate) fn produce(
-        mut self,
-        producer: CatchPanicProducer,
-    ) -> Result<(http::Request<CallBody>, Waiting), Error> {
-        let cause = Cause::default();
-        self.waiting.cause = Some(cause.clone());
-        let head_sent = self.extensions.get::<HeadSent>().cloned();
-        let observed = self.waiting.observed.clone();
-        self.into_request(|send| CallBody::request(send, producer, cause, head_sent, observed))
-    }
-
     /// The request of a call, with a body made of the half.
     pub(crate) fn into_request(
         mut self,
@@ -156,6 +192,18 @@ impl Started {
 }
 
 impl Waiting {
+    /// The error of an attempt without a response. It is the call's at once if the deadline has passed, or if this side has
+    /// given the request up. A server ends a call at its deadline too, and its reset may come before this side's timer fires.
+    pub(crate) fn explain(&self, error: Error) -> Result<Error, Error> {
+        if let Some(cause) = self.cause.as_ref().and_then(|cause| cause.get()) {
+            return Err(cause.clone());
+        }
+        match self.deadline_timer.as_ref().and_then(DeadlineTimer::check) {
+            Some(_) => Err(deadline_exceeded().with_source(error)),
+            None => Ok(error),
+        }
+    }
+
     /// Goes on to the response's body.
     pub(crate) fn open<B>(self, response: HttpResponse<B>) -> Opened<B>
     where

@@ -12,21 +12,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use connect_proto::Error;
+use connect_proto::{Error, Spec};
 use http::{Extensions, HeaderMap};
 use http_body::Body;
+use pin_project_lite::pin_project;
 
 use super::{
-    Prepared,
-    call::{Opened, Waiting},
+    Client,
+    call::Opened,
+    intercepted::Intercepted,
+    retry::{attempting::Attempting, source::Streamed},
 };
 use crate::{
-    BoxFuture,
-    call::deadline::{DeadlineTimer, poll_within_deadline},
-    call::incoming::prefer_deadline,
     call::observe::{CallGuard, in_scope},
     call::waker_slot::WakerSlot,
-    interceptor::Reply,
     transport::{BodyError, Transport},
 };
 
@@ -51,20 +50,26 @@ pub(crate) enum Half {
     Receiver,
 }
 
-enum State<T: Transport> {
-    Waiting {
-        response: Pin<Box<T::Future>>,
-        waiting: Waiting,
-    },
-    Intercepted {
-        reply: BoxFuture<'static, Result<Reply, Error>>,
-        deadline_timer: Option<DeadlineTimer>,
-    },
+/// See [`Exchange`].
+pub(crate) enum State<T: Transport> {
+    Attempting(Pin<Box<InAttempts<T>>>),
+    Intercepted(Intercepted),
     Open(Box<Open<T::Body>>),
     Failed(Error),
 }
 
-struct Open<B> {
+pin_project! {
+    /// A call without interceptors whose response has not begun.
+    pub(crate) struct InAttempts<T: Transport> {
+        client: Client<T>,
+        spec: Spec,
+        #[pin]
+        attempting: Attempting<T, Streamed>,
+    }
+}
+
+/// A call whose response has begun.
+pub(crate) struct Open<B> {
     opened: Opened<B>,
     /// What was received while only the sender polled.
     ahead: VecDeque<Bytes>,
@@ -72,34 +77,20 @@ struct Open<B> {
 }
 
 impl<T: Transport> Exchange<T> {
-    /// Sends the request. The transport does nothing before the exchange is polled.
-    pub(crate) fn new(prepared: Prepared, transport: &T, call: Option<CallGuard>) -> Arc<Self> {
-        let state = in_scope(call.as_ref(), || match prepared {
-            Prepared::Wire(request, waiting) => State::Waiting {
-                response: Box::pin(transport.send(request)),
-                waiting,
-            },
-            Prepared::Chain(reply, deadline_timer) => State::Intercepted {
-                reply,
-                deadline_timer,
-            },
-        });
-        Self::from_state(state, call)
+    /// An exchange that has come so far. The transport does nothing before it is polled.
+    pub(crate) fn new(state: State<T>, call: Option<CallGuard>) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(state),
+            wakers: Arc::default(),
+            call,
+        })
     }
 
     pub(crate) fn failed(error: Error, call: Option<CallGuard>) -> Arc<Self> {
         if let Some(call) = &call {
             call.end(Err(&error));
         }
-        Self::from_state(State::Failed(error), call)
-    }
-
-    fn from_state(state: State<T>, call: Option<CallGuard>) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(state),
-            wakers: Arc::default(),
-            call,
-        })
+        Self::new(State::Failed(error), call)
     }
 
     /// The response's leading metadata and extensions, once it has begun.
@@ -226,6 +217,19 @@ impl<T: Transport> Exchange<T> {
 }
 
 impl<T: Transport> State<T> {
+    /// A call without interceptors.
+    pub(crate) fn attempting(
+        client: Client<T>,
+        spec: Spec,
+        attempting: Attempting<T, Streamed>,
+    ) -> Self {
+        Self::Attempting(Box::pin(InAttempts {
+            client,
+            spec,
+            attempting,
+        }))
+    }
+
     fn open(opened: Opened<T::Body>) -> Self {
         Self::Open(Box::new(Open {
             opened,
@@ -242,7 +246,7 @@ impl<T: Transport> State<T> {
                 Some(ended.as_ref().copied())
             }
             Self::Failed(error) => Some(Err(error)),
-            Self::Waiting { .. } | Self::Intercepted { .. } => None,
+            Self::Attempting(_) | Self::Intercepted(_) => None,
         }
     }
 
@@ -254,46 +258,20 @@ impl<T: Transport> State<T> {
         match self {
             Self::Open(open) => Poll::Ready(Ok(open)),
             Self::Failed(error) => Poll::Ready(Err(error.clone())),
-            Self::Waiting { .. } | Self::Intercepted { .. } => Poll::Pending,
+            Self::Attempting(_) | Self::Intercepted(_) => Poll::Pending,
         }
     }
 
     fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match self {
+        let opened = match self {
             Self::Open(_) | Self::Failed(_) => return Poll::Ready(Ok(())),
-            Self::Waiting { response, waiting } => {
-                let polled = response.as_mut().poll(cx);
-                let response = match ready!(poll_within_deadline(
-                    polled,
-                    waiting.deadline_timer.as_mut(),
-                    cx
-                )) {
-                    Ok(response) => response.map_err(|error| {
-                        prefer_deadline(error.into(), waiting.deadline_timer.as_ref())
-                    })?,
-                    Err(error) => return Poll::Ready(Err(error)),
-                };
-                let Self::Waiting { waiting, .. } =
-                    mem::replace(self, Self::Failed(Error::internal("the call panicked")))
-                else {
-                    return Poll::Ready(Ok(()));
-                };
-                *self = Self::open(waiting.open(response));
+            Self::Attempting(call) => {
+                let call = call.as_mut().project();
+                ready!(call.attempting.poll_open(call.client, call.spec, cx))?
             }
-            Self::Intercepted {
-                reply,
-                deadline_timer,
-            } => {
-                let polled = reply.as_mut().poll(cx);
-                let reply = match ready!(poll_within_deadline(polled, deadline_timer.as_mut(), cx))
-                {
-                    Ok(reply) => reply?,
-                    Err(error) => return Poll::Ready(Err(error)),
-                };
-                let deadline_timer = deadline_timer.take();
-                *self = Self::open(Opened::from_reply(reply, deadline_timer));
-            }
-        }
+            Self::Intercepted(call) => ready!(call.poll_open(cx))?,
+        };
+        *self = Self::open(opened);
         Poll::Ready(Ok(()))
     }
 }

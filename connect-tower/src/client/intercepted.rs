@@ -1,13 +1,18 @@
 //! A client's call inside of its interceptors.
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use connect_proto::{Error, Side};
 use http::HeaderMap;
 
-use super::{Client, Prepared};
+use super::{Client, call::Opened, retry::source::Encoded};
 use crate::{
     BoxFuture,
+    call::deadline::{DeadlineTimer, poll_within_deadline},
     call::panics::UserCode,
     call::payload::{Payload, Payloads},
     call::producer::CatchPanicProducer,
@@ -84,28 +89,48 @@ where
     let codec = client.codec()?.clone();
     let spec = call.spec().clone();
     let (request, payloads) = call.into_parts();
-    let mut started = client.start(&spec, request)?;
-    let (request, waiting) = if spec.stream_type().client_streams() {
+    let opened = if spec.stream_type().client_streams() {
         let forward = Forward {
             payloads,
             trailers: HeaderMap::new(),
             single: false,
         };
-        started.produce(CatchPanicProducer::new(
-            Box::pin(forward),
-            UserCode::Interceptor,
-        ))?
+        let producer = CatchPanicProducer::new(Box::pin(forward), UserCode::Interceptor);
+        let attempting = client.attempt_stream(&spec, request, producer)?;
+        client.open_attempting(&spec, attempting).await?
     } else {
         let (payload, _) = read_single(payloads, HeaderMap::new()).await?;
-        started.send_with(|send| send.send_bytes(payload.into_bytes()))?;
-        started.finish()?
+        let source = Encoded(payload.into_bytes());
+        client.open(&spec, request, source).await?
     };
-    let opened = client.open(Prepared::Wire(request, waiting)).await?;
     if spec.stream_type().server_streams() {
         let (response, incoming) = opened.into_stream();
         Ok(response.map(|()| incoming.into_payloads(codec, Side::Client)))
     } else {
         let (response, bytes) = opened.into_single().await?;
         Ok(response.map(|()| Payloads::once(Payload::received(bytes, codec, Side::Client))))
+    }
+}
+
+/// A call in its interceptors, up to its response's head.
+pub(crate) struct Intercepted {
+    pub(crate) reply: BoxFuture<'static, Result<Reply, Error>>,
+    pub(crate) deadline_timer: Option<DeadlineTimer>,
+}
+
+impl Intercepted {
+    pub(crate) async fn open<B>(mut self) -> Result<Opened<B>, Error> {
+        poll_fn(|cx| self.poll_open(cx)).await
+    }
+
+    /// The response, as it comes out of the outermost interceptor.
+    pub(crate) fn poll_open<B>(&mut self, cx: &mut Context<'_>) -> Poll<Result<Opened<B>, Error>> {
+        let polled = self.reply.as_mut().poll(cx);
+        let reply = ready!(poll_within_deadline(
+            polled,
+            self.deadline_timer.as_mut(),
+            cx
+        ))??;
+        Poll::Ready(Ok(Opened::from_reply(reply, self.deadline_timer.take())))
     }
 }

@@ -5,41 +5,23 @@ mod call;
 mod exchange;
 mod intercepted;
 mod observed;
+mod open;
+pub(crate) mod retry;
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+use std::{fmt, sync::Arc};
 
 use connect_codec::{Codec, Codecs, Decode, Encode};
 use connect_proto::{ClientConfig, Error, Side, Spec};
 use futures_core::Stream;
-use http::HeaderMap;
-use pin_project_lite::pin_project;
 
 pub use self::bidi::{BidiCall, BidiReceiver, BidiSender, ClientStreamCall};
-use self::{
-    call::{Opened, Waiting},
-    exchange::Exchange,
-    intercepted::Chain,
-};
+use self::{call::Opened, exchange::Exchange, intercepted::Chain, retry::resends::Resends};
 use crate::{
-    BoxFuture,
-    call::body::CallBody,
-    call::deadline::{Deadline, DeadlineTimer, within_deadline},
-    call::incoming::{prefer_cause, prefer_deadline},
     call::observe::{Observer, in_scope},
-    call::panics::UserCode,
-    call::payload::{Payload, Payloads},
-    call::producer::CatchPanicProducer,
-    call::producer::{Produced, Producer},
     call::rt::{SharedTimer, no_timer},
-    call::shared::{HeadSent, Shared},
-    call::sink::{Outbox, Sink},
-    interceptor::{Call, Interceptor, Reply},
+    call::shared::Shared,
+    call::sink::Outbox,
+    interceptor::Interceptor,
     message::request::Request,
     message::response::Response,
     message::streaming::{Decoder, Streaming},
@@ -80,6 +62,8 @@ struct Settings<T> {
     codecs: Codecs,
     timer: Option<SharedTimer>,
     deadline_propagation: bool,
+    resends: Resends,
+    max_replay_bytes: usize,
     chain: Option<Arc<Chain<T>>>,
     observers: Vec<Arc<dyn Observer>>,
 }
@@ -95,6 +79,8 @@ impl<T: Transport> Client<T> {
                 codecs: Codecs::default(),
                 timer: None,
                 deadline_propagation: false,
+                resends: Resends::new(),
+                max_replay_bytes: MAX_REPLAY_BYTES,
                 chain: None,
                 observers: Vec::new(),
             }),
@@ -128,6 +114,20 @@ impl<T: Transport> Client<T> {
     #[must_use]
     pub fn with_deadline_propagation(self, propagate: bool) -> Self {
         self.configure(|settings| settings.deadline_propagation = propagate)
+    }
+
+    /// Sets how often a request is sent again that the server did not begin; see [`Resends`] for the defaults.
+    #[must_use]
+    pub fn with_resends(self, resends: Resends) -> Self {
+        self.configure(|settings| settings.resends = resends)
+    }
+
+    /// Sets how many bytes of a stream of requests are kept to be sent again, until the response begins: 64 KiB by default.
+    /// A call that has sent more before is not sent again, and fails with what it meets; with 0 none is that has sent
+    /// anything. A message that is given whole is sent again whatever its size.
+    #[must_use]
+    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
+        self.configure(|settings| settings.max_replay_bytes = bytes)
     }
 
     /// Adds an interceptor, inside of those that are there.
@@ -168,9 +168,25 @@ impl<T: Transport> Client<T> {
     /// The timer that deadlines are kept with: the client's own, or else the transport's.
     #[must_use]
     pub fn timer(&self) -> SharedTimer {
+        self.known_timer().unwrap_or_else(|| no_timer().clone())
+    }
+
+    /// The same, if there is one to wait with.
+    pub(crate) fn known_timer(&self) -> Option<SharedTimer> {
         let own = self.settings.timer.clone();
         own.or_else(|| self.transport.timer())
-            .unwrap_or_else(|| no_timer().clone())
+    }
+
+    /// Set by [`with_resends`](Self::with_resends).
+    #[must_use]
+    pub fn resends(&self) -> &Resends {
+        &self.settings.resends
+    }
+
+    /// Set by [`with_max_replay_bytes`](Self::with_max_replay_bytes).
+    #[must_use]
+    pub fn max_replay_bytes(&self) -> usize {
+        self.settings.max_replay_bytes
     }
 
     /// See [`with_deadline_propagation`](Self::with_deadline_propagation).
@@ -215,8 +231,8 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
     {
         self.observe_single(spec, request, |request| async move {
-            let prepared = self.prepare_message::<L, Req>(spec, request)?;
-            self.single_response::<L, Res>(prepared).await
+            let opened = self.open_message::<L, Req>(spec, request).await?;
+            self.single_response::<L, Res>(opened).await
         })
         .await
     }
@@ -236,8 +252,8 @@ impl<T: Transport> Client<T> {
         L: Encode<Req> + Decode<Res>,
     {
         self.observe_stream(spec, request, |request| async move {
-            let prepared = self.prepare_message::<L, Req>(spec, request)?;
-            self.stream_response::<L, Res>(prepared).await
+            let opened = self.open_message::<L, Req>(spec, request).await?;
+            self.stream_response::<L, Res>(opened)
         })
         .await
     }
@@ -270,8 +286,8 @@ impl<T: Transport> Client<T> {
         S: Stream<Item = Req> + Send + 'static,
     {
         self.observe_single(spec, request, |request| async move {
-            let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
-            self.single_response::<L, Res>(prepared).await
+            let opened = self.open_stream::<L, Req, S>(spec, request).await?;
+            self.single_response::<L, Res>(opened).await
         })
         .await
     }
@@ -291,15 +307,11 @@ impl<T: Transport> Client<T> {
         let decoder = Decoder::new::<L>(codec.clone().unwrap_or(Codec::Proto), Side::Client);
         let started = in_scope(call.as_ref(), || {
             let codec = codec?;
-            let (shared, prepared) = self.start_call_object(spec, request, codec.clone())?;
-            Ok((shared, prepared, codec))
+            let (shared, state) = self.start_call_object(spec, request, codec.clone())?;
+            Ok((shared, state, codec))
         });
         let (shared, exchange, codec) = match started {
-            Ok((shared, prepared, codec)) => (
-                shared,
-                Exchange::new(prepared, &self.transport, call),
-                codec,
-            ),
+            Ok((shared, state, codec)) => (shared, Exchange::new(state, call), codec),
             // Without its other end the sending side takes nothing, and the exchange says why.
             Err(error) => {
                 let (shared, _) = Shared::payloads(Outbox::new(Codec::Proto));
@@ -325,182 +337,34 @@ impl<T: Transport> Client<T> {
         S: Stream<Item = Req> + Send + 'static,
     {
         self.observe_stream(spec, request, |request| async move {
-            let prepared = self.prepare_stream::<L, Req, S>(spec, request)?;
-            self.stream_response::<L, Res>(prepared).await
+            let opened = self.open_stream::<L, Req, S>(spec, request).await?;
+            self.stream_response::<L, Res>(opened)
         })
         .await
     }
 
-    /// A call whose one message is at hand.
-    fn prepare_message<L: Encode<Req>, Req>(
-        &self,
-        spec: &Spec,
-        request: Request<Req>,
-    ) -> Result<Prepared, Error> {
-        let codec = self.codec()?;
-        let (request, message) = request.into_parts();
-        if let Some(chain) = &self.settings.chain {
-            let payload = Payload::encode_with::<L, Req>(&message, codec.clone())?;
-            return self.prepare_chain(chain, spec, request.map(|()| Payloads::once(payload)));
-        }
-        let mut started = self.start(spec, request)?;
-        started.send_with(|send| send.send_message(|buffer| L::encode(&message, codec, buffer)))?;
-        let (request, waiting) = started.finish()?;
-        Ok(Prepared::Wire(request, waiting))
-    }
-
-    /// A call whose messages a stream yields.
-    fn prepare_stream<L, Req, S>(&self, spec: &Spec, request: Request<S>) -> Result<Prepared, Error>
-    where
-        L: Encode<Req>,
-        S: Stream<Item = Req> + Send + 'static,
-    {
-        let codec = self.codec()?.clone();
-        let (request, stream) = request.into_parts();
-        let encoding = Encoding {
-            stream,
-            codec: codec.clone(),
-            library: PhantomData::<fn() -> L>,
-        };
-        let producer = CatchPanicProducer::new(Box::pin(encoding), UserCode::RequestStream);
-        if let Some(chain) = &self.settings.chain {
-            let produced = Produced::new(producer, Outbox::new(codec));
-            let payloads = Payloads::from_stream(Box::pin(produced));
-            return self.prepare_chain(chain, spec, request.map(|()| payloads));
-        }
-        let (request, waiting) = self.start(spec, request)?.produce(producer)?;
-        Ok(Prepared::Wire(request, waiting))
-    }
-
-    /// A call whose messages the caller sends one by one.
-    fn start_call_object(
-        &self,
-        spec: &Spec,
-        request: Request<()>,
-        codec: Codec,
-    ) -> Result<(Arc<Shared>, Prepared), Error> {
-        if let Some(chain) = &self.settings.chain {
-            let (shared, consumer) = Shared::payloads(Outbox::new(codec));
-            let payloads = Payloads::from_stream(Box::pin(consumer));
-            let mut call = request.map(|()| payloads);
-            call.extensions_mut().insert(HeadSent::of(&shared));
-            let prepared = self.prepare_chain(chain, spec, call)?;
-            return Ok((shared, prepared));
-        }
-        let (mut shared, observed) = (None, request.head.observed.clone());
-        let (mut request, waiting) = self.start(spec, request)?.into_request(|send| {
-            let (ours, consumer) = Shared::wire(send, observed);
-            shared = Some(ours);
-            CallBody::shared(consumer)
-        })?;
-        let shared = shared.ok_or_else(|| Error::internal("the request has no body"))?;
-        request.extensions_mut().insert(HeadSent::of(&shared));
-        Ok((shared, Prepared::Wire(request, waiting)))
-    }
-
-    /// A call that goes through the interceptors first. They have as much time as the call.
-    fn prepare_chain(
-        &self,
-        chain: &Arc<Chain<T>>,
-        spec: &Spec,
-        mut call: Call,
-    ) -> Result<Prepared, Error> {
-        let head = &mut call.head;
-        let remaining = head.deadline.as_ref().map(Deadline::remaining);
-        let timeout = self.timeout(head.timeout, remaining)?;
-        head.timeout = timeout;
-        head.deadline = timeout.map(|timeout| Deadline::after(timeout, self.timer()));
-        head.spec = Some(spec.clone());
-        head.protocol = Some(self.config().protocol());
-        if let (Some(observed), Some(deadline)) = (&head.observed, &head.deadline) {
-            observed.set_deadline(deadline);
-        }
-        let deadline_timer = head.deadline.clone().map(DeadlineTimer::new);
-        Ok(Prepared::Chain(chain.start(self, call), deadline_timer))
-    }
-
-    /// Waits for the response's head.
-    async fn open(&self, prepared: Prepared) -> Result<Opened<T::Body>, Error> {
-        match prepared {
-            Prepared::Wire(request, mut waiting) => {
-                let response = self.transport.send(request);
-                match within_deadline(response, waiting.deadline_timer.as_mut()).await? {
-                    Ok(response) => Ok(waiting.open(response)),
-                    Err(error) => {
-                        let error = prefer_deadline(error.into(), waiting.deadline_timer.as_ref());
-                        Err(prefer_cause(error, waiting.cause.as_ref()))
-                    }
-                }
-            }
-            Prepared::Chain(reply, mut deadline_timer) => {
-                let reply = within_deadline(reply, deadline_timer.as_mut()).await??;
-                Ok(Opened::from_reply(reply, deadline_timer))
-            }
-        }
-    }
-
     async fn single_response<L: Decode<Res>, Res>(
         &self,
-        prepared: Prepared,
+        opened: Opened<T::Body>,
     ) -> Result<Response<Res>, Error> {
-        let (response, bytes) = self.open(prepared).await?.into_single().await?;
+        let (response, bytes) = opened.into_single().await?;
         let message = L::decode(bytes, self.codec()?);
         let message = message.map_err(|error| error.into_error(Side::Client))?;
         Ok(response.map(|()| message))
     }
 
-    async fn stream_response<L: Decode<Res>, Res>(
+    fn stream_response<L: Decode<Res>, Res>(
         &self,
-        prepared: Prepared,
+        opened: Opened<T::Body>,
     ) -> Result<Response<Streaming<Res, T::Body>>, Error> {
-        let (response, incoming) = self.open(prepared).await?.into_stream();
+        let (response, incoming) = opened.into_stream();
         let decoder = Decoder::new::<L>(self.codec()?.clone(), Side::Client);
         Ok(response.map(|()| Streaming::new(incoming, decoder)))
     }
 }
 
-/// A call that is ready to be sent.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it is moved once, and a box would cost every call"
-)]
-pub(crate) enum Prepared {
-    Wire(http::Request<CallBody>, Waiting),
-    Chain(
-        BoxFuture<'static, Result<Reply, Error>>,
-        Option<DeadlineTimer>,
-    ),
-}
-
-pin_project! {
-    /// Sends what a stream yields, in messages of a library.
-    struct Encoding<L, S> {
-        #[pin]
-        stream: S,
-        codec: Codec,
-        library: PhantomData<fn() -> L>,
-    }
-}
-
-impl<L, S> Producer for Encoding<L, S>
-where
-    L: Encode<S::Item>,
-    S: Stream + Send,
-{
-    fn poll_produce(self: Pin<&mut Self>, cx: &mut Context<'_>, sink: &mut Sink<'_>) -> Poll<()> {
-        let mut this = self.project();
-        while sink.wants_message() {
-            let Some(message) = ready!(this.stream.as_mut().poll_next(cx)) else {
-                sink.finish(Ok(HeaderMap::new()));
-                break;
-            };
-            if let Err(error) = sink.send(|buffer| L::encode(&message, this.codec, buffer)) {
-                sink.finish(Err(error));
-            }
-        }
-        Poll::Ready(())
-    }
-}
+/// How many bytes of a stream of requests a client keeps by default.
+const MAX_REPLAY_BYTES: usize = 64 * 1024;
 
 impl<T: Clone> Clone for Client<T> {
     fn clone(&self) -> Self {
@@ -518,6 +382,8 @@ impl<T> Clone for Settings<T> {
             codecs: self.codecs.clone(),
             timer: self.timer.clone(),
             deadline_propagation: self.deadline_propagation,
+            resends: self.resends,
+            max_replay_bytes: self.max_replay_bytes,
             chain: self.chain.clone(),
             observers: self.observers.clone(),
         }

@@ -52,6 +52,7 @@ pub(crate) struct Options {
     pub(crate) compress: Option<bool>,
     pub(crate) recv_message_bytes: Option<usize>,
     pub(crate) get: Option<bool>,
+    pub(crate) wait_for_ready: Option<bool>,
 }
 
 impl<T> Request<T> {
@@ -222,6 +223,16 @@ impl<T> Request<T> {
         self
     }
 
+    /// Client: whether the call waits while no connection to its server can be made, up to its deadline, instead of failing
+    /// with `unavailable`; it does not by default. It needs a timer.
+    ///
+    /// A call without a deadline waits as long as its server is away.
+    #[must_use]
+    pub fn with_wait_for_ready(mut self, wait: bool) -> Self {
+        self.head.options.wait_for_ready = Some(wait);
+        self
+    }
+
     /// Client: whether to compress, if this request says so.
     #[must_use]
     pub fn compress(&self) -> Option<bool> {
@@ -232,6 +243,12 @@ impl<T> Request<T> {
     #[must_use]
     pub fn recv_message_bytes(&self) -> Option<usize> {
         self.head.options.recv_message_bytes
+    }
+
+    /// Client: whether to wait for a connection, if this request says so.
+    #[must_use]
+    pub fn wait_for_ready(&self) -> Option<bool> {
+        self.head.options.wait_for_ready
     }
 
     /// Client: whether to use HTTP GET where it is allowed, if this request says so.

@@ -5,6 +5,8 @@
     reason = "each test file is a crate and uses its own part of this"
 )]
 
+pub mod scripted;
+
 use std::{
     future::Future,
     pin::{Pin, pin},

@@ -76,7 +76,7 @@ fn start<Req>(
 where
     Prost: Encode<Req>,
 {
-    let (mut send, expect) = config.start(spec, options, now())?;
+    let (mut send, expect) = config.start(spec, &options, now())?;
     send.send_message(|buffer| Prost::encode(request, codec, buffer))?;
     send.finish(Ok(HeaderMap::new()));
     Ok((send, expect))

@@ -61,7 +61,7 @@ fn expect(holds: bool) -> Result<(), Error> {
 /// The client's side of a call, its request handed to [`serve`] instead of a socket.
 fn call(config: &ClientConfig, spec: &Spec, text: &String) -> Result<Vec<String>, Error> {
     let codec = codec(config.codec())?;
-    let (mut send, expect) = config.start(spec, CallOptions::new(), Time::ZERO)?;
+    let (mut send, expect) = config.start(spec, &CallOptions::new(), Time::ZERO)?;
     send.send_message(|buffer| Prost::encode(text, &codec, buffer))?;
     send.finish(Ok(HeaderMap::new()));
     let head = send.poll_request_head();
