@@ -80,6 +80,11 @@ pub(crate) struct FrameReader {
 }
 
 impl FrameReader {
+    /// Whether all frames so far are whole.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        self.payload == 0 && self.part_len == 0
+    }
+
     /// Reads the next bytes of the connection and tells what begins in them.
     pub(crate) fn read(&mut self, mut bytes: &[u8], mut see: impl FnMut(Seen)) {
         while !bytes.is_empty() {

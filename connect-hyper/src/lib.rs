@@ -34,5 +34,5 @@ pub use self::tls::{ClientTls, ServerTls};
 pub use self::{
     client::{Channel, ChannelBuilder, ChannelState, EndpointAddress, HttpVersion},
     runtime::Runtime,
-    server::{CallTasks, HttpService, Server, ServerEvent, ServerHandle},
+    server::{CallTasks, Flood, HttpService, Server, ServerEvent, ServerHandle},
 };

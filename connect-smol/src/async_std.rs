@@ -45,7 +45,8 @@ use smol::io::{AsyncRead, AsyncWrite};
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent, ServerHandle,
+    CallTasks, ChannelState, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent,
+    ServerHandle,
     client::{
         Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
         Resolving, RoundRobin,

@@ -91,7 +91,8 @@ mod tls;
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, HttpService, HttpVersion, ServerEvent, ServerHandle,
+    CallTasks, ChannelState, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent,
+    ServerHandle,
     client::{
         Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
         Resolving, RoundRobin,

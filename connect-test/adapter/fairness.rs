@@ -84,7 +84,13 @@ impl Drop for Flood {
 #[apply(async_test)]
 async fn a_flood_of_pings_leaves_others_their_answers() {
     for tasks in [CallTasks::OnConnection, CallTasks::Spawned] {
-        let server = start(bind().await.with_call_tasks(tasks), echo());
+        let server = start(
+            bind()
+                .await
+                .with_max_control_frames(None)
+                .with_call_tasks(tasks),
+            echo(),
+        );
         let flood = Flood::start(server.address).await;
         for request in [post, post_http2] {
             let channel = Channel::new(server.uri()).unwrap();

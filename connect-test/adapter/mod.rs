@@ -12,6 +12,7 @@ mod cancel;
 mod client_certs;
 mod errors;
 mod fairness;
+mod floods;
 mod goaway;
 mod header_limits;
 mod http1_rules;

@@ -16,6 +16,7 @@ use super::{
     config::{CallTasks, Config, MAX_HEADERS},
     drain::{Phase, Watch},
     event::{Observer, ServerEvent},
+    floods::AnsweredFrames,
     io::{ServerIo, Transport},
     lifetime::{Activity, Lifetime, LifetimeVersion, Step},
     placement::{ProgressSlot, ServerExecutor},
@@ -98,6 +99,10 @@ pub(super) async fn serve<R, I, S>(
     let peer = connection.peer().clone();
     if let Version::Http2 = version {
         io.read_settings_for(&connection);
+        if let Some(max) = context.config.max_control_frames {
+            let runtime = context.runtime.clone();
+            io.count_answers(AnsweredFrames::new(max, runtime, activity.flood().clone()));
+        }
     }
     let service = |version| ConnectionService {
         service,
@@ -155,7 +160,9 @@ pub(super) async fn serve<R, I, S>(
             drive(connection, shut_down, beside, watch).await
         }
     };
-    if let Err(error) = ended {
+    if let Some(flood) = activity.flood().get() {
+        context.report(&ServerEvent::Flooded { peer: &peer, flood });
+    } else if let Err(error) = ended {
         context.report(&ServerEvent::ConnectionFailed {
             peer: &peer,
             error: &error,

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use connect_tower::Peer;
 
+use super::floods::Flood;
+
 pub(super) type Observer = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
 
 /// Something that happened to a server or a connection and that no call can report.
@@ -30,6 +32,13 @@ pub enum ServerEvent<'a> {
         peer: &'a Peer,
         /// Why it failed.
         error: &'a (dyn std::error::Error + Send + Sync + 'static),
+    },
+    /// A connection was ended because its client flooded it.
+    Flooded {
+        /// Who connected.
+        peer: &'a Peer,
+        /// By what.
+        flood: Flood,
     },
     /// As many connections are open as may be: no more are accepted until one ends. Told once each time.
     ConnectionsFull {
@@ -66,6 +75,19 @@ impl fmt::Display for ServerEvent<'_> {
             Self::ConnectionFailed { peer, error } => {
                 let error = crate::reset::chain(*error);
                 write!(f, "connection from {} failed: {error}", Name(peer))
+            }
+            Self::Flooded { peer, flood } => {
+                let what = match flood {
+                    Flood::ControlFrames => {
+                        "frames that have to be answered, without a call that moves"
+                    }
+                    Flood::CanceledCalls => "calls that it cancels",
+                };
+                write!(
+                    f,
+                    "ended the connection from {}: too many {what}",
+                    Name(peer)
+                )
             }
             Self::ConnectionsFull { connections } => {
                 write!(

@@ -14,6 +14,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
     drain::{Phase, PhaseReader},
+    floods::AnsweredFrames,
     lifetime::Activity,
     stall::{CallEnd, WriteTimeout},
 };
@@ -64,6 +65,8 @@ pub(super) struct ServerIo<R, I> {
     /// HTTP/1.1: the end of the present call.
     call_end: CallEnd,
     activity: Arc<Activity>,
+    /// HTTP/2: what the client makes the server answer.
+    answered: Option<AnsweredFrames<R>>,
     /// While the socket takes no bytes.
     stall: Option<Sleep>,
 }
@@ -126,6 +129,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             write_timeout,
             call_end: CallEnd::default(),
             activity,
+            answered: None,
             stall: None,
         }
     }
@@ -162,6 +166,45 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             connection: connection.clone(),
             are_over: false,
         });
+    }
+
+    /// Ends the connection when these are too many. To be called before hyper writes.
+    pub(super) fn count_answers(&mut self, answered: AnsweredFrames<R>) {
+        self.answered = Some(answered);
+    }
+
+    /// Notes what was written.
+    ///
+    /// # Errors
+    ///
+    /// When the client floods the connection. It is told, if the socket has room.
+    fn note_written<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: &Poll<io::Result<usize>>,
+        bufs: impl IntoIterator<Item = &'a [u8]>,
+    ) -> io::Result<()> {
+        let (Some(answered), &Poll::Ready(Ok(mut count))) = (&mut self.answered, written) else {
+            return Ok(());
+        };
+        let mut ends = false;
+        for buf in bufs {
+            let written = &buf[..count.min(buf.len())];
+            count -= written.len();
+            ends = answered.wrote(written);
+            if count == 0 {
+                break;
+            }
+        }
+        if !ends {
+            return Ok(());
+        }
+        let farewell = answered.farewell();
+        let _ = Pin::new(&mut self.io).poll_write(cx, farewell);
+        let _ = Pin::new(&mut self.io).poll_flush(cx);
+        Err(io::Error::other(
+            "the client sent too many frames that have to be answered",
+        ))
     }
 
     /// Where a call puts its end.
@@ -289,6 +332,7 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.note_written(cx, &written, [buf])?;
         self.unless_stalled(cx, written)
     }
 
@@ -325,6 +369,7 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.note_written(cx, &written, bufs.iter().map(|buf| &**buf))?;
         self.unless_stalled(cx, written)
     }
 }

@@ -11,7 +11,11 @@ use std::{
 
 use connect_tower::rt::Sleep;
 
-use super::{config::Config, drain::OpenConnection};
+use super::{
+    config::Config,
+    drain::OpenConnection,
+    floods::{CanceledCalls, Flood, FoundFlood},
+};
 use crate::runtime::Runtime;
 
 /// What a connection does, told by its calls and its IO. The connection is open while one of its calls is, wherever it runs.
@@ -24,6 +28,9 @@ pub(super) struct Activity {
     is_last: AtomicBool,
     /// Bytes came since the last call began or ended. On HTTP/1.1 they are of a head.
     has_received: AtomicBool,
+    /// Calls that ended before they had an answer.
+    canceled: AtomicUsize,
+    flood: FoundFlood,
     _connection: OpenConnection,
 }
 
@@ -35,6 +42,8 @@ impl Activity {
             max_requests: config.max_requests_per_connection.unwrap_or(usize::MAX),
             is_last: AtomicBool::new(false),
             has_received: AtomicBool::new(false),
+            canceled: AtomicUsize::new(0),
+            flood: FoundFlood::default(),
             _connection: connection,
         })
     }
@@ -47,6 +56,11 @@ impl Activity {
 
     pub(super) fn set_received(&self, received: bool) {
         self.has_received.store(received, Ordering::Relaxed);
+    }
+
+    /// The place for what the connection is ended for.
+    pub(super) fn flood(&self) -> &FoundFlood {
+        &self.flood
     }
 
     fn is_last(&self) -> bool {
@@ -71,6 +85,11 @@ impl ActiveCall {
             activity.set_last();
         }
         Self(Arc::clone(activity))
+    }
+
+    /// The call has ended without an answer, by its client.
+    pub(super) fn set_canceled(&self) {
+        self.0.canceled.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the answer should send the client's next call to another connection.
@@ -111,6 +130,7 @@ pub(super) struct Lifetime<R> {
     end: Option<Sleep>,
     /// The client was told, and the connection ends when it is idle.
     is_closing: bool,
+    canceled: CanceledCalls,
 }
 
 /// What differs between the versions.
@@ -147,12 +167,18 @@ impl<R: Runtime> Lifetime<R> {
             age: age.map(|age| runtime.sleep(vary(age, fastrand::f64()))),
             end: None,
             is_closing: false,
+            canceled: CanceledCalls::new(config.max_canceled_calls.unwrap_or(usize::MAX)),
         }
     }
 
     /// After each poll of the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         if self.poll_head(cx).is_ready() {
+            return Poll::Ready(Step::End);
+        }
+        let canceled = self.activity.canceled.load(Ordering::Relaxed);
+        if self.canceled.note(canceled, || self.runtime.now()) {
+            self.activity.flood().set(Flood::CanceledCalls);
             return Poll::Ready(Step::End);
         }
         if self.end.is_none() && self.poll_is_last(cx) {

@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod drain;
 mod event;
+mod floods;
 mod handle;
 mod io;
 mod lifetime;
@@ -25,6 +26,7 @@ use std::{fmt, future::Future, net::SocketAddr, sync::Arc};
 pub use self::{
     config::CallTasks,
     event::ServerEvent,
+    floods::Flood,
     handle::ServerHandle,
     listeners::{Bound, MoreListeners},
     request_body::RequestBody,

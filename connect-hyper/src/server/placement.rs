@@ -67,7 +67,7 @@ where
             progress: self.slot.take(),
             stall: None,
             write_timeout: self.write_timeout.clone(),
-            _active: ActiveCall::new(&self.activity),
+            active: ActiveCall::new(&self.activity),
         });
     }
 }
@@ -82,7 +82,7 @@ pin_project! {
         stall: Option<Sleep>,
         write_timeout: WriteTimeout<R>,
         // Last: the call is counted until all of it is dropped.
-        _active: ActiveCall,
+        active: ActiveCall,
     }
 }
 
@@ -102,6 +102,10 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
             }
             polled
         }));
+        let is_answered = this.progress.as_ref().is_none_or(|p| p.is_answered());
+        if matches!(polled, Ok(Poll::Ready(()))) && !is_answered {
+            this.active.set_canceled();
+        }
         if let Ok(Poll::Pending) = polled {
             if let Some(progress) = this.progress {
                 match progress.take_body() {

@@ -211,7 +211,7 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
                 (None, Some(active))
             }
             Some(CallLink::Http2(progress)) => {
-                progress.set_end(end);
+                progress.set_answered(end);
                 (Some(progress), None)
             }
             None => (None, None),

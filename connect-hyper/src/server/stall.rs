@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -72,6 +72,7 @@ impl CallEnd {
 pub(super) struct AnswerProgress {
     end: OnceLock<Time>,
     body: AtomicU8,
+    is_answered: AtomicBool,
 }
 
 /// What an answer's body said when it was asked last.
@@ -87,12 +88,17 @@ pub(super) enum BodyPoll {
 }
 
 impl AnswerProgress {
-    /// The call ends then, at the latest.
-    pub(super) fn set_end(&self, end: Option<Time>) {
+    /// There is an answer. The call ends then, at the latest.
+    pub(super) fn set_answered(&self, end: Option<Time>) {
+        self.is_answered.store(true, Ordering::Relaxed);
         if let Some(end) = end {
             // An answer has one head.
             let _ = self.end.set(end);
         }
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.is_answered.load(Ordering::Relaxed)
     }
 
     pub(super) fn end(&self) -> Option<Time> {

@@ -192,4 +192,39 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     pub fn max_resets(&self) -> (usize, usize) {
         self.config.max_resets
     }
+
+    /// How many frames that have to be answered an HTTP/2 client may send within a minute while no call of its connection
+    /// moves: PING, SETTINGS, and calls beyond [`max_concurrent_streams`](Self::max_concurrent_streams). One more ends the
+    /// connection with `ENHANCE_YOUR_CALM`, and the observer gets [`ServerEvent::Flooded`](super::super::ServerEvent::Flooded).
+    /// Headers or data of a call in either direction begin the count anew, so that clients which measure the network by pings
+    /// while data comes are not meant. Default: 1000, far more than clients send to keep a connection, and little work.
+    /// `None` counts nothing.
+    ///
+    /// Empty DATA frames (100 of a connection) and CONTINUATION frames beyond what
+    /// [`max_header_size`](Self::max_header_size) needs are bounded by h2, not settably.
+    pub fn with_max_control_frames(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.config.max_control_frames = max.into();
+        self
+    }
+
+    /// Set by [`with_max_control_frames`](Self::with_max_control_frames).
+    #[must_use]
+    pub fn max_control_frames(&self) -> Option<usize> {
+        self.config.max_control_frames
+    }
+
+    /// How many calls an HTTP/2 client may cancel within ten seconds before they have an answer. One more ends the connection
+    /// with its calls, and the observer gets [`ServerEvent::Flooded`](super::super::ServerEvent::Flooded). Calls whose client's deadline
+    /// passed are among them, so the default is generous: 10,000, which a gateway may need when a server is too slow, and which
+    /// cost a small part of a core. `None` counts nothing.
+    pub fn with_max_canceled_calls(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.config.max_canceled_calls = max.into();
+        self
+    }
+
+    /// Set by [`with_max_canceled_calls`](Self::with_max_canceled_calls).
+    #[must_use]
+    pub fn max_canceled_calls(&self) -> Option<usize> {
+        self.config.max_canceled_calls
+    }
 }

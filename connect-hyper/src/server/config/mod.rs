@@ -50,6 +50,8 @@ pub(super) struct Config {
     pub(super) send_buffer_size: usize,
     pub(super) header_table_size: u32,
     pub(super) max_resets: (usize, usize),
+    pub(super) max_control_frames: Option<usize>,
+    pub(super) max_canceled_calls: Option<usize>,
     pub(super) keep_alive: Option<(Duration, Duration)>,
     pub(super) max_connection_age: Option<Duration>,
     pub(super) max_connection_age_grace: Duration,
@@ -228,6 +230,8 @@ impl Default for Config {
             send_buffer_size: 128 * 1024,
             header_table_size: 4 * 1024,
             max_resets: (20, 1024),
+            max_control_frames: Some(1000),
+            max_canceled_calls: Some(10_000),
             keep_alive: Some((Duration::from_secs(60), Duration::from_secs(20))),
             max_connection_age: None,
             max_connection_age_grace: Duration::from_secs(5 * 60),
@@ -300,6 +304,8 @@ mod tests {
             .with_send_buffer_size(0)
             .with_header_table_size(15)
             .with_max_resets(16, 17)
+            .with_max_control_frames(20)
+            .with_max_canceled_calls(None)
             .with_max_connection_age(time(18))
             .with_max_connection_age_grace(Duration::MAX)
             .with_max_requests_per_connection(0)
@@ -312,6 +318,8 @@ mod tests {
         assert_eq!(server.send_buffer_size(), 1);
         assert_eq!(server.header_table_size(), 15);
         assert_eq!(server.max_resets(), (16, 17));
+        assert_eq!(server.max_control_frames(), Some(20));
+        assert_eq!(server.max_canceled_calls(), None);
         assert_eq!(server.max_connection_age(), Some(time(18)));
         assert_eq!(server.max_connection_age_grace(), LONGEST);
         assert_eq!(server.max_requests_per_connection(), Some(1));
