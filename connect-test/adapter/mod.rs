@@ -10,6 +10,7 @@ mod bad_input;
 mod balancing;
 mod cancel;
 mod client_certs;
+mod deadlines;
 mod errors;
 mod fairness;
 mod floods;
