@@ -335,17 +335,18 @@ async fn a_drained_channel_takes_no_calls() {
 }
 
 /// A resolver that says what the test says.
-struct Told(watch::Receiver<Result<Vec<EndpointAddress>, &'static str>>);
+struct Told(Mutex<watch::Receiver<Result<Vec<EndpointAddress>, &'static str>>>);
 
 impl Resolve for Told {
     fn resolve(&self, host: &str, port: u16) -> Resolving {
         assert_eq!((host, port), ("service.example", 80));
-        let told = self.0.borrow().clone().map_err(io::Error::other);
+        let told = self.0.lock().unwrap().borrow_and_update().clone();
+        let told = told.map_err(io::Error::other);
         Box::pin(std::future::ready(told))
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let mut told = self.0.clone();
+        let mut told = self.0.lock().unwrap().clone();
         Box::pin(async move {
             if told.changed().await.is_err() {
                 std::future::pending::<()>().await;
@@ -360,7 +361,7 @@ async fn a_resolver_may_change_its_mind() {
     let only = |server: &Running| Ok(vec![server.address.into()]);
     let (tell, told) = watch::channel(Err("no registry"));
     let channel = Channel::builder("http://service.example")
-        .with_resolver(Told(told))
+        .with_resolver(Told(Mutex::new(told)))
         .with_balance(RoundRobin::new())
         .build()
         .unwrap();
@@ -398,6 +399,29 @@ async fn a_resolver_may_change_its_mind() {
         tell.send(nothing).unwrap();
         assert_eq!(count(&channel, 5).await, counts([("b", 5)]));
     }
+}
+
+/// A resolver that always has news.
+struct Restless(SocketAddr);
+
+impl Resolve for Restless {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        Box::pin(std::future::ready(Ok(vec![self.0.into()])))
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[apply(async_test)]
+async fn a_restless_resolver_holds_up_nobody() {
+    let a = server("a").await;
+    let channel = Channel::builder("http://service.example")
+        .with_resolver(Restless(a.address))
+        .build()
+        .unwrap();
+    assert_eq!(count(&channel, 20).await, counts([("a", 20)]));
 }
 
 const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);

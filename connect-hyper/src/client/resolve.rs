@@ -23,7 +23,7 @@ pub trait Resolve: Send + Sync + 'static {
     fn resolve(&self, host: &str, port: u16) -> Resolving;
 
     /// Waits until the endpoints may be others than when they were asked for the last time: for resolvers that are told.
-    /// Whenever it returns, the channel asks again, and then waits again. Default: never.
+    /// Whenever it returns, the channel asks again, and waits again a tenth of a second later. Default: never.
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(std::future::pending())
     }

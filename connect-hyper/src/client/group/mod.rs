@@ -35,6 +35,9 @@ use crate::runtime::{Either, Runtime, race, timeout};
 /// How often a resolver is asked at most.
 const MIN_RESOLVE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a resolver that had news is not listened to: one that always says so is not to keep a thread busy.
+const NEWS_INTERVAL: Duration = Duration::from_millis(100);
+
 /// How the endpoints are found and chosen.
 pub(super) struct GroupSettings {
     pub(super) resolver: Arc<dyn Resolve>,
@@ -611,6 +614,9 @@ async fn listen_to<R: Runtime>(
     while let Either::Left(()) = race(resolver.changed(), &mut dropped).await {
         let Some(group) = group.upgrade() else { return };
         group.resolve_now();
+        let pause = group.shared.runtime.sleep(NEWS_INTERVAL);
+        drop(group);
+        pause.await;
     }
 }
 
