@@ -22,6 +22,7 @@ mod incomplete_requests;
 mod lifetime;
 mod limits;
 mod listeners;
+mod observers;
 mod pool;
 mod reconnect;
 mod shutdown;
