@@ -4,8 +4,8 @@ use std::{future::pending, sync::Arc};
 
 use connect_hyper::HttpVersion;
 use connect_tower::{
-    CallEnd, CallObserver, CallStart, Code, Error, Observer, Prost, Protocol, Request, Response,
-    ResponseStream, Router, Spec, StreamType,
+    CallEnd, CallObserver, CallStart, Code, Error, Observer, Peer, Prost, Protocol, Request,
+    Response, ResponseStream, Router, Side, Spec, StreamType,
 };
 use macro_rules_attribute::apply;
 use tokio::sync::{Notify, mpsc};
@@ -24,14 +24,17 @@ struct End(Ends, String);
 
 impl Observer for Ends {
     fn begin(&self, start: &mut CallStart<'_>) -> Option<Box<dyn CallObserver>> {
-        let peer = start.peer().and_then(|peer| peer.addr());
-        assert!(peer.is_some_and(|addr| addr.ip().is_loopback()));
-        assert!(
-            start
-                .authority()
-                .is_some_and(|host| host.starts_with("127.0.0.1:"))
-        );
-        let name = start.spec().map_or("unknown", Spec::method).to_owned();
+        let is_loopback = |addr: std::net::SocketAddr| addr.ip().is_loopback();
+        let host = start.authority().unwrap_or("no host");
+        let name = match start.side() {
+            _ if !host.starts_with("127.0.0.1:") => host,
+            Side::Client => return None,
+            Side::Server => match start.peer().and_then(Peer::addr) {
+                Some(addr) if is_loopback(addr) => start.spec().map_or("unknown", Spec::method),
+                _ => "no peer",
+            },
+        };
+        let name = name.to_owned();
         Some(Box::new(End(self.clone(), name)))
     }
 }
@@ -77,7 +80,7 @@ fn router(waits: Arc<Notify>) -> Router {
 async fn a_server_sees_how_calls_end_over_each_version_of_http() {
     let (sender, mut ends) = mpsc::unbounded_channel();
     let waits = Arc::new(Notify::new());
-    let router = router(Arc::clone(&waits)).add_observer(Ends(sender));
+    let router = router(Arc::clone(&waits)).add_observer(Ends(sender.clone()));
     let server = start(bind().await, router);
     for (version, protocol) in [
         (HttpVersion::Http1, Protocol::Connect),
@@ -90,7 +93,9 @@ async fn a_server_sees_how_calls_end_over_each_version_of_http() {
             .with_http_version(version)
             .build()
             .unwrap();
-        let client = Client::new(channel).with_config(ClientConfig::new().with_protocol(protocol));
+        let client = Client::new(channel)
+            .with_config(ClientConfig::new().with_protocol(protocol))
+            .add_observer(Ends(sender.clone()));
         let ask = |text: &str| {
             let (client, request) = (client.clone(), Request::new(text.to_owned()));
             async move { client.unary::<Prost, _, String>(&UPPER, request).await }

@@ -42,7 +42,7 @@ use std::{
 
 use connect_proto::Error;
 use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportError};
-use http::{Request, Response};
+use http::{Request, Response, uri::Authority};
 
 pub use self::{
     address::EndpointAddress,
@@ -188,6 +188,10 @@ impl<R: Runtime> Transport for Channel<R> {
 
     fn timer(&self) -> Option<SharedTimer> {
         Some(SharedTimer::clone(&self.inner.shared.timer))
+    }
+
+    fn authority(&self) -> Option<&Authority> {
+        Some(self.inner.shared.target.authority())
     }
 }
 

@@ -73,6 +73,11 @@ impl Target {
         &self.tls_name
     }
 
+    /// What requests call the server.
+    pub(super) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Where the server is reached.
     pub(super) fn address(&self) -> &EndpointAddress {
         &self.address

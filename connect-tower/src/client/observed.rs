@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use connect_proto::{Error, Side, Spec};
+use http::uri::Authority;
 
 use super::Client;
 use crate::{
@@ -23,7 +24,7 @@ impl<T: Transport> Client<T> {
             spec: Some(spec),
             path: spec.procedure(),
             protocol: Some(self.config().protocol()),
-            authority: None,
+            authority: self.transport.authority().map(Authority::as_str),
             headers: &mut head.headers,
             extensions: &mut head.extensions,
         };

@@ -29,7 +29,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, uri::Authority};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -70,6 +70,11 @@ pub trait Transport: Clone {
     ///
     /// `None` unless implemented. Then a call's timeout is sent to the server, but not kept on this side.
     fn timer(&self) -> Option<SharedTimer> {
+        None
+    }
+
+    /// What requests call the server, `host` or `host:port`, for observers; `None` unless implemented.
+    fn authority(&self) -> Option<&Authority> {
         None
     }
 }
