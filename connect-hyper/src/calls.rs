@@ -44,7 +44,7 @@ where
             Self::Connection(turn) => {
                 // Without a connection there is nothing to carry the call: it is dropped, and so cancelled.
                 if let Some(turn) = turn.upgrade() {
-                    turn.inbox().new.push(Box::pin(call));
+                    push(&mut turn.inbox().new, Box::pin(call));
                     // While the connection is polled, its calls are polled next anyway.
                     if !turn.in_connection.load(Ordering::Relaxed) {
                         turn.wake_by_ref();
@@ -162,11 +162,12 @@ impl Calls {
             queued: AtomicBool::new(false),
             turn: Arc::clone(&self.turn),
         });
-        self.slots.push(Slot {
+        let slot = Slot {
             call: Some(call),
             waker: Waker::from(Arc::clone(&wake)),
             wake,
-        });
+        };
+        push(&mut self.slots, slot);
         index
     }
 
@@ -184,9 +185,18 @@ impl Calls {
             .is_ready()
         {
             slot.call = None;
-            self.free.push(index);
+            push(&mut self.free, index);
         }
     }
+}
+
+/// Adds an item; the first takes room for itself alone. Most connections have one call at a time, and room for four is a lot
+/// beside an idle one.
+fn push<T>(items: &mut Vec<T>, item: T) {
+    if items.capacity() == 0 {
+        items.reserve_exact(1);
+    }
+    items.push(item);
 }
 
 struct Slot {

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{self, Poll, ready},
 };
@@ -87,16 +87,44 @@ pub(super) async fn serve<R, I, S>(
         let activity = Arc::clone(&activity);
         ServerIo::new(io, runtime, linger_timeout, phase, write_timeout, activity)
     };
-    let establishing = establish(&context, accepted, tls, wrap);
+    // In boxes, this and what follows, and nothing named that has moved on: a task holds the room of all that it names
+    // beside an await, as long as it lives.
+    let establishing = Box::pin(establish(&context, accepted, tls, wrap));
     // A client that has not said anything yet loses nothing when the server shuts down.
-    let (mut io, version, connection) = match race(establishing, watch.not_serving()).await {
-        Either::Left(Some(established)) => established,
+    let (connection, speaking) = match race(establishing, watch.not_serving()).await {
+        Either::Left(Some(established)) => {
+            let connection = established.connection.clone();
+            let activity = Arc::clone(&activity);
+            let speaking = speak(&context, established, service, activity, watch);
+            (connection, speaking)
+        }
         Either::Left(None) | Either::Right(()) => return,
     };
-    let connection = connection
-        .with_timer(SharedTimer::clone(&context.timer))
-        .with_receive_limits(context.receive_limits());
-    let peer = connection.peer().clone();
+    let ended = speaking.await;
+    let peer = connection.peer();
+    if let Some(flood) = activity.flood().get() {
+        context.report(&ServerEvent::Flooded { peer, flood });
+    } else if let Err(error) = ended {
+        context.report(&ServerEvent::ConnectionFailed {
+            peer,
+            error: &error,
+        });
+    }
+}
+
+/// Speaks HTTP on a connection until it ends.
+fn speak<R: Runtime, I: Io, S: HttpService>(
+    context: &Context<R>,
+    established: Established<R, I>,
+    service: S,
+    activity: Arc<Activity>,
+    watch: Watch,
+) -> Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> {
+    let Established {
+        mut io,
+        version,
+        connection,
+    } = established;
     if let Version::Http2 = version {
         io.read_settings_for(&connection);
         if let Some(max) = context.config.max_control_frames {
@@ -104,18 +132,18 @@ pub(super) async fn serve<R, I, S>(
             io.count_answers(AnsweredFrames::new(max, runtime, activity.flood().clone()));
         }
     }
+    let runtime = context.runtime.clone();
+    let config = &context.config;
     let service = |version| ConnectionService {
         service,
         connection,
-        runtime: context.runtime.clone(),
-        read_timeout: context.config.read_timeout,
+        runtime: runtime.clone(),
+        read_timeout: config.read_timeout,
         version,
     };
-    let runtime = context.runtime.clone();
-    let config = &context.config;
     let lifetime = |version| Lifetime::new(&runtime, config, Arc::clone(&activity), version);
     let read_budget = io.read_budget();
-    let ended = match version {
+    match version {
         Version::Http1 => {
             if config.http1_half_close {
                 io.allow_half_close();
@@ -131,10 +159,10 @@ pub(super) async fn serve<R, I, S>(
                 call_end: io.call_end(),
                 activity: Arc::clone(&activity),
             });
-            let connection = pin!(http1_builder(&context).serve_connection(io, service));
+            let connection = Box::pin(http1_builder(context).serve_connection(io, service));
             let shut_down = http1::Connection::graceful_shutdown;
-            let beside = Beside::new(SideWork::Unread(drainer), lifetime, read_budget);
-            drive(connection, shut_down, beside, watch).await
+            let beside = Beside::new(SideWork::Unread(Box::new(drainer)), lifetime, read_budget);
+            Box::pin(drive(connection, shut_down, beside, watch))
         }
         Version::Http2 => {
             let (calls, executor) = match config.call_tasks {
@@ -153,21 +181,21 @@ pub(super) async fn serve<R, I, S>(
                 activity: Arc::clone(&activity),
             };
             let service = service(PerVersion::Http2(slot));
-            let connection = pin!(http2_builder(&context, executor).serve_connection(io, service));
+            let connection =
+                Box::pin(http2_builder(context, executor).serve_connection(io, service));
             let shut_down = http2::Connection::graceful_shutdown;
             let lifetime = lifetime(LifetimeVersion::Http2);
             let beside = Beside::new(SideWork::Calls(calls), lifetime, read_budget);
-            drive(connection, shut_down, beside, watch).await
+            Box::pin(drive(connection, shut_down, beside, watch))
         }
-    };
-    if let Some(flood) = activity.flood().get() {
-        context.report(&ServerEvent::Flooded { peer: &peer, flood });
-    } else if let Err(error) = ended {
-        context.report(&ServerEvent::ConnectionFailed {
-            peer: &peer,
-            error: &error,
-        });
     }
+}
+
+/// A connection that speaks HTTP.
+struct Established<R: Runtime, I> {
+    io: ServerIo<R, I>,
+    version: Version,
+    connection: Connection,
 }
 
 /// Does the TLS handshake and finds the HTTP version. None if the client went away or took too long.
@@ -176,7 +204,7 @@ async fn establish<R: Runtime, I: Io>(
     accepted: Accepted<I>,
     tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
     wrap: impl FnOnce(Transport<I>) -> ServerIo<R, I>,
-) -> Option<(ServerIo<R, I>, Version, Connection)> {
+) -> Option<Established<R, I>> {
     let Accepted {
         io,
         peer,
@@ -216,8 +244,14 @@ async fn establish<R: Runtime, I: Io>(
         true => Version::Http2,
         false => Version::Http1,
     };
-    let connection = connection.with_local_addr(local_addr);
-    Some((io, agreed.unwrap_or(shown), connection))
+    Some(Established {
+        io,
+        version: agreed.unwrap_or(shown),
+        connection: connection
+            .with_local_addr(local_addr)
+            .with_timer(SharedTimer::clone(&context.timer))
+            .with_receive_limits(context.receive_limits()),
+    })
 }
 
 async fn handshake<R: Runtime>(
@@ -242,7 +276,7 @@ struct Beside<R> {
 
 enum SideWork<R> {
     /// HTTP/1.1: bodies that nobody read.
-    Unread(Drainer<R>),
+    Unread(Box<Drainer<R>>),
     /// HTTP/2: the calls, unless they have tasks of their own.
     Calls(Option<Calls>),
 }
@@ -289,7 +323,7 @@ impl<R: Runtime> Beside<R> {
 /// Polls a connection until it ends, has lived its time, or the server ends it. No async function: the arguments of one
 /// take their room in the task twice.
 fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
-    mut connection: Pin<&mut C>,
+    mut connection: Pin<Box<C>>,
     shut_down: impl Fn(Pin<&mut C>),
     mut beside: Beside<R>,
     mut watch: Watch,

@@ -56,7 +56,7 @@ pub(super) struct ServerIo<R, I> {
     /// It has. To be read once more.
     at_eof: bool,
     /// HTTP/2: until the client's first settings were read.
-    settings: Option<FirstSettings>,
+    settings: Option<Box<FirstSettings>>,
     linger: Linger,
     linger_timeout: Duration,
     phase: PhaseReader,
@@ -161,11 +161,11 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
 
     /// Reads the client's HTTP/2 settings into what is known of its connection. To be called before hyper reads.
     pub(super) fn read_settings_for(&mut self, connection: &Connection) {
-        self.settings = Some(FirstSettings {
+        self.settings = Some(Box::new(FirstSettings {
             frames: FrameReader::default(),
             connection: connection.clone(),
             are_over: false,
-        });
+        }));
     }
 
     /// Ends the connection when these are too many. To be called before hyper writes.
