@@ -30,7 +30,8 @@ pub use self::{
 ///
 /// The clock is the supertrait [`Timer`]; clones tell the same time.
 pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 'static {
-    /// A connected TCP socket, with `TCP_NODELAY` on.
+    /// A connected TCP socket, with `TCP_NODELAY` on. Those of [`connect`](Self::connect) have TCP's keepalive on too: see
+    /// [`TCP_KEEP_ALIVE`].
     type Io: Io;
     /// A bound TCP socket.
     type Listener: Listener<Self, Io = Self::Io>;
@@ -70,6 +71,13 @@ pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 }
+
+/// How long a TCP connection of a client is silent before its peer is probed, and the time between probes that are not
+/// answered.
+///
+/// The system probes, so it costs the program nothing. Routers on the way keep such a connection, and one whose peer is gone
+/// ends also if no call waits on it. Commonly about nine probes are sent.
+pub const TCP_KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
 /// The moment from which an adapter counts the [`Time`] of its clock, which has [`Instant`]s.
 #[derive(Clone, Copy, Debug)]

@@ -40,6 +40,7 @@ use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime};
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
 use connect_tower::rt::{Sleep, Timer};
 use smol::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
 
 #[cfg(feature = "health")]
 #[doc(no_inline)]
@@ -117,6 +118,7 @@ impl Runtime for AsyncStd {
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
+        runtime::keep_alive(SockRef::from(&socket))?;
         Ok(FuturesIo::new(Socket(socket)))
     }
 

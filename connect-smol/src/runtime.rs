@@ -15,7 +15,9 @@ use std::{
 
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime};
+use connect_hyper::runtime::{
+    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, TCP_KEEP_ALIVE,
+};
 use connect_tower::{
     Peer, Time,
     rt::{Sleep, Timer},
@@ -26,6 +28,7 @@ use smol::{
     Executor,
     net::{TcpListener, TcpStream},
 };
+use socket2::{SockRef, TcpKeepalive};
 
 use crate::FuturesIo;
 
@@ -123,6 +126,7 @@ impl Runtime for Smol {
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
+        keep_alive(SockRef::from(&socket))?;
         Ok(FuturesIo::new(socket))
     }
 
@@ -214,5 +218,39 @@ impl Future for ReactorSleep {
             self.0 = None;
         }
         Poll::Ready(())
+    }
+}
+
+/// TCP's keepalive on a client's connection.
+pub(crate) fn keep_alive(socket: SockRef<'_>) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE.0);
+    // Not all systems can be told the interval.
+    #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "windows"
+    ))]
+    let keepalive = keepalive.with_interval(TCP_KEEP_ALIVE.1);
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_of_clients_are_kept_alive() {
+        smol::block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let connected = Smol::default().connect(address).await.unwrap();
+            let socket = connected.into_inner();
+            let socket = SockRef::from(&socket);
+            assert!(socket.keepalive().unwrap());
+            assert!(socket.tcp_nodelay().unwrap());
+        });
     }
 }

@@ -14,7 +14,9 @@ use connect_tower::{
 use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::support::{accept, async_test, call, certs::Authority, listen, post, spawn};
+use super::support::{
+    accept, async_test, bind, call, certs::Authority, echo, listen, post, post_http2, spawn, start,
+};
 use crate::rt::{Channel, ClientTls};
 
 async fn fail(channel: &Channel) -> TransportError {
@@ -175,11 +177,54 @@ async fn a_truncated_response_is_an_error() {
 }
 
 #[apply(async_test)]
+async fn the_head_of_an_http1_response_has_limits() {
+    let many = "x-name: value\r\n".repeat(3);
+    let large = format!("x-name: {}\r\n", "x".repeat(9 * 1024));
+    for (max_headers, buffer, headers, is_served) in [
+        (3, 8 * 1024, &many, true),
+        (2, 8 * 1024, &many, false),
+        (100, 16 * 1024, &large, true),
+        (100, 8 * 1024, &large, false),
+    ] {
+        let mut listener = listen().await;
+        let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
+            .with_max_headers(max_headers)
+            .with_http1_buffer_size(buffer)
+            .build()
+            .unwrap();
+        let answer = format!("HTTP/1.1 204 No Content\r\n{headers}\r\n");
+        spawn(async move {
+            let mut socket = accept(&mut listener).await;
+            let _ = socket.read(&mut [0; 1024]).await;
+            let _ = socket.write_all(answer.as_bytes()).await;
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        });
+        let answered = call(&channel, post(CallBody::empty())).await;
+        assert_eq!(answered.is_ok(), is_served, "{max_headers} {buffer}");
+        if let Err(error) = answered {
+            assert_eq!(error.error().code(), Code::Internal);
+            assert!(error.to_string().contains("headers"), "{error}");
+        }
+    }
+}
+
+#[apply(async_test)]
+async fn a_request_is_larger_than_what_is_kept_of_it() {
+    let server = start(bind().await, echo());
+    let channel = Channel::builder(server.uri())
+        .with_send_buffer_size(1)
+        .build()
+        .unwrap();
+    let request = post_http2(CallBody::full(vec![7; 1 << 20]));
+    assert_eq!(call(&channel, request).await.unwrap().body().len(), 1 << 20);
+}
+
+#[apply(async_test)]
 async fn a_server_that_answers_no_pings_is_given_up() {
     let mut listener = listen().await;
     let channel = Channel::builder(format!("http://{}", listener.local_addr().unwrap()))
         .with_http_version(HttpVersion::Http2)
-        .with_keep_alive(Duration::from_millis(20), Duration::from_millis(20))
+        .with_keep_alive((Duration::from_millis(20), Duration::from_millis(20)))
         .build()
         .unwrap();
     spawn(async move {

@@ -21,8 +21,9 @@ use tokio::{
 };
 
 use super::support::{
-    self, ECHO, HEADERS, Socket, Task, accept, async_test, bind, call, echo, http2_client, listen,
-    post, post_http2, read_frame, read_preface, spawn, start, unary, yield_now,
+    self, ECHO, EMPTY_SETTINGS, HEADERS, Socket, Task, accept, answer, async_test, bind, call,
+    echo, goaway, http2_client, listen, next_stream, post, post_http2, read_frame, read_preface,
+    refused, settings, spawn, start, unary, yield_now,
 };
 use crate::rt::Channel;
 
@@ -38,45 +39,12 @@ enum End {
 
 /// How many streams a connection answers.
 const STREAMS: u32 = 10;
-const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-/// SETTINGS with `MAX_CONCURRENT_STREAMS`.
-const fn settings(max_streams: u8) -> [u8; 15] {
-    [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, max_streams]
-}
-
-/// HEADERS that are a whole answer, of status 200 and an empty message.
-fn answer(stream: [u8; 4]) -> Vec<u8> {
-    // RFC 7541: status 200 is entry 8 of the static table, content-type entry 31.
-    let fields = [&[0x88, 0x0f, 0x10, 17][..], b"application/proto"].concat();
-    [
-        &[0, 0, fields.len() as u8, HEADERS, 5][..],
-        &stream,
-        &fields,
-    ]
-    .concat()
-}
-
-/// GOAWAY with `NO_ERROR`: the streams up to this one were processed.
-fn goaway(last_stream: [u8; 4]) -> Vec<u8> {
-    [&[0, 0, 8, 7, 0, 0, 0, 0, 0][..], &last_stream, &[0; 4]].concat()
-}
-
-/// The next stream that the client opens.
-async fn next_stream(socket: &mut Socket) -> io::Result<[u8; 4]> {
-    loop {
-        let frame = read_frame(socket).await?;
-        if frame.kind == HEADERS {
-            return Ok(frame.stream);
-        }
-    }
-}
-
 /// HTTP/2 by hand: a few streams are answered, the rest is not.
 async fn serve_few(mut socket: Socket, end: End) -> io::Result<()> {
     read_preface(&mut socket).await?;
     match end {
         End::GoAwayAndQueue => socket.write_all(&settings(STREAMS as u8)).await?,
-        End::GoAway | End::Close => socket.write_all(SETTINGS).await?,
+        End::GoAway | End::Close => socket.write_all(EMPTY_SETTINGS).await?,
     }
     for _ in 1..STREAMS {
         let stream = next_stream(&mut socket).await?;
@@ -153,7 +121,7 @@ async fn what_many_goaways_have_refused_is_answered_on_other_connections() {
 /// Answers five requests of each connection, and counts all that it answers.
 async fn serve_five(mut socket: Socket, answered: Arc<AtomicUsize>) -> io::Result<()> {
     read_preface(&mut socket).await?;
-    socket.write_all(SETTINGS).await?;
+    socket.write_all(EMPTY_SETTINGS).await?;
     for count in 1..=5 {
         let stream = next_stream(&mut socket).await?;
         answered.fetch_add(1, Ordering::SeqCst);
@@ -425,15 +393,10 @@ fn is_large(frame: &support::Frame) -> bool {
     frame.kind == HEADERS && frame.payload.len() > 500
 }
 
-/// RST_STREAM with `REFUSED_STREAM`.
-fn refused(stream: [u8; 4]) -> Vec<u8> {
-    [&[0, 0, 4, 3, 0][..], &stream, &[0, 0, 0, 7]].concat()
-}
-
 /// Answers all requests but so many large ones, which it refuses. Counts the large ones.
 async fn refuse_large(mut socket: Socket, times: usize, count: Arc<AtomicUsize>) -> io::Result<()> {
     read_preface(&mut socket).await?;
-    socket.write_all(SETTINGS).await?;
+    socket.write_all(EMPTY_SETTINGS).await?;
     loop {
         let frame = read_frame(&mut socket).await?;
         if is_large(&frame) && count.fetch_add(1, Ordering::SeqCst) < times {
@@ -471,7 +434,7 @@ async fn a_request_that_is_always_refused_ends_and_harms_no_other() {
 /// Waits for a large request and another, answers the other, and ends the connection. Counts the large ones.
 async fn go_away_at_large(mut socket: Socket, count: Arc<AtomicUsize>) -> io::Result<()> {
     read_preface(&mut socket).await?;
-    socket.write_all(SETTINGS).await?;
+    socket.write_all(EMPTY_SETTINGS).await?;
     let (mut has_large, mut small) = (false, None);
     let small = loop {
         match small {

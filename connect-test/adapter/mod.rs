@@ -17,6 +17,7 @@ mod floods;
 mod goaway;
 mod header_limits;
 mod http1_rules;
+mod http2_connections;
 mod http_limits;
 mod incomplete_requests;
 mod lifetime;

@@ -24,7 +24,10 @@ use http::{Request, Response, Version, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper_util::rt::TokioIo;
-use tokio::{io::AsyncReadExt, sync::oneshot};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::oneshot,
+};
 
 use crate::rt::{Channel, Rt, Server};
 
@@ -167,7 +170,7 @@ pub(crate) async fn read_until(socket: &mut Socket, kind: u8) -> io::Result<Fram
 pub(crate) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Reads the next frame of a connection. A client sends its preface first.
-pub(crate) async fn read_frame(socket: &mut Socket) -> io::Result<Frame> {
+pub(crate) async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Frame> {
     let mut head = [0; 9];
     socket.read_exact(&mut head).await?;
     let [a, b, c, kind, _flags, stream @ ..] = head;
@@ -184,6 +187,45 @@ pub(crate) async fn read_frame(socket: &mut Socket) -> io::Result<Frame> {
 pub(crate) async fn read_preface(socket: &mut Socket) -> io::Result<()> {
     socket.read_exact(&mut [0; 24]).await?;
     Ok(())
+}
+
+/// SETTINGS that say nothing.
+pub(crate) const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// SETTINGS with `MAX_CONCURRENT_STREAMS`.
+pub(crate) const fn settings(max_streams: u8) -> [u8; 15] {
+    [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, max_streams]
+}
+
+/// HEADERS that are a whole answer, of status 200 and an empty message.
+pub(crate) fn answer(stream: [u8; 4]) -> Vec<u8> {
+    // RFC 7541: status 200 is entry 8 of the static table, content-type entry 31.
+    let fields = [&[0x88, 0x0f, 0x10, 17][..], b"application/proto"].concat();
+    [
+        &[0, 0, fields.len() as u8, HEADERS, 5][..],
+        &stream,
+        &fields,
+    ]
+    .concat()
+}
+
+/// GOAWAY with `NO_ERROR`: the streams up to this one were processed.
+pub(crate) fn goaway(last_stream: [u8; 4]) -> Vec<u8> {
+    [&[0, 0, 8, 7, 0, 0, 0, 0, 0][..], &last_stream, &[0; 4]].concat()
+}
+
+/// The next stream that the client opens.
+pub(crate) async fn next_stream(socket: &mut Socket) -> io::Result<[u8; 4]> {
+    loop {
+        let frame = read_frame(socket).await?;
+        if frame.kind == HEADERS {
+            return Ok(frame.stream);
+        }
+    }
+}
+
+/// RST_STREAM with `REFUSED_STREAM`.
+pub(crate) fn refused(stream: [u8; 4]) -> Vec<u8> {
+    [&[0, 0, 4, 3, 0][..], &stream, &[0, 0, 0, 7]].concat()
 }
 
 /// A service made of a function.

@@ -6,12 +6,15 @@ use std::{future::Future, io, net::SocketAddr};
 
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime};
+use connect_hyper::runtime::{
+    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, TCP_KEEP_ALIVE,
+};
 use connect_tower::{
     Peer, Time,
     rt::{Sleep, Timer},
 };
 use hyper_util::rt::TokioIo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -53,6 +56,7 @@ impl Runtime for Tokio {
     async fn connect(&self, address: SocketAddr) -> io::Result<TokioIo<TcpStream>> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
+        keep_alive(SockRef::from(&socket))?;
         Ok(TokioIo::new(socket))
     }
 
@@ -112,5 +116,37 @@ impl Timer for Tokio {
             Some(at) => Box::pin(tokio::time::sleep_until(at.into())),
             None => Box::pin(std::future::pending()),
         }
+    }
+}
+
+/// TCP's keepalive on a client's connection.
+fn keep_alive(socket: SockRef<'_>) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE.0);
+    // Not all systems can be told the interval.
+    #[cfg(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "ios",
+        target_os = "linux",
+        target_os = "macos",
+        target_os = "windows"
+    ))]
+    let keepalive = keepalive.with_interval(TCP_KEEP_ALIVE.1);
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_of_clients_are_kept_alive() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connected = Tokio::default().connect(address).await.unwrap();
+        let socket = connected.into_inner();
+        let socket = SockRef::from(&socket);
+        assert!(socket.keepalive().unwrap());
+        assert!(socket.tcp_nodelay().unwrap());
     }
 }

@@ -177,9 +177,11 @@ impl<R: Runtime> ChannelBuilder<R> {
 
     /// How old an HTTP/2 connection becomes. Then it takes no more calls, and ends when those that it has have ended; the next
     /// call opens another, and so meets the servers that came since. Each ends up to a tenth earlier or later, at random, so
-    /// that those of many clients do not end at once. Default: `None`, no limit.
+    /// that those of many clients do not end at once. Default: `None`, no limit. At least a millisecond.
     pub fn with_max_connection_age(mut self, max: impl Into<Option<Duration>>) -> Self {
-        self.settings.max_connection_age = max.into().map(|max| max.min(LONGEST));
+        self.settings.max_connection_age = max
+            .into()
+            .map(|max| max.clamp(Duration::from_millis(1), LONGEST));
         self
     }
 
@@ -202,10 +204,21 @@ impl<R: Runtime> ChannelBuilder<R> {
         self.settings.max_idle
     }
 
-    /// Pings the server of an HTTP/2 connection that was silent for `interval` while calls are open, and
-    /// gives the connection up when no answer comes within `timeout`. Default: off.
-    pub fn with_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.settings.http2.keep_alive = Some((interval.min(LONGEST), timeout.min(LONGEST)));
+    /// Pings the server of an HTTP/2 connection that was silent for the first time while calls are open, and gives the
+    /// connection up when no answer comes within the second; `None` sends none. Default: 30 and 20 seconds, so that calls on a
+    /// network that went silently end after 50 seconds at most. TCP's own keepalive, which the adapters turn on, finds out
+    /// the same of connections without calls and of HTTP/1.1.
+    ///
+    /// Some servers count such pings as abuse: those of gRPC in Go and Java allow one in 5 minutes, and end the connection with
+    /// `ENHANCE_YOUR_CALM` and the words `too_many_pings`. Then the connections that follow ping at most every 5 minutes and 10
+    /// seconds.
+    pub fn with_keep_alive(
+        mut self,
+        interval_and_timeout: impl Into<Option<(Duration, Duration)>>,
+    ) -> Self {
+        self.settings.http2.keep_alive = interval_and_timeout
+            .into()
+            .map(|(interval, timeout)| (interval.min(LONGEST), timeout.min(LONGEST)));
         self
     }
 
@@ -262,6 +275,46 @@ impl<R: Runtime> ChannelBuilder<R> {
     pub fn max_header_list_size(&self) -> u32 {
         self.settings.http2.max_header_list_size
     }
+
+    /// How many headers an HTTP/1.1 response may have; a call whose response has more ends `internal`. Default: 100. Another
+    /// number costs an allocation for each call.
+    pub fn with_max_headers(mut self, max: usize) -> Self {
+        self.settings.http1.max_headers = max;
+        self
+    }
+
+    /// Set by [`with_max_headers`](Self::with_max_headers).
+    #[must_use]
+    pub fn max_headers(&self) -> usize {
+        self.settings.http1.max_headers
+    }
+
+    /// How large the buffers of an HTTP/1.1 connection may grow: one to read, one to write. A response's head must fit; a call
+    /// whose response has a larger one ends `internal`. Default: 400 KiB. At least 8 KiB.
+    pub fn with_http1_buffer_size(mut self, bytes: usize) -> Self {
+        self.settings.http1.buffer_size = bytes.max(8 * 1024);
+        self
+    }
+
+    /// Set by [`with_http1_buffer_size`](Self::with_http1_buffer_size).
+    #[must_use]
+    pub fn http1_buffer_size(&self) -> usize {
+        self.settings.http1.buffer_size
+    }
+
+    /// How many bytes of one HTTP/2 call's request are kept for a socket that takes none, beside the pieces of 64 KiB in which
+    /// bodies are handed over. Default: 1 MiB.
+    pub fn with_send_buffer_size(mut self, bytes: usize) -> Self {
+        // HTTP/2 counts in 32 bits.
+        self.settings.http2.send_buffer_size = bytes.clamp(1, u32::MAX as usize);
+        self
+    }
+
+    /// Set by [`with_send_buffer_size`](Self::with_send_buffer_size).
+    #[must_use]
+    pub fn send_buffer_size(&self) -> usize {
+        self.settings.http2.send_buffer_size
+    }
 }
 
 impl<R: Runtime> fmt::Debug for ChannelBuilder<R> {
@@ -284,7 +337,7 @@ mod tests {
         let time = Duration::from_secs;
         let builder = Channel::<NoRuntime>::builder("http://example.com");
         assert_eq!(builder.connect_timeout(), time(20));
-        assert_eq!(builder.keep_alive(), None);
+        assert_eq!(builder.keep_alive(), Some((time(30), time(20))));
         let builder = builder
             .with_http_version(HttpVersion::Http2)
             .with_connect_timeout(time(1))
@@ -297,10 +350,13 @@ mod tests {
             .with_http1_idle_timeout(time(8))
             .with_max_connection_age(time(9))
             .with_max_idle_connections(4)
-            .with_keep_alive(time(5), time(6))
+            .with_keep_alive((time(5), time(6)))
             .with_windows(7, u32::MAX)
             .with_max_frame_size(u32::MAX)
-            .with_max_header_list_size(10);
+            .with_max_header_list_size(10)
+            .with_max_headers(11)
+            .with_http1_buffer_size(0)
+            .with_send_buffer_size(0);
         assert_eq!(builder.http_version(), HttpVersion::Http2);
         assert_eq!(builder.connect_timeout(), time(1));
         assert_eq!(builder.max_backoff(), time(2));
@@ -316,5 +372,9 @@ mod tests {
         assert_eq!(builder.windows(), (7, (1 << 31) - 1));
         assert_eq!(builder.max_frame_size(), (1 << 24) - 1);
         assert_eq!(builder.max_header_list_size(), 8 * 1024);
+        assert_eq!(builder.max_headers(), 11);
+        assert_eq!(builder.http1_buffer_size(), 8 * 1024);
+        assert_eq!(builder.send_buffer_size(), 1);
+        assert_eq!(builder.with_keep_alive(None).keep_alive(), None);
     }
 }

@@ -8,7 +8,7 @@ use connect_tower::transport::{Sent, TransportError};
 
 use super::{
     address::EndpointAddress,
-    connection::{Driver, Http1Connection, Http2Connection, Http2Driver},
+    connection::{Driver, Http1Connection, Http2Connection, Http2Driver, Http2Settings},
     connector::{Phase, Reached},
     error,
     io::ClientIo,
@@ -52,17 +52,18 @@ pub(super) async fn connect<R: Runtime>(
     shared: &Shared<R>,
     address: &EndpointAddress,
     want: Want,
+    http2: Http2Settings,
 ) -> Result<Connected<R>, Failure> {
     let limit = shared.settings.connect_timeout;
     let mut is_silent = false;
     let opening = async {
         for _ in 1..TRIES {
-            match open(shared, address, want, &mut is_silent).await {
+            match open(shared, address, want, http2, &mut is_silent).await {
                 Err(Failure::Drained(_)) => is_silent = false,
                 opened => return opened,
             }
         }
-        open(shared, address, want, &mut is_silent).await
+        open(shared, address, want, http2, &mut is_silent).await
     };
     let opened = timeout(&shared.runtime, limit, opening).await;
     opened.unwrap_or_else(|| {
@@ -90,27 +91,28 @@ async fn open<R: Runtime>(
     shared: &Shared<R>,
     address: &EndpointAddress,
     want: Want,
+    http2: Http2Settings,
     is_silent: &mut bool,
 ) -> Result<Connected<R>, Failure> {
     let reached = shared.connector.reach(&shared.runtime, address).await;
     let Reached { io, name } = reached.map_err(Failure::Other)?;
     let remote = Arc::new(Remote::new(name));
     if !shared.target.is_tls() {
-        let http2 = want == Want::Http2;
-        let io = ClientIo::cleartext(io, http2, Arc::clone(&remote));
-        return match http2 {
-            true => speak_http2(shared, io, remote, is_silent).await,
+        let speaks_http2 = want == Want::Http2;
+        let io = ClientIo::cleartext(io, speaks_http2, Arc::clone(&remote));
+        return match speaks_http2 {
+            true => speak_http2(&shared.runtime, io, remote, http2, is_silent).await,
             false => speak_http1(shared, io, remote).await,
         };
     }
     let session = handshake(shared, want, io, &remote).await?;
-    let http2 = session.speaks(ALPN_HTTP2);
-    if want == Want::Http2 && !http2 {
+    let speaks_http2 = session.speaks(ALPN_HTTP2);
+    if want == Want::Http2 && !speaks_http2 {
         return Err(no_http2(&remote));
     }
     let io = ClientIo::tls(session.into_parts().0);
-    match http2 {
-        true => speak_http2(shared, io, remote, is_silent).await,
+    match speaks_http2 {
+        true => speak_http2(&shared.runtime, io, remote, http2, is_silent).await,
         false => speak_http1(shared, io, remote).await,
     }
 }
@@ -147,7 +149,13 @@ async fn speak_http1<R: Runtime>(
     io: ClientIo,
     remote: Arc<Remote>,
 ) -> Result<Connected<R>, Failure> {
-    let opened = Http1Connection::open(io, Arc::clone(&remote), &shared.runtime).await;
+    let opened = Http1Connection::open(
+        io,
+        Arc::clone(&remote),
+        &shared.runtime,
+        shared.settings.http1,
+    )
+    .await;
     let (connection, driver) =
         opened.map_err(|error| Failure::Other(error::not_started(Some(error), &remote)))?;
     Ok(Connected::Http1(Arc::new(connection), driver))
@@ -156,13 +164,13 @@ async fn speak_http1<R: Runtime>(
 /// An HTTP/2 connection is open when the server's settings are there: they tell how many streams it allows, and that it speaks
 /// HTTP/2 at all.
 async fn speak_http2<R: Runtime>(
-    shared: &Shared<R>,
+    runtime: &R,
     io: ClientIo,
     remote: Arc<Remote>,
+    settings: Http2Settings,
     is_silent: &mut bool,
 ) -> Result<Connected<R>, Failure> {
-    let settings = shared.settings.http2;
-    let opened = Http2Connection::open(io, Arc::clone(&remote), &shared.runtime, settings).await;
+    let opened = Http2Connection::open(io, Arc::clone(&remote), runtime, settings).await;
     let (connection, mut driver) =
         opened.map_err(|error| Failure::Other(error::not_started(Some(error), &remote)))?;
     *is_silent = true;

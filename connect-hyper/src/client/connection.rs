@@ -22,6 +22,7 @@ use hyper::{
 };
 
 use super::{
+    error,
     io::ClientIo,
     large_trailers::LargeTrailers,
     remote::Remote,
@@ -125,9 +126,16 @@ impl Http1Connection {
         io: ClientIo,
         remote: Arc<Remote>,
         runtime: &R,
+        settings: Http1Settings,
     ) -> hyper::Result<(Self, Driver)> {
         let read_budget = io.read_budget();
-        let (sender, connection) = http1::handshake(io).await?;
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(settings.buffer_size);
+        // To set it costs an allocation for each call.
+        if settings.max_headers != HYPER_MAX_HEADERS {
+            builder.max_headers(settings.max_headers);
+        }
+        let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
         let (in_use, dropped) = oneshot::channel();
@@ -217,6 +225,7 @@ impl Http2Connection {
             .initial_connection_window_size(settings.windows.connection)
             .max_frame_size(settings.max_frame_size)
             .max_header_list_size(settings.max_header_list_size)
+            .max_send_buf_size(settings.send_buffer_size)
             .initial_max_send_streams(NO_STREAMS);
         if let Some((interval, timeout)) = settings.keep_alive {
             builder
@@ -258,12 +267,23 @@ impl Http2Connection {
     }
 }
 
+/// What a channel chooses for its HTTP/1.1 connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Http1Settings {
+    pub(super) max_headers: usize,
+    pub(super) buffer_size: usize,
+}
+
+/// What hyper allows, in an array, if it is not told.
+const HYPER_MAX_HEADERS: usize = 100;
+
 /// What a channel chooses for its HTTP/2 connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Http2Settings {
     pub(super) windows: Windows,
     pub(super) max_frame_size: u32,
     pub(super) max_header_list_size: u32,
+    pub(super) send_buffer_size: usize,
     /// The interval of pings, and how long their answers may take.
     pub(super) keep_alive: Option<(Duration, Duration)>,
 }
@@ -334,8 +354,7 @@ impl<R: Runtime> Http2Driver<R> {
     /// server allows when that changes.
     pub(super) async fn run(mut self, mut on_max_streams: impl FnMut(usize)) -> LastCalls {
         let mut max_streams = self.max_streams();
-        // How it ended, its calls learn.
-        let _ = poll_fn(|cx| {
+        let end = poll_fn(|cx| {
             let polled = self.poll(cx);
             if mem::replace(&mut max_streams, self.max_streams()) != max_streams {
                 on_max_streams(max_streams);
@@ -343,12 +362,14 @@ impl<R: Runtime> Http2Driver<R> {
             polled
         })
         .await;
+        let had_too_many_pings = end.is_err_and(|error| error::is_too_many_pings(&error));
         self.latest.end();
         // Requests that it did not take any more are given back.
         drop(self.reader);
         LastCalls {
             read_budget: self.read_budget,
             calls: self.calls,
+            had_too_many_pings,
         }
     }
 
@@ -363,9 +384,15 @@ impl<R: Runtime> Http2Driver<R> {
 pub(super) struct LastCalls {
     read_budget: ReadBudget,
     calls: Calls,
+    had_too_many_pings: bool,
 }
 
 impl LastCalls {
+    /// Whether the server has ended the connection because of too many pings.
+    pub(super) fn had_too_many_pings(&self) -> bool {
+        self.had_too_many_pings
+    }
+
     /// Drives them to their ends.
     pub(super) async fn run(mut self) {
         poll_fn(|cx| {

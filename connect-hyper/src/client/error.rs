@@ -112,6 +112,17 @@ pub(super) fn is_goaway(error: &hyper::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|h2| h2.is_go_away() && h2.is_remote())
 }
 
+/// Whether the server has ended the connection because it was pinged too often, as gRPC's servers do (gRFC A8).
+pub(super) fn is_too_many_pings(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|h2| {
+        h2.is_go_away()
+            && h2.is_remote()
+            && h2.reason() == Some(Reason::ENHANCE_YOUR_CALM)
+            // h2 shows what the server says beside the code only so.
+            && h2.to_string().contains("too_many_pings")
+    })
+}
+
 /// The RPC code for a stream that was reset with this HTTP/2 error code.
 fn code_of(reason: Reason) -> Code {
     Reset::Http2(reason.into()).to_error(Side::Client).code()
@@ -133,6 +144,10 @@ fn classify(error: &hyper::Error) -> (Reached, Code, &'static str) {
     if error.is_user() {
         let what = "the connection's task is gone; is the runtime shutting down?";
         return (MAYBE, Code::Unavailable, what);
+    }
+    if error.is_parse_too_large() {
+        let what = "the response has more or larger headers than the channel takes";
+        return ((FailureKind::Other, Sent::Yes), Code::Internal, what);
     }
     if error.is_parse() {
         let what = "the answer is not HTTP/1.1; check that the port speaks it";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::Http2Settings;
+use super::connection::{Http1Settings, Http2Settings};
 use crate::runtime::{MAX_FRAME_SIZE, Windows};
 
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub(super) max_http2_connections: usize,
     pub(super) streams_per_connection: usize,
     pub(super) max_waiting_calls: usize,
+    pub(super) http1: Http1Settings,
     pub(super) http2: Http2Settings,
 }
 
@@ -47,11 +48,16 @@ impl Default for Settings {
             max_http2_connections: 16,
             streams_per_connection: 100,
             max_waiting_calls: 10_000,
+            http1: Http1Settings {
+                max_headers: 100,
+                buffer_size: 400 * 1024,
+            },
             http2: Http2Settings {
                 windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
                 max_frame_size: MAX_FRAME_SIZE,
                 max_header_list_size: 256 * 1024,
-                keep_alive: None,
+                keep_alive: Some((Duration::from_secs(30), Duration::from_secs(20))),
+                send_buffer_size: 1024 * 1024,
             },
         }
     }

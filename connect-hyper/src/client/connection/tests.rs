@@ -11,10 +11,14 @@ use crate::{
 #[test]
 fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
     let runtime = NoRuntime::default();
+    let settings = Http1Settings {
+        max_headers: 100,
+        buffer_size: 1 << 14,
+    };
     let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
     let io = ClientIo::tls(Box::new(NoIo));
     let mut cx = Context::from_waker(Waker::noop());
-    let mut opening = pin!(Http1Connection::open(io, remote, &runtime));
+    let mut opening = pin!(Http1Connection::open(io, remote, &runtime, settings));
     let Poll::Ready(Ok((connection, _driver))) = opening.as_mut().poll(&mut cx) else {
         panic!("opening waits");
     };
@@ -99,6 +103,7 @@ fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
         windows: Windows::new(65_535, 65_535),
         max_frame_size: 1 << 14,
         max_header_list_size: 1 << 14,
+        send_buffer_size: 1 << 14,
         keep_alive: None,
     };
     let runtime = NoRuntime::default();

@@ -17,7 +17,11 @@ mod watch;
 
 use std::{
     fmt,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use connect_tower::transport::TransportError;
@@ -32,7 +36,7 @@ use self::{
 use super::{
     address::EndpointAddress,
     connect::{Connected, Failure, connect},
-    connection::{Driver, Http2Connection, Http2Driver},
+    connection::{Driver, Http2Connection, Http2Driver, Http2Settings},
     shared::{Shared, Want},
 };
 use crate::runtime::Runtime;
@@ -42,7 +46,13 @@ pub(super) struct Endpoint<R: Runtime> {
     shared: Arc<Shared<R>>,
     address: EndpointAddress,
     pool: Arc<Pool>,
+    /// The server has complained of pings.
+    pings_seldom: AtomicBool,
 }
+
+/// How often a server is pinged at most that has complained of it: those of gRPC in Go and Java allow a ping every 5 minutes
+/// (gRFC A8).
+const SELDOM: Duration = Duration::from_secs(5 * 60 + 10);
 
 impl<R: Runtime> Endpoint<R> {
     /// Without a connection yet.
@@ -53,7 +63,19 @@ impl<R: Runtime> Endpoint<R> {
             shared,
             address,
             pool,
+            pings_seldom: AtomicBool::new(false),
         }
+    }
+
+    fn http2_settings(&self) -> Http2Settings {
+        let mut settings = self.shared.settings.http2;
+        if let (Some((interval, _)), true) = (
+            &mut settings.keep_alive,
+            self.pings_seldom.load(Ordering::Relaxed),
+        ) {
+            *interval = SELDOM.max(*interval);
+        }
+        settings
     }
 
     pub(super) fn state(&self) -> ChannelState {
@@ -172,7 +194,13 @@ impl<R: Runtime> RunningAttempt<R> {
         let Endpoint {
             shared, address, ..
         } = &*self.endpoint;
-        let connected = connect(shared, address, attempt.want).await;
+        let connected = connect(
+            shared,
+            address,
+            attempt.want,
+            self.endpoint.http2_settings(),
+        )
+        .await;
         self.attempt = None;
         match connected {
             Ok(connected) => self.endpoint.connected(attempt, connected),
@@ -238,6 +266,9 @@ async fn drive_http2<R: Runtime>(
         })
         .await;
     if let Some((connection, endpoint)) = both() {
+        if calls.had_too_many_pings() {
+            endpoint.pings_seldom.store(true, Ordering::Relaxed);
+        }
         endpoint.start(endpoint.pool.ended_http2(&connection));
     }
     calls.run().await;

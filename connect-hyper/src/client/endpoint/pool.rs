@@ -186,7 +186,7 @@ impl Pool {
                 return Err(too_many(self.settings.max_waiting_calls));
             }
             let waiting = state.queue.add(want);
-            let attempts = self.next_attempt(state, want);
+            let attempts = self.next_attempt(state, want, now);
             Ok(Found::Later(waiting, attempts.into_iter().collect()))
         })
     }

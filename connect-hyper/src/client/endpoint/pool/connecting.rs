@@ -15,10 +15,14 @@ use crate::client::{
 
 impl Pool {
     /// The attempt that calls with this wish need besides those under way.
-    pub(super) fn next_attempt(&self, state: &mut State, want: Want) -> Option<Attempt> {
+    pub(super) fn next_attempt(&self, state: &mut State, want: Want, now: Time) -> Option<Attempt> {
         let needs_http1 = state.attempts.needs_http1(want);
         if !needs_http1 && state.http2.len() >= self.settings.max_http2_connections {
-            return None;
+            // One that is too old is not to stand in the way of a new one.
+            self.remove_expired(state, now);
+            if state.http2.len() >= self.settings.max_http2_connections {
+                return None;
+            }
         }
         if !needs_http1 || state.attempts.have_failed() {
             return state.attempts.start(want, self.can_offer_both);
@@ -36,10 +40,10 @@ impl Pool {
     }
 
     /// The attempts that the calls in the queue need besides those under way.
-    fn next_attempts(&self, state: &mut State) -> Vec<Attempt> {
+    fn next_attempts(&self, state: &mut State, now: Time) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         for want in state.queue.wants() {
-            while let Some(attempt) = self.next_attempt(state, want) {
+            while let Some(attempt) = self.next_attempt(state, want, now) {
                 attempts.push(attempt);
             }
         }
@@ -64,7 +68,7 @@ impl Pool {
             } else {
                 state.after.http1.push(connection);
             }
-            (may_stay, self.next_attempts(state))
+            (may_stay, self.next_attempts(state, now))
         })
     }
 
@@ -74,7 +78,7 @@ impl Pool {
         self.with(|state| {
             state.http1.open -= 1;
             self.remove_expired(state, now);
-            self.next_attempts(state)
+            self.next_attempts(state, now)
         })
     }
 
@@ -97,7 +101,7 @@ impl Pool {
                 state.http2.add(connection, max_calls, now, retire_at);
                 self.fill_http2(state, now);
             }
-            self.next_attempts(state)
+            self.next_attempts(state, now)
         })
     }
 
@@ -120,9 +124,10 @@ impl Pool {
         &self,
         connection: &Arc<Http2Connection>,
     ) -> Vec<Attempt> {
+        let now = self.timer.now();
         self.with(|state| {
             state.after.http2.extend(state.http2.remove(connection));
-            self.next_attempts(state)
+            self.next_attempts(state, now)
         })
     }
 
@@ -147,7 +152,7 @@ impl Pool {
                     state.fail(attempt, &error);
                 }
             }
-            self.next_attempts(state)
+            self.next_attempts(state, now)
         })
     }
 
