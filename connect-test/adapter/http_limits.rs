@@ -1,15 +1,30 @@
 //! The limits of HTTP itself: sizes, numbers, and what the server announces of them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use connect_hyper::server::RequestBody;
-use http::{Request, StatusCode};
+use bytes::Bytes;
+use connect_hyper::{
+    runtime::{Accepted, StreamListener},
+    server::RequestBody,
+};
+use http::{Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
 use macro_rules_attribute::apply;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    sync::mpsc,
+};
 
 use super::support::{
     GOAWAY, HEADERS, HTTP2_PREFACE, RST_STREAM, SETTINGS, ServiceFn, async_test, bind, connect,
@@ -208,4 +223,77 @@ async fn a_client_whose_calls_have_to_be_reset_is_ended() {
     }
     let goaway = read_until(&mut socket, GOAWAY).await.unwrap();
     assert_eq!(&goaway.payload[4..8], ENHANCE_YOUR_CALM);
+}
+
+/// Ready without end. Counts its bytes, and tells when it is dropped.
+struct Endless {
+    bytes: Arc<AtomicUsize>,
+    dropped: mpsc::UnboundedSender<()>,
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.dropped.send(());
+    }
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let data = Bytes::from_static(&[b'x'; 1024]);
+        self.bytes.fetch_add(data.len(), Ordering::SeqCst);
+        Poll::Ready(Some(Ok(http_body::Frame::data(data))))
+    }
+}
+
+const WINDOW_UPDATE: u8 = 8;
+
+/// How many bytes of an answer are taken from its body for a client that opens all windows, and reads no more.
+async fn taken_for_a_socket_that_is_full(send_buffer: Option<usize>) -> usize {
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&bytes);
+    let (drops, mut dropped) = mpsc::unbounded_channel();
+    let service = ServiceFn(move |_: Request<RequestBody>| {
+        let body = Endless {
+            bytes: Arc::clone(&counter),
+            dropped: drops.clone(),
+        };
+        async move { Response::new(body.map_err(|never| match never {}).boxed_unsync()) }
+    });
+    let (mut near, far) = duplex(1024);
+    let accepted = std::io::Result::Ok(Accepted::new(TokioIo::new(far)));
+    let connections = futures_util::stream::iter([accepted]);
+    let server = Server::from_listener(StreamListener::new(connections));
+    let server = server.with_write_timeout(Duration::from_millis(20));
+    let server = match send_buffer {
+        Some(bytes) => server.with_send_buffer_size(bytes),
+        None => server,
+    };
+    spawn(server.serve(service));
+    let largest = 0x7fff_ffff_u32.to_be_bytes();
+    let window = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &largest].concat();
+    let settings = frame(SETTINGS, 0, 0, &window);
+    let of_connection = frame(WINDOW_UPDATE, 0, 0, &0x7000_0000_u32.to_be_bytes());
+    let request = http2_request(1);
+    let sent = [HTTP2_PREFACE, &settings, &of_connection, &request].concat();
+    near.write_all(&sent).await.unwrap();
+    // The connection ends, as nobody reads.
+    dropped.recv().await.unwrap();
+    bytes.load(Ordering::SeqCst)
+}
+
+#[apply(async_test)]
+async fn what_is_kept_for_a_full_socket_has_a_size() {
+    const KIB: usize = 1024;
+    for (send_buffer, most) in [(Some(1), 64), (None, 192), (Some(KIB * KIB), 1088)] {
+        let taken = taken_for_a_socket_that_is_full(send_buffer).await / KIB;
+        assert!(taken <= most, "{send_buffer:?} {taken}");
+        let kept = send_buffer.unwrap_or(128 * KIB) / KIB;
+        assert!(taken >= kept, "{send_buffer:?} {taken}");
+    }
 }

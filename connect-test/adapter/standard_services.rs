@@ -1,10 +1,12 @@
 //! gRPC's standard services, over the runtime's sockets.
 
+use std::time::Duration;
+
 use connect_health::{
     Health,
     v1::{HealthCheckRequest, HealthClient, health_check_response::ServingStatus},
 };
-use connect_hyper::HttpVersion;
+use connect_hyper::{HttpVersion, ServerEvent};
 use connect_reflection::{
     Reflection,
     v1::{
@@ -36,6 +38,36 @@ async fn a_watch_of_health_ends_with_the_server() {
     assert_eq!(status, ServingStatus::NotServing);
     assert_eq!(watching.message().await.unwrap(), None);
     stopping.await.unwrap();
+}
+
+/// A load balancer finds out before the server lets nobody in any more.
+#[apply(async_test)]
+async fn health_can_say_that_a_shutdown_has_begun_while_the_drain_waits() {
+    let health = Health::new();
+    let router = Router::new().add_service(health.clone());
+    let server = bind()
+        .await
+        .with_drain_delay(Duration::from_secs(3600))
+        .with_observer(move |event| {
+            if let ServerEvent::ShuttingDown { .. } = event {
+                health.shutdown();
+            }
+        });
+    let server = start(server, router);
+    let uri = server.uri();
+    let client = HealthClient::new(Channel::new(&uri).unwrap());
+    let watching = client.watch(HealthCheckRequest::default()).await;
+    let mut watching = watching.unwrap().into_stream();
+    let status = watching.message().await.unwrap().unwrap().status();
+    assert_eq!(status, ServingStatus::Serving);
+    let stopping = server.stop();
+    let status = watching.message().await.unwrap().unwrap().status();
+    assert_eq!(status, ServingStatus::NotServing);
+    // On a new connection.
+    let client = HealthClient::new(Channel::new(&uri).unwrap());
+    let checked = client.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(checked.message().status(), ServingStatus::NotServing);
+    stopping.abort();
 }
 
 #[apply(async_test)]
