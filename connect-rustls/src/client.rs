@@ -14,8 +14,8 @@ use crate::{
 /// TLS for a client: TLS 1.2 and 1.3 by rustls.
 ///
 /// A client trusts nobody until it is told: by [`add_ca`](Self::add_ca) the authorities of your own servers, by
-/// [`with_webpki_roots`](Self::with_webpki_roots) those of the web, by
-/// [`with_native_roots`](Self::with_native_roots) those of the operating system, or any of these together.
+/// `with_webpki_roots` (feature `webpki-roots`) those of the web, by `with_native_roots` (feature `native-roots`) those of
+/// the operating system, or any of these together.
 /// Versions, cipher suites and everything else are those of rustls, or of a configuration of your own, by
 /// [`from_rustls`](Self::from_rustls).
 ///

@@ -23,6 +23,7 @@ mod incomplete_requests;
 mod lifetime;
 mod limits;
 mod listeners;
+mod load;
 mod observers;
 mod pool;
 mod reconnect;
