@@ -120,6 +120,7 @@ pub use message::generate::Yielder;
 pub use message::request::{IntoRequest, IntoStreamRequest, Request};
 pub use message::response::{Response, ResponseStream};
 pub use message::streaming::Streaming;
+pub use server::bearer::{Bearer, bearer};
 pub use server::error_writer::error_response;
 pub use server::gate::{CallHead, Gate, GateFn, gate_fn};
 pub use server::load::{ConcurrencyLimit, adaptive::AdaptiveLimit};

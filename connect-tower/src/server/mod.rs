@@ -1,5 +1,6 @@
 //! The server: from the head of a request to a handler, and the answer back.
 
+pub(crate) mod bearer;
 pub mod cors;
 pub(crate) mod error_writer;
 pub(crate) mod gate;
