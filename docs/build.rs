@@ -28,6 +28,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("tls.md", "tls.md"),
     ("health-and-reflection.md", "health.md"),
     ("deployment.md", "deployment.md"),
+    ("observability.md", "observability.md"),
     ("how-a-call-flows.md", "flows.md"),
     ("embedding.md", "embedding.md"),
     ("web.md", "web.md"),

@@ -53,6 +53,8 @@ mod chapters {
     mod health {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/deployment.md"))]
     mod deployment {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/observability.md"))]
+    mod observability {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/flows.md"))]
     mod flows {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/embedding.md"))]
