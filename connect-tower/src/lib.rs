@@ -112,6 +112,11 @@ pub use call::observe::{CallEnd, CallObserver, CallStart, Observer, Traffic};
 pub use call::payload::{Payload, Payloads};
 pub use call::peer::Peer;
 pub use call::receive::{ReceiveBudget, ReceiveLimits};
+pub use client::policy::{
+    config::{MethodConfig, ServiceConfig},
+    rules::{HedgePolicy, RetryPolicy},
+    throttle::RetryThrottle,
+};
 pub use client::retry::{attempts::Attempts, resends::Resends};
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
 pub use in_process::{InProcess, InProcessFuture};

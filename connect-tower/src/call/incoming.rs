@@ -159,6 +159,8 @@ pub(crate) struct Incoming<B> {
     deadline_timer: Option<DeadlineTimer>,
     trailers: HeaderMap,
     ended: Option<Result<(), Error>>,
+    /// What was received before anybody asked for it.
+    peeked: Option<Result<Option<Bytes>, Error>>,
     /// Why a client has cancelled its request.
     cause: Option<Cause>,
     /// Is told of the messages that come from the wire.
@@ -180,6 +182,7 @@ impl<B> Incoming<B> {
             call: None,
             trailers: HeaderMap::new(),
             ended: None,
+            peeked: None,
         }
     }
 
@@ -205,6 +208,11 @@ impl<B> Incoming<B> {
     pub(crate) fn with_call(mut self, call: Option<CallGuard>) -> Self {
         self.call = call;
         self
+    }
+
+    /// The error that [`poll_peek`](Self::poll_peek) has found.
+    pub(crate) fn peeked_error(&self) -> Option<&Error> {
+        self.peeked.as_ref()?.as_ref().err()
     }
 
     /// How it ended, once it has.
@@ -257,6 +265,7 @@ impl<B> Incoming<B> {
             deadline_timer: self.deadline_timer,
             trailers: self.trailers,
             ended: self.ended,
+            peeked: self.peeked,
             cause: self.cause,
             observed: self.observed,
             outcome: self.outcome,
@@ -277,14 +286,28 @@ where
         if let Some(ending) = &self.ended {
             return Poll::Ready(ending.clone().map(|()| None));
         }
-        let call = self.call.take();
-        let next = in_scope(call.as_ref(), || self.poll_source(cx));
-        self.call = call;
+        let next = match self.peeked.take() {
+            Some(peeked) => Poll::Ready(peeked),
+            None => {
+                let call = self.call.take();
+                let next = in_scope(call.as_ref(), || self.poll_source(cx));
+                self.call = call;
+                next
+            }
+        };
         let next = ready!(next).map_err(|error| prefer_cause(error, self.cause.as_ref()));
         if !matches!(next, Ok(Some(_))) {
             self.end(next.clone().map(drop));
         }
         Poll::Ready(next)
+    }
+
+    /// Receives the first message, or the end, without taking it.
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.peeked.is_none() {
+            self.peeked = Some(ready!(self.poll_source(cx)));
+        }
+        Poll::Ready(())
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {

@@ -3,11 +3,18 @@
 use std::{future::poll_fn, mem, time::Duration};
 
 use bytes::Bytes;
-use connect_proto::{CallOptions, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
+use connect_proto::{CallOptions, Code, Error, ExpectHead, SendHalf, Spec, Time, Transmit};
 use http::{Extensions, HeaderMap, Response as HttpResponse};
 use http_body::Body;
 
-use super::Client;
+use super::{
+    Client,
+    policy::{
+        config::MethodConfig,
+        pushback::Pushback,
+        rules::{HedgePolicy, RetryPolicy},
+    },
+};
 use crate::{
     call::body::CallBody,
     call::deadline::{Deadline, DeadlineTimer, deadline_exceeded},
@@ -53,6 +60,8 @@ pub(crate) struct RequestHead {
     deadline: Option<Deadline>,
     /// Whether the call waits for a connection where none can be made.
     pub(crate) wait_for_ready: bool,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) hedge: Option<HedgePolicy>,
     pub(crate) observed: Option<Observed>,
 }
 
@@ -86,9 +95,11 @@ impl RequestHead {
 
 impl<T: Transport> Client<T> {
     /// Sets the deadline of a call, and what each of its attempts begins with.
-    pub(crate) fn head(&self, request: Request<()>) -> Result<RequestHead, Error> {
+    pub(crate) fn head(&self, spec: &Spec, request: Request<()>) -> Result<RequestHead, Error> {
         let head = request.head;
+        let config = self.method_config(spec);
         let timeout = self.timeout(
+            spec,
             head.timeout,
             head.deadline.as_ref().map(Deadline::remaining),
         )?;
@@ -112,7 +123,16 @@ impl<T: Transport> Client<T> {
             extensions: head.extensions,
             now,
             deadline,
-            wait_for_ready: head.options.wait_for_ready.unwrap_or(false),
+            wait_for_ready: head
+                .options
+                .wait_for_ready
+                .or_else(|| config.and_then(MethodConfig::wait_for_ready))
+                .unwrap_or(false),
+            retry: config.and_then(MethodConfig::retry).copied(),
+            hedge: config
+                .and_then(MethodConfig::hedge)
+                .filter(|policy| policy.is_for(spec))
+                .copied(),
             observed: head.observed,
         })
     }
@@ -132,20 +152,24 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// The time that the call has: its own timeout or the client's default, and no more than is left until its deadline and,
+    /// The time that the call has: its own timeout or the client's default, no more than the service config allows, and no
+    /// more than is left until its deadline and,
     /// where that is handed on, until that of the call being served.
     pub(crate) fn timeout(
         &self,
+        spec: &Spec,
         own: Option<Duration>,
         remaining: Option<Duration>,
     ) -> Result<Option<Duration>, Error> {
         let own = own.or_else(|| self.config().default_timeout());
+        let of_method = self.method_config(spec).and_then(MethodConfig::timeout);
         let served = match self.deadline_propagation() {
             true => Deadline::current(),
             false => None,
         };
         let served = served.as_ref().map(Deadline::remaining);
-        let timeout = own.into_iter().chain(remaining).chain(served).min();
+        let limits = [own, of_method, remaining, served];
+        let timeout = limits.into_iter().flatten().min();
         match timeout {
             Some(Duration::ZERO) => Err(Error::deadline_exceeded(
                 "the deadline had passed before the call began",
@@ -233,6 +257,13 @@ impl Waiting {
 }
 
 impl<B> Opened<B> {
+    /// The error that was found in place of a message, and what the server says about another attempt.
+    pub(crate) fn failure(&self) -> Option<(Code, Pushback)> {
+        let error = self.incoming.peeked_error()?;
+        let pushback = Pushback::of(&self.headers, error.metadata());
+        Some((error.code(), pushback))
+    }
+
     /// The response that came out of the outermost interceptor.
     pub(crate) fn from_reply(reply: Reply, deadline_timer: Option<DeadlineTimer>) -> Self {
         let (mut head, payloads) = reply.split();

@@ -6,6 +6,7 @@ mod exchange;
 mod intercepted;
 mod observed;
 mod open;
+pub(crate) mod policy;
 pub(crate) mod retry;
 
 use std::{fmt, sync::Arc};
@@ -15,7 +16,17 @@ use connect_proto::{ClientConfig, Error, Side, Spec};
 use futures_core::Stream;
 
 pub use self::bidi::{BidiCall, BidiReceiver, BidiSender, ClientStreamCall};
-use self::{call::Opened, exchange::Exchange, intercepted::Chain, retry::resends::Resends};
+use self::{
+    call::Opened,
+    exchange::Exchange,
+    intercepted::Chain,
+    policy::{
+        config::{MethodConfig, Policies, ServiceConfig},
+        rules::RetryPolicy,
+        throttle::Budget,
+    },
+    retry::resends::Resends,
+};
 use crate::{
     call::observe::{Observer, in_scope},
     call::rt::{SharedTimer, no_timer},
@@ -64,6 +75,7 @@ struct Settings<T> {
     deadline_propagation: bool,
     resends: Resends,
     max_replay_bytes: usize,
+    policies: Option<Arc<Policies>>,
     chain: Option<Arc<Chain<T>>>,
     observers: Vec<Arc<dyn Observer>>,
 }
@@ -81,6 +93,7 @@ impl<T: Transport> Client<T> {
                 deadline_propagation: false,
                 resends: Resends::new(),
                 max_replay_bytes: MAX_REPLAY_BYTES,
+                policies: None,
                 chain: None,
                 observers: Vec::new(),
             }),
@@ -130,6 +143,20 @@ impl<T: Transport> Client<T> {
         self.configure(|settings| settings.max_replay_bytes = bytes)
     }
 
+    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and timeouts; see
+    /// [`ServiceConfig`]. Default: nothing. The clones of this client share the budget of retries.
+    #[must_use]
+    pub fn with_service_config(self, config: ServiceConfig) -> Self {
+        self.configure(|settings| settings.policies = Some(Arc::new(Policies::new(config))))
+    }
+
+    /// Retries calls by this policy: short for a [`ServiceConfig`] whose default is that.
+    #[must_use]
+    pub fn with_retry(self, policy: RetryPolicy) -> Self {
+        let method = MethodConfig::new().with_retry(policy);
+        self.with_service_config(ServiceConfig::new().with_default(method))
+    }
+
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl Interceptor) -> Self
@@ -175,6 +202,22 @@ impl<T: Transport> Client<T> {
     pub(crate) fn known_timer(&self) -> Option<SharedTimer> {
         let own = self.settings.timer.clone();
         own.or_else(|| self.transport.timer())
+    }
+
+    /// Set by [`with_service_config`](Self::with_service_config).
+    #[must_use]
+    pub fn service_config(&self) -> Option<&ServiceConfig> {
+        self.settings.policies.as_ref().map(|it| &it.config)
+    }
+
+    /// What the service config says of a procedure.
+    pub(crate) fn method_config(&self, spec: &Spec) -> Option<&MethodConfig> {
+        self.service_config()?.find(spec)
+    }
+
+    /// The budget of retries and hedges.
+    pub(crate) fn budget(&self) -> Option<&Budget> {
+        self.settings.policies.as_ref()?.budget.as_ref()
     }
 
     /// Set by [`with_resends`](Self::with_resends).
@@ -384,6 +427,7 @@ impl<T> Clone for Settings<T> {
             deadline_propagation: self.deadline_propagation,
             resends: self.resends,
             max_replay_bytes: self.max_replay_bytes,
+            policies: self.policies.clone(),
             chain: self.chain.clone(),
             observers: self.observers.clone(),
         }

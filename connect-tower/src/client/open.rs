@@ -21,7 +21,8 @@ use super::{
     intercepted::{Chain, Intercepted},
     retry::{
         attempting::Attempting,
-        source::{Message, RequestSource, Streamed},
+        hedge::Hedge,
+        source::{Message, MessageSource, RequestSource, Streamed},
     },
 };
 use crate::{
@@ -100,7 +101,7 @@ impl<T: Transport> Client<T> {
             let intercepted = self.prepare_chain(chain, spec, call)?;
             return Ok((shared, State::Intercepted(intercepted)));
         }
-        let mut head = self.head(request)?;
+        let mut head = self.head(spec, request)?;
         let (mut shared, observed) = (None, head.observed.clone());
         let started = self.start(spec, &head)?;
         let max_bytes = self.max_replay_bytes();
@@ -127,7 +128,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<Intercepted, Error> {
         let head = &mut call.head;
         let remaining = head.deadline.as_ref().map(Deadline::remaining);
-        let timeout = self.timeout(head.timeout, remaining)?;
+        let timeout = self.timeout(spec, head.timeout, remaining)?;
         head.timeout = timeout;
         head.deadline = timeout.map(|timeout| Deadline::after(timeout, self.timer()));
         head.spec = Some(spec.clone());
@@ -149,7 +150,7 @@ impl<T: Transport> Client<T> {
         request: Request<()>,
         producer: CatchPanicProducer,
     ) -> Result<Attempting<T, Streamed>, Error> {
-        let head = self.head(request)?;
+        let head = self.head(spec, request)?;
         let cause = Cause::default();
         let (head_sent, observed) = (
             head.extensions.get::<HeadSent>().cloned(),
@@ -168,13 +169,17 @@ impl<T: Transport> Client<T> {
     }
 
     /// Makes a call of one message, up to its response's head.
-    pub(crate) async fn open<S: RequestSource>(
+    pub(crate) async fn open<S: MessageSource>(
         &self,
         spec: &Spec,
         request: Request<()>,
         mut source: S,
     ) -> Result<Opened<T::Body>, Error> {
-        let head = self.head(request)?;
+        let head = self.head(spec, request)?;
+        if let Some(policy) = head.hedge {
+            let mut hedge = Box::new(Hedge::new(policy, head, source.encode()?));
+            return poll_fn(|cx| hedge.poll_open(self, spec, cx)).await;
+        }
         let first = source.request(self.start(spec, &head)?)?;
         self.open_attempting(spec, Attempting::new(self, head, source, first))
             .await

@@ -23,7 +23,7 @@ use http::{HeaderName, Method, header};
 pub const ALLOW_METHODS: [Method; 2] = [Method::GET, Method::POST];
 
 /// The request headers of the protocols that need a page to be allowed to send them.
-pub const ALLOW_HEADERS: [HeaderName; 11] = [
+pub const ALLOW_HEADERS: [HeaderName; 12] = [
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     HeaderName::from_static("connect-protocol-version"),
@@ -33,6 +33,7 @@ pub const ALLOW_HEADERS: [HeaderName; 11] = [
     HeaderName::from_static("grpc-timeout"),
     HeaderName::from_static("grpc-encoding"),
     HeaderName::from_static("grpc-accept-encoding"),
+    HeaderName::from_static("grpc-previous-rpc-attempts"),
     HeaderName::from_static("x-grpc-web"),
     HeaderName::from_static("x-user-agent"),
 ];

@@ -7,19 +7,22 @@ use std::{
     time::Duration,
 };
 
-use connect_proto::{Error, Idempotency, Spec};
+use connect_proto::{Error, Idempotency, Protocol, Spec};
+use http::{HeaderName, HeaderValue};
 use pin_project_lite::pin_project;
 
 use super::{attempts::Attempts, resends::FailedTries, source::RequestSource};
 use crate::{
     call::body::CallBody,
     call::deadline::{deadline_exceeded, poll_within_deadline},
+    call::jitter,
     call::rt::Sleep,
     client::{
         Client,
         call::{Opened, RequestHead, Waiting},
+        policy::{pushback::Pushback, throttle::Budget},
     },
-    transport::{FailureKind, Transport, TransportError},
+    transport::{FailureKind, Sent, Transport, TransportError},
 };
 
 pin_project! {
@@ -27,7 +30,7 @@ pin_project! {
     pub(crate) struct Attempting<T: Transport, S> {
         call: Ongoing<S>,
         #[pin]
-        step: Step<T::Future>,
+        step: Step<T::Future, T::Body>,
     }
 }
 
@@ -37,12 +40,18 @@ struct Ongoing<S> {
     source: S,
     attempts: Attempts,
     failed: FailedTries,
+    /// How many pauses of the policy there were since the server last asked for one.
+    backoffs: u32,
+    /// One of several attempts at once: it ends with its answer, good or bad.
+    is_hedge: bool,
 }
 
 pin_project! {
     #[project = StepProjection]
-    enum Step<F> {
+    enum Step<F, B> {
         Sent { #[pin] response: F, waiting: Option<Waiting> },
+        /// Until the first message or the end is there, where errors may be retried.
+        Answered { opened: Option<Opened<B>> },
         /// Until the next attempt. The error is that of the last one.
         Pause { sleep: Option<Sleep>, error: Option<Error> },
         Done,
@@ -58,17 +67,32 @@ impl<T: Transport, S: RequestSource> Attempting<T, S> {
         (request, waiting): (http::Request<CallBody>, Waiting),
     ) -> Self {
         Self {
-            call: Ongoing {
-                head,
-                source,
-                attempts: Attempts::default(),
-                failed: FailedTries::default(),
-            },
+            call: Ongoing::new(head, source, Attempts::default()),
             step: Step::Sent {
                 response: client.transport().send(request),
                 waiting: Some(waiting),
             },
         }
+    }
+
+    /// One attempt of several at once, the first being 1.
+    pub(crate) fn hedged(
+        client: &Client<T>,
+        spec: &Spec,
+        head: RequestHead,
+        source: S,
+        number: u32,
+    ) -> Result<Self, Error> {
+        let mut call = Ongoing::new(head, source, Attempts::nth(number));
+        call.is_hedge = true;
+        let (request, waiting) = call.again(client, spec, None)?;
+        Ok(Self {
+            call,
+            step: Step::Sent {
+                response: client.transport().send(request),
+                waiting: Some(waiting),
+            },
+        })
     }
 
     /// The response, once its head is there. The client and the procedure must be those of the call.
@@ -87,9 +111,20 @@ impl<T: Transport, S: RequestSource> Attempting<T, S> {
 }
 
 impl<S: RequestSource> Ongoing<S> {
+    fn new(head: RequestHead, source: S, attempts: Attempts) -> Self {
+        Self {
+            head,
+            source,
+            attempts,
+            failed: FailedTries::default(),
+            backoffs: 0,
+            is_hedge: false,
+        }
+    }
+
     fn poll_steps<T: Transport>(
         &mut self,
-        mut step: Pin<&mut Step<T::Future>>,
+        mut step: Pin<&mut Step<T::Future, T::Body>>,
         client: &Client<T>,
         spec: &Spec,
         cx: &mut Context<'_>,
@@ -106,16 +141,33 @@ impl<S: RequestSource> Ongoing<S> {
                         Ok(response) => {
                             let mut opened = waiting.open(response);
                             self.attempts.tell(&mut opened.extensions);
-                            return Poll::Ready(Ok(opened));
+                            if self.head.retry.is_none() && !self.is_hedge {
+                                return Poll::Ready(Ok(opened));
+                            }
+                            Step::Answered {
+                                opened: Some(opened),
+                            }
                         }
                         Err(failure) => {
                             let (pause, error) = self.after(failure, &waiting, client, spec)?;
-                            let sleep = client.known_timer().filter(|_| !pause.is_zero());
-                            Step::Pause {
-                                sleep: sleep.map(|timer| timer.sleep(pause)),
-                                error: Some(error),
-                            }
+                            pause_for(pause, error, client)
                         }
+                    }
+                }
+                StepProjection::Answered { opened } => {
+                    let Some(answer) = opened else {
+                        return crate::call::polled_again();
+                    };
+                    let is_there = answer.incoming.poll_peek(cx).is_ready();
+                    if !is_there && awaits_message(client, spec) {
+                        return Poll::Pending;
+                    }
+                    let Some(mut answer) = opened.take() else {
+                        return crate::call::polled_again();
+                    };
+                    match self.after_answer(&mut answer, client, spec) {
+                        Some((pause, error)) => pause_for(pause, error, client),
+                        None => return Poll::Ready(Ok(answer)),
                     }
                 }
                 StepProjection::Pause { sleep, error } => {
@@ -142,7 +194,7 @@ impl<S: RequestSource> Ongoing<S> {
         client: &Client<T>,
         spec: &Spec,
     ) -> Result<(Duration, Error), Error> {
-        let kind = failure.kind();
+        let (kind, sent) = (failure.kind(), failure.sent());
         let progress = failure.progress().cloned();
         let error = waiting.explain(failure.into())?;
         if !self.source.is_whole() {
@@ -168,7 +220,78 @@ impl<S: RequestSource> Ongoing<S> {
             let pause = self.failed.wait_for_connection();
             return Ok((self.head.up_to_deadline(pause), error));
         }
-        Err(error)
+        match self.retry(&error, sent, Pushback::None, client, spec) {
+            Some(pause) => Ok((pause, error)),
+            None => Err(error),
+        }
+    }
+
+    /// What follows a response: the pause before the next attempt, if it is an error that is retried.
+    fn after_answer<T: Transport>(
+        &mut self,
+        answer: &mut Opened<T::Body>,
+        client: &Client<T>,
+        spec: &Spec,
+    ) -> Option<(Duration, Error)> {
+        if self.is_hedge {
+            return None;
+        }
+        let Some(error) = answer.incoming.peeked_error().cloned() else {
+            if let Some(budget) = client.budget() {
+                budget.succeeded();
+            }
+            return None;
+        };
+        let pushback = Pushback::of(&answer.headers, error.metadata());
+        let pause = self.retry(&error, Sent::Yes, pushback, client, spec)?;
+        // Who wants to know how each attempt ends learns it.
+        answer.incoming.fail(error.clone());
+        Some((pause, error))
+    }
+
+    /// The pause before the attempt that the policy makes of this error, if it does.
+    fn retry<T: Transport>(
+        &mut self,
+        error: &Error,
+        sent: Sent,
+        pushback: Pushback,
+        client: &Client<T>,
+        spec: &Spec,
+    ) -> Option<Duration> {
+        let policy = self.head.retry?;
+        let is_retryable = policy.retries(error.code());
+        let budget = client.budget();
+        if let Some(budget) = budget {
+            if is_retryable || pushback == Pushback::Never {
+                budget.failed();
+            }
+        }
+        let may_retry = is_retryable
+            && !self.is_hedge
+            && pushback != Pushback::Never
+            && self.attempts.count() < policy.max_attempts()
+            && self.source.is_whole()
+            && policy.is_safe(spec, sent)
+            && budget.is_none_or(Budget::allows)
+            && client.known_timer().is_some();
+        if !may_retry {
+            return None;
+        }
+        let pause = match pushback {
+            Pushback::After(pause) => {
+                self.backoffs = 0;
+                pause
+            }
+            Pushback::None | Pushback::Never => {
+                self.backoffs += 1;
+                jitter::below(policy.backoff(self.backoffs - 1))
+            }
+        };
+        let has_time = self.head.has_time_for(pause);
+        has_time.then(|| {
+            self.attempts.add_attempt();
+            pause
+        })
     }
 
     /// The request of the next attempt. An observer of attempts is to be told here that one begins.
@@ -187,6 +310,35 @@ impl<S: RequestSource> Ongoing<S> {
         }
         let (mut request, waiting) = self.source.request(client.start(spec, &self.head)?)?;
         self.attempts.tell(request.extensions_mut());
+        let previous = self.attempts.count() - 1;
+        if previous > 0 {
+            let headers = request.headers_mut();
+            // A map that is full is sent without.
+            let _ = headers.try_insert(PREVIOUS_ATTEMPTS, HeaderValue::from(previous));
+        }
         Ok((request, waiting))
+    }
+}
+
+/// gRFC A6, "Exposed Retry Metadata".
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+
+/// Whether a response is given to the caller with its first message only. A caller that still sends may need the head to go
+/// on. gRPC has errors without messages in the head; in the other protocols the head of a stream says nothing.
+fn awaits_message<T: Transport>(client: &Client<T>, spec: &Spec) -> bool {
+    let stream_type = spec.stream_type();
+    let is_told = stream_type.server_streams() && client.config().protocol() == Protocol::Grpc;
+    !stream_type.client_streams() && !is_told
+}
+
+fn pause_for<T: Transport>(
+    pause: Duration,
+    error: Error,
+    client: &Client<T>,
+) -> Step<T::Future, T::Body> {
+    let timer = client.known_timer().filter(|_| !pause.is_zero());
+    Step::Pause {
+        sleep: timer.map(|timer| timer.sleep(pause)),
+        error: Some(error),
     }
 }

@@ -46,6 +46,15 @@ impl Attempts {
         }
     }
 
+    /// That attempt of several, the first being 1.
+    pub(crate) fn nth(count: u32) -> Self {
+        Self { count, resends: 0 }
+    }
+
+    pub(crate) fn add_attempt(&mut self) {
+        self.count = self.count.saturating_add(1);
+    }
+
     pub(crate) fn add_resend(&mut self) {
         self.resends = self.resends.saturating_add(1);
     }

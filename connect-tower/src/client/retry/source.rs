@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use connect_codec::{Codec, Encode};
 use connect_proto::{Error, SendHalf};
 use http::Request;
@@ -27,6 +27,12 @@ pub(crate) trait RequestSource {
 
     /// There is no further attempt: what was kept for one is let go.
     fn commit(&mut self) {}
+}
+
+/// A source of one message.
+pub(crate) trait MessageSource: RequestSource {
+    /// The message, for several attempts at once.
+    fn encode(self) -> Result<Encoded, Error>;
 }
 
 /// A message. It is encoded anew each time, so that the first attempt copies nothing.
@@ -54,6 +60,14 @@ impl<L: Encode<Req>, Req> RequestSource for Message<L, Req> {
     }
 }
 
+impl<L: Encode<Req>, Req> MessageSource for Message<L, Req> {
+    fn encode(self) -> Result<Encoded, Error> {
+        let mut buffer = BytesMut::new();
+        L::encode(&self.message, &self.codec, &mut buffer)?;
+        Ok(Encoded(buffer.freeze()))
+    }
+}
+
 /// A message that is encoded already, as interceptors have it.
 #[derive(Clone)]
 pub(crate) struct Encoded(pub(crate) Bytes);
@@ -62,6 +76,12 @@ impl RequestSource for Encoded {
     fn request(&mut self, mut started: Started) -> Result<(Request<CallBody>, Waiting), Error> {
         started.send_with(|send| send.send_bytes(self.0.clone()))?;
         started.finish()
+    }
+}
+
+impl MessageSource for Encoded {
+    fn encode(self) -> Result<Encoded, Error> {
+        Ok(self)
     }
 }
 

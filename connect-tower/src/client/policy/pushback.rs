@@ -1,0 +1,80 @@
+//! What a server says about another attempt.
+
+use std::time::Duration;
+
+use http::{HeaderMap, header::RETRY_AFTER};
+
+/// The server's wish. gRFC A6, "Pushback"; RFC 9110, section 10.2.3.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pushback {
+    /// It says nothing.
+    None,
+    /// There shall be no other attempt.
+    Never,
+    /// Another attempt shall wait so long.
+    After(Duration),
+}
+
+impl Pushback {
+    /// What the metadata of a response says, that before and that after.
+    pub(crate) fn of(headers: &HeaderMap, trailers: &HeaderMap) -> Self {
+        let find = |name| headers.get(name).or_else(|| trailers.get(name));
+        if let Some(value) = find(PUSHBACK) {
+            let millis = value.to_str().ok().and_then(number);
+            return millis.map_or(Self::Never, |millis| {
+                Self::After(Duration::from_millis(millis))
+            });
+        }
+        // A date needs the time of day, which nobody here knows.
+        let seconds = find(RETRY_AFTER.as_str()).and_then(|value| number(value.to_str().ok()?));
+        seconds.map_or(Self::None, |seconds| {
+            Self::After(Duration::from_secs(seconds))
+        })
+    }
+}
+
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// A number without sign and unnecessary zeros, of 31 bits.
+fn number(text: &str) -> Option<u64> {
+    let is_plain =
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let number: i32 = text.parse().ok().filter(|_| is_plain)?;
+    u64::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pushback_is_a_number_or_never() {
+        let ms = |millis| Pushback::After(Duration::from_millis(millis));
+        for (name, value, pushback) in [
+            (PUSHBACK, "0", ms(0)),
+            (PUSHBACK, "1500", ms(1500)),
+            (PUSHBACK, "2147483647", ms(2_147_483_647)),
+            (PUSHBACK, "2147483648", Pushback::Never),
+            (PUSHBACK, "-1", Pushback::Never),
+            (PUSHBACK, "+1", Pushback::Never),
+            (PUSHBACK, "01", Pushback::Never),
+            (PUSHBACK, "", Pushback::Never),
+            (PUSHBACK, "1.5", Pushback::Never),
+            (PUSHBACK, "soon", Pushback::Never),
+            ("retry-after", "2", ms(2000)),
+            ("retry-after", "-2", Pushback::None),
+            (
+                "retry-after",
+                "Fri, 31 Dec 1999 23:59:59 GMT",
+                Pushback::None,
+            ),
+            ("x-other", "1", Pushback::None),
+        ] {
+            let mut map = HeaderMap::new();
+            map.insert(name, value.parse().unwrap());
+            let none = HeaderMap::new();
+            assert_eq!(Pushback::of(&map, &none), pushback, "{name}: {value}");
+            assert_eq!(Pushback::of(&none, &map), pushback, "{name}: {value}");
+        }
+    }
+}
