@@ -328,7 +328,8 @@ async fn a_call_that_waits_for_a_stream_at_a_goaway_gets_another_connection() {
         });
         open.await.unwrap();
         let mut third = Box::pin(call(&channel, post_http2(CallBody::full("third"))));
-        poll_fn(|cx| Poll::Ready(assert!(third.as_mut().poll(cx).is_pending()))).await;
+        let waits = poll_fn(|cx| Poll::Ready(third.as_mut().poll(cx).is_pending())).await;
+        assert!(waits);
         let _ = end.send(());
         second.await.unwrap().unwrap();
         third.await.unwrap();
