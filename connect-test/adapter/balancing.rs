@@ -113,7 +113,16 @@ impl Line {
     }
 
     async fn cut(self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+        self.end(0).await;
+    }
+
+    /// Ends the connections, and takes others.
+    async fn break_off(&self) {
+        self.end(1).await;
+    }
+
+    async fn end(&self, first: usize) {
+        let tasks = self.tasks.lock().unwrap().split_off(first);
         for task in tasks {
             task.abort();
             let _ = task.await;
@@ -463,6 +472,50 @@ async fn an_endpoint_that_fails_calls_is_ejected() {
     for _ in 0..100 {
         assert!(say(&client).await.is_ok());
     }
+}
+
+/// Its server may be back in a moment.
+#[apply(async_test)]
+async fn a_lost_connection_is_one_failure() {
+    let hang = ServiceFn(|request: Request<RequestBody>| {
+        let hangs = request.uri().path().ends_with("Hang");
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            text("a")
+        }
+    });
+    let (a, b) = (start(bind().await, hang), server("b").await);
+    let line = Line::to(&a).await;
+    let hour = std::time::Duration::from_secs(3600);
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([line.address, b.address])
+        .with_balance(RoundRobin::new())
+        .with_ejection(Ejection::new().with_time(hour).with_max_time(hour))
+        .build()
+        .unwrap();
+    for name in ["a", "b"] {
+        until(&channel, name).await;
+    }
+    let hanging: Vec<_> = (0..12)
+        .map(|_| {
+            let mut request = post_http2(CallBody::empty());
+            *request.uri_mut() = "/service/Hang".parse().unwrap();
+            let channel = channel.clone();
+            spawn(async move { call(&channel, request).await })
+        })
+        .collect();
+    while channel.outstanding() != 6 {
+        yield_now().await;
+    }
+    line.break_off().await;
+    let mut lost = 0;
+    for call in hanging {
+        lost += usize::from(call.await.unwrap().is_err());
+    }
+    assert_eq!(lost, 6);
+    until(&channel, "a").await;
 }
 
 #[apply(async_test)]

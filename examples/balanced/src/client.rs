@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use connect_hyper::{Channel, Runtime};
+use connect_hyper::{
+    Channel, Runtime,
+    client::{Ejection, RoundRobin},
+};
 use connect_tower::{ClientConfig, Error, Protocol};
 
 use crate::rpc::FleetServiceClient;
@@ -12,7 +15,11 @@ pub(crate) fn new<R: Runtime>(
     addresses: &[SocketAddr],
     _retries: bool,
 ) -> Result<FleetServiceClient<Channel<R>>, Error> {
-    let channel = Channel::builder(format!("http://{}", addresses[0])).build()?;
+    let channel = Channel::builder("http://fleet.example")
+        .with_endpoints(addresses.iter().copied())
+        .with_balance(RoundRobin::new())
+        .with_ejection(Ejection::new())
+        .build()?;
     let config = ClientConfig::new().with_protocol(Protocol::Grpc);
     Ok(FleetServiceClient::new(channel).with_config(config))
 }

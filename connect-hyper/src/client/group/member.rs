@@ -14,7 +14,7 @@ use crate::{
     client::{
         address::EndpointAddress,
         balance::{Ejection, Load, Record},
-        endpoint::Endpoint,
+        endpoint::{ChannelState, Endpoint},
     },
     runtime::Runtime,
 };
@@ -31,6 +31,8 @@ pub(in crate::client) struct Member<R: Runtime> {
     record: Mutex<Record>,
     /// Failures are counted.
     ejects: bool,
+    /// A connection was lost, and that was counted.
+    is_lost: AtomicBool,
 }
 
 impl<R: Runtime> Member<R> {
@@ -44,6 +46,7 @@ impl<R: Runtime> Member<R> {
             attempts: AtomicU64::new(0),
             record: Mutex::default(),
             ejects: group.settings.ejection.is_some(),
+            is_lost: AtomicBool::new(false),
         })
     }
 
@@ -64,6 +67,13 @@ impl<R: Runtime> Member<R> {
     /// How many attempts to connect have ended.
     pub(super) fn attempts(&self) -> u64 {
         self.attempts.load(Ordering::Acquire)
+    }
+
+    /// A call has a connection of it.
+    pub(super) fn found(&self) {
+        if self.is_lost.load(Ordering::Acquire) {
+            self.is_lost.store(false, Ordering::Release);
+        }
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -109,7 +119,13 @@ impl<R: Runtime> OutcomeListener for Member<R> {
             None => {}
             // Its caller has given it up.
             Some(_) if code == Some(Code::Canceled) => {}
-            Some(ejection) if ejection.is_failure(code) => group.failed(self),
+            Some(ejection) if ejection.is_failure(code) => {
+                // All calls that a lost connection had count as one failure: the server may be back in a moment.
+                let is_lost = self.endpoint.state() != ChannelState::Ready;
+                if !is_lost || !self.is_lost.swap(true, Ordering::AcqRel) {
+                    group.failed(self);
+                }
+            }
             Some(_) => self.record().succeeded(),
         }
     }

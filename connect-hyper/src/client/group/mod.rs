@@ -148,13 +148,16 @@ impl<R: Runtime> Group<R> {
                 // Whatever it says: it looks again.
                 Pick::Wait(changed) => drop(changed.await),
                 Pick::Take(member) => match member.endpoint.check_out(want, skip_idle).await {
-                    Ok(lease) => return Ok((lease, member)),
+                    Ok(lease) => {
+                        member.found();
+                        return Ok((lease, member));
+                    }
                     // A queue that is full, for example, is no reason to fill another.
                     Err(error) if error.error().code() != connect_proto::Code::Unavailable => {
                         return Err(error);
                     }
                     Err(error) => {
-                        self.not_connected(&member, &error);
+                        self.not_connected(&error);
                         search.tried.push(member);
                         search.failure = Some(error);
                     }
@@ -313,15 +316,15 @@ impl<R: Runtime> Group<R> {
         self.refresh();
     }
 
-    /// An endpoint gave no connection: the resolver may know others by now.
-    fn not_connected(self: &Arc<Self>, member: &Arc<Member<R>>, error: &TransportError) {
+    /// An endpoint gave no connection: the resolver may know others by now. That is no reason to eject it. It gets no calls until
+    /// it has one, and is to have them as soon as it has.
+    fn not_connected(self: &Arc<Self>, error: &TransportError) {
         self.lock().failure = Some(error.clone());
-        self.failed(member);
         self.refresh();
         self.resolve();
     }
 
-    /// Notes a failure of an endpoint, which may be ejected for it.
+    /// Notes a call that an endpoint has failed, which may be ejected for it.
     fn failed(&self, member: &Member<R>) {
         let Some(ejection) = &self.settings.ejection else {
             return;
@@ -572,7 +575,7 @@ impl<R: Runtime> Drop for Connecting<R> {
             return;
         };
         if let Some(failure) = self.failure.take() {
-            group.not_connected(&self.member, &failure);
+            group.not_connected(&failure);
         }
         group.changed();
     }
