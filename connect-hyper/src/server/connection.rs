@@ -34,7 +34,7 @@ use crate::{
 /// What the connections of a server share.
 pub(super) struct Context<R> {
     pub(super) runtime: R,
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) observer: Option<Observer>,
     pub(super) timer: SharedTimer,
     /// What incomplete messages of all connections may hold together.
@@ -102,7 +102,7 @@ pub(super) async fn serve<R, I, S>(
     };
     let ended = speaking.await;
     let peer = connection.peer();
-    if let Some(flood) = activity.flood().get() {
+    if let Some(flood) = activity.flood() {
         context.report(&ServerEvent::Flooded { peer, flood });
     } else if let Err(error) = ended {
         context.report(&ServerEvent::ConnectionFailed {
@@ -128,8 +128,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
     if let Version::Http2 = version {
         io.read_settings_for(&connection);
         if let Some(max) = context.config.max_control_frames {
-            let runtime = context.runtime.clone();
-            io.count_answers(AnsweredFrames::new(max, runtime, activity.flood().clone()));
+            io.count_answers(AnsweredFrames::new(max));
         }
     }
     let runtime = context.runtime.clone();
@@ -148,10 +147,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
             if config.http1_half_close {
                 io.allow_half_close();
             }
-            let lifetime = lifetime(LifetimeVersion::Http1 {
-                head_timeout: config.header_read_timeout,
-                head: None,
-            });
+            let lifetime = lifetime(LifetimeVersion::Http1 { head: None });
             let (max_unread, linger) = (config.max_unread_body, config.linger_timeout);
             let drainer = Drainer::new(runtime.clone(), max_unread, linger);
             let service = service(PerVersion::Http1 {

@@ -5,10 +5,7 @@
 //! are canceled over and over. The first are counted where they are answered: in what is written, which costs no copy, and
 //! where frames that only cost reading (PRIORITY, WINDOW_UPDATE) do not show.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::time::Duration;
 
 use connect_tower::{Time, rt::Timer};
 
@@ -29,66 +26,38 @@ pub enum Flood {
     CanceledCalls,
 }
 
-/// Why a connection is ended, for its parts to tell each other.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FoundFlood(Arc<OnceLock<Flood>>);
-
-impl FoundFlood {
-    pub(super) fn get(&self) -> Option<Flood> {
-        self.0.get().copied()
-    }
-
-    pub(super) fn set(&self, flood: Flood) {
-        // The first counts.
-        let _ = self.0.set(flood);
-    }
-}
-
-/// A number that may be reached in a time.
-#[derive(Debug)]
+/// How often something happened since a while. Each connection has some of these: they know neither their limit nor their
+/// time.
+#[derive(Debug, Default)]
 struct Rate {
-    max: usize,
-    time: Duration,
     count: usize,
     since: Option<Time>,
 }
 
 impl Rate {
-    const fn new(max: usize, time: Duration) -> Self {
-        Self {
-            max,
-            time,
-            count: 0,
-            since: None,
-        }
-    }
-
-    /// Adds to the number. True if it is too large now.
-    fn add(&mut self, count: usize, now: Time) -> bool {
+    /// Adds to what happened within this time, and returns how often it did.
+    fn add(&mut self, count: usize, time: Duration, now: Time) -> usize {
         let since = *self.since.get_or_insert(now);
-        if now.saturating_since(since) >= self.time {
-            (self.since, self.count) = (Some(now), 0);
+        if now.saturating_since(since) >= time {
+            *self = Self {
+                count: 0,
+                since: Some(now),
+            };
         }
         self.count += count;
-        self.count > self.max
-    }
-
-    fn reset(&mut self) {
-        self.since = None;
-        self.count = 0;
+        self.count
     }
 }
 
 /// Counts the answers to control frames among what a connection writes.
 #[derive(Debug)]
-pub(super) struct AnsweredFrames<R> {
+pub(super) struct AnsweredFrames {
     frames: FrameReader,
     rate: Rate,
+    max: usize,
     is_flood: bool,
     /// The client was told already which streams are served.
     has_goaway: bool,
-    runtime: R,
-    found: FoundFlood,
 }
 
 const DATA: u8 = 0;
@@ -105,43 +74,39 @@ const ACK: u8 = 1;
 pub(super) const TOO_MANY_PINGS: &[u8] =
     b"\0\0\x16\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0btoo_many_pings";
 
-impl<R: Timer> AnsweredFrames<R> {
-    pub(super) fn new(max: usize, runtime: R, found: FoundFlood) -> Self {
+impl AnsweredFrames {
+    pub(super) fn new(max: usize) -> Self {
         Self {
             frames: FrameReader::default(),
-            rate: Rate::new(max, FRAMES_IN),
+            rate: Rate::default(),
+            max,
             is_flood: false,
             has_goaway: false,
-            runtime,
-            found,
         }
     }
 
     /// Notes what was written. True if the connection is to be ended: between two frames.
-    pub(super) fn wrote(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn wrote(&mut self, bytes: &[u8], timer: &impl Timer) -> bool {
         let Self {
             frames,
             rate,
+            max,
             is_flood,
             has_goaway,
-            runtime,
-            ..
         } = self;
         frames.read(bytes, |seen| {
             let Seen::Frame(head) = seen else { return };
             match head.kind {
-                DATA | HEADERS | WINDOW_UPDATE => rate.reset(),
+                DATA | HEADERS | WINDOW_UPDATE => *rate = Rate::default(),
                 PING | SETTINGS if head.flags & ACK == 0 => {}
-                PING | SETTINGS | RST_STREAM => *is_flood |= rate.add(1, runtime.now()),
+                PING | SETTINGS | RST_STREAM => {
+                    *is_flood |= rate.add(1, FRAMES_IN, timer.now()) > *max;
+                }
                 GOAWAY => *has_goaway = true,
                 _ => {}
             }
         });
-        let ends = self.is_flood && self.frames.is_between_frames();
-        if ends {
-            self.found.set(Flood::ControlFrames);
-        }
-        ends
+        self.is_flood && self.frames.is_between_frames()
     }
 
     /// What to tell the client in the end.
@@ -154,25 +119,21 @@ impl<R: Timer> AnsweredFrames<R> {
 }
 
 /// Counts the calls that a client cancels before they are answered.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct CanceledCalls {
     rate: Rate,
     seen: usize,
 }
 
 impl CanceledCalls {
-    pub(super) const fn new(max: usize) -> Self {
-        Self {
-            rate: Rate::new(max, CALLS_IN),
-            seen: 0,
-        }
-    }
-
-    /// Takes the number of all that were canceled so far. True if there are too many.
-    pub(super) fn note(&mut self, canceled: usize, now: impl FnOnce() -> Time) -> bool {
+    /// Takes the number of all that were canceled so far, and returns how many were of late.
+    pub(super) fn note(&mut self, canceled: usize, now: impl FnOnce() -> Time) -> usize {
         let new = canceled - self.seen;
         self.seen = canceled;
-        new > 0 && self.rate.add(new, now())
+        match new {
+            0 => 0,
+            new => self.rate.add(new, CALLS_IN, now()),
+        }
     }
 }
 
@@ -183,13 +144,11 @@ mod tests {
     #[test]
     fn a_rate_begins_anew_after_its_time() {
         let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
-        let mut rate = Rate::new(2, Duration::from_secs(10));
-        assert!(!rate.add(2, at(5)));
-        assert!(rate.add(1, at(14)));
-        assert!(!rate.add(2, at(15)));
-        assert!(rate.add(1, at(15)));
-        rate.reset();
-        assert!(!rate.add(2, at(16)));
+        let mut rate = Rate::default();
+        for (second, added, expected) in [(5, 2, 2), (14, 1, 3), (15, 2, 2), (15, 1, 3)] {
+            let count = rate.add(added, Duration::from_secs(10), at(second));
+            assert_eq!(count, expected);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
     drain::{Phase, PhaseReader},
-    floods::AnsweredFrames,
+    floods::{AnsweredFrames, Flood},
     lifetime::Activity,
     stall::{CallEnd, WriteTimeout},
 };
@@ -66,7 +66,7 @@ pub(super) struct ServerIo<R, I> {
     call_end: CallEnd,
     activity: Arc<Activity>,
     /// HTTP/2: what the client makes the server answer.
-    answered: Option<AnsweredFrames<R>>,
+    answered: Option<AnsweredFrames>,
     /// While the socket takes no bytes.
     stall: Option<Sleep>,
 }
@@ -169,7 +169,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
     }
 
     /// Ends the connection when these are too many. To be called before hyper writes.
-    pub(super) fn count_answers(&mut self, answered: AnsweredFrames<R>) {
+    pub(super) fn count_answers(&mut self, answered: AnsweredFrames) {
         self.answered = Some(answered);
     }
 
@@ -191,7 +191,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         for buf in bufs {
             let written = &buf[..count.min(buf.len())];
             count -= written.len();
-            ends = answered.wrote(written);
+            ends = answered.wrote(written, &self.runtime);
             if count == 0 {
                 break;
             }
@@ -199,6 +199,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         if !ends {
             return Ok(());
         }
+        self.activity.set_flood(Flood::ControlFrames);
         let farewell = answered.farewell();
         let _ = Pin::new(&mut self.io).poll_write(cx, farewell);
         let _ = Pin::new(&mut self.io).poll_flush(cx);

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -14,7 +14,7 @@ use connect_tower::rt::Sleep;
 use super::{
     config::Config,
     drain::OpenConnection,
-    floods::{CanceledCalls, Flood, FoundFlood},
+    floods::{CanceledCalls, Flood},
 };
 use crate::runtime::Runtime;
 
@@ -30,7 +30,7 @@ pub(super) struct Activity {
     has_received: AtomicBool,
     /// Calls that ended before they had an answer.
     canceled: AtomicUsize,
-    flood: FoundFlood,
+    flood: OnceLock<Flood>,
     _connection: OpenConnection,
 }
 
@@ -43,7 +43,7 @@ impl Activity {
             is_last: AtomicBool::new(false),
             has_received: AtomicBool::new(false),
             canceled: AtomicUsize::new(0),
-            flood: FoundFlood::default(),
+            flood: OnceLock::new(),
             _connection: connection,
         })
     }
@@ -58,9 +58,14 @@ impl Activity {
         self.has_received.store(received, Ordering::Relaxed);
     }
 
-    /// The place for what the connection is ended for.
-    pub(super) fn flood(&self) -> &FoundFlood {
-        &self.flood
+    /// What the connection is ended for, if it is for that.
+    pub(super) fn flood(&self) -> Option<Flood> {
+        self.flood.get().copied()
+    }
+
+    pub(super) fn set_flood(&self, flood: Flood) {
+        // The first counts.
+        let _ = self.flood.set(flood);
     }
 
     fn is_last(&self) -> bool {
@@ -119,8 +124,7 @@ pub(super) struct Lifetime<R> {
     runtime: R,
     activity: Arc<Activity>,
     version: LifetimeVersion,
-    idle_timeout: Duration,
-    grace: Duration,
+    config: Arc<Config>,
     /// How many calls had begun at the last look.
     seen: usize,
     next_look: Option<Sleep>,
@@ -137,7 +141,6 @@ pub(super) struct Lifetime<R> {
 pub(super) enum LifetimeVersion {
     /// A client is told in the next answer, and has a time for each head.
     Http1 {
-        head_timeout: Duration,
         /// While a part of a head is there.
         head: Option<Sleep>,
     },
@@ -151,7 +154,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 impl<R: Runtime> Lifetime<R> {
     pub(super) fn new(
         runtime: &R,
-        config: &Config,
+        config: &Arc<Config>,
         activity: Arc<Activity>,
         version: LifetimeVersion,
     ) -> Self {
@@ -160,14 +163,13 @@ impl<R: Runtime> Lifetime<R> {
             runtime: runtime.clone(),
             activity,
             version,
-            idle_timeout: config.idle_timeout,
-            grace: config.max_connection_age_grace,
+            config: Arc::clone(config),
             seen: 0,
             next_look: None,
             age: age.map(|age| runtime.sleep(vary(age, fastrand::f64()))),
             end: None,
             is_closing: false,
-            canceled: CanceledCalls::new(config.max_canceled_calls.unwrap_or(usize::MAX)),
+            canceled: CanceledCalls::default(),
         }
     }
 
@@ -177,14 +179,15 @@ impl<R: Runtime> Lifetime<R> {
             return Poll::Ready(Step::End);
         }
         let canceled = self.activity.canceled.load(Ordering::Relaxed);
-        if self.canceled.note(canceled, || self.runtime.now()) {
-            self.activity.flood().set(Flood::CanceledCalls);
+        let of_late = self.canceled.note(canceled, || self.runtime.now());
+        if of_late > self.config.max_canceled_calls.unwrap_or(usize::MAX) {
+            self.activity.set_flood(Flood::CanceledCalls);
             return Poll::Ready(Step::End);
         }
         if self.end.is_none() && self.poll_is_last(cx) {
             self.age = None;
             self.activity.set_last();
-            self.end = Some(self.runtime.sleep(self.grace));
+            self.end = Some(self.runtime.sleep(self.config.max_connection_age_grace));
             if let LifetimeVersion::Http2 = self.version {
                 self.is_closing = true;
                 return Poll::Ready(Step::Close);
@@ -206,7 +209,7 @@ impl<R: Runtime> Lifetime<R> {
 
     /// Ready when a head took too long.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let LifetimeVersion::Http1 { head_timeout, head } = &mut self.version else {
+        let LifetimeVersion::Http1 { head } = &mut self.version else {
             return Poll::Pending;
         };
         let (open, _) = self.activity.calls();
@@ -214,16 +217,17 @@ impl<R: Runtime> Lifetime<R> {
             *head = None;
             return Poll::Pending;
         }
-        head.get_or_insert_with(|| self.runtime.sleep(*head_timeout))
+        head.get_or_insert_with(|| self.runtime.sleep(self.config.header_read_timeout))
             .as_mut()
             .poll(cx)
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
+            let idle_timeout = self.config.idle_timeout;
             let pause = match self.is_closing {
-                true => self.idle_timeout.min(CLOSE_TIMEOUT),
-                false => self.idle_timeout,
+                true => idle_timeout.min(CLOSE_TIMEOUT),
+                false => idle_timeout,
             };
             let next = self
                 .next_look

@@ -45,7 +45,7 @@ pub(super) async fn run<R, L, M, S>(
             runtime: runtime.clone(),
             timer: Arc::new(runtime.clone()),
             receive_budget: ReceiveBudget::new(config.server_receive_budget),
-            config,
+            config: Arc::new(config),
             observer,
         }),
         drain,
