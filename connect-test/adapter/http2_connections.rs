@@ -10,15 +10,18 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use connect_hyper::{ChannelState, HttpVersion, server::RequestBody};
+use connect_hyper::{
+    ChannelState, HttpVersion, client::EndpointAddress, runtime::Runtime, server::RequestBody,
+};
 use connect_proto::Code;
 use connect_tower::{CallBody, Client, Connection, Transport, transport::Sent};
 use http::Request;
 use http_body_util::BodyExt;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use macro_rules_attribute::apply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,7 +31,7 @@ use tokio::{
 use super::support::{
     ECHO, EMPTY_SETTINGS, HEADERS, ServiceFn, Socket, accept, answer, async_test, bind,
     body_channel, call, echo, listen, next_stream, post_http2, read_frame, read_preface, refused,
-    settings, spawn, start, text, unary, within, yield_now,
+    runtime, settings, spawn, start, text, unary, within, yield_now,
 };
 use crate::rt::Channel;
 
@@ -484,4 +487,69 @@ async fn a_server_that_complains_of_pings_is_pinged_seldom() {
     open.await.unwrap();
     assert_eq!(serving.await.unwrap(), None);
     drop((first, second));
+}
+
+/// A connection that counts how often it is written to.
+struct Counted<I>(I, Arc<AtomicUsize>);
+
+impl<I: Read + Unpin> Read for Counted<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<I: Write + Unpin> Write for Counted<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.1.fetch_add(1, SeqCst);
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[apply(async_test)]
+async fn the_requests_of_calls_that_are_ready_together_leave_together() {
+    const CALLERS: usize = 64;
+    const CALLS: usize = 20;
+    let server = start(bind().await, echo());
+    let (address, writes) = (server.address, Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&writes);
+    let channel = Channel::builder(server.uri())
+        .with_connector(move |_: EndpointAddress| {
+            let counted = Arc::clone(&counted);
+            async move { Ok(Counted(runtime().connect(address).await?, counted)) }
+        })
+        .build()
+        .unwrap();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let channel = channel.clone();
+            spawn(async move {
+                for _ in 0..CALLS {
+                    call(&channel, post_http2(CallBody::full("x")))
+                        .await
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let writes = writes.load(SeqCst);
+    assert!(writes < CALLERS * CALLS, "{writes}");
 }

@@ -354,7 +354,15 @@ impl<R: Runtime> Http2Driver<R> {
     /// server allows when that changes.
     pub(super) async fn run(mut self, mut on_max_streams: impl FnMut(usize)) -> LastCalls {
         let mut max_streams = self.max_streams();
+        let mut has_yielded = false;
         let end = poll_fn(|cx| {
+            // Who wakes this is one of many calls, often. The others that are ready come first, so that what all of them
+            // have to say leaves in one write; some schedulers would run this before them.
+            has_yielded = !has_yielded;
+            if has_yielded {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let polled = self.poll(cx);
             if mem::replace(&mut max_streams, self.max_streams()) != max_streams {
                 on_max_streams(max_streams);

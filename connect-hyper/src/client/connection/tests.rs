@@ -31,6 +31,16 @@ fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
     assert!(pin!(sending).poll(&mut cx).is_pending());
 }
 
+fn http2_settings() -> Http2Settings {
+    Http2Settings {
+        windows: Windows::new(65_535, 65_535),
+        max_frame_size: 1 << 14,
+        max_header_list_size: 1 << 14,
+        send_buffer_size: 1 << 14,
+        keep_alive: None,
+    }
+}
+
 /// A server with one stream at a time. It takes HEADERS, and then the connection breaks.
 #[derive(Clone, Default)]
 struct Breaking(Arc<Mutex<Script>>);
@@ -99,13 +109,7 @@ fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
     let server = Breaking::default();
     let io = ClientIo::tls(Box::new(server.clone()));
     let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
-    let settings = Http2Settings {
-        windows: Windows::new(65_535, 65_535),
-        max_frame_size: 1 << 14,
-        max_header_list_size: 1 << 14,
-        send_buffer_size: 1 << 14,
-        keep_alive: None,
-    };
+    let settings = http2_settings();
     let runtime = NoRuntime::default();
     let mut cx = Context::from_waker(Waker::noop());
     let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
@@ -189,4 +193,82 @@ fn a_sender_at_work_is_waited_for() {
         assert_eq!(*freed.lock().unwrap(), ["queued", "reader dropped"]);
         assert!(queue.lock().is_none());
     }
+}
+
+/// Counts what is written at once. The server allows a hundred streams.
+#[derive(Clone, Default)]
+struct Counting {
+    has_begun: Arc<AtomicBool>,
+    writes: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl hyper::rt::Read for Counting {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.has_begun.swap(true, Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        buf.put_slice(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Counting {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.lock().unwrap().push(bytes.to_vec());
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn heads_that_are_ready_together_leave_in_one_write_and_so_do_bodies() {
+    let server = Counting::default();
+    let io = ClientIo::tls(Box::new(server.clone()));
+    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
+    let runtime = NoRuntime::default();
+    let mut cx = Context::from_waker(Waker::noop());
+    let settings = http2_settings();
+    let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
+    let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
+        panic!("opening waits");
+    };
+    assert!(pin!(driver.start()).poll(&mut cx).is_ready());
+    let mut driving = pin!(driver.run(drop));
+    assert!(driving.as_mut().poll(&mut cx).is_pending());
+    assert!(driving.as_mut().poll(&mut cx).is_pending());
+    server.writes.lock().unwrap().clear();
+    let mut sending = [(); 3].map(|()| {
+        let body = CallBody::full("body");
+        let body = RequestBody::http2(body, Arc::default(), connection.latest.clone());
+        let mut request = Request::new(body);
+        *request.uri_mut() = http::Uri::from_static("http://example.com/");
+        let Ok(sending) = connection.send(request) else {
+            panic!("the queue is closed");
+        };
+        Box::pin(sending)
+    });
+    for sending in &mut sending {
+        assert!(sending.as_mut().poll(&mut cx).is_pending());
+    }
+    assert!(driving.as_mut().poll(&mut cx).is_pending());
+    // The calls that are ready come first.
+    assert!(server.writes.lock().unwrap().is_empty());
+    assert!(driving.as_mut().poll(&mut cx).is_pending());
+    // h2 gives a stream no window, and so takes nothing of its body, before its HEADERS are on their way.
+    assert_eq!(server.writes.lock().unwrap().len(), 2);
 }
