@@ -104,6 +104,7 @@ pub use connect_proto::{
 #[doc(no_inline)]
 pub use http;
 
+pub use call::attempts::Attempts;
 pub use call::body::CallBody;
 pub use call::connection::Connection;
 pub use call::deadline::Deadline;
@@ -117,7 +118,7 @@ pub use client::policy::{
     rules::{HedgePolicy, RetryPolicy},
     throttle::RetryThrottle,
 };
-pub use client::retry::{attempts::Attempts, resends::Resends};
+pub use client::retry::resends::Resends;
 pub use client::{BidiCall, BidiReceiver, BidiSender, Client, ClientStreamCall};
 pub use in_process::{InProcess, InProcessFuture};
 pub use interceptor::{Before, Call, Interceptor, Next, Reply, before};

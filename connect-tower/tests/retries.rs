@@ -16,9 +16,10 @@ use common::{
     scripted::{Scripted, failures},
 };
 use connect_tower::{
-    Attempts, Call, Client, ClientConfig, Code, Error, FailureKind, Idempotency, Interceptor,
-    MethodConfig, Next, Prost, Protocol, Reply, Request, Response, ResponseStream, RetryPolicy,
-    RetryThrottle, Router, ServiceConfig, Spec, StreamType, Streaming,
+    Attempts, Call, CallEnd, CallObserver, CallStart, Client, ClientConfig, Code, Error,
+    FailureKind, Idempotency, Interceptor, MethodConfig, Next, Observer, Prost, Protocol, Reply,
+    Request, Response, ResponseStream, RetryPolicy, RetryThrottle, Router, ServiceConfig, Spec,
+    StreamType, Streaming,
 };
 use futures_util::stream;
 
@@ -399,6 +400,54 @@ fn interceptors_see_one_call() {
             .unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 1);
         assert_eq!(transport.seen().len(), 3);
+    }
+}
+
+/// What an observer is told, in order.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn push(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Observer for Told {
+    fn begin(&self, _: &mut CallStart<'_>) -> Option<Box<dyn CallObserver>> {
+        self.push(String::from("begin"));
+        Some(Box::new(self.clone()))
+    }
+}
+
+impl CallObserver for Told {
+    fn attempt(&self, attempts: Attempts) {
+        self.push(format!("{} {}", attempts.count(), attempts.resends()));
+    }
+
+    fn end(&self, end: &CallEnd<'_>) {
+        self.push(format!("end {:?}", end.code()));
+    }
+}
+
+#[test]
+fn observers_are_told_of_one_call_and_its_attempts() {
+    for stream_type in StreamType::ALL {
+        let fate = Fate::of([unavailable()]);
+        let transport = Scripted::new(fate.router(), failures(FailureKind::Unsent, 1));
+        let told = Told::default();
+        let client = transport
+            .client()
+            .with_retry(any())
+            .add_observer(told.clone());
+        let end = transport.time().block_on(call(&client, stream_type));
+        end.unwrap();
+        let mut lines = told.0.lock().unwrap().clone();
+        let last = lines.pop().unwrap();
+        assert_eq!(lines, ["begin", "1 1", "2 1"], "{stream_type:?}");
+        // A stream was dropped after its first message.
+        let is_whole = !stream_type.server_streams();
+        assert_eq!(last == "end None", is_whole, "{last}");
     }
 }
 

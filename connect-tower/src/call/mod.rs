@@ -2,6 +2,7 @@
 
 use std::task::Poll;
 
+pub(crate) mod attempts;
 pub(crate) mod body;
 pub(crate) mod body_error;
 pub(crate) mod connection;

@@ -8,7 +8,7 @@ use connect_proto::{Code, Error, MessageSize, Protocol, Side, Spec};
 use http::{Extensions, HeaderMap, header::HOST};
 
 pub(crate) use self::observed::{CallGuard, InScope, Observed, in_scope};
-use crate::call::{connection::Connection, peer::Peer};
+use crate::call::{attempts::Attempts, connection::Connection, peer::Peer};
 
 /// Is told of every call of a [`Router`](crate::Router) or a [`Client`](crate::Client): for logs, metrics and traces.
 ///
@@ -65,6 +65,10 @@ pub trait CallObserver: Send + Sync + 'static {
     fn in_scope(&self, work: &mut dyn FnMut()) {
         work();
     }
+
+    /// A client's call is about to send another request than its first: again, because no server has begun the last one, as a
+    /// retry, or as a hedge. It is told how many there were so far, this one included.
+    fn attempt(&self, _attempts: Attempts) {}
 
     /// A message was handed over to be sent.
     fn sent(&self, _size: MessageSize) {}

@@ -18,6 +18,7 @@ use pin_project_lite::pin_project;
 
 use super::{CallEnd, CallObserver, CallStart, Observer, Traffic};
 use crate::call::{
+    attempts::Attempts,
     deadline::{Deadline, deadline_exceeded},
     panics::quietly,
     rt::SharedTimer,
@@ -82,6 +83,10 @@ impl Observed {
             Some(Err(panic)) => resume_unwind(panic),
             None => unreachable!("the work was run"),
         }
+    }
+
+    pub(crate) fn attempt(&self, attempts: Attempts) {
+        self.tell(|observer| observer.attempt(attempts));
     }
 
     pub(crate) fn sent(&self, size: MessageSize) {

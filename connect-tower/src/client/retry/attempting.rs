@@ -11,8 +11,9 @@ use connect_proto::{Error, Idempotency, Protocol, Spec};
 use http::{HeaderName, HeaderValue};
 use pin_project_lite::pin_project;
 
-use super::{attempts::Attempts, resends::FailedTries, source::RequestSource};
+use super::{resends::FailedTries, source::RequestSource};
 use crate::{
+    call::attempts::Attempts,
     call::body::CallBody,
     call::deadline::{deadline_exceeded, poll_within_deadline},
     call::jitter,
@@ -294,7 +295,7 @@ impl<S: RequestSource> Ongoing<S> {
         })
     }
 
-    /// The request of the next attempt. An observer of attempts is to be told here that one begins.
+    /// The request of the next attempt.
     fn again<T: Transport>(
         &mut self,
         client: &Client<T>,
@@ -310,6 +311,11 @@ impl<S: RequestSource> Ongoing<S> {
         }
         let (mut request, waiting) = self.source.request(client.start(spec, &self.head)?)?;
         self.attempts.tell(request.extensions_mut());
+        if let Some(observed) = &self.head.observed {
+            if self.attempts != Attempts::default() {
+                observed.attempt(self.attempts);
+            }
+        }
         let previous = self.attempts.count() - 1;
         if previous > 0 {
             let headers = request.headers_mut();

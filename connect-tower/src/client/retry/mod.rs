@@ -2,7 +2,6 @@
 //! long is hedged.
 
 pub(crate) mod attempting;
-pub(crate) mod attempts;
 pub(crate) mod hedge;
 pub(crate) mod resends;
 pub(crate) mod source;
