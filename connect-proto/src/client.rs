@@ -61,7 +61,10 @@ impl ClientConfig {
                 self.codec
             ))
         })?;
-        let compression = match self.send_compression.as_deref() {
+        // A call that compresses nothing names no compression.
+        let wanted = options.compress != Some(false);
+        let name = self.send_compression.as_deref().filter(|_| wanted);
+        let compression = match name {
             None | Some("identity") => None,
             Some(name) => Some(self.compressions.find(name).cloned().ok_or_else(|| {
                 let known: Vec<_> = self.compressions.names().collect();

@@ -6,7 +6,7 @@
 /// use connect_proto::{CallOptions, ClientConfig, Spec, StreamType, Time};
 ///
 /// let spec = Spec::new("/pkg.Service/Method", StreamType::Unary);
-/// let (mut send, _) = ClientConfig::new().start(&spec, CallOptions::new(), Time::ZERO)?;
+/// let (mut send, _) = ClientConfig::new().start(&spec, &CallOptions::new(), Time::ZERO)?;
 /// send.send_bytes(bytes::Bytes::from_static(b"hello"))?;
 /// assert_eq!(send.message_size().encoded(), 5);
 /// assert_eq!(send.message_size().wire(), 5);
@@ -16,11 +16,16 @@
 pub struct MessageSize {
     encoded: usize,
     wire: usize,
+    is_compressed: bool,
 }
 
 impl MessageSize {
-    pub(crate) fn new(encoded: usize, wire: usize) -> Self {
-        Self { encoded, wire }
+    pub(crate) fn new(encoded: usize, wire: usize, is_compressed: bool) -> Self {
+        Self {
+            encoded,
+            wire,
+            is_compressed,
+        }
     }
 
     /// What the codec makes of the message, in bytes.
@@ -33,5 +38,11 @@ impl MessageSize {
     #[must_use]
     pub fn wire(&self) -> usize {
         self.wire
+    }
+
+    /// Whether the message travels compressed, as its prefix says or, in Connect's unary calls, `content-encoding`.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 }

@@ -156,7 +156,7 @@ impl RecvHalf {
             Ok((message, trailers)) => State::Ending(Some(message), Ok(trailers)),
             Err(error) => State::Ending(None, Err(error)),
         };
-        let size = MessageSize::new(encoded, bare.wire_bytes());
+        let size = bare.message_size(encoded);
         Self {
             size,
             ..Self::with_state(params, state)
@@ -380,7 +380,7 @@ impl RecvHalf {
         let (message, trailers) = match &mut self.state {
             State::Open(Framing::Enveloped(body)) => {
                 while let Some(message) = body.next_message(&self.params)? {
-                    self.size = MessageSize::new(message.len(), body.wire_bytes());
+                    self.size = body.message_size(message.len());
                     if !self.params.single {
                         return Ok(Some(RecvEvent::Message(message)));
                     }
@@ -399,7 +399,7 @@ impl RecvHalf {
                     return Ok(None);
                 };
                 let (message, trailers) = body.finish(end, &self.params)?;
-                self.size = MessageSize::new(message.len(), body.wire_bytes());
+                self.size = body.message_size(message.len());
                 (Some(message), trailers)
             }
             State::Ending(message, _) => {

@@ -282,7 +282,8 @@ impl CallOptions {
         self
     }
 
-    /// Whether to compress this call's requests. Default: `None`.
+    /// Whether to compress this call's requests, if the client has a [compression](ClientConfig::with_send_compression) for
+    /// them. Default: `None`, and so yes. With `Some(false)` the request names no compression, and no message can have one.
     #[must_use]
     pub fn with_compress(mut self, enabled: impl Into<Option<bool>>) -> Self {
         self.compress = enabled.into();

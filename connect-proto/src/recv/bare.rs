@@ -10,7 +10,7 @@ use super::{
     not_rpc::{QUOTED_BYTES, quote_body},
     params::RecvParams,
 };
-use crate::{Error, chunks::ChunkBuffer, protocol::connect};
+use crate::{Error, MessageSize, chunks::ChunkBuffer, protocol::connect};
 
 /// A body of bounded size that is gathered whole.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) struct Bare {
     content: Content,
     /// What the message had on the wire, once it is whole.
     wire_bytes: usize,
+    is_compressed: bool,
 }
 
 /// What the body is.
@@ -67,6 +68,7 @@ impl Bare {
             chunks: ChunkBuffer::default(),
             content,
             wire_bytes: 0,
+            is_compressed: false,
         }
     }
 
@@ -75,9 +77,9 @@ impl Bare {
         matches!(self.content, Content::NotRpc { .. })
     }
 
-    /// What the message had on the wire.
-    pub(super) fn wire_bytes(&self) -> usize {
-        self.wire_bytes
+    /// The size of the message, of which the codec makes this much.
+    pub(super) fn message_size(&self, encoded: usize) -> MessageSize {
+        MessageSize::new(encoded, self.wire_bytes, self.is_compressed)
     }
 
     /// Bytes that are held.
@@ -121,6 +123,7 @@ impl Bare {
     ) -> Result<(Bytes, HeaderMap), Error> {
         let payload = self.chunks.take();
         self.wire_bytes = payload.len();
+        self.is_compressed = params.encoding.is_some() && !payload.is_empty();
         match &mut self.content {
             Content::Message { trailers } => match end {
                 EndOfBody::Reset(reset) => Err(reset.to_error(params.side)),

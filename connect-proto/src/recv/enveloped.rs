@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::{EndOfBody, params::RecvParams};
 use crate::{
-    Error, Side, base64_text,
+    Error, MessageSize, Side, base64_text,
     envelope::{Deframer, Envelope, FLAG_COMPRESSED, FLAG_END_STREAM, FLAG_TRAILERS, Prefix},
     excerpt::shorten,
     protocol::{Wire, connect, grpc, grpc_web},
@@ -25,6 +25,7 @@ pub(super) struct Enveloped {
     ending: Option<Result<HeaderMap, Error>>,
     /// What the last message had on the wire.
     wire_bytes: usize,
+    is_compressed: bool,
 }
 
 impl Enveloped {
@@ -40,6 +41,7 @@ impl Enveloped {
             started: false,
             ending: None,
             wire_bytes: 0,
+            is_compressed: false,
         }
     }
 
@@ -53,9 +55,9 @@ impl Enveloped {
         self.deframer.has_unread()
     }
 
-    /// What the last message had on the wire, without its prefix.
-    pub(super) fn wire_bytes(&self) -> usize {
-        self.wire_bytes
+    /// The size of the last message, of which the codec makes this much.
+    pub(super) fn message_size(&self, encoded: usize) -> MessageSize {
+        MessageSize::new(encoded, self.wire_bytes, self.is_compressed)
     }
 
     /// Bytes that are held.
@@ -92,6 +94,7 @@ impl Enveloped {
             let compressed = flags & FLAG_COMPRESSED != 0;
             if flags & terminal == 0 {
                 self.wire_bytes = payload.len();
+                self.is_compressed = compressed;
                 return match compressed {
                     true => params.decompress_message(payload).map(Some),
                     false => Ok(Some(payload)),

@@ -150,7 +150,7 @@ impl SendBuffer {
     /// Takes an encoded message, behind a prefix or as the whole body; never compressed.
     pub(super) fn push_bytes(&mut self, payload: Bytes, enveloped: bool) -> Result<(), Error> {
         check_limit(payload.len(), self.limit)?;
-        self.size = MessageSize::new(payload.len(), payload.len());
+        self.size = MessageSize::new(payload.len(), payload.len(), false);
         if enveloped {
             self.put(&prefix(0, payload.len())?, payload);
         } else {
@@ -261,7 +261,7 @@ impl SendBuffer {
         }
         let flags = if compressed { FLAG_COMPRESSED } else { 0 };
         let wire = own.len() - start;
-        self.size = MessageSize::new(encoded, wire);
+        self.size = MessageSize::new(encoded, wire, compressed);
         Ok((prefix(flags, wire)?, compressed))
     }
 }

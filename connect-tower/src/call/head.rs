@@ -9,4 +9,6 @@ pub(crate) struct ResponseHead {
     pub(crate) trailers: HeaderMap,
     pub(crate) extensions: Extensions,
     pub(crate) compress: Option<bool>,
+    /// Whether the one message of a response was received compressed.
+    pub(crate) is_compressed: bool,
 }

@@ -169,6 +169,8 @@ pub(crate) struct Incoming<B> {
     outcome: Option<Outcome>,
     /// Of a client's call that ends with these messages.
     call: Option<CallGuard>,
+    /// Whether the last message came compressed.
+    is_compressed: bool,
 }
 
 impl<B> Incoming<B> {
@@ -180,6 +182,7 @@ impl<B> Incoming<B> {
             observed: None,
             outcome: None,
             call: None,
+            is_compressed: false,
             trailers: HeaderMap::new(),
             ended: None,
             peeked: None,
@@ -213,6 +216,11 @@ impl<B> Incoming<B> {
     /// The error that [`poll_peek`](Self::poll_peek) has found.
     pub(crate) fn peeked_error(&self) -> Option<&Error> {
         self.peeked.as_ref()?.as_ref().err()
+    }
+
+    /// Whether the last message travelled compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// How it ended, once it has.
@@ -270,6 +278,7 @@ impl<B> Incoming<B> {
             observed: self.observed,
             outcome: self.outcome,
             call: self.call,
+            is_compressed: self.is_compressed,
         }
     }
 }
@@ -315,11 +324,12 @@ where
             Source::Dropped => Poll::Ready(Ok(None)),
             Source::Payloads(payloads) => {
                 if let Poll::Ready(next) = payloads.poll_payload(cx) {
-                    let message = next.transpose()?.map(|payload| payload.into_bytes());
-                    if message.is_none() {
+                    let Some(payload) = next.transpose()? else {
                         self.trailers = payloads.take_trailers();
-                    }
-                    return Poll::Ready(Ok(message));
+                        return Poll::Ready(Ok(None));
+                    };
+                    self.is_compressed = payload.is_compressed();
+                    return Poll::Ready(Ok(Some(payload.into_bytes())));
                 }
                 let Some(deadline_timer) = &mut self.deadline_timer else {
                     return Poll::Pending;
@@ -341,6 +351,7 @@ where
                 }
                 match ready!(event).transpose()? {
                     Some(RecvEvent::Message(message)) => {
+                        self.is_compressed = recv.message_size().is_compressed();
                         if let Some(observed) = &self.observed {
                             observed.received(recv.message_size());
                         }
@@ -387,7 +398,10 @@ where
     ) -> Poll<Option<Result<Payload, Error>>> {
         let message = ready!(self.incoming.poll_message(cx)).transpose();
         Poll::Ready(message.map(|bytes| {
-            bytes.map(|bytes| Payload::received(bytes, self.codec.clone(), self.reader))
+            let is_compressed = self.incoming.is_compressed();
+            let payload =
+                |bytes| Payload::received(bytes, self.codec.clone(), self.reader, is_compressed);
+            bytes.map(payload)
         }))
     }
 

@@ -29,22 +29,39 @@ pub struct Payload {
     /// Whose rule an error of decoding follows: `Server` for what came in a request to this server, otherwise `Client`. Of
     /// what an interceptor puts in its place the handler knows only that it came in a request.
     reader: Side,
+    is_compressed: bool,
+    pub(crate) compress: Option<bool>,
 }
 
 impl Payload {
     /// A payload of these bytes, which must be what the codec makes of a message.
     #[must_use]
     pub fn new(bytes: Bytes, codec: Codec) -> Self {
-        Self::received(bytes, codec, Side::Client)
+        Self::received(bytes, codec, Side::Client, false)
     }
 
     /// A payload that this side has received.
-    pub(crate) fn received(bytes: Bytes, codec: Codec, reader: Side) -> Self {
+    pub(crate) fn received(bytes: Bytes, codec: Codec, reader: Side, is_compressed: bool) -> Self {
         Self {
             bytes,
             codec,
             reader,
+            is_compressed,
+            compress: None,
         }
+    }
+
+    /// Whether it travelled compressed, for one that was received.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
+    /// Whether this payload and those that follow it are compressed when they are sent, as far as the peer accepts it.
+    #[must_use]
+    pub fn with_compress(mut self, compress: bool) -> Self {
+        self.compress = Some(compress);
+        self
     }
 
     /// Encodes a message: for an interceptor that answers by itself.

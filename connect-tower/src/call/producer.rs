@@ -149,6 +149,9 @@ impl Producer for Forward {
         while !sink.is_finished() && (self.single || sink.wants_message()) {
             match ready!(self.payloads.poll_payload(cx)) {
                 Some(Ok(payload)) => {
+                    if let Some(compress) = payload.compress {
+                        sink.set_compression(compress);
+                    }
                     if let Err(error) = sink.send_bytes(payload.into_bytes()) {
                         self.payloads.fail(&error);
                         sink.fail(error, mem::take(&mut self.trailers));

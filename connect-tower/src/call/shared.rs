@@ -129,6 +129,14 @@ impl Shared {
         sent
     }
 
+    /// Sets the compression of what follows.
+    pub(crate) fn set_compression(&self, compress: bool) {
+        let mut state = self.lock();
+        state
+            .outlet
+            .with_sink(|sink| sink.set_compression(compress));
+    }
+
     /// Ends the request, or gives it up. Ignored if it has ended.
     pub(crate) fn finish(&self, outcome: Result<(), Error>) {
         let mut state = self.lock();

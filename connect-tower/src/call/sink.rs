@@ -46,6 +46,14 @@ impl Sink<'_> {
         }
     }
 
+    /// Sets the compression of what follows.
+    pub(crate) fn set_compression(&mut self, compress: bool) {
+        match self {
+            Sink::Wire { send, .. } => send.set_compression(compress),
+            Sink::Payloads(outbox) => outbox.compress = Some(compress),
+        }
+    }
+
     /// Ends the call with an error, beside which trailing metadata is sent as well.
     pub(crate) fn fail(&mut self, mut error: Error, trailers: HeaderMap) {
         error.add_metadata(trailers);
@@ -133,6 +141,7 @@ pub(crate) struct Outbox {
     head: Option<ResponseHead>,
     payload: Option<Payload>,
     end: Option<Result<HeaderMap, Error>>,
+    compress: Option<bool>,
 }
 
 impl Outbox {
@@ -147,6 +156,7 @@ impl Outbox {
             head: None,
             payload: None,
             end: None,
+            compress: None,
         }
     }
 
@@ -225,7 +235,11 @@ impl Outbox {
                 "a message was sent after the end of the stream",
             ));
         }
-        self.payload = Some(Payload::new(bytes, self.codec.clone()));
+        let payload = Payload::new(bytes, self.codec.clone());
+        self.payload = Some(match self.compress {
+            Some(compress) => payload.with_compress(compress),
+            None => payload,
+        });
         Ok(())
     }
 }

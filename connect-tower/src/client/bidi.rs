@@ -96,6 +96,17 @@ impl<Req, Res, T: Transport> BidiCall<Req, Res, T> {
         self.sender.send(message).await
     }
 
+    /// Whether the messages that follow are compressed. See [`BidiSender::set_compress`].
+    pub fn set_compress(&mut self, compress: bool) {
+        self.sender.set_compress(compress);
+    }
+
+    /// Whether the last message that was received travelled compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.receiver.is_compressed()
+    }
+
     /// The next message; `None` after a clean end. See [`BidiReceiver::message`].
     ///
     /// # Errors
@@ -174,6 +185,12 @@ impl<Req, T: Transport> BidiSender<Req, T> {
         Poll::Ready(sent)
     }
 
+    /// Whether the messages that follow are compressed, as far as they are large enough: they are by default, if the client
+    /// has a compression for what it sends. A call that was made [without](crate::Request::with_compress) compresses none.
+    pub fn set_compress(&mut self, compress: bool) {
+        self.shared.set_compression(compress);
+    }
+
     /// Says that no more messages will be sent. The call goes on until the server ends it.
     pub fn close_send(&mut self) {
         self.shared.finish(Ok(()));
@@ -222,6 +239,12 @@ impl<Res, T: Transport> BidiReceiver<Res, T> {
     /// If the call ends before the response begins.
     pub async fn headers(&mut self) -> Result<HeaderMap, Error> {
         Ok(self.head().await?.headers().clone())
+    }
+
+    /// Whether the last message travelled compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.exchange.is_compressed()
     }
 
     /// The trailing metadata; empty before the end.
@@ -303,6 +326,11 @@ impl<Req, Res, T: Transport> ClientStreamCall<Req, Res, T> {
         self.0.send(message).await
     }
 
+    /// Whether the messages that follow are compressed. See [`BidiSender::set_compress`].
+    pub fn set_compress(&mut self, compress: bool) {
+        self.0.set_compress(compress);
+    }
+
     /// Says that no more messages will be sent, and waits for the response.
     ///
     /// # Errors
@@ -315,7 +343,9 @@ impl<Req, Res, T: Transport> ClientStreamCall<Req, Res, T> {
             return Err(Error::internal("the call ended without its one message"));
         };
         // The end: it is there, as the core checks it before it yields the only message.
+        let is_compressed = self.0.is_compressed();
         self.0.message().await?;
+        response.head.is_compressed = is_compressed;
         *response.trailers_mut() = self.0.trailers();
         Ok(response.map(|()| message))
     }

@@ -294,6 +294,7 @@ where
         let Some(message) = poll_fn(|cx| incoming.poll_message(cx)).await? else {
             return Err(Error::internal("the call ended without its one message"));
         };
+        response.head.is_compressed = incoming.is_compressed();
         if poll_fn(|cx| incoming.poll_message(cx)).await?.is_some() {
             return Err(Error::internal("there is more than one message"));
         }

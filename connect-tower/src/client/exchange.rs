@@ -72,8 +72,10 @@ pin_project! {
 pub(crate) struct Open<B> {
     opened: Opened<B>,
     /// What was received while only the sender polled.
-    ahead: VecDeque<Bytes>,
+    ahead: VecDeque<(Bytes, bool)>,
     ahead_bytes: usize,
+    /// Whether the last message that was taken came compressed.
+    is_compressed: bool,
 }
 
 impl<T: Transport> Exchange<T> {
@@ -152,6 +154,14 @@ impl<T: Transport> Exchange<T> {
     /// A half waits no longer.
     pub(crate) fn rest(&self, half: Half) {
         self.wakers.forget(half);
+    }
+
+    /// Whether the last message travelled compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        match &*self.lock() {
+            State::Open(open) => open.is_compressed,
+            _ => false,
+        }
     }
 
     /// The trailing metadata; empty before the end.
@@ -235,6 +245,7 @@ impl<T: Transport> State<T> {
             opened,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
+            is_compressed: false,
         }))
     }
 
@@ -281,11 +292,14 @@ where
     B: Body<Data = Bytes, Error: Into<BodyError>> + Unpin,
 {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        if let Some(message) = self.ahead.pop_front() {
+        if let Some((message, is_compressed)) = self.ahead.pop_front() {
             self.ahead_bytes -= message.len();
+            self.is_compressed = is_compressed;
             return Poll::Ready(Ok(Some(message)));
         }
-        self.opened.incoming.poll_message(cx)
+        let message = ready!(self.opened.incoming.poll_message(cx));
+        self.is_compressed = self.opened.incoming.is_compressed();
+        Poll::Ready(message)
     }
 
     /// Receives for a sender that waits for the server to read. Otherwise a server that answers while it reads would stop
@@ -295,7 +309,8 @@ where
             match self.opened.incoming.poll_message(cx) {
                 Poll::Ready(Ok(Some(message))) => {
                     self.ahead_bytes += message.len();
-                    self.ahead.push_back(message);
+                    let is_compressed = self.opened.incoming.is_compressed();
+                    self.ahead.push_back((message, is_compressed));
                 }
                 Poll::Ready(Ok(None) | Err(_)) | Poll::Pending => return,
             }

@@ -108,7 +108,8 @@ where
         Ok(response.map(|()| incoming.into_payloads(codec, Side::Client)))
     } else {
         let (response, bytes) = opened.into_single().await?;
-        Ok(response.map(|()| Payloads::once(Payload::received(bytes, codec, Side::Client))))
+        let payload = Payload::received(bytes, codec, Side::Client, response.is_compressed());
+        Ok(response.map(|()| Payloads::once(payload)))
     }
 }
 

@@ -12,7 +12,7 @@ use connect_proto::Error;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::ResponseStream;
+use super::response::{CompressNext, ResponseStream};
 
 impl<M: Send + 'static> ResponseStream<M> {
     /// The messages that a piece of async code sends, one after another; its result ends the stream.
@@ -45,12 +45,19 @@ impl<M: Send + 'static> ResponseStream<M> {
         Fut: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let slot = Arc::new(Mutex::new(Slot::default()));
-        let future = code(Yielder { slot: slot.clone() });
-        Self::new(Generated {
+        let future = code(Yielder {
+            slot: slot.clone(),
+            compress: None,
+        });
+        let compress = Arc::new(CompressNext::default());
+        let mut stream = Self::new(Generated {
             future: Some(future),
             error: None,
             slot,
-        })
+            compress: compress.clone(),
+        });
+        stream.compress = Some(compress);
+        stream
     }
 }
 
@@ -59,10 +66,11 @@ impl<M: Send + 'static> ResponseStream<M> {
 /// It may be moved into another task, which can outlive both the code and the stream.
 pub struct Yielder<M> {
     slot: Arc<Mutex<Slot<M>>>,
+    compress: Option<bool>,
 }
 
 struct Slot<M> {
-    message: Option<M>,
+    message: Option<(M, Option<bool>)>,
     /// Who waits until the message was taken.
     sender: Option<Sender>,
     /// The stream's reader, while it waits for a message.
@@ -92,6 +100,12 @@ impl<M> Default for Slot<M> {
 }
 
 impl<M> Yielder<M> {
+    /// Whether the messages that follow are compressed, as far as the client accepts it and they are large enough. Before
+    /// that it is as [the response says](crate::Response::with_compress).
+    pub fn set_compress(&mut self, compress: bool) {
+        self.compress = Some(compress);
+    }
+
     /// Sends a message and waits until it has been taken: `true`. Once the stream has ended or been
     /// dropped nobody takes it, and the answer is `false`, at once.
     ///
@@ -100,7 +114,7 @@ impl<M> Yielder<M> {
     ///
     /// If this future is dropped before that, the message is sent all the same.
     pub async fn send(&mut self, message: M) -> bool {
-        let mut message = Some(message);
+        let mut message = Some((message, self.compress));
         poll_fn(|cx| {
             let mut slot = lock(&self.slot);
             if slot.closed {
@@ -142,6 +156,7 @@ pin_project! {
         // How it ended, until that was yielded.
         error: Option<Error>,
         slot: Arc<Mutex<Slot<M>>>,
+        compress: Arc<CompressNext>,
     }
 
     impl<M, Fut> PinnedDrop for Generated<M, Fut> {
@@ -174,7 +189,8 @@ impl<M, Fut: Future<Output = Result<(), Error>>> Stream for Generated<M, Fut> {
         }
         let mut slot = lock(this.slot);
         // A message whose `send` was dropped still comes before the end.
-        if let Some(message) = slot.message.take() {
+        if let Some((message, compress)) = slot.message.take() {
+            this.compress.set(compress);
             let sender = slot.sender.take();
             drop(slot);
             // A `send` that the code polls itself is polled again with the next pull; any other has to be woken.

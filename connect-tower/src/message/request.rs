@@ -42,6 +42,8 @@ pub(crate) struct Head {
     pub(crate) deadline: Option<Deadline>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) options: Options,
+    /// Whether the one message of a request was received compressed.
+    pub(crate) is_compressed: bool,
     /// The observers of a client's call.
     pub(crate) observed: Option<Observed>,
 }
@@ -231,6 +233,13 @@ impl<T> Request<T> {
     pub fn with_wait_for_ready(mut self, wait: bool) -> Self {
         self.head.options.wait_for_ready = Some(wait);
         self
+    }
+
+    /// Server: whether the message travelled compressed; that of a stream says
+    /// [the stream](crate::Streaming::is_compressed).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.head.is_compressed
     }
 
     /// Client: whether to compress, if this request says so.

@@ -3,6 +3,10 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -141,6 +145,13 @@ impl<T> Response<T> {
         self
     }
 
+    /// Client: whether the message travelled compressed; that of a stream says
+    /// [the stream](crate::Streaming::is_compressed).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.head.is_compressed
+    }
+
     /// Server: whether to compress, if this response says so.
     #[must_use]
     pub fn compress(&self) -> Option<bool> {
@@ -181,6 +192,27 @@ impl<M> Response<ResponseStream<M>> {
 pub struct ResponseStream<M> {
     stream: Pin<Box<dyn Stream<Item = Result<M, Error>> + Send>>,
     trailers: Option<Box<dyn FnOnce() -> HeaderMap + Send>>,
+    /// Where the stream says whether its last message is to be compressed, if it does.
+    pub(crate) compress: Option<Arc<CompressNext>>,
+}
+
+/// Whether the message that a stream has just yielded is to be compressed.
+#[derive(Debug, Default)]
+pub(crate) struct CompressNext(AtomicU8);
+
+impl CompressNext {
+    pub(crate) fn set(&self, compress: Option<bool>) {
+        let number = compress.map_or(0, |compress| 1 + u8::from(compress));
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    /// None: as the response says.
+    pub(crate) fn get(&self) -> Option<bool> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            number => Some(number == 2),
+        }
+    }
 }
 
 impl<M> ResponseStream<M> {
@@ -190,6 +222,7 @@ impl<M> ResponseStream<M> {
         Self {
             stream: Box::pin(stream),
             trailers: None,
+            compress: None,
         }
     }
 

@@ -81,6 +81,12 @@ impl<M, B> Streaming<M, B> {
         }
     }
 
+    /// Whether the last message travelled compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.incoming.is_compressed()
+    }
+
     /// The trailing metadata; empty before the end and, on a server, always.
     #[must_use]
     pub fn trailers(&self) -> &HeaderMap {

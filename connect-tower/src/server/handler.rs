@@ -160,10 +160,15 @@ impl<L: Encode<M>, M: 'static> Answers<L> for Many<M> {
     ) -> Poll<()> {
         while sink.wants_message() {
             let ended = match ready!(Pin::new(&mut *stream).poll_next(cx)) {
-                Some(Ok(message)) => match sink.send(|buffer| L::encode(&message, codec, buffer)) {
-                    Ok(()) => continue,
-                    Err(error) => Err(error),
-                },
+                Some(Ok(message)) => {
+                    if let Some(compress) = stream.compress.as_ref().and_then(|it| it.get()) {
+                        sink.set_compression(compress);
+                    }
+                    match sink.send(|buffer| L::encode(&message, codec, buffer)) {
+                        Ok(()) => continue,
+                        Err(error) => Err(error),
+                    }
+                }
                 Some(Err(error)) => Err(error),
                 None => Ok(()),
             };

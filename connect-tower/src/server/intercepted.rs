@@ -32,9 +32,11 @@ pub(crate) fn start(
     codec: Codec,
 ) -> CatchPanicProducer {
     let single = !procedure.route().spec.stream_type().server_streams();
+    let is_compressed = request.is_compressed();
     let call = request.map(|input| match input {
         Input::Message(bytes) => {
-            Payloads::once(Payload::received(bytes, codec.clone(), Side::Server))
+            let codec = codec.clone();
+            Payloads::once(Payload::received(bytes, codec, Side::Server, is_compressed))
         }
         Input::Stream(incoming) => incoming.into_payloads(codec.clone(), Side::Server),
     });

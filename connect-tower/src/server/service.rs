@@ -219,7 +219,10 @@ where
                         observed.received(recv.message_size());
                     }
                     match call.take() {
-                        Some(call) => Self::running(call.start(message.map(Input::Message))),
+                        Some(mut call) => {
+                            call.head.is_compressed = recv.message_size().is_compressed();
+                            Self::running(call.start(message.map(Input::Message)))
+                        }
                         None => return polled_again(),
                     }
                 }
