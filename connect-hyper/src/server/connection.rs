@@ -94,8 +94,7 @@ pub(super) async fn serve<R, I, S>(
     let (connection, speaking) = match race(establishing, watch.not_serving()).await {
         Either::Left(Some(established)) => {
             let connection = established.connection.clone();
-            let activity = Arc::clone(&activity);
-            let speaking = speak(&context, established, service, activity, watch);
+            let speaking = speak(&context, established, service, &activity, watch);
             (connection, speaking)
         }
         Either::Left(None) | Either::Right(()) => return,
@@ -117,7 +116,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
     context: &Context<R>,
     established: Established<R, I>,
     service: S,
-    activity: Arc<Activity>,
+    activity: &Arc<Activity>,
     watch: Watch,
 ) -> Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> {
     let Established {
@@ -140,7 +139,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
         read_timeout: config.read_timeout,
         version,
     };
-    let lifetime = |version| Lifetime::new(&runtime, config, Arc::clone(&activity), version);
+    let lifetime = |version| Lifetime::new(&runtime, config, Arc::clone(activity), version);
     let read_budget = io.read_budget();
     match version {
         Version::Http1 => {
@@ -153,7 +152,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
             let service = service(PerVersion::Http1 {
                 unread: drainer.unread(),
                 call_end: io.call_end(),
-                activity: Arc::clone(&activity),
+                activity: Arc::clone(activity),
             });
             let connection = Box::pin(http1_builder(context).serve_connection(io, service));
             let shut_down = http1::Connection::graceful_shutdown;
@@ -174,7 +173,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
                 calls: executor,
                 slot: slot.clone(),
                 write_timeout: WriteTimeout::new(&runtime, config.write_timeout),
-                activity: Arc::clone(&activity),
+                activity: Arc::clone(activity),
             };
             let service = service(PerVersion::Http2(slot));
             let connection =
