@@ -28,6 +28,10 @@ doc:
 layers:
     .ci/run layers files
 
+# a rolling restart and a killed server under load
+balanced:
+    .ci/run balanced
+
 # the configurations of docs/deploy, and calls through nginx and Envoy
 deploy:
     .ci/run deploy

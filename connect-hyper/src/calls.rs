@@ -129,14 +129,6 @@ impl Calls {
         polled
     }
 
-    /// Drops all calls, and so cancels them.
-    pub(crate) fn clear(&mut self) {
-        let queued = std::mem::take(&mut *self.turn.inbox());
-        self.slots.clear();
-        self.free.clear();
-        drop(queued);
-    }
-
     /// Polls new calls and those that were woken, once each.
     fn run(&mut self) {
         std::mem::swap(&mut self.batch, &mut *self.turn.inbox());

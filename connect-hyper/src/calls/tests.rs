@@ -129,7 +129,7 @@ fn a_late_wake_up_of_an_ended_call_is_harmless() {
 }
 
 #[test]
-fn clearing_drops_running_and_queued_calls() {
+fn dropping_drops_running_and_queued_calls() {
     let (mut calls, task) = (Calls::new(), Arc::new(Task::default()));
     let alive = Arc::new(());
     let waiting = || {
@@ -143,7 +143,7 @@ fn clearing_drops_running_and_queued_calls() {
     idle(&mut calls, &task);
     execute(&calls, waiting());
     assert_eq!(Arc::strong_count(&alive), 3);
-    calls.clear();
+    drop(calls);
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 

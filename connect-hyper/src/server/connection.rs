@@ -304,15 +304,6 @@ impl<R: Runtime> Beside<R> {
             }
         }
     }
-
-    /// Drops the calls that run here. True if that resets their streams, which the connection's next poll writes.
-    fn end_calls(&mut self) -> bool {
-        let SideWork::Calls(Some(calls)) = &mut self.work else {
-            return false;
-        };
-        calls.clear();
-        true
-    }
 }
 
 /// Polls a connection until it ends, has lived its time, or the server ends it. No async function: the arguments of one
@@ -325,7 +316,6 @@ fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
 ) -> impl Future<Output = hyper::Result<()>> {
     let mut draining = false;
     poll_fn(move |cx| {
-        let mut is_over = false;
         match watch.poll_phase(cx) {
             Phase::Serving => {}
             Phase::Draining if draining => {}
@@ -333,29 +323,24 @@ fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
                 draining = true;
                 shut_down(connection.as_mut());
             }
-            Phase::Ended => is_over = true,
+            // Its calls are dropped with the connection. A stream that was reset would tell its client that somebody has
+            // cancelled the call; of a connection that closes, every gRPC client makes `unavailable`.
+            Phase::Ended => return Poll::Ready(Ok(())),
         }
-        if !is_over {
-            // Once it was ready the connection is polled no more.
-            let polled = beside.poll(cx, |cx| connection.as_mut().poll(cx));
-            if polled.is_ready() {
-                return polled;
+        // Once it was ready the connection is polled no more.
+        let polled = beside.poll(cx, |cx| connection.as_mut().poll(cx));
+        if polled.is_ready() {
+            return polled;
+        }
+        match ready!(beside.lifetime.poll(cx)) {
+            Step::Close => {
+                shut_down(connection.as_mut());
+                // For another turn, which tells the client.
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-            match ready!(beside.lifetime.poll(cx)) {
-                Step::Close => {
-                    shut_down(connection.as_mut());
-                    // For another turn, which tells the client.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Step::End => {}
-            }
+            Step::End => Poll::Ready(Ok(())),
         }
-        if beside.end_calls() {
-            // As far as the socket takes them.
-            let _ = connection.as_mut().poll(cx);
-        }
-        Poll::Ready(Ok(()))
     })
 }
 
