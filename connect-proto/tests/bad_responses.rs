@@ -67,7 +67,7 @@ fn client_half(
     status: u16,
     pairs: &[(&'static str, &'static str)],
 ) -> connect_proto::RecvHalf {
-    client_half_with(protocol, stream_type, CallOptions::new(), status, pairs)
+    client_half_with(protocol, stream_type, &CallOptions::new(), status, pairs)
 }
 
 /// A unary call with a deadline of one second.
@@ -77,13 +77,13 @@ fn deadline_half(
     pairs: &[(&'static str, &'static str)],
 ) -> connect_proto::RecvHalf {
     let options = CallOptions::new().with_timeout(Duration::from_secs(1));
-    client_half_with(protocol, StreamType::Unary, options, status, pairs)
+    client_half_with(protocol, StreamType::Unary, &options, status, pairs)
 }
 
 fn client_half_with(
     protocol: Protocol,
     stream_type: StreamType,
-    options: CallOptions,
+    options: &CallOptions,
     status: u16,
     pairs: &[(&'static str, &'static str)],
 ) -> connect_proto::RecvHalf {
@@ -500,7 +500,7 @@ fn text_after_the_end_is_an_error() {
                 .with_protocol(Protocol::GrpcWeb)
                 .with_grpc_web_text(true);
             let stream_type = StreamType::ServerStream;
-            let (_, expect) = request(&client, stream_type, CallOptions::new(), &[Bytes::new()]);
+            let (_, expect) = request(&client, stream_type, &CallOptions::new(), &[Bytes::new()]);
             let (mut head, ()) = http::Response::new(()).into_parts();
             head.headers = headers(&[("content-type", "application/grpc-web-text+proto")]);
             let mut recv = expect.recv_head(head);

@@ -64,7 +64,7 @@ fn one_call(
     let sent = messages(stream_type.client_streams());
     let metadata = headers(&[("x-request", "yes"), ("grpc-status", "forged")]);
     let options = CallOptions::new().with_headers(metadata);
-    let (recorded, expect) = request(client, stream_type, options, &sent);
+    let (recorded, expect) = request(client, stream_type, &options, &sent);
     assert_eq!(recorded.head.headers["x-request"], "yes", "{context}");
     assert!(!recorded.head.headers.contains_key("grpc-status"));
 
@@ -103,7 +103,7 @@ fn errors_arrive_whole_in_every_protocol_and_codec() {
                     ))
                     .with_metadata(headers(&[("x-why", "because")]));
                 let sent = messages(false);
-                let (recorded, expect) = request(&client, stream_type, CallOptions::new(), &sent);
+                let (recorded, expect) = request(&client, stream_type, &CallOptions::new(), &sent);
                 let config = ServerConfig::new();
                 let (_, mut send) = accept(&recorded.head, stream_type, &config);
                 let answered = vec![message("one"); before];
@@ -134,7 +134,7 @@ fn immediate_grpc_errors_are_trailers_only() {
         let (recorded, _) = request(
             &client,
             StreamType::Unary,
-            CallOptions::new(),
+            &CallOptions::new(),
             &[message("")],
         );
         let config = ServerConfig::new();
@@ -154,7 +154,7 @@ fn connect_errors_have_their_http_status() {
         for stream_type in [StreamType::Unary, StreamType::ServerStream] {
             let client = ClientConfig::new();
             let (recorded, expect) =
-                request(&client, stream_type, CallOptions::new(), &[message("")]);
+                request(&client, stream_type, &CallOptions::new(), &[message("")]);
             let config = ServerConfig::new();
             let (_, mut send) = accept(&recorded.head, stream_type, &config);
             let error = Error::new(code, "");
@@ -186,7 +186,7 @@ fn get_falls_back_to_post() {
         let (recorded, _) = request(
             &client,
             StreamType::Unary,
-            CallOptions::new(),
+            &CallOptions::new(),
             &[message(text)],
         );
         assert_eq!(recorded.head.method, method, "{max}");
@@ -204,7 +204,7 @@ fn get_falls_back_to_post() {
     let (recorded, _) = request(
         &ClientConfig::new(),
         StreamType::Unary,
-        options,
+        &options,
         &[message("")],
     );
     assert_eq!(recorded.head.method, Method::GET);
@@ -222,7 +222,7 @@ fn with_no_minimum_every_message_is_compressed() {
                 let context = format!("{name} {min} {text:?}");
                 let sent = [message(text)];
                 let stream = StreamType::Unary;
-                let (recorded, expect) = request(&client, stream, CallOptions::new(), &sent);
+                let (recorded, expect) = request(&client, stream, &CallOptions::new(), &sent);
                 assert_eq!(is_compressed(&recorded), expected, "{context}");
 
                 let (mut recv, mut send) = accept(&recorded.head, stream, &server);
@@ -263,7 +263,7 @@ fn ready_messages_are_joined_and_large_ones_are_not_copied() {
     let (recorded, _) = request(
         &client,
         StreamType::ClientStream,
-        CallOptions::new(),
+        &CallOptions::new(),
         &[message("a"), message("b"), message("c")],
     );
     assert_eq!(recorded.frames.len(), 2, "one piece of data, then the end");
@@ -453,7 +453,7 @@ fn trailers_of_connect_errors_lose_their_prefix() {
     let (recorded, expect) = request(
         &ClientConfig::new(),
         StreamType::Unary,
-        CallOptions::new(),
+        &CallOptions::new(),
         &[message("")],
     );
     assert_eq!(
@@ -499,7 +499,7 @@ fn answers_to_get_vary() {
     let (recorded, _) = request(
         &client,
         StreamType::Unary,
-        CallOptions::new(),
+        &CallOptions::new(),
         &[message("")],
     );
     let (_, mut send) = accept(&recorded.head, StreamType::Unary, &ServerConfig::new());
@@ -713,7 +713,7 @@ fn asking_for_the_other_sides_head_is_noticed() {
         let said = text(asked.map(drop).unwrap_err());
         assert!(said.contains("poll_request_head"), "{name}: {said}");
 
-        let (recorded, _) = request(&client, unary, CallOptions::default(), &[message("hi")]);
+        let (recorded, _) = request(&client, unary, &CallOptions::default(), &[message("hi")]);
         let (_, mut send) = accept(&recorded.head, unary, &ServerConfig::new());
         let asked = catch_unwind(AssertUnwindSafe(|| send.poll_request_head()));
         let said = text(asked.map(drop).unwrap_err());
@@ -733,7 +733,7 @@ fn a_head_that_comes_too_late_is_an_error() {
         let error = client_send.send_head(HeaderMap::new()).unwrap_err();
         assert_eq!(error.code(), Code::Internal, "{name}");
 
-        let (recorded, _) = request(&client, unary, CallOptions::new(), &[message("hi")]);
+        let (recorded, _) = request(&client, unary, &CallOptions::new(), &[message("hi")]);
         let (_, mut send) = accept(&recorded.head, unary, &ServerConfig::new());
         send.send_head(headers(&[("x-first", "1")])).unwrap();
         send_message(&mut send, &message("hi")).unwrap();

@@ -74,7 +74,7 @@ impl Call {
     fn record(&self) -> Recording {
         let sent = self.messages(self.stream_type.client_streams());
         let (recorded, expect) =
-            request(&self.config(), self.stream_type, CallOptions::new(), &sent);
+            request(&self.config(), self.stream_type, &CallOptions::new(), &sent);
         let server = ServerConfig::new()
             .with_min_compress_bytes(0)
             .with_limits(Limits::default().with_recv_message_bytes(4096));

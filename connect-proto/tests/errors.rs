@@ -18,7 +18,7 @@ fn send(
     error: Error,
     stream_type: StreamType,
 ) -> Error {
-    let (recorded, expect) = request(client, stream_type, CallOptions::new(), &[Bytes::new()]);
+    let (recorded, expect) = request(client, stream_type, &CallOptions::new(), &[Bytes::new()]);
     let (_, mut send) = accept(&recorded.head, stream_type, server);
     let response = respond(&mut send, HeaderMap::new(), &[], Err(error));
     let mut recv = expect.recv_head(response.head);
@@ -183,7 +183,8 @@ fn answers(
     let server = ServerConfig::new().with_limits(limits);
     let mut answers = Vec::new();
     for (name, client) in clients() {
-        let (recorded, expect) = request(&client, stream_type, CallOptions::new(), &[Bytes::new()]);
+        let (recorded, expect) =
+            request(&client, stream_type, &CallOptions::new(), &[Bytes::new()]);
         let (_, mut send) = accept(&recorded.head, stream_type, &server);
         let response = respond(&mut send, HeaderMap::new(), messages, outcome.clone());
         let mut fields = vec![response.head.headers.clone()];
@@ -301,7 +302,7 @@ fn a_call_whose_metadata_does_not_fit_fails() {
             }
         }
         let client = ClientConfig::new();
-        let (recorded, _) = request(&client, stream_type, CallOptions::new(), &[Bytes::new()]);
+        let (recorded, _) = request(&client, stream_type, &CallOptions::new(), &[Bytes::new()]);
         let limits = Limits::default().with_sent_header_bytes(1024);
         let server = ServerConfig::new().with_limits(limits);
         let (_, mut send) = accept(&recorded.head, stream_type, &server);

@@ -34,7 +34,7 @@ fn custom_metadata_comes_last() {
         }
         for stream_type in [StreamType::Unary, StreamType::BidiStream] {
             let options = CallOptions::new().with_headers(custom());
-            let (sent, _) = request(&client, stream_type, options, &[message("hi")]);
+            let (sent, _) = request(&client, stream_type, &options, &[message("hi")]);
             let case = format!("{name}, {stream_type:?}, request");
             assert_custom_last(sent.head.headers.keys(), &case);
 
@@ -82,7 +82,7 @@ fn values_beyond_ascii_arrive_as_far_as_the_wire_can_carry_them() {
         ] {
             let client = ClientConfig::new().with_protocol(protocol);
             let options = CallOptions::default();
-            let (asked, expect) = request(&client, stream_type, options, &[message("hi")]);
+            let (asked, expect) = request(&client, stream_type, &options, &[message("hi")]);
             let (_, mut send) = accept(&asked.head, stream_type, &ServerConfig::new());
             let messages: [Bytes; 1] = [message("hi")];
             let response = respond(&mut send, HeaderMap::new(), &messages, Ok(custom()));

@@ -118,7 +118,7 @@ impl Runtime for AsyncStd {
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        runtime::keep_alive(SockRef::from(&socket))?;
+        runtime::keep_alive(&SockRef::from(&socket))?;
         Ok(FuturesIo::new(Socket(socket)))
     }
 

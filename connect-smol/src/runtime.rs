@@ -126,7 +126,7 @@ impl Runtime for Smol {
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        keep_alive(SockRef::from(&socket))?;
+        keep_alive(&SockRef::from(&socket))?;
         Ok(FuturesIo::new(socket))
     }
 
@@ -222,7 +222,7 @@ impl Future for ReactorSleep {
 }
 
 /// TCP's keepalive on a client's connection.
-pub(crate) fn keep_alive(socket: SockRef<'_>) -> io::Result<()> {
+pub(crate) fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE.0);
     // Not all systems can be told the interval.
     #[cfg(any(

@@ -56,7 +56,7 @@ impl Runtime for Tokio {
     async fn connect(&self, address: SocketAddr) -> io::Result<TokioIo<TcpStream>> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        keep_alive(SockRef::from(&socket))?;
+        keep_alive(&SockRef::from(&socket))?;
         Ok(TokioIo::new(socket))
     }
 
@@ -120,7 +120,7 @@ impl Timer for Tokio {
 }
 
 /// TCP's keepalive on a client's connection.
-fn keep_alive(socket: SockRef<'_>) -> io::Result<()> {
+fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE.0);
     // Not all systems can be told the interval.
     #[cfg(any(

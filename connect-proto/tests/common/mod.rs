@@ -81,11 +81,11 @@ pub(crate) fn feed(half: &mut RecvHalf, frames: &[Frame], cut: usize) -> Events 
 pub(crate) fn request(
     config: &ClientConfig,
     stream_type: StreamType,
-    options: CallOptions,
+    options: &CallOptions,
     messages: &[Bytes],
 ) -> (Recorded<request::Parts>, ExpectHead) {
     let (mut send, expect) = config
-        .start(&spec(stream_type), &options, Time::ZERO)
+        .start(&spec(stream_type), options, Time::ZERO)
         .expect("a valid config");
     for message in messages {
         send_message(&mut send, message).expect("an open half");

@@ -36,7 +36,7 @@ pub fn call<Req, Res>(
     addr: &str,
     config: &ClientConfig,
     spec: &Spec,
-    options: CallOptions,
+    options: &CallOptions,
     request: &Req,
 ) -> Result<Responses<Res>, Error>
 where
@@ -69,14 +69,14 @@ where
 fn start<Req>(
     config: &ClientConfig,
     spec: &Spec,
-    options: CallOptions,
+    options: &CallOptions,
     request: &Req,
     codec: &Codec,
 ) -> Result<(SendHalf, ExpectHead), Error>
 where
     Prost: Encode<Req>,
 {
-    let (mut send, expect) = config.start(spec, &options, now())?;
+    let (mut send, expect) = config.start(spec, options, now())?;
     send.send_message(|buffer| Prost::encode(request, codec, buffer))?;
     send.finish(Ok(HeaderMap::new()));
     Ok((send, expect))

@@ -39,7 +39,7 @@ fn say(addr: &str, config: &ClientConfig, sentence: &str) -> Result<Vec<String>,
         sentence: sentence.into(),
     };
     let answers: Responses<SayResponse> =
-        client::call(addr, config, &SAY, CallOptions::new(), &request)?;
+        client::call(addr, config, &SAY, &CallOptions::new(), &request)?;
     answers
         .map(|answer| answer.map(|answer| answer.sentence))
         .collect()
@@ -48,7 +48,7 @@ fn say(addr: &str, config: &ClientConfig, sentence: &str) -> Result<Vec<String>,
 fn introduce(addr: &str, config: &ClientConfig, name: &str) -> Result<Vec<String>, Error> {
     let request = IntroduceRequest { name: name.into() };
     let answers: Responses<IntroduceResponse> =
-        client::call(addr, config, &INTRODUCE, CallOptions::new(), &request)?;
+        client::call(addr, config, &INTRODUCE, &CallOptions::new(), &request)?;
     answers
         .map(|answer| answer.map(|answer| answer.sentence))
         .collect()
@@ -120,7 +120,7 @@ fn calls_that_cannot_be_made_say_why() {
     ] {
         let request = SayRequest::default();
         let answers =
-            client::call::<_, SayResponse>(addr, config, spec, CallOptions::new(), &request);
+            client::call::<_, SayResponse>(addr, config, spec, &CallOptions::new(), &request);
         let error = answers
             .and_then(|answers| answers.collect::<Result<Vec<_>, _>>())
             .unwrap_err();

@@ -49,7 +49,7 @@ fn finish(outcome: Result<(), Error>) -> ExitCode {
 
 fn say(addr: &str, config: &ClientConfig, sentence: String) -> Result<(), Error> {
     let request = SayRequest { sentence };
-    for answer in client::call(addr, config, &SAY, CallOptions::new(), &request)? {
+    for answer in client::call(addr, config, &SAY, &CallOptions::new(), &request)? {
         let SayResponse { sentence } = answer?;
         println!("{sentence}");
     }
@@ -58,7 +58,7 @@ fn say(addr: &str, config: &ClientConfig, sentence: String) -> Result<(), Error>
 
 fn introduce(addr: &str, config: &ClientConfig, name: String) -> Result<(), Error> {
     let request = IntroduceRequest { name };
-    for answer in client::call(addr, config, &INTRODUCE, CallOptions::new(), &request)? {
+    for answer in client::call(addr, config, &INTRODUCE, &CallOptions::new(), &request)? {
         let IntroduceResponse { sentence } = answer?;
         println!("{sentence}");
     }
