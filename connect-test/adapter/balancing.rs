@@ -16,7 +16,8 @@ use connect_hyper::{
 use connect_proto::{Code, Error};
 use connect_tower::{
     CallBody, Client, Prost, Request as Call, Response as Answer, Router, Spec, StreamType,
-    Transport, transport::Sent,
+    Transport,
+    transport::{FailureKind, Sent},
 };
 use http::Request;
 use http_body_util::BodyExt;
@@ -55,12 +56,13 @@ fn round_robin(addresses: impl IntoIterator<Item = SocketAddr>) -> Channel {
         .unwrap()
 }
 
-/// Who answers a call.
+/// Who answers a call. What met a connection as it was closed goes out again, as a client would send it.
 async fn who(channel: &Channel) -> String {
-    let response = call(channel, post_http2(CallBody::empty())).await;
-    match response {
-        Ok(response) => String::from_utf8(response.into_body().to_vec()).unwrap(),
-        Err(error) => panic!("{error}"),
+    loop {
+        match call(channel, post_http2(CallBody::empty())).await {
+            Ok(response) => return String::from_utf8(response.into_body().to_vec()).unwrap(),
+            Err(error) => assert_eq!(error.kind(), FailureKind::Unsent, "{error}"),
+        }
     }
 }
 
