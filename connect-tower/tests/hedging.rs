@@ -136,6 +136,44 @@ fn the_server_says_when() {
     }
 }
 
+/// A pause that is asked for lasts neither beyond the deadline nor for ever.
+#[test]
+fn a_pushback_that_is_too_long_means_no_other() {
+    let minute = Duration::from_secs(60);
+    for (pushback, timeout, policy, attempts) in [
+        ("3600000", Some(ms(1_000)), any(), 1),
+        ("1000", Some(ms(1_000)), any(), 1),
+        ("999", Some(ms(1_000)), any(), 2),
+        ("60000", None, any(), 2),
+        ("60001", None, any(), 1),
+        ("60001", None, any().with_max_pushback(2 * minute), 2),
+        ("1", None, any().with_max_pushback(Duration::ZERO), 1),
+    ] {
+        let transport = Scripted::new(text_router(), [answers(503, pushback)]);
+        let client = client(&transport, policy);
+        let mut request = Request::new(String::from("a"));
+        if let Some(timeout) = timeout {
+            request = request.with_timeout(timeout);
+        }
+        let call = async { client.unary::<Prost, _, String>(&UPPER, request).await };
+        let result = transport.time().block_on(call);
+        assert_eq!(transport.seen().len(), attempts, "{pushback} {timeout:?}");
+        match result {
+            Ok(_) => assert_eq!(attempts, 2),
+            // At once, and with what the server has said.
+            Err(error) => {
+                assert_eq!(error.code(), Code::Unavailable);
+                assert_eq!(transport.time().elapsed(), Duration::ZERO);
+            }
+        }
+    }
+    // Others go on.
+    let slow = Step::Router(ms(500));
+    let transport = Scripted::new(text_router(), [slow, answers(503, "60001")]);
+    upper(&transport, &client(&transport, any())).unwrap();
+    assert_eq!(times(&transport), [0, 100]);
+}
+
 /// "Subsequent hedged RPCs will only be sent if `token_count` is greater than the threshold".
 #[test]
 fn the_budget_holds_for_hedges() {
@@ -203,15 +241,23 @@ fn without_a_timer_only_errors_send_another() {
     let transport = Scripted::new(text_router(), []).without_timer();
     upper(&transport, &client(&transport, any())).unwrap();
     assert_eq!(transport.seen().len(), 1);
+    // Nothing would end the pause.
+    let transport = Scripted::new(text_router(), [answers(503, "300")]).without_timer();
+    let error = upper(&transport, &client(&transport, any())).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(transport.seen().len(), 1);
 }
 
 #[test]
 fn getters_read_what_setters_have_set() {
     let policy = HedgePolicy::new();
     assert_eq!((policy.max_attempts(), policy.delay()), (2, ms(100)));
+    assert_eq!(policy.max_pushback(), Duration::from_secs(60));
     let policy = policy
         .with_delay(ms(7))
+        .with_max_pushback(ms(8))
         .with_non_fatal_codes([Code::Aborted]);
     assert_eq!((policy.delay(), policy.any_method()), (ms(7), false));
+    assert_eq!(policy.max_pushback(), ms(8));
     assert!(policy.non_fatal_codes().eq([Code::Aborted]));
 }

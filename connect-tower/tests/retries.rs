@@ -246,6 +246,22 @@ fn the_server_says_when() {
     }
 }
 
+#[test]
+fn a_pushback_that_is_too_long_means_no_retry() {
+    for (seconds, policy, attempts) in [
+        ("60", any(), 2),
+        ("61", any(), 1),
+        ("61", any().with_max_pushback(Duration::from_secs(61)), 2),
+        ("1", any().with_max_pushback(Duration::ZERO), 1),
+    ] {
+        let transport = Fate::of([pushed_back("retry-after", seconds)]).transport();
+        let client = transport.client().with_retry(policy);
+        let result = upper(&transport, &client);
+        assert_eq!(transport.seen().len(), attempts, "{seconds} {policy:?}");
+        assert_eq!(result.is_ok(), attempts == 2, "{seconds} {policy:?}");
+    }
+}
+
 /// "Pushback: … If this attempt also fails, retry delay will reset to initial backoff".
 #[test]
 fn after_a_pushback_pauses_begin_anew() {
@@ -455,7 +471,9 @@ fn observers_are_told_of_one_call_and_its_attempts() {
 fn getters_read_what_setters_have_set() {
     let policy = RetryPolicy::new();
     assert_eq!((policy.max_attempts(), policy.any_method()), (3, false));
+    assert_eq!(policy.max_pushback(), Duration::from_secs(60));
     let policy = policy
+        .with_max_pushback(ms(5))
         .with_max_attempts(4)
         .with_initial_backoff(ms(1))
         .with_max_backoff(ms(2))
@@ -467,6 +485,7 @@ fn getters_read_what_setters_have_set() {
         (policy.initial_backoff(), policy.max_backoff()),
         (ms(1), ms(2))
     );
+    assert_eq!(policy.max_pushback(), ms(5));
     assert_eq!(policy.backoff_multiplier(), 3.0);
     assert!(policy.codes().eq([Code::Aborted, Code::Unavailable]));
     let throttle = RetryThrottle::new();

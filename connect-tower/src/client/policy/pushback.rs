@@ -31,6 +31,14 @@ impl Pushback {
             Self::After(Duration::from_secs(seconds))
         })
     }
+
+    /// The same, where nobody waits longer than this.
+    pub(crate) fn up_to(self, max: Duration) -> Self {
+        match self {
+            Self::After(pause) if pause > max => Self::Never,
+            _ => self,
+        }
+    }
 }
 
 const PUSHBACK: &str = "grpc-retry-pushback-ms";

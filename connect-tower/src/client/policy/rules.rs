@@ -9,6 +9,9 @@ use crate::transport::Sent;
 /// How often a call is attempted at most, whatever a policy says (gRFC A6, "Limits on Retries and Hedges").
 const MAX_ATTEMPTS: u32 = 5;
 
+/// What a policy allows a server to ask for, unless it says otherwise.
+const MAX_PUSHBACK: Duration = Duration::from_secs(60);
+
 /// A set of error codes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Codes(u32);
@@ -38,8 +41,8 @@ impl FromIterator<Code> for Codes {
 /// procedure is idempotent by its schema, or the policy is for [any method](Self::with_any_method). It is not after the first
 /// message of its response, nor if the pause would end after its deadline: the error is then that of the last attempt. A pause
 /// is random, between zero and a bound that grows with each; or it is what the server asks for, by `grpc-retry-pushback-ms`, or
-/// by `retry-after` in seconds. A pushback that is negative, or no number, is the server's wish for no retry. Without a
-/// [timer](crate::Client::timer) nothing is retried.
+/// by `retry-after` in seconds. A pushback that is negative, no number, or [too long](Self::with_max_pushback), is the server's
+/// wish for no retry. Without a [timer](crate::Client::timer) nothing is retried.
 ///
 /// Attempts lie inside of interceptors, which see one call. The second and each further one says in
 /// `grpc-previous-rpc-attempts` how many there were. With a policy the stream of a response is handed over with its first
@@ -50,6 +53,7 @@ pub struct RetryPolicy {
     initial_backoff: Duration,
     max_backoff: Duration,
     multiplier: f64,
+    max_pushback: Duration,
     codes: Codes,
     any_method: bool,
 }
@@ -63,6 +67,7 @@ impl RetryPolicy {
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(1),
             multiplier: 2.0,
+            max_pushback: MAX_PUSHBACK,
             codes: Codes::from_iter([Code::Unavailable]),
             any_method: false,
         }
@@ -94,6 +99,13 @@ impl RetryPolicy {
     pub fn with_backoff_multiplier(mut self, multiplier: f64) -> Self {
         let is_usable = multiplier.is_finite() && multiplier > 0.0;
         self.multiplier = if is_usable { multiplier } else { 1.0 };
+        self
+    }
+
+    /// The longest pause that a server may ask for. Where it asks for a longer one, there is no retry. Default: 1 minute.
+    #[must_use]
+    pub fn with_max_pushback(mut self, pushback: Duration) -> Self {
+        self.max_pushback = pushback;
         self
     }
 
@@ -136,6 +148,12 @@ impl RetryPolicy {
         self.multiplier
     }
 
+    /// Set by [`with_max_pushback`](Self::with_max_pushback).
+    #[must_use]
+    pub fn max_pushback(&self) -> Duration {
+        self.max_pushback
+    }
+
     /// Set by [`with_codes`](Self::with_codes), in the order of their numbers.
     pub fn codes(&self) -> impl Iterator<Item = Code> + use<> {
         self.codes.iter()
@@ -176,12 +194,13 @@ impl Default for RetryPolicy {
 /// [any method](Self::with_any_method); and if it has one request message. A further attempt is sent when there was no response
 /// for the delay, and at once after an error with one of the codes. Any other error ends the call. The attempts run in the
 /// call's own future, and those that have lost are dropped, which cancels them. The server's pushback is heeded as for
-/// [retries](crate::RetryPolicy). Without a [timer](crate::Client::timer) there is no delay to end: only errors send further
-/// attempts.
+/// [retries](crate::RetryPolicy): what is too long, or would end after the call's deadline, means no further attempt. Without a
+/// [timer](crate::Client::timer) there is no delay to end: only errors without a pushback send further attempts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HedgePolicy {
     max_attempts: u32,
     delay: Duration,
+    max_pushback: Duration,
     codes: Codes,
     any_method: bool,
 }
@@ -193,6 +212,7 @@ impl HedgePolicy {
         Self {
             max_attempts: 2,
             delay: Duration::from_millis(100),
+            max_pushback: MAX_PUSHBACK,
             codes: Codes::from_iter([Code::Unavailable]),
             any_method: false,
         }
@@ -209,6 +229,13 @@ impl HedgePolicy {
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// The longest pause that a server may ask for. Where it asks for a longer one, there is no further attempt. Default: 1 minute.
+    #[must_use]
+    pub fn with_max_pushback(mut self, pushback: Duration) -> Self {
+        self.max_pushback = pushback;
         self
     }
 
@@ -236,6 +263,12 @@ impl HedgePolicy {
     #[must_use]
     pub fn delay(&self) -> Duration {
         self.delay
+    }
+
+    /// Set by [`with_max_pushback`](Self::with_max_pushback).
+    #[must_use]
+    pub fn max_pushback(&self) -> Duration {
+        self.max_pushback
     }
 
     /// Set by [`with_non_fatal_codes`](Self::with_non_fatal_codes), in the order of their numbers.

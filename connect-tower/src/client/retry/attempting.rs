@@ -260,6 +260,7 @@ impl<S: RequestSource> Ongoing<S> {
         spec: &Spec,
     ) -> Option<Duration> {
         let policy = self.head.retry?;
+        let pushback = pushback.up_to(policy.max_pushback());
         let is_retryable = policy.retries(error.code());
         let budget = client.budget();
         if let Some(budget) = budget {

@@ -29,7 +29,7 @@ pub(crate) struct Hedge<T: Transport> {
     /// The next one is to be sent at once, or else at the end of the delay.
     is_due: bool,
     delay: Option<Sleep>,
-    /// The server has asked for no more.
+    /// The server has asked for no more, or for more than there is time for.
     is_stopped: bool,
     /// What the last of the attempts has brought that failed.
     failed: Option<Result<Opened<T::Body>, Error>>,
@@ -112,6 +112,7 @@ impl<T: Transport> Hedge<T> {
                 }
                 return Some(answer);
             };
+            let pushback = pushback.up_to(self.policy.max_pushback());
             let is_fatal = self.policy.is_fatal(code);
             if let Some(budget) = client.budget() {
                 if !is_fatal || pushback == Pushback::Never {
@@ -125,8 +126,12 @@ impl<T: Transport> Hedge<T> {
                 Pushback::Never => self.is_stopped = true,
                 Pushback::None => self.is_due = true,
                 Pushback::After(delay) => {
+                    // With no attempt running, nothing else would end the call.
+                    let timer = client.known_timer();
+                    let timer = timer.filter(|_| self.head.has_time_for(delay));
                     self.is_due = false;
-                    self.delay = client.known_timer().map(|timer| timer.sleep(delay));
+                    self.is_stopped |= timer.is_none();
+                    self.delay = timer.map(|timer| timer.sleep(delay));
                 }
             }
             self.failed = Some(answer);
