@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use common::{
     SPLIT, Transparent, UPPER,
@@ -12,6 +15,7 @@ use common::{
 use connect_tower::{
     Attempts, CallBody, Client, Code, Error, HedgePolicy, Idempotency, MethodConfig, Prost,
     Request, Response, RetryThrottle, Sent, ServiceConfig, TransportError,
+    transport::{Outcome, OutcomeListener},
 };
 
 fn ms(millis: u64) -> Duration {
@@ -219,6 +223,42 @@ fn streams_of_responses_are_hedged_up_to_their_first_message() {
     });
     assert_eq!(times(&transport), [0, 100]);
     assert_eq!(transport.dropped(), 1);
+}
+
+/// The codes with which a transport is told that its calls have ended.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<Option<Code>>>>);
+
+impl OutcomeListener for Told {
+    fn ended(&self, code: Option<Code>) {
+        self.0.lock().unwrap().push(code);
+    }
+}
+
+impl Told {
+    /// An answer of `unavailable` from a transport that listens.
+    fn unavailable(&self) -> Step {
+        let Step::Answer(mut response) = answers(503, "0") else {
+            unreachable!();
+        };
+        let outcome = Outcome::new(Arc::new(self.clone()));
+        response.extensions_mut().insert(outcome);
+        Step::Answer(response)
+    }
+}
+
+/// Who sends less to servers that fail must know of each.
+#[test]
+fn the_transport_is_told_of_each_attempt_that_failed() {
+    for (failures, is_ok) in [(1, true), (2, true), (3, false)] {
+        let told = Told::default();
+        let steps: Vec<_> = (0..failures).map(|_| told.unavailable()).collect();
+        let transport = Scripted::new(text_router(), steps);
+        let result = upper(&transport, &client(&transport, any()));
+        assert_eq!(result.is_ok(), is_ok);
+        let told = told.0.lock().unwrap();
+        assert_eq!(*told, vec![Some(Code::Unavailable); failures]);
+    }
 }
 
 #[test]

@@ -218,6 +218,16 @@ impl<B> Incoming<B> {
         self.peeked.as_ref()?.as_ref().err()
     }
 
+    /// Tells the transport of the error that [`poll_peek`](Self::poll_peek) has found, though perhaps nobody reads it.
+    pub(crate) fn tell_peeked_error(&mut self) {
+        let code = self.peeked_error().map(Error::code);
+        if code.is_some() {
+            if let Some(outcome) = self.outcome.take() {
+                outcome.end(code);
+            }
+        }
+    }
+
     /// Whether the last message travelled compressed.
     pub(crate) fn is_compressed(&self) -> bool {
         self.is_compressed

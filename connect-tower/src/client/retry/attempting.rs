@@ -246,7 +246,7 @@ impl<S: RequestSource> Ongoing<S> {
         let pushback = Pushback::of(&answer.headers, error.metadata());
         let pause = self.retry(&error, Sent::Yes, pushback, client, spec)?;
         // Who wants to know how each attempt ends learns it.
-        answer.incoming.fail(error.clone());
+        answer.incoming.tell_peeked_error();
         Some((pause, error))
     }
 

@@ -97,7 +97,7 @@ impl<T: Transport> Hedge<T> {
     ) -> Option<Result<Opened<T::Body>, Error>> {
         let mut index = 0;
         while let Some(attempt) = self.running.get_mut(index) {
-            let Poll::Ready(answer) = attempt.as_mut().poll_open(client, spec, cx) else {
+            let Poll::Ready(mut answer) = attempt.as_mut().poll_open(client, spec, cx) else {
                 index += 1;
                 continue;
             };
@@ -121,6 +121,10 @@ impl<T: Transport> Hedge<T> {
             }
             if is_fatal {
                 return Some(answer);
+            }
+            if let Ok(opened) = &mut answer {
+                // It may be the call's end, or be dropped for another.
+                opened.incoming.tell_peeked_error();
             }
             match pushback {
                 Pushback::Never => self.is_stopped = true,
