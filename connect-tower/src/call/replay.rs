@@ -25,7 +25,7 @@ use crate::call::{body::CallBody, shared::HeadSent};
 pub(crate) struct Replay(Arc<Shared>);
 
 struct Shared {
-    /// The number of the attempt that may read.
+    /// The number of the attempt that may read. It changes under the lock.
     attempt: AtomicU32,
     head_sent: Option<HeadSent>,
     state: Mutex<State>,
@@ -95,6 +95,16 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The state for an attempt; none if another one has begun, be it while this one waited for the lock.
+    fn lock_for(&self, attempt: u32) -> Option<MutexGuard<'_, State>> {
+        let state = self.lock();
+        self.is_present(attempt).then_some(state)
+    }
+
+    fn is_present(&self, attempt: u32) -> bool {
+        self.attempt.load(Ordering::SeqCst) == attempt
+    }
 }
 
 impl State {
@@ -158,12 +168,10 @@ impl Body for ReplayBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        // Before the lock, which the next attempt may hold.
-        if !self.is_present() {
+        let Some(mut state) = self.lock() else {
             let error = Error::canceled("the request was given up, and is sent again");
             return Poll::Ready(Some(Err(error)));
-        }
-        let mut state = self.shared.lock();
+        };
         match state.take_kept() {
             Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
             None => state.poll_source(cx),
@@ -171,19 +179,16 @@ impl Body for ReplayBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        if !self.is_present() {
-            return false;
-        }
-        let state = self.shared.lock();
-        state.sent == state.kept.len() && (state.has_ended || state.source.is_end_stream())
+        self.lock().is_some_and(|state| {
+            state.sent == state.kept.len() && (state.has_ended || state.source.is_end_stream())
+        })
     }
 
     /// Exact only for what was not begun.
     fn size_hint(&self) -> SizeHint {
-        let state = self.shared.lock();
-        match self.is_present() && state.kept_bytes == 0 && !state.has_ended {
-            true => state.source.size_hint(),
-            false => SizeHint::default(),
+        match self.lock() {
+            Some(state) if state.kept_bytes == 0 && !state.has_ended => state.source.size_hint(),
+            _ => SizeHint::default(),
         }
     }
 }
@@ -192,11 +197,10 @@ impl Drop for ReplayBody {
     /// In the same process a caller learns at once that nobody reads any more. A connection may have dropped the body because
     /// it ended, and the request may go out again.
     fn drop(&mut self) {
-        if !self.is_present() {
+        let Some(mut state) = self.lock() else {
             return;
-        }
+        };
         let has_begun = self.shared.head_sent.as_ref().map(HeadSent::has_begun);
-        let mut state = self.shared.lock();
         if has_begun == Some(true) || state.is_committed {
             state.commit();
             let source = mem::take(&mut state.source);
@@ -207,8 +211,12 @@ impl Drop for ReplayBody {
 }
 
 impl ReplayBody {
-    fn is_present(&self) -> bool {
-        self.shared.attempt.load(Ordering::SeqCst) == self.attempt
+    /// The state, if this is the present attempt. One that was given up does not wait for the lock, which the next may hold.
+    fn lock(&self) -> Option<MutexGuard<'_, State>> {
+        if !self.shared.is_present(self.attempt) {
+            return None;
+        }
+        self.shared.lock_for(self.attempt)
     }
 }
 
@@ -280,6 +288,17 @@ mod tests {
         assert!(next(&mut first).unwrap().is_err());
         assert!(!first.is_end_stream());
         assert_eq!(rest(&mut second), ["a", "b", "c"]);
+    }
+
+    /// It may have been the present one when it began to wait for the lock.
+    #[test]
+    fn an_attempt_that_is_given_up_while_it_waits_for_the_lock_changes_nothing() {
+        let replay = replay(1024);
+        let _first = replay.body();
+        assert!(replay.0.lock_for(1).is_some());
+        let _second = replay.body();
+        assert!(replay.0.lock_for(1).is_none());
+        assert!(replay.0.lock_for(2).is_some());
     }
 
     #[test]
