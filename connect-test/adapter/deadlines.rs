@@ -1,12 +1,15 @@
 //! A client's deadline passes while the server is silent: on the wire the stream is reset with CANCEL at once, whoever still holds
 //! the call.
 
-use std::{future::poll_fn, time::Duration};
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use connect_tower::Error;
+use connect_tower::{
+    Error, Time,
+    rt::{Sleep, Timer},
+};
 use h2::Reason;
 use macro_rules_attribute::apply;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::support::{accept, async_test, listen, spawn};
 use crate::rt::{
@@ -20,8 +23,39 @@ enum Silence {
     AfterHead,
 }
 
-/// A server that falls silent at each call, and tells how each is reset.
-async fn silent_server(silence: Silence) -> (String, mpsc::UnboundedReceiver<Reason>) {
+/// A clock that a server moves on. So no deadline passes before its call is there, however busy the machine is.
+#[derive(Clone, Debug)]
+struct Clock(watch::Sender<Time>);
+
+impl Clock {
+    fn new() -> Self {
+        Self(watch::Sender::new(Time::ZERO))
+    }
+
+    fn advance(&self, time: Duration) {
+        self.0.send_modify(|now| *now = now.saturating_add(time));
+    }
+}
+
+impl Timer for Clock {
+    fn now(&self) -> Time {
+        *self.0.borrow()
+    }
+
+    fn sleep_until(&self, at: Time) -> Sleep {
+        let mut now = self.0.subscribe();
+        Box::pin(async move {
+            // The clock is not dropped before the call.
+            let _ = now.wait_for(|now| *now >= at).await;
+        })
+    }
+}
+
+/// A server that falls silent at each call, and tells how each is reset. When a call has come so far, its time is over.
+async fn silent_server(
+    silence: Silence,
+    clock: Clock,
+) -> (String, mpsc::UnboundedReceiver<Reason>) {
     let mut listener = listen().await;
     let uri = format!("http://{}", listener.local_addr().unwrap());
     let (sender, resets) = mpsc::unbounded_channel();
@@ -29,7 +63,7 @@ async fn silent_server(silence: Silence) -> (String, mpsc::UnboundedReceiver<Rea
         let socket = accept(&mut listener).await;
         let mut connection = h2::server::handshake(socket).await.unwrap();
         while let Some(Ok((request, mut respond))) = connection.accept().await {
-            let sender = sender.clone();
+            let (sender, clock) = (sender.clone(), clock.clone());
             spawn(async move {
                 // Its window is never given back.
                 let content_type = request.headers()["content-type"].clone();
@@ -38,9 +72,13 @@ async fn silent_server(silence: Silence) -> (String, mpsc::UnboundedReceiver<Rea
                     .body(())
                     .unwrap();
                 let reason = match silence {
-                    Silence::BeforeHead => poll_fn(|cx| respond.poll_reset(cx)).await,
+                    Silence::BeforeHead => {
+                        clock.advance(TIMEOUT);
+                        poll_fn(|cx| respond.poll_reset(cx)).await
+                    }
                     Silence::AfterHead => {
                         let mut stream = respond.send_response(head, false).unwrap();
+                        clock.advance(TIMEOUT);
                         poll_fn(|cx| stream.poll_reset(cx)).await
                     }
                 };
@@ -52,7 +90,7 @@ async fn silent_server(silence: Silence) -> (String, mpsc::UnboundedReceiver<Rea
     (uri, resets)
 }
 
-const TIMEOUT: Duration = Duration::from_millis(50);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn spec(stream_type: StreamType) -> Spec {
     Spec::new("/test.v1.Test/Call", stream_type)
@@ -142,13 +180,16 @@ async fn a_deadline_that_passes_resets_the_stream_at_once() {
                 (StreamType::BidiStream, false),
                 (StreamType::BidiStream, true),
             ] {
-                let (uri, mut resets) = silent_server(silence).await;
+                let clock = Clock::new();
+                let (uri, mut resets) = silent_server(silence, clock.clone()).await;
                 let channel = Channel::builder(uri)
                     .with_http_version(HttpVersion::Http2)
                     .build()
                     .unwrap();
                 let config = ClientConfig::new().with_protocol(protocol);
-                let client = Client::new(channel).with_config(config);
+                let client = Client::new(channel)
+                    .with_config(config)
+                    .with_timer(Arc::new(clock));
                 let held = call_until_deadline(&client, stream_type, is_sending).await;
                 let reason = resets.recv().await;
                 let context = format!("{silence:?} {protocol} {stream_type:?} {is_sending}");
