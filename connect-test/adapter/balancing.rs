@@ -5,7 +5,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use connect_hyper::{
@@ -410,6 +413,38 @@ async fn a_resolver_may_change_its_mind() {
         tell.send(nothing).unwrap();
         assert_eq!(count(&channel, 5).await, counts([("b", 5)]));
     }
+}
+
+/// A resolver that answers when it is asked for the second time.
+struct Reluctant {
+    address: SocketAddr,
+    asked: AtomicUsize,
+}
+
+impl Resolve for Reluctant {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        let answer = match self.asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(io::Error::other("no registry")),
+            _ => Ok(vec![self.address.into()]),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+#[apply(async_test)]
+async fn a_call_that_waits_for_ready_waits_for_the_resolver() {
+    let server = rpc("a", None).await;
+    let channel = Channel::builder("http://service.example")
+        .with_resolver(Reluctant {
+            address: server.address,
+            asked: AtomicUsize::new(0),
+        })
+        .build()
+        .unwrap();
+    let call = Call::new(String::new()).with_wait_for_ready(true);
+    let said: Result<Answer<String>, Error> =
+        Client::new(channel).unary::<Prost, _, _>(&SAY, call).await;
+    assert_eq!(said.unwrap().into_message(), "a");
 }
 
 /// A resolver that always has news.

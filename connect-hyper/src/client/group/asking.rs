@@ -7,7 +7,7 @@ use std::{
 };
 
 use connect_proto::{Error, Time};
-use connect_tower::transport::{Sent, TransportError};
+use connect_tower::transport::{FailureKind, TransportError};
 use futures_channel::oneshot;
 
 use super::{Group, Member, shutting_down};
@@ -80,7 +80,8 @@ impl<R: Runtime> Group<R> {
                 Some(source) => error.with_source(source),
                 None => error,
             };
-            TransportError::new(Sent::No, error).with_detail(format!("resolve {host}: {why}"))
+            TransportError::of_kind(FailureKind::NoConnection, error)
+                .with_detail(format!("resolve {host}: {why}"))
         };
         let asking = self.settings.resolver.resolve(host, port);
         match timeout(&self.shared.runtime, limit, asking).await {
