@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -9,6 +10,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use connect_hyper::{
@@ -74,6 +76,11 @@ async fn until(channel: &Channel, name: &str) {
     while who(channel).await != name {
         yield_now().await;
     }
+}
+
+/// Polled once: it has begun.
+async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_pending())).await
 }
 
 /// How many of so many calls each answers.
@@ -445,6 +452,34 @@ async fn a_call_that_waits_for_ready_waits_for_the_resolver() {
     let said: Result<Answer<String>, Error> =
         Client::new(channel).unary::<Prost, _, _>(&SAY, call).await;
     assert_eq!(said.unwrap().into_message(), "a");
+}
+
+#[apply(async_test)]
+async fn a_drain_waits_for_calls_on_endpoints_that_were_removed() {
+    let (chunks, body) = body_channel();
+    let body = Arc::new(Mutex::new(Some(body)));
+    // Its one call stays open.
+    let open = ServiceFn(move |_: Request<RequestBody>| {
+        let body = body.lock().unwrap().take().unwrap();
+        std::future::ready(http::Response::new(body.boxed_unsync()))
+    });
+    let (a, b) = (start(bind().await, open), server("b").await);
+    let (tell, told) = watch::channel(Ok(vec![a.address.into()]));
+    let channel = Channel::builder("http://service.example")
+        .with_resolver(Told(Mutex::new(told)))
+        .with_balance(RoundRobin::new())
+        .build()
+        .unwrap();
+    let open = channel.send(post_http2(CallBody::empty())).await.unwrap();
+    tell.send(Ok(vec![b.address.into()])).unwrap();
+    channel.changed(ChannelState::Ready).await;
+    assert_eq!(channel.outstanding(), 1);
+    assert_eq!(count(&channel, 5).await, counts([("b", 5)]));
+    let mut draining = Box::pin(channel.drain());
+    assert!(is_pending(&mut draining).await);
+    drop((chunks, open));
+    draining.await;
+    assert_eq!(channel.outstanding(), 0);
 }
 
 /// A resolver that always has news.

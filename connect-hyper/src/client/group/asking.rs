@@ -123,12 +123,12 @@ impl<R: Runtime> Group<R> {
                     }
                 }
                 removed.extend(known.into_values());
+                state.leaving.extend(removed.iter().cloned());
             }
         }
         drop(state);
         for member in removed {
-            let draining = async move { member.endpoint.drain().await };
-            self.shared.runtime.spawn(draining);
+            self.shared.runtime.spawn(leave(Arc::downgrade(self), member));
         }
         self.changed();
         if has_news {
@@ -161,6 +161,15 @@ impl<R: Runtime> Drop for Asking<R> {
         if let Some(group) = self.group.upgrade() {
             group.resolved(outcome);
         }
+    }
+}
+
+/// An endpoint that the resolver names no more ends when its last call has.
+async fn leave<R: Runtime>(group: Weak<Group<R>>, member: Arc<Member<R>>) {
+    member.endpoint.drain().await;
+    if let Some(group) = group.upgrade() {
+        let mut state = group.lock();
+        state.leaving.retain(|it| !Arc::ptr_eq(it, &member));
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Group<R: Runtime> {
 struct State<R: Runtime> {
     /// Those that the resolver named last.
     members: Vec<Arc<Member<R>>>,
+    /// Those that it named before, until their last call has ended.
+    leaving: Vec<Arc<Member<R>>>,
     picture: Arc<Picture<R>>,
     /// A resolver is being asked.
     is_resolving: bool,
@@ -98,6 +100,7 @@ impl<R: Runtime> Group<R> {
             settings,
             state: Mutex::new(State {
                 members: Vec::new(),
+                leaving: Vec::new(),
                 picture: Arc::default(),
                 is_resolving: false,
                 has_news: false,
@@ -382,7 +385,7 @@ impl<R: Runtime> Group<R> {
     }
 
     pub(super) fn outstanding(&self) -> usize {
-        let members = self.lock().members.clone();
+        let members = self.lock().all_members();
         members.iter().map(|it| it.endpoint.outstanding()).sum()
     }
 
@@ -392,7 +395,7 @@ impl<R: Runtime> Group<R> {
             let mut state = self.lock();
             state.is_closed = true;
             state.listening = None;
-            state.members.clone()
+            state.all_members()
         };
         self.changed();
         for member in members {
@@ -423,6 +426,12 @@ impl<R: Runtime> Search<R> {
 }
 
 impl<R: Runtime> State<R> {
+    /// With those that are leaving.
+    fn all_members(&self) -> Vec<Arc<Member<R>>> {
+        let members = self.members.iter().chain(&self.leaving);
+        members.cloned().collect()
+    }
+
     fn add_waiter(&mut self) -> oneshot::Receiver<()> {
         // Those that have gone away are not to make it grow.
         if self.waiters.len() == self.waiters.capacity() {
