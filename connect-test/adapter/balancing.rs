@@ -277,6 +277,40 @@ async fn a_silent_endpoint_holds_up_nobody() {
     assert_eq!(count(&channel, 20).await, counts([("a", 20)]));
 }
 
+/// A resolver that has no answer.
+struct Silent;
+
+impl Resolve for Silent {
+    fn resolve(&self, _: &str, _: u16) -> Resolving {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[apply(async_test)]
+async fn more_calls_than_may_wait_for_an_endpoint_fail_at_once() {
+    let silent = listen().await;
+    let builder = || {
+        Channel::builder("http://service.example")
+            .with_balance(RoundRobin::new())
+            .with_max_waiting_calls(2)
+    };
+    for builder in [
+        builder().with_resolver(Silent),
+        builder().with_endpoints([silent.local_addr().unwrap()]),
+    ] {
+        let channel = builder.build().unwrap();
+        let begin = || channel.send(post_http2(CallBody::empty()));
+        let (mut first, mut second) = (begin(), begin());
+        assert!(is_pending(&mut first).await && is_pending(&mut second).await);
+        let error = begin().await.unwrap_err();
+        assert_eq!(error.sent(), Sent::No);
+        assert_eq!(error.error().code(), Code::ResourceExhausted, "{error}");
+        // One that has gone away makes room.
+        drop(first);
+        assert!(is_pending(&mut begin()).await);
+    }
+}
+
 async fn refusing() -> SocketAddr {
     listen().await.local_addr().unwrap()
 }

@@ -134,7 +134,8 @@ impl<R: Runtime> ChannelBuilder<R> {
     }
 
     /// How many calls may wait for room on a connection, or for one to be opened: each up to its deadline, in the order in which
-    /// they came. One more fails at once with `resource_exhausted`. Default: 10,000. At least 1.
+    /// they came. One more fails at once with `resource_exhausted`. Default: 10,000. At least 1. With many endpoints as many may
+    /// wait for each, and for the first of them to be found and to have a connection.
     pub fn with_max_waiting_calls(mut self, max: usize) -> Self {
         self.settings.max_waiting_calls = max.max(1);
         self

@@ -27,7 +27,7 @@ use std::{
 use connect_tower::transport::TransportError;
 use futures_channel::oneshot;
 
-pub(super) use self::pool::{Http1Lease, Http2Lease, Lease};
+pub(super) use self::pool::{Http1Lease, Http2Lease, Lease, too_many};
 pub use self::watch::ChannelState;
 use self::{
     attempts::Attempt,

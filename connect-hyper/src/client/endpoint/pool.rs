@@ -426,7 +426,7 @@ impl Drop for Http2Lease {
     }
 }
 
-fn too_many(max: usize) -> TransportError {
+pub(in crate::client) fn too_many(max: usize) -> TransportError {
     let error = Error::resource_exhausted(format!(
         "{max} calls wait for room on the connections to the server, and no more may: send fewer at once, or allow more \
          connections or waiting calls"

@@ -128,7 +128,9 @@ impl<R: Runtime> Group<R> {
         }
         drop(state);
         for member in removed {
-            self.shared.runtime.spawn(leave(Arc::downgrade(self), member));
+            self.shared
+                .runtime
+                .spawn(leave(Arc::downgrade(self), member));
         }
         self.changed();
         if has_news {

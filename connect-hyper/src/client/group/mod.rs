@@ -12,7 +12,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -25,7 +28,7 @@ pub(super) use self::member::Member;
 use self::picture::{Picture, Tier};
 use super::{
     balance::{Balance, Ejection, Load},
-    endpoint::{ChannelState, Lease},
+    endpoint::{ChannelState, Lease, too_many},
     resolve::Resolve,
     shared::{Shared, Want},
 };
@@ -45,6 +48,8 @@ pub(super) struct Group<R: Runtime> {
     shared: Arc<Shared<R>>,
     settings: GroupSettings,
     state: Mutex<State<R>>,
+    /// How many calls have waited for an endpoint, and have none yet.
+    waiting_calls: AtomicUsize,
 }
 
 struct State<R: Runtime> {
@@ -80,8 +85,10 @@ enum Pick<R: Runtime> {
 }
 
 /// What a call has met so far.
-struct Search<R: Runtime> {
+struct Search<'a, R: Runtime> {
     want: Want,
+    /// Once it has waited. It keeps that when it is woken, so that none that came later takes it.
+    place: Option<Place<'a>>,
     /// Endpoints that gave it no connection.
     tried: Vec<Arc<Member<R>>>,
     /// Why the last of them did not.
@@ -111,6 +118,7 @@ impl<R: Runtime> Group<R> {
                 listening: None,
                 is_closed: false,
             }),
+            waiting_calls: AtomicUsize::new(0),
         })
     }
 
@@ -132,6 +140,7 @@ impl<R: Runtime> Group<R> {
     ) -> Result<(Lease, Arc<Member<R>>), TransportError> {
         let mut search = Search {
             want,
+            place: None,
             tried: Vec::new(),
             failure: None,
             seen: Vec::new(),
@@ -162,7 +171,7 @@ impl<R: Runtime> Group<R> {
         }
     }
 
-    fn pick(self: &Arc<Self>, search: &mut Search<R>) -> Pick<R> {
+    fn pick<'a>(self: &'a Arc<Self>, search: &mut Search<'a, R>) -> Pick<R> {
         let picture = self.picture();
         let is_eager = self.settings.balance.connects_to_all();
         if is_eager && picture.has_lost {
@@ -181,6 +190,11 @@ impl<R: Runtime> Group<R> {
         let state = self.lock();
         if state.is_closed {
             return Pick::Fail(closed());
+        }
+        if is_eager || state.members.is_empty() {
+            if let Err(refusal) = self.take_place(search) {
+                return Pick::Fail(refusal);
+            }
         }
         if state.members.is_empty() {
             return self.wait_for_resolver(state, search);
@@ -203,6 +217,16 @@ impl<R: Runtime> Group<R> {
         member.map_or(Pick::Again, Pick::Take)
     }
 
+    /// Notes a call that is to wait, if there are not too many.
+    fn take_place<'a>(&'a self, search: &mut Search<'a, R>) -> Result<(), TransportError> {
+        if search.place.is_none() {
+            let max = self.shared.settings.max_waiting_calls;
+            let place = Place::take(&self.waiting_calls, max).ok_or_else(|| too_many(max))?;
+            search.place = Some(place);
+        }
+        Ok(())
+    }
+
     /// Of these endpoints, which have not been tried, the balancer's choice.
     fn choose(&self, tier: &Tier<R>, tried: &[Arc<Member<R>>]) -> Option<Arc<Member<R>>> {
         let left;
@@ -222,7 +246,7 @@ impl<R: Runtime> Group<R> {
     fn wait_for_resolver(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State<R>>,
-        search: &mut Search<R>,
+        search: &mut Search<'_, R>,
     ) -> Pick<R> {
         let before = *search.unresolved.get_or_insert(state.unresolved);
         if state.unresolved > before {
@@ -238,7 +262,7 @@ impl<R: Runtime> Group<R> {
     fn wait_for_connection(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State<R>>,
-        search: &mut Search<R>,
+        search: &mut Search<'_, R>,
     ) -> Pick<R> {
         let members = state.members.clone();
         let changed = state.add_waiter();
@@ -246,8 +270,10 @@ impl<R: Runtime> Group<R> {
         drop(state);
         if search.is_over(&members) {
             let picture = self.refresh();
-            if let Some(member) = self.choose(&picture.ejected, &search.tried) {
-                return Pick::Take(member);
+            for tier in [&picture.ready, &picture.ejected] {
+                if let Some(member) = self.choose(tier, &search.tried) {
+                    return Pick::Take(member);
+                }
             }
             let failure = search.failure.take().or(failure);
             return Pick::Fail(failure.unwrap_or_else(closed));
@@ -297,7 +323,10 @@ impl<R: Runtime> Group<R> {
 
     /// Opens a connection to each endpoint that has none.
     fn connect_all(self: &Arc<Self>, want: Want) {
-        let members = self.lock().members.clone();
+        let (members, mut is_picture_wrong) = {
+            let state = self.lock();
+            (state.members.clone(), state.picture.has_lost)
+        };
         for member in members {
             // Also where a call is connecting: who waits is to be told of its end.
             if member.endpoint.state() != ChannelState::Ready && member.begin_connecting() {
@@ -307,9 +336,12 @@ impl<R: Runtime> Group<R> {
                     failure: Some(shutting_down()),
                 };
                 self.shared.runtime.spawn(connecting.run(want));
+                is_picture_wrong = true;
             }
         }
-        self.refresh();
+        if is_picture_wrong {
+            self.refresh();
+        }
     }
 
     /// An endpoint gave no connection: the resolver may know others by now. That is no reason to eject it. It gets no calls until
@@ -404,7 +436,7 @@ impl<R: Runtime> Group<R> {
     }
 }
 
-impl<R: Runtime> Search<R> {
+impl<R: Runtime> Search<'_, R> {
     /// Whether an attempt of each endpoint has ended since this was asked for the first time, if it has no connection.
     fn is_over(&mut self, members: &[Arc<Member<R>>]) -> bool {
         let mut is_over = true;
@@ -440,6 +472,24 @@ impl<R: Runtime> State<R> {
         let (sender, receiver) = oneshot::channel();
         self.waiters.push(sender);
         receiver
+    }
+}
+
+/// A call's place among those that wait, until it is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    /// `None` if so many are taken.
+    fn take(taken: &'a AtomicUsize, max: usize) -> Option<Self> {
+        let one_more = |count| (count < max).then_some(count + 1);
+        let updated = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        updated.ok().map(|_| Self(taken))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
