@@ -60,9 +60,11 @@ impl Proxy {
         if authority.host().is_empty() {
             return Err("there is no host".into());
         }
-        let port = match authority.port() {
-            Some(port) => port.as_u16(),
-            None => 80,
+        let port = match authority.as_str()[authority.host().len()..].trim_start_matches(':') {
+            "" => 80,
+            port => port
+                .parse()
+                .map_err(|_| "the port is not a number up to 65535")?,
         };
         Ok(Self {
             port,
@@ -175,10 +177,8 @@ pub(super) fn from_environment(
     is_tls: bool,
     (host, port): (&str, u16),
 ) -> Result<Option<Proxy>, Error> {
-    let read = |name: &str| {
-        let value = variable(name).or_else(|| variable(&name.to_ascii_lowercase()));
-        value.filter(|value| !value.trim().is_empty())
-    };
+    let exact = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    let read = |name: &str| exact(name).or_else(|| exact(&name.to_ascii_lowercase()));
     let no_proxy = read("NO_PROXY").unwrap_or_default();
     if is_excepted(&no_proxy, host, port) {
         return Ok(None);
@@ -187,7 +187,7 @@ pub(super) fn from_environment(
     let is_cgi = variable("REQUEST_METHOD").is_some();
     let of_scheme = match is_tls {
         true => read("HTTPS_PROXY"),
-        false if is_cgi => variable("http_proxy"),
+        false if is_cgi => exact("http_proxy"),
         false => read("HTTP_PROXY"),
     };
     of_scheme
@@ -217,7 +217,9 @@ fn is_excepted(no_proxy: &str, host: &str, port: u16) -> bool {
                 .zip(address)
                 .is_some_and(|((network, bits), address)| is_within(address, network, bits));
         }
-        let (entry, of_port) = split_port(&entry);
+        let Some((entry, of_port)) = split_port(&entry) else {
+            return false;
+        };
         if of_port.is_some_and(|of_port| of_port != port) {
             return false;
         }
@@ -230,16 +232,19 @@ fn is_excepted(no_proxy: &str, host: &str, port: u16) -> bool {
     })
 }
 
-/// An entry without its port, and the port, if it has one. The address of an IPv6 entry with a port is in brackets.
-fn split_port(entry: &str) -> (&str, Option<u16>) {
+/// An entry without its port, and the port, if it has one; `None` if that is no port. The address of an IPv6 entry with a port
+/// is in brackets.
+fn split_port(entry: &str) -> Option<(&str, Option<u16>)> {
     if entry.parse::<IpAddr>().is_ok() {
-        return (entry, None);
+        return Some((entry, None));
     }
-    let (host, port) = match entry.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()),
-        None => (entry, None),
-    };
-    (host.trim_matches(['[', ']']), port)
+    let bracketed = entry.strip_prefix('[').and_then(|it| it.split_once(']'));
+    let (host, port) =
+        bracketed.unwrap_or_else(|| entry.split_at(entry.find(':').unwrap_or(entry.len())));
+    match port.strip_prefix(':') {
+        Some(port) => Some((host, Some(port.parse().ok()?))),
+        None => port.is_empty().then_some((host, None)),
+    }
 }
 
 fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {

@@ -51,11 +51,11 @@ impl<R: Runtime> ChannelBuilder<R> {
 
     /// Reaches the server through the proxy that the environment names, if it does: `HTTPS_PROXY` for `https`, `HTTP_PROXY`
     /// for `http`, `ALL_PROXY` for both, unless `NO_PROXY` excepts the server; each also in small letters, which counts if
-    /// there is none in capitals. In a CGI program (`REQUEST_METHOD` is set) `HTTP_PROXY` is what a client has sent, so
+    /// there is none in capitals; an empty one is none. In a CGI program (`REQUEST_METHOD` is set) `HTTP_PROXY` is what a client has sent, so
     /// only `http_proxy` counts.
     ///
     /// `NO_PROXY` is a list with commas: `*`; a name, for itself and all below it; an address, or a network such as
-    /// `10.0.0.0/8`; a name or an address with `:port`. `localhost` and loopback addresses are never behind a
+    /// `10.0.0.0/8`; a name or an address with `:port`. Entries that cannot be read except nothing. `localhost` and loopback addresses are never behind a
     /// proxy.
     ///
     /// It is read when the channel is built. Default: the environment is not asked.

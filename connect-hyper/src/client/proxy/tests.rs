@@ -30,6 +30,17 @@ fn the_environment_names_a_proxy_for_each_scheme() {
             "https://example.com",
             Some("http://a:1"),
         ),
+        // An empty one is none.
+        (
+            &[("HTTPS_PROXY", ""), ("https_proxy", "a:1")],
+            "https://example.com",
+            Some("http://a:1"),
+        ),
+        (
+            &[("http_proxy", " "), ("REQUEST_METHOD", "GET")],
+            "http://example.com",
+            None,
+        ),
         (
             &[("ALL_PROXY", " http://u:p@a ")],
             "http://example.com",
@@ -97,6 +108,13 @@ fn no_proxy_excepts_servers() {
         ("2001:db8::1", "2001:db8::1", 80, true),
         ("[2001:db8::1]:80", "2001:db8::1", 80, true),
         ("[2001:db8::1]:80", "2001:db8::1", 81, false),
+        ("[2001:db8::1]", "2001:db8::1", 80, true),
+        ("[2001:db8::1]", "2001:db8::2", 80, false),
+        // What cannot be read excepts nothing.
+        ("example.com:abc", "example.com", 80, false),
+        ("example.com:", "example.com", 80, false),
+        ("example.com:65616", "example.com", 80, false),
+        ("[2001:db8::1]:abc", "2001:db8::1", 80, false),
     ] {
         let is = is_excepted(no_proxy, host, port);
         assert_eq!(is, excepted, "{no_proxy:?} {host}:{port}");
@@ -124,6 +142,8 @@ fn a_proxy_that_cannot_be_used_is_refused() {
         ("https://proxy:1", "only HTTP is spoken"),
         ("socks5://proxy:1", "only HTTP is spoken"),
         ("http://:3128", "no host"),
+        ("http://proxy:99999", "port"),
+        ("http://[::1]:99999", "port"),
         ("http://ada:secret@", "invalid authority"),
         ("/proxy", "no host"),
     ] {
