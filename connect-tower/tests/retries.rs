@@ -13,10 +13,10 @@ use std::{
 
 use common::{
     ECHO, JOIN, SPLIT, UPPER,
-    scripted::{Scripted, failures},
+    scripted::{Scripted, Step, failures},
 };
 use connect_tower::{
-    Attempts, Call, CallEnd, CallObserver, CallStart, Client, ClientConfig, Code, Error,
+    Attempts, Call, CallBody, CallEnd, CallObserver, CallStart, Client, ClientConfig, Code, Error,
     FailureKind, Idempotency, Interceptor, MethodConfig, Next, Observer, Prost, Protocol, Reply,
     Request, Response, ResponseStream, RetryPolicy, RetryThrottle, Router, ServiceConfig, Spec,
     StreamType, Streaming,
@@ -170,6 +170,69 @@ fn calls_of_all_kinds_are_retried() {
                 "{name}"
             );
         }
+    }
+}
+
+/// An answer to a stream whose head comes at once, and its error after this long.
+fn late_error(delay: Duration, protocol: Protocol) -> Step {
+    let (content_type, flag, error) = match protocol {
+        Protocol::GrpcWeb => ("application/grpc-web+proto", 0x80, "grpc-status: 14\r\n"),
+        _ => (
+            "application/connect+proto",
+            0x02,
+            r#"{"error":{"code":"unavailable"}}"#,
+        ),
+    };
+    let mut body = vec![flag, 0, 0, 0, u8::try_from(error.len()).unwrap()];
+    body.extend_from_slice(error.as_bytes());
+    let response = http::Response::builder()
+        .header("content-type", content_type)
+        .body(CallBody::full(body));
+    Step::Late(delay, Box::new(response.unwrap()))
+}
+
+/// Nobody reads the head of a response before its one message, so that the error may come at any time.
+#[test]
+fn an_error_after_the_head_is_retried_where_one_message_is_awaited() {
+    for protocol in [Protocol::Connect, Protocol::GrpcWeb] {
+        let late = || Scripted::new(Fate::default().router(), [late_error(ms(50), protocol)]);
+        let config = || ClientConfig::new().with_protocol(protocol);
+        for stream_type in [StreamType::ClientStream, StreamType::ServerStream] {
+            let transport = late();
+            let client = transport.client().with_config(config()).with_retry(any());
+            let call = call(&client, stream_type);
+            let end = transport.time().block_on(call).unwrap();
+            assert_eq!(end, (String::from("a"), 2), "{protocol} {stream_type:?}");
+        }
+        // A caller that still sends.
+        let transport = late();
+        let client = transport.client().with_config(config()).with_retry(any());
+        let response = transport.time().block_on(async {
+            let mut call = client.client_stream::<Prost, String, String>(&JOIN, Request::new(()));
+            call.send(String::from("a")).await.unwrap();
+            call.send(String::from("b")).await.unwrap();
+            call.close_and_receive().await.unwrap()
+        });
+        assert_eq!(response.message(), "ab", "{protocol}");
+        assert_eq!(Attempts::of(response.extensions()).count(), 2);
+    }
+}
+
+/// A caller of streams both ways may need the head to go on.
+#[test]
+fn an_error_after_the_head_of_streams_both_ways_is_not_retried() {
+    for protocol in [Protocol::Connect, Protocol::GrpcWeb] {
+        let transport = Scripted::new(Fate::default().router(), [late_error(ms(50), protocol)]);
+        let config = ClientConfig::new().with_protocol(protocol);
+        let client = transport.client().with_config(config).with_retry(any());
+        transport.time().block_on(async {
+            let mut call = client.bidi_stream::<Prost, String, String>(&ECHO, Request::new(()));
+            call.headers().await.unwrap();
+            assert_eq!(transport.time().elapsed(), Duration::ZERO);
+            let error = call.message().await.unwrap_err();
+            assert_eq!(error.code(), Code::Unavailable);
+        });
+        assert_eq!(transport.seen().len(), 1, "{protocol}");
     }
 }
 

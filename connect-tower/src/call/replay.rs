@@ -1,6 +1,6 @@
 //! The body of a streaming request that can be sent again.
 //!
-//! What a transport has taken of a stream of requests is kept, up to a limit, until the response begins or the limit is
+//! What a transport has taken of a stream of requests is kept, up to a limit, until the call has its response or the limit is
 //! passed. Until then a further attempt sends the same bytes and goes on with the rest. The pieces are [`Bytes`]: keeping
 //! them copies nothing.
 

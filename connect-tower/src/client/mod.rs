@@ -135,9 +135,10 @@ impl<T: Transport> Client<T> {
         self.configure(|settings| settings.resends = resends)
     }
 
-    /// Sets how many bytes of a stream of requests are kept to be sent again, until the response begins: 64 KiB by default.
-    /// A call that has sent more before is not sent again, and fails with what it meets; with 0 none is that has sent
-    /// anything. A message that is given whole is sent again whatever its size.
+    /// Sets how many bytes of a stream of requests are kept to be sent again, until the response begins, or with a
+    /// [`RetryPolicy`] until there is no further attempt: 64 KiB by default. A call that has sent more before is not sent
+    /// again, and fails with what it meets; with 0 none is that has sent anything. A message that is given whole is sent
+    /// again whatever its size.
     #[must_use]
     pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
         self.configure(|settings| settings.max_replay_bytes = bytes)

@@ -10,16 +10,18 @@ use std::{
     future::{pending, poll_fn},
     pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
 use connect_tower::{
     Attempts, CallBody, Client, Error, FailureKind, InProcess, Router, Transport, TransportError,
     rt::SharedTimer,
 };
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame};
 
 use super::VirtualTime;
 
@@ -31,6 +33,8 @@ pub enum Step {
     Fail(usize, TransportError),
     /// It is answered with this, at once.
     Answer(Box<Response<CallBody>>),
+    /// It is answered with this: the head at once, the body after this long.
+    Late(Duration, Box<Response<CallBody>>),
     /// It is handed to the router after this long.
     Router(Duration),
     /// It is never answered.
@@ -152,6 +156,16 @@ impl Scripted {
                 self.router.send(request).await
             }
             Some(Step::Answer(response)) => Ok(*response),
+            Some(Step::Late(delay, response)) => {
+                let time = self.time.clone();
+                let wait = Box::pin(async move { time.sleep(delay).await });
+                Ok(response.map(|body| {
+                    CallBody::foreign(LateBody {
+                        wait: Some(wait),
+                        body,
+                    })
+                }))
+            }
             Some(Step::Silence) => pending().await,
             Some(Step::Fail(pieces, failure)) => {
                 let mut body = request.into_body();
@@ -163,6 +177,28 @@ impl Scripted {
                 Err(failure)
             }
         }
+    }
+}
+
+/// A body that comes after a wait.
+struct LateBody {
+    wait: Option<BoxFuture<'static, ()>>,
+    body: CallBody,
+}
+
+impl Body for LateBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(wait) = &mut self.wait {
+            ready!(wait.as_mut().poll(cx));
+            self.wait = None;
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 }
 

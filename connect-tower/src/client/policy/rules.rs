@@ -45,8 +45,9 @@ impl FromIterator<Code> for Codes {
 /// wish for no retry. Without a [timer](crate::Client::timer) nothing is retried.
 ///
 /// Attempts lie inside of interceptors, which see one call. The second and each further one says in
-/// `grpc-previous-rpc-attempts` how many there were. With a policy the stream of a response is handed over with its first
-/// message rather than with its head, except in gRPC, whose errors come in the head.
+/// `grpc-previous-rpc-attempts` how many there were. With a policy a response is handed over with its first message rather than
+/// with its head. Two kinds of stream are handed over with the head, and errors that come later are not retried: streams of
+/// responses in gRPC, whose errors come in the head; and streams both ways, whose caller may need the head to go on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
     max_attempts: u32,

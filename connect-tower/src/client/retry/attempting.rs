@@ -330,12 +330,16 @@ impl<S: RequestSource> Ongoing<S> {
 /// gRFC A6, "Exposed Retry Metadata".
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
 
-/// Whether a response is given to the caller with its first message only. A caller that still sends may need the head to go
-/// on. gRPC has errors without messages in the head; in the other protocols the head of a stream says nothing.
+/// Whether a response is given to the caller with its first message only. Nobody reads the head of one message before it. A
+/// caller of streams both ways may need the head to go on. For a stream of responses gRPC has errors without messages in the
+/// head; in the other protocols the head of a stream says nothing.
 fn awaits_message<T: Transport>(client: &Client<T>, spec: &Spec) -> bool {
     let stream_type = spec.stream_type();
-    let is_told = stream_type.server_streams() && client.config().protocol() == Protocol::Grpc;
-    !stream_type.client_streams() && !is_told
+    match (stream_type.client_streams(), stream_type.server_streams()) {
+        (_, false) => true,
+        (false, true) => client.config().protocol() != Protocol::Grpc,
+        (true, true) => false,
+    }
 }
 
 fn pause_for<T: Transport>(
