@@ -122,8 +122,8 @@ impl<T: Transport> Client<T> {
     /// for other reasons than its caller's.
     ///
     /// It holds for calls that gates, interceptors, handlers and response streams make themselves, as
-    /// [`Deadline::current`] knows of those. What they spawn takes the deadline along in its requests, by
-    /// [`Request::with_deadline`].
+    /// [`Deadline::current`](crate::Deadline::current) knows of those. What they spawn takes the deadline along in its
+    /// requests, by [`Request::with_deadline`].
     #[must_use]
     pub fn with_deadline_propagation(self, propagate: bool) -> Self {
         self.configure(|settings| settings.deadline_propagation = propagate)
