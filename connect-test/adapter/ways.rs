@@ -142,8 +142,13 @@ async fn proxy() -> (String, mpsc::UnboundedReceiver<String>) {
             let mut client = accept(&mut listener).await;
             let head = read_head(&mut client).await;
             let destination = head.split(' ').nth(1).unwrap();
-            let mut server = connect(destination.parse().unwrap()).await.unwrap();
+            let connected = connect(destination.parse().unwrap()).await;
             let _ = heads.send(head);
+            let Ok(mut server) = connected else {
+                let answer = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n";
+                client.write_all(answer).await.unwrap();
+                continue;
+            };
             client
                 .write_all(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n")
                 .await
@@ -179,6 +184,24 @@ async fn a_proxy_gives_a_tunnel() {
         // ada:love@lace
         let credentials = "proxy-authorization: Basic YWRhOmxvdmVAbGFjZQ==\r\n";
         assert!(head.contains(credentials), "{head}");
+    }
+}
+
+#[apply(async_test)]
+async fn a_proxy_is_asked_for_each_address_of_a_server() {
+    let server = named().await;
+    let closed = listen().await.local_addr().unwrap();
+    let (uri, mut heads) = proxy().await;
+    let addresses = [closed, server.address];
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([EndpointAddress::sockets(addresses)])
+        .with_proxy(uri)
+        .build()
+        .unwrap();
+    assert_eq!(names(&channel).await, ["service.example"; 2]);
+    for address in addresses {
+        let head = heads.recv().await.unwrap();
+        assert!(head.starts_with(&format!("CONNECT {address} HTTP/1.1\r\n")));
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) enum Connector {
     /// A socket.
     #[default]
     Direct,
-    /// A tunnel; Unix sockets are reached without it.
+    /// A tunnel, to those addresses that it is for.
     Proxy(Arc<Proxy>),
     Own(Arc<dyn Connect>),
 }
@@ -130,12 +130,14 @@ impl Connector {
                 })?;
                 Ok(Reached { io, name })
             }
-            (Self::Proxy(proxy), _) => through(runtime, proxy, address).await,
-            (Self::Direct, EndpointAddress::Host(host, port)) => {
+            (Self::Proxy(proxy), _) if proxy.is_for(address) => {
+                through(runtime, proxy, address).await
+            }
+            (_, EndpointAddress::Host(host, port)) => {
                 let addresses = resolve(runtime, host, *port).await?;
                 socket(runtime, host, addresses).await
             }
-            (Self::Direct, EndpointAddress::Sockets(addresses)) => {
+            (_, EndpointAddress::Sockets(addresses)) => {
                 socket(runtime, "the server", addresses.to_vec()).await
             }
         }
@@ -177,29 +179,34 @@ async fn socket<R: Runtime>(
     }
 }
 
-/// A tunnel through the proxy, which looks up names itself.
+/// A tunnel through the proxy, which looks up names itself, to the first of the server's addresses that it reaches.
 async fn through<R: Runtime>(
     runtime: &R,
     proxy: &Proxy,
     address: &EndpointAddress,
 ) -> Result<Reached, TransportError> {
-    let destination = match address {
-        EndpointAddress::Sockets(addresses) => match addresses.first() {
-            Some(first) => first.to_string(),
-            None => return Err(Phase::Resolve.failed("the server has no address".into(), None)),
-        },
-        EndpointAddress::Host(..) | EndpointAddress::Unix(_) => address.to_string(),
+    let destinations = match address {
+        EndpointAddress::Sockets(addresses) => addresses.iter().map(ToString::to_string).collect(),
+        EndpointAddress::Host(..) | EndpointAddress::Unix(_) => vec![address.to_string()],
     };
-    match tunnel(runtime, proxy, &destination).await {
-        Ok(io) => {
-            let name = format!("{destination} by the proxy {proxy}");
-            Ok(Reached { io, name })
-        }
-        Err((why, source)) => {
-            let detail = format!("proxy {proxy} for {destination}: {why}");
-            Err(Phase::Proxy.failed(detail, source))
+    let mut failures = Vec::new();
+    let mut cause = None;
+    for destination in destinations {
+        match tunnel(runtime, proxy, &destination).await {
+            Ok(io) => {
+                let name = format!("{destination} by the proxy {proxy}");
+                return Ok(Reached { io, name });
+            }
+            Err((why, source)) => {
+                failures.push(format!("proxy {proxy} for {destination}: {why}"));
+                cause = source;
+            }
         }
     }
+    if failures.is_empty() {
+        return Err(Phase::Resolve.failed("the server has no address".into(), None));
+    }
+    Err(Phase::Proxy.failed(failures.join("; "), cause))
 }
 
 /// What is wrong, and the cause if there is one.

@@ -12,6 +12,7 @@ use http::{
 use hyper::client::conn::http1;
 use percent_encoding::percent_decode_str;
 
+use super::address::EndpointAddress;
 use crate::{
     reset::chain,
     runtime::{BoxIo, Either, Io, race},
@@ -26,6 +27,8 @@ pub(super) struct Proxy {
     port: u16,
     /// The value of `proxy-authorization`.
     credentials: Option<HeaderValue>,
+    /// What the environment excepts; `None` if the proxy is not from there: it is for all.
+    no_proxy: Option<String>,
 }
 
 impl Proxy {
@@ -70,7 +73,23 @@ impl Proxy {
             port,
             credentials: user.map(basic).transpose()?,
             authority,
+            no_proxy: None,
         })
+    }
+
+    /// Whether this address is to be reached by the proxy. Of several that a server has, one that is excepted counts for all.
+    pub(super) fn is_for(&self, address: &EndpointAddress) -> bool {
+        let is_excepted = |host: &str, port| {
+            let no_proxy = self.no_proxy.as_deref();
+            no_proxy.is_some_and(|no_proxy| is_excepted(no_proxy, host, port))
+        };
+        match address {
+            EndpointAddress::Host(host, port) => !is_excepted(host, *port),
+            EndpointAddress::Sockets(addresses) => !addresses
+                .iter()
+                .any(|it| is_excepted(&it.ip().to_string(), it.port())),
+            EndpointAddress::Unix(_) => false,
+        }
     }
 
     /// Host and port, to look up.
@@ -167,7 +186,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// The proxy that the environment names for this server, if any. `variable` reads the environment.
+/// The proxy that the environment names for this server, if any; it knows which addresses it is not for. `variable` reads the environment.
 ///
 /// # Errors
 ///
@@ -190,10 +209,12 @@ pub(super) fn from_environment(
         false if is_cgi => exact("http_proxy"),
         false => read("HTTP_PROXY"),
     };
-    of_scheme
-        .or_else(|| read("ALL_PROXY"))
-        .map(|uri| Proxy::parse(uri.trim()))
-        .transpose()
+    let Some(uri) = of_scheme.or_else(|| read("ALL_PROXY")) else {
+        return Ok(None);
+    };
+    let mut proxy = Proxy::parse(uri.trim())?;
+    proxy.no_proxy = Some(no_proxy);
+    Ok(Some(proxy))
 }
 
 /// Whether a server is to be reached without a proxy: itself on this machine, or named by `NO_PROXY`.

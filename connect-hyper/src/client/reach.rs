@@ -42,7 +42,8 @@ impl<R: Runtime> ChannelBuilder<R> {
     }
 
     /// Reaches the server through an HTTP proxy, `http://[user:password@]host[:port]`, by a tunnel: CONNECT (RFC 9110,
-    /// section 9.3.6), in the clear too. The proxy looks the server's name up. User and password, percent-encoded, are sent by
+    /// section 9.3.6), in the clear too. The proxy looks the server's name up; of an endpoint with several addresses it is asked for
+    /// one after the other. User and password, percent-encoded, are sent by
     /// basic authentication (RFC 7617). Default: no proxy. Unix sockets are reached without it.
     pub fn with_proxy(mut self, uri: impl Into<String>) -> Self {
         self.way = Way::Proxy(uri.into());
@@ -51,12 +52,13 @@ impl<R: Runtime> ChannelBuilder<R> {
 
     /// Reaches the server through the proxy that the environment names, if it does: `HTTPS_PROXY` for `https`, `HTTP_PROXY`
     /// for `http`, `ALL_PROXY` for both, unless `NO_PROXY` excepts the server; each also in small letters, which counts if
-    /// there is none in capitals; an empty one is none. In a CGI program (`REQUEST_METHOD` is set) `HTTP_PROXY` is what a client has sent, so
-    /// only `http_proxy` counts.
+    /// there is none in capitals; an empty one is none. In a CGI program (`REQUEST_METHOD` is set) `HTTP_PROXY` is what a
+    /// client has sent, so only `http_proxy` counts.
     ///
     /// `NO_PROXY` is a list with commas: `*`; a name, for itself and all below it; an address, or a network such as
-    /// `10.0.0.0/8`; a name or an address with `:port`. Entries that cannot be read except nothing. `localhost` and loopback addresses are never behind a
-    /// proxy.
+    /// `10.0.0.0/8`; a name or an address with `:port`. Entries that cannot be read except nothing. `localhost` and loopback
+    /// addresses are never behind a proxy. A server is excepted by the URI's host, and each of many endpoints also by its
+    /// own.
     ///
     /// It is read when the channel is built. Default: the environment is not asked.
     pub fn with_proxy_from_env(mut self) -> Self {

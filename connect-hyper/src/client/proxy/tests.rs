@@ -1,9 +1,17 @@
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
 use super::*;
+use crate::{client::connector::Connector, test_runtime::NoRuntime};
 
 /// The entries of a test's environment.
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
-fn found(variables: Variables<'_>, uri: &str) -> Option<String> {
+fn found(variables: Variables<'_>, uri: &str) -> Option<Proxy> {
     let uri: Uri = uri.parse().unwrap();
     let is_tls = uri.scheme_str() == Some("https");
     let host = uri.host().unwrap().trim_matches(['[', ']']);
@@ -12,8 +20,7 @@ fn found(variables: Variables<'_>, uri: &str) -> Option<String> {
         let found = variables.iter().find(|(key, _)| *key == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    let proxy = from_environment(variable, is_tls, (host, port)).unwrap();
-    proxy.map(|proxy| proxy.to_string())
+    from_environment(variable, is_tls, (host, port)).unwrap()
 }
 
 #[test]
@@ -68,11 +75,58 @@ fn the_environment_names_a_proxy_for_each_scheme() {
         (both, "https://[::1]:9", None),
     ] {
         assert_eq!(
-            found(variables, uri).as_deref(),
+            found(variables, uri).map(|it| it.to_string()).as_deref(),
             proxy,
             "{variables:?} {uri}"
         );
     }
+}
+
+#[test]
+fn each_endpoint_may_be_excepted() {
+    let environment: Variables<'_> =
+        &[("HTTP_PROXY", "http://a"), ("NO_PROXY", "10.0.0.0/8,b.org")];
+    let of_environment = found(environment, "http://greet.internal").unwrap();
+    let named = Proxy::parse("http://a").unwrap();
+    for (endpoint, is_excepted) in [
+        ("127.0.0.1:8080", true),
+        ("[::1]:8080", true),
+        ("localhost:8080", true),
+        ("10.1.2.3:8080", true),
+        ("a.b.org:8080", true),
+        ("192.0.2.1:8080", false),
+        ("greet.internal:80", false),
+    ] {
+        let endpoint: EndpointAddress = endpoint.parse().unwrap();
+        assert_eq!(of_environment.is_for(&endpoint), !is_excepted, "{endpoint}");
+        assert!(named.is_for(&endpoint), "{endpoint}");
+    }
+    let both = ["192.0.2.1:1", "10.0.0.1:1"].map(|it| it.parse().unwrap());
+    assert!(!of_environment.is_for(&EndpointAddress::sockets(both)));
+    assert!(!named.is_for(&EndpointAddress::unix("/run/app.sock")));
+}
+
+#[test]
+fn an_excepted_endpoint_is_connected_to() {
+    let environment: Variables<'_> = &[("HTTP_PROXY", "http://a")];
+    let proxy = found(environment, "http://greet.internal").unwrap();
+    let connector = Connector::Proxy(Arc::new(proxy));
+    let runtime = NoRuntime::default();
+    let reach = |ip: [u8; 4]| {
+        let address = SocketAddr::from((ip, NoRuntime::TAKES)).into();
+        let reaching = connector.reach(&runtime, &address);
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(reaching).poll(&mut cx) {
+            Poll::Ready(reached) => reached.map(|it| it.name),
+            Poll::Pending => panic!("nothing waits here"),
+        }
+    };
+    assert_eq!(reach([127, 0, 0, 1]).unwrap(), "127.0.0.1:3");
+    let error = reach([192, 0, 2, 1]).unwrap_err().to_string();
+    assert!(
+        error.starts_with("proxy http://a for 192.0.2.1:3: "),
+        "{error}"
+    );
 }
 
 #[test]
