@@ -403,6 +403,25 @@ async fn a_connection_past_its_age_ends_after_its_last_call() {
     assert_eq!(channel.outstanding(), 0);
 }
 
+/// The only connection that may be open is full for as long as its call goes on, and has no time for another.
+#[apply(async_test)]
+async fn a_call_that_waits_for_a_connection_past_its_age_gets_a_new_one() {
+    let server = start(bind().await, echo());
+    let channel = Channel::builder(server.uri())
+        .with_max_http2_connections(1)
+        .with_streams_per_connection(1)
+        .with_max_connection_age(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let (chunks, body) = body_channel();
+    let stream = channel.send(post_http2(CallBody::foreign(body)));
+    let stream = stream.await.unwrap().into_body();
+    call(&channel, empty()).await.unwrap();
+    chunks.send(Ok("x".into())).unwrap();
+    drop(chunks);
+    assert_eq!(stream.collect().await.unwrap().to_bytes(), "x");
+}
+
 #[apply(async_test)]
 async fn whoever_watches_a_channel_is_told_what_changes() {
     let (address, _count, _ended) = answering().await;

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use connect_proto::Time;
 use connect_tower::transport::TransportError;
 use futures_channel::oneshot;
 
@@ -170,10 +171,17 @@ impl<R: Runtime> Endpoint<R> {
             }
         };
         if self.pool.needs_keeper() {
-            runtime.spawn(keep(runtime.clone(), Arc::downgrade(&self.pool)));
+            runtime.spawn(keep(runtime.clone(), Arc::downgrade(self)));
         }
         // Last: a call that such an attempt fails is to find the connection.
         self.start(attempts);
+    }
+
+    /// Lets go of connections whose time is over. When to do so again; `None` if there is none left.
+    fn expire(self: &Arc<Self>) -> Option<Time> {
+        let (next, attempts) = self.pool.expire();
+        self.start(attempts);
+        next
     }
 }
 
@@ -265,18 +273,19 @@ async fn drive_http2<R: Runtime>(
             }
         })
         .await;
-    if let Some((connection, endpoint)) = both() {
+    // Though nobody may hold the connection any more, calls may wait for it.
+    if let Some(endpoint) = endpoint.upgrade() {
         if calls.had_too_many_pings() {
             endpoint.pings_seldom.store(true, Ordering::Relaxed);
         }
-        endpoint.start(endpoint.pool.ended_http2(&connection));
+        endpoint.start(endpoint.pool.ended_http2());
     }
     calls.run().await;
 }
 
 /// Lets go of connections when their time is over, as long as there are any.
-async fn keep<R: Runtime>(runtime: R, pool: Weak<Pool>) {
-    while let Some(next) = pool.upgrade().and_then(|pool| pool.expire()) {
+async fn keep<R: Runtime>(runtime: R, endpoint: Weak<Endpoint<R>>) {
+    while let Some(next) = endpoint.upgrade().and_then(|endpoint| endpoint.expire()) {
         runtime.sleep_until(next).await;
     }
 }

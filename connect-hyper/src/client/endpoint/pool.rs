@@ -255,14 +255,16 @@ impl Pool {
         }
     }
 
-    /// Lets go of connections whose time is over. When to do so again; `None` if there is none left.
-    pub(super) fn expire(&self) -> Option<Time> {
+    /// Lets go of connections whose time is over. When to do so again, `None` if there is none left; and the attempts to be
+    /// started, for calls that waited for one of them.
+    pub(super) fn expire(&self) -> (Option<Time>, Vec<Attempt>) {
         let now = self.timer.now();
         self.with(|state| {
             self.remove_expired(state, now);
+            let attempts = self.next_attempts(state, now);
             if state.http1.open == 0 && state.http2.is_empty() {
                 state.has_keeper = false;
-                return None;
+                return (None, attempts);
             }
             let (http1, http2) = (self.settings.http1_idle_timeout, self.settings.idle_timeout);
             // One that is in use now is over by then at the earliest.
@@ -271,11 +273,12 @@ impl Pool {
                 state.http1.next_expiry(http1),
                 state.http2.next_expiry(http2),
             ];
-            nexts
+            let next = nexts
                 .into_iter()
                 .flatten()
                 .chain([now.saturating_add(pause)])
-                .min()
+                .min();
+            (next, attempts)
         })
     }
 

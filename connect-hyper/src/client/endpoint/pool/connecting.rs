@@ -40,7 +40,7 @@ impl Pool {
     }
 
     /// The attempts that the calls in the queue need besides those under way.
-    fn next_attempts(&self, state: &mut State, now: Time) -> Vec<Attempt> {
+    pub(super) fn next_attempts(&self, state: &mut State, now: Time) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         for want in state.queue.wants() {
             while let Some(attempt) = self.next_attempt(state, want, now) {
@@ -119,14 +119,11 @@ impl Pool {
         });
     }
 
-    /// An HTTP/2 connection takes no more calls. The attempts to be started.
-    pub(in crate::client::endpoint) fn ended_http2(
-        &self,
-        connection: &Arc<Http2Connection>,
-    ) -> Vec<Attempt> {
+    /// An HTTP/2 connection is closed: it takes no more calls. The attempts to be started.
+    pub(in crate::client::endpoint) fn ended_http2(&self) -> Vec<Attempt> {
         let now = self.timer.now();
         self.with(|state| {
-            state.after.http2.extend(state.http2.remove(connection));
+            self.remove_expired(state, now);
             self.next_attempts(state, now)
         })
     }
