@@ -14,7 +14,7 @@ use super::{
     Inner,
     endpoint::{Http1Lease, Http2Lease, Lease},
     error,
-    request_body::{CallLink, RequestBody, RequestState},
+    request_body::{CallLink, GivenUp, RequestBody, RequestState},
     response_body::ChannelBody,
     target::Target,
 };
@@ -64,7 +64,10 @@ async fn over_http1(
     let Ok(sending) = lease.send(request) else {
         return Err(error::connection_closed(&remote));
     };
-    let error = match sending.await {
+    let waiting = Waiting(Some(link));
+    let outcome = sending.await;
+    let link = waiting.end();
+    let error = match outcome {
         Ok(response) => return Ok(answered(response, link, Lease::Http1(lease))),
         Err(error) => error,
     };
@@ -76,6 +79,25 @@ async fn over_http1(
         _ if is_used && error::is_lost(&error) => error::stale(error, &remote),
         _ => error::request(error, &remote),
     })
+}
+
+/// A call that waits for its response. Dropped, it gives up its request: hyper may have the response already, which nobody
+/// takes any more, and would go on with the request's body.
+struct Waiting(Option<Arc<CallLink>>);
+
+impl Waiting {
+    /// The call has an outcome.
+    fn end(mut self) -> Arc<CallLink> {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(link) = &self.0 {
+            link.give_up(GivenUp::Cancelled);
+        }
+    }
 }
 
 async fn over_http2(
@@ -95,7 +117,10 @@ async fn over_http2(
     let Ok(sending) = connection.send(request) else {
         return Err(error::connection_closed(remote).with_progress(answers.more_than(0)));
     };
-    let error = match sending.await {
+    let waiting = Waiting(Some(link));
+    let outcome = sending.await;
+    let link = waiting.end();
+    let error = match outcome {
         Ok(response) => {
             answers.add();
             return Ok(answered(response, link, Lease::Http2(lease)));
