@@ -186,7 +186,7 @@ async fn a_cancelled_call_drops_its_handler() {
             }
         });
         // Over HTTP/1.1 the client closes its socket, which else looks like one that waits for its answer.
-        let server = start(bind().await.with_http1_half_close(false), service);
+        let server = start(bind().await.with_http1_half_close(None), service);
         let channel = Channel::new(server.uri()).unwrap();
         let calling = spawn(channel.send(request(CallBody::empty())));
         begun.notified().await;
@@ -204,7 +204,7 @@ async fn a_cancelled_stream_drops_its_body() {
             let body = body.lock().unwrap().take().unwrap();
             async move { Response::new(body.boxed_unsync()) }
         });
-        let server = start(bind().await.with_http1_half_close(false), service);
+        let server = start(bind().await.with_http1_half_close(None), service);
         let channel = Channel::new(server.uri()).unwrap();
         let response = channel.send(request(CallBody::empty())).await.unwrap();
         drop(response);

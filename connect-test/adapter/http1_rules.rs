@@ -1,6 +1,8 @@
 //! What HTTP/1.1 asks of a server beside calls: a client that closes its sending side, broken chunks, `host`, and what a 415
 //! tells.
 
+use std::time::Duration;
+
 use http::{Request, Response};
 use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,7 +54,7 @@ const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n
 
 #[apply(async_test)]
 async fn a_client_that_closes_its_sending_side_gets_its_answer() {
-    for (half_close, answer) in [(true, "done"), (false, "")] {
+    for (half_close, answer) in [(Some(Duration::from_secs(30)), "done"), (None, "")] {
         let server = bind().await.with_http1_half_close(half_close);
         let mut socket = connect(server.local_addr().unwrap()).await.unwrap();
         socket.write_all(REQUEST).await.unwrap();
@@ -69,6 +71,30 @@ async fn a_client_that_closes_its_sending_side_gets_its_answer() {
         assert_eq!(said.ends_with("done"), !answer.is_empty(), "{said}");
         assert_eq!(said.is_empty(), answer.is_empty(), "{said}");
     }
+}
+
+#[apply(async_test)]
+async fn a_client_that_has_closed_its_side_is_not_waited_with_for_ever() {
+    let (chunks, body) = body_channel();
+    let body = std::sync::Arc::new(std::sync::Mutex::new(Some(body)));
+    let server = bind()
+        .await
+        .with_http1_half_close(Duration::from_millis(20));
+    let server = start(
+        server,
+        ServiceFn(move |_: Request<connect_hyper::server::RequestBody>| {
+            let body = body.lock().unwrap().take().unwrap();
+            async move { Response::new(http_body_util::BodyExt::boxed_unsync(body)) }
+        }),
+    );
+    let mut socket = connect(server.address).await.unwrap();
+    socket.write_all(REQUEST).await.unwrap();
+    socket.shutdown().await.unwrap();
+    chunks.send(Ok("begun".into())).unwrap();
+    // Nothing more comes: the body of the answer is dropped, and the connection is closed.
+    chunks.closed().await;
+    let said = say(&mut socket, b"").await;
+    assert!(said.contains("begun"), "{said}");
 }
 
 #[apply(async_test)]

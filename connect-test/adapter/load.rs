@@ -70,7 +70,7 @@ fn clients(server: &Running) -> [Client<Channel>; 2] {
 
 /// A server for which a client of HTTP/1.1 that closes its connection has gone: by default it may wait for its answer.
 async fn strict() -> Server {
-    bind().await.with_http1_half_close(false)
+    bind().await.with_http1_half_close(None)
 }
 
 async fn hold(client: Client<Channel>, spec: Spec, timeout: Option<Duration>) {

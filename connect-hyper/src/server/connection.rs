@@ -143,8 +143,8 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
     let read_budget = io.read_budget();
     match version {
         Version::Http1 => {
-            if config.http1_half_close {
-                io.allow_half_close();
+            if let Some(timeout) = config.http1_half_close {
+                io.allow_half_close(timeout);
             }
             let lifetime = lifetime(LifetimeVersion::Http1 { head: None });
             let (max_unread, linger) = (config.max_unread_body, config.linger_timeout);
@@ -351,7 +351,7 @@ fn http1_builder<R: Runtime>(context: &Context<R>) -> http1::Builder {
     let config = &context.config;
     builder
         .timer(HyperTimer::new(context.timer.clone()))
-        .half_close(config.http1_half_close)
+        .half_close(config.http1_half_close.is_some())
         // `lifetime.rs` has a timeout that does not count while the connection is idle.
         .header_read_timeout(None)
         .max_header_size(usize::try_from(config.max_header_size).unwrap_or(usize::MAX))

@@ -51,10 +51,12 @@ pub(super) struct ServerIo<R, I> {
     prefix: [u8; PREFACE.len()],
     prefix_start: usize,
     prefix_end: usize,
-    /// HTTP/1.1: whether the client may close its writing side before it has its answer.
-    half_close: bool,
+    /// HTTP/1.1: how long a client that has closed its writing side may wait for its answer, or for more of it.
+    half_close: Option<Duration>,
     /// It has. To be read once more.
     at_eof: bool,
+    /// Until it has waited for so long.
+    wait: Option<Sleep>,
     /// HTTP/2: until the client's first settings were read.
     settings: Option<Box<FirstSettings>>,
     linger: Linger,
@@ -119,8 +121,9 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             prefix: [0; PREFACE.len()],
             prefix_start: 0,
             prefix_end: 0,
-            half_close: false,
+            half_close: None,
             at_eof: false,
+            wait: None,
             settings: None,
             linger: Linger::NotYet,
             linger_timeout,
@@ -139,9 +142,10 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         self.read_budget.clone()
     }
 
-    /// Lets the client close its writing side before it has its answer. hyper must have been told, too.
-    pub(super) fn allow_half_close(&mut self) {
-        self.half_close = true;
+    /// Lets the client close its writing side before it has its answer, and then take nothing for this long. hyper must have
+    /// been told, too.
+    pub(super) fn allow_half_close(&mut self, timeout: Duration) {
+        self.half_close = Some(timeout);
     }
 
     /// Reads ahead, to learn of a reset while hyper does not read; the little that comes stays to be read.
@@ -155,8 +159,24 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             let read = buf.filled().len();
             (self.prefix_start, self.prefix_end) = (0, read);
             self.at_eof = read == 0;
+            // hyper may wait for these bytes, and the socket has no more to say.
+            cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Whether a client that has closed its writing side goes on waiting. One that has gone looks the same, until something is
+    /// sent to it.
+    fn wait_at_eof(&mut self, cx: &mut Context<'_>, timeout: Duration) -> io::Result<()> {
+        if !self.at_eof {
+            return Ok(());
+        }
+        let wait = self.wait.get_or_insert_with(|| self.runtime.sleep(timeout));
+        if wait.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        let text = "the client closed its side, and there was nothing to send to it for too long";
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 
     /// Reads the client's HTTP/2 settings into what is known of its connection. To be called before hyper reads.
@@ -333,6 +353,7 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.wait = None;
         self.note_written(cx, &written, [buf])?;
         self.unless_stalled(cx, written)
     }
@@ -340,8 +361,9 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         ready!(self.unless_stalled(cx, flushed))?;
-        if self.half_close {
+        if let Some(timeout) = self.half_close {
             self.look_for_reset(cx)?;
+            self.wait_at_eof(cx, timeout)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -370,6 +392,7 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.wait = None;
         self.note_written(cx, &written, bufs.iter().map(|buf| &**buf))?;
         self.unless_stalled(cx, written)
     }

@@ -33,18 +33,20 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
         self.config.max_unread_body
     }
 
-    /// Whether an HTTP/1.1 client that closes its sending side after its request still gets the answer (RFC 9112,
-    /// section 9.6). Default: true. Then a client that closes its socket is noticed when the answer is sent, or at once if
-    /// the connection is reset. With false the call of such a client is dropped at once, and one that only closed its
-    /// sending side gets no answer. HTTP/2 clients cancel their calls by resets.
-    pub fn with_http1_half_close(mut self, allow: bool) -> Self {
-        self.config.http1_half_close = allow;
+    /// How long an HTTP/1.1 client that has closed its sending side after its request is waited with (RFC 9112, section 9.6):
+    /// until there is something to send to it, and from then on anew. Default: 30 seconds. A client that has gone looks the same, and
+    /// is noticed after this long, when something is sent, or at once if the connection is reset. With `None` the call of
+    /// such a client is dropped at once, and one that only closed its sending side gets no answer. HTTP/2 clients cancel
+    /// their calls by resets.
+    pub fn with_http1_half_close(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        let timeout = timeout.into();
+        self.config.http1_half_close = timeout.map(|timeout| timeout.min(LONGEST));
         self
     }
 
     /// Set by [`with_http1_half_close`](Self::with_http1_half_close).
     #[must_use]
-    pub fn http1_half_close(&self) -> bool {
+    pub fn http1_half_close(&self) -> Option<Duration> {
         self.config.http1_half_close
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Config {
     pub(super) max_connections: usize,
     pub(super) max_connections_per_address: Option<usize>,
     pub(super) max_unread_body: u64,
-    pub(super) http1_half_close: bool,
+    pub(super) http1_half_close: Option<Duration>,
     pub(super) max_concurrent_streams: u32,
     pub(super) windows: Windows,
     pub(super) max_frame_size: u32,
@@ -219,7 +219,7 @@ impl Default for Config {
             max_connections: 65_536,
             max_connections_per_address: None,
             max_unread_body: 8 * 1024 * 1024,
-            http1_half_close: true,
+            http1_half_close: Some(Duration::from_secs(30)),
             max_concurrent_streams: 200,
             windows: Windows::new(256 * 1024, 4 * 1024 * 1024),
             max_frame_size: MAX_FRAME_SIZE,
@@ -265,7 +265,7 @@ mod tests {
             .with_idle_timeout(Duration::ZERO)
             .with_max_connections(0)
             .with_max_unread_body(9)
-            .with_http1_half_close(false)
+            .with_http1_half_close(time(20))
             .with_max_concurrent_streams(10)
             .with_windows(11, u32::MAX)
             .with_max_frame_size(0)
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(server.idle_timeout(), Duration::from_millis(1));
         assert_eq!(server.max_connections(), 1);
         assert_eq!(server.max_unread_body(), 9);
-        assert!(!server.http1_half_close());
+        assert_eq!(server.http1_half_close(), Some(time(20)));
         assert_eq!(server.max_concurrent_streams(), 10);
         assert_eq!(server.windows(), (11, (1 << 31) - 1));
         assert_eq!(server.max_frame_size(), 16 * 1024);
