@@ -13,7 +13,7 @@ use crate::{
     tls::TlsConnector,
 };
 
-/// How a channel behaves; made by [`Channel::builder`].
+/// How a channel behaves; made by [`Channel::builder`](super::Channel::builder).
 #[must_use = "a builder does nothing until it builds"]
 pub struct ChannelBuilder<R: Runtime> {
     pub(super) runtime: R,

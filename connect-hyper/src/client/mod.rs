@@ -140,7 +140,7 @@ impl<R: Runtime> ChannelBuilder<R> {
     /// # Errors
     ///
     /// `invalid_argument` when the URI is not one to call, or is `https` without [`with_tls`](Self::with_tls), or `http` with it; or when
-    /// no handshake can be made with these TLS settings, as [`TlsConnector::check`] says.
+    /// no handshake can be made with these TLS settings, as [`TlsConnector::check`](crate::tls::TlsConnector::check) says.
     pub fn build(self) -> Result<Channel<R>, Error> {
         let target = Target::parse(&self.uri, self.target)?;
         let connector = self.way.connector(&target)?;
