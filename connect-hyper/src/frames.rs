@@ -12,9 +12,16 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor};
 /// RFC 9113, section 4.1.
 pub(crate) const HEAD: usize = 9;
 /// RFC 9113, section 6.
+pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
+/// The flag of SETTINGS and PING (RFC 9113, sections 6.5 and 6.7).
+pub(crate) const ACK: u8 = 1;
 
 /// A setting that bounds the header fields of one head or of trailers (RFC 9113, section 6.5.2).
 pub(crate) const MAX_HEADER_LIST_SIZE: u16 = 6;
@@ -24,8 +31,6 @@ const READ: usize = 16 * 1024;
 
 /// An entry of SETTINGS: two bytes of its number, four of its value.
 const SETTING: usize = 6;
-
-const ACK: u8 = 1;
 
 /// What stands before a frame's payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

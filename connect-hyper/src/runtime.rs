@@ -5,6 +5,7 @@
 //! logic of its own.
 
 mod byte_stream;
+mod keep_alive;
 mod listen;
 
 use std::{
@@ -23,6 +24,7 @@ use connect_tower::rt::{SharedTimer, Sleep, Timer};
 
 pub use self::{
     byte_stream::{BoxIo, Io},
+    keep_alive::keep_alive,
     listen::{Accepted, ListenAddr, ListenOptions, Listener, StreamListener},
 };
 
@@ -31,7 +33,7 @@ pub use self::{
 /// The clock is the supertrait [`Timer`]; clones tell the same time.
 pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 'static {
     /// A connected TCP socket, with `TCP_NODELAY` on. Those of [`connect`](Self::connect) have TCP's keepalive on too: see
-    /// [`TCP_KEEP_ALIVE`].
+    /// [`keep_alive`].
     type Io: Io;
     /// A bound TCP socket.
     type Listener: Listener<Self, Io = Self::Io>;
@@ -71,13 +73,6 @@ pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 }
-
-/// How long a TCP connection of a client is silent before its peer is probed, and the time between probes that are not
-/// answered.
-///
-/// The system probes, so it costs the program nothing. Routers on the way keep such a connection, and one whose peer is gone
-/// ends also if no call waits on it. Commonly about nine probes are sent.
-pub const TCP_KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
 /// The moment from which an adapter counts the [`Time`] of its clock, which has [`Instant`]s.
 #[derive(Clone, Copy, Debug)]
@@ -218,5 +213,23 @@ pub(crate) async fn timeout<R: Runtime, F: Future>(
     match race(future, runtime.sleep(after)).await {
         Either::Left(output) => Some(output),
         Either::Right(()) => None,
+    }
+}
+
+/// A time up to a tenth shorter or longer, by a number from 0 to 1: what began together is not to end together.
+pub(crate) fn vary(time: Duration, random: f64) -> Duration {
+    time.mul_f64(0.9 + 0.2 * random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_vary_by_a_tenth() {
+        let time = Duration::from_secs;
+        for (random, varied) in [(0.0, 90), (0.5, 100), (1.0, 110)] {
+            assert_eq!(vary(time(100), random), time(varied));
+        }
     }
 }

@@ -35,7 +35,7 @@ use ::async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use ::async_std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(any(unix, feature = "tls"))]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime};
+use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime, keep_alive};
 #[cfg(feature = "tls")]
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
 use connect_tower::rt::{Sleep, Timer};
@@ -118,7 +118,7 @@ impl Runtime for AsyncStd {
     async fn connect(&self, address: SocketAddr) -> io::Result<Self::Io> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        runtime::keep_alive(&SockRef::from(&socket))?;
+        keep_alive(&SockRef::from(&socket))?;
         Ok(FuturesIo::new(Socket(socket)))
     }
 

@@ -16,7 +16,7 @@ use std::{
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{
-    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, TCP_KEEP_ALIVE,
+    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, keep_alive,
 };
 use connect_tower::{
     Peer, Time,
@@ -28,7 +28,7 @@ use smol::{
     Executor,
     net::{TcpListener, TcpStream},
 };
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 
 use crate::FuturesIo;
 
@@ -219,22 +219,6 @@ impl Future for ReactorSleep {
         }
         Poll::Ready(())
     }
-}
-
-/// TCP's keepalive on a client's connection.
-pub(crate) fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
-    let keepalive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE.0);
-    // Not all systems can be told the interval.
-    #[cfg(any(
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "ios",
-        target_os = "linux",
-        target_os = "macos",
-        target_os = "windows"
-    ))]
-    let keepalive = keepalive.with_interval(TCP_KEEP_ALIVE.1);
-    socket.set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use std::{future::Future, io, net::SocketAddr};
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{
-    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, TCP_KEEP_ALIVE,
+    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, keep_alive,
 };
 use connect_tower::{
     Peer, Time,
     rt::{Sleep, Timer},
 };
 use hyper_util::rt::TokioIo;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -117,22 +117,6 @@ impl Timer for Tokio {
             None => Box::pin(std::future::pending()),
         }
     }
-}
-
-/// TCP's keepalive on a client's connection.
-fn keep_alive(socket: &SockRef<'_>) -> io::Result<()> {
-    let keepalive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE.0);
-    // Not all systems can be told the interval.
-    #[cfg(any(
-        target_os = "android",
-        target_os = "freebsd",
-        target_os = "ios",
-        target_os = "linux",
-        target_os = "macos",
-        target_os = "windows"
-    ))]
-    let keepalive = keepalive.with_interval(TCP_KEEP_ALIVE.1);
-    socket.set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]

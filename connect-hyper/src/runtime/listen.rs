@@ -12,9 +12,9 @@ use std::{
 
 use connect_tower::Peer;
 use futures_core::Stream;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::byte_stream::Io;
+use super::{byte_stream::Io, keep_alive};
 
 /// A source of connections for a server: a TCP or Unix listener, or a user's own.
 pub trait Listener<R>: Send + 'static {
@@ -216,9 +216,7 @@ impl ListenOptions {
         }
         socket.set_tcp_nodelay(true)?;
         if let Some(interval) = self.tcp_keep_alive {
-            let keep_alive = TcpKeepalive::new().with_time(interval);
-            let keep_alive = keep_alive.with_interval(interval);
-            socket.set_tcp_keepalive(&keep_alive)?;
+            keep_alive::set(&SockRef::from(&socket), interval, interval)?;
         }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use connect_tower::{Time, rt::Timer};
 
-use crate::frames::{FrameReader, Seen};
+use crate::frames::{
+    ACK, DATA, FrameReader, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, Seen, WINDOW_UPDATE,
+};
 
 /// The time in which such frames are counted.
 const FRAMES_IN: Duration = Duration::from_secs(60);
@@ -59,15 +61,6 @@ pub(super) struct AnsweredFrames {
     /// The client was told already which streams are served.
     has_goaway: bool,
 }
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const ACK: u8 = 1;
 
 /// GOAWAY, `ENHANCE_YOUR_CALM`, with the debug data that gRPC's libraries look for (RFC 9113, section 6.8). It allows every stream,
 /// as an earlier one may have.

@@ -16,7 +16,7 @@ use super::{
     drain::OpenConnection,
     floods::{CanceledCalls, Flood},
 };
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, vary};
 
 /// What a connection does, told by its calls and its IO. The connection is open while one of its calls is, wherever it runs.
 #[derive(Debug)]
@@ -243,24 +243,6 @@ impl<R: Runtime> Lifetime<R> {
                 let was_closing = std::mem::replace(&mut self.is_closing, true);
                 return Poll::Ready(if was_closing { Step::End } else { Step::Close });
             }
-        }
-    }
-}
-
-/// A time up to a tenth shorter or longer, by a number from 0 to 1.
-fn vary(time: Duration, random: f64) -> Duration {
-    time.mul_f64(0.9 + 0.2 * random)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_vary_by_a_tenth() {
-        let time = Duration::from_secs;
-        for (random, varied) in [(0.0, 90), (0.5, 100), (1.0, 110)] {
-            assert_eq!(vary(time(100), random), time(varied));
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use connect_hyper::{Channel, Runtime};
-use connect_tower::{Error, Request};
+use connect_tower::Request;
 use futures_channel::oneshot;
 
 use crate::{
@@ -124,7 +124,7 @@ async fn call<R: Runtime>(shared: Arc<Shared>, client: FleetServiceClient<Channe
         let mut counts = shared.counts();
         match outcome {
             Ok(response) => counts.answered[response.message().server as usize] += 1,
-            Err(error) => *counts.failed.entry(words(&error)).or_default() += 1,
+            Err(error) => *counts.failed.entry(error.to_string()).or_default() += 1,
         }
     }
 }
@@ -151,15 +151,10 @@ async fn watch<R: Runtime>(
                 }
             }
         };
-        let end = end.map_or_else(|| "ok".to_owned(), |error| words(&error));
+        let end = end.map_or_else(|| "ok".to_owned(), |error| error.to_string());
         *shared.counts().streams.entry(end).or_default() += 1;
         runtime.sleep(PAUSE).await;
     }
-}
-
-/// Code and message: what a caller is told, without addresses.
-fn words(error: &Error) -> String {
-    error.to_string()
 }
 
 /// A list of outcomes with their numbers.

@@ -28,9 +28,9 @@ pub(crate) async fn rolling<R: Runtime>(options: &Options) -> Outcome {
     runtime.sleep(BETWEEN).await;
     for _ in 0..options.rounds {
         for index in 0..SIZE {
-            fleet = blocking(&runtime, fleet, move |fleet| fleet.drain(index)).await?;
+            fleet = blocking(fleet, move |fleet| fleet.drain(index)).await?;
             runtime.sleep(BETWEEN).await;
-            fleet = blocking(&runtime, fleet, move |fleet| fleet.restart(index)).await?;
+            fleet = blocking(fleet, move |fleet| fleet.restart(index)).await?;
             runtime.sleep(BETWEEN).await;
             println!("server {index}: drained and restarted");
         }
@@ -74,7 +74,7 @@ pub(crate) async fn kill<R: Runtime>(options: &Options) -> Outcome {
             at_once.all_failed(),
             later.all_failed() - at_once.all_failed()
         );
-        fleet = blocking(&runtime, fleet, move |fleet| fleet.restart(index)).await?;
+        fleet = blocking(fleet, move |fleet| fleet.restart(index)).await?;
         runtime.sleep(BETWEEN * 2).await;
     }
     let counts = load.stop().await;
@@ -97,7 +97,7 @@ pub(crate) async fn watch<R: Runtime>(options: &Options) -> Outcome {
     for step in 0..STEPS {
         match step {
             6 => fleet.kill(1)?,
-            15 => fleet = blocking(&runtime, fleet, |fleet| fleet.restart(1)).await?,
+            15 => fleet = blocking(fleet, |fleet| fleet.restart(1)).await?,
             _ => {}
         }
         runtime.sleep(BETWEEN / 2).await;
@@ -117,8 +117,7 @@ fn start<R: Runtime>(options: &Options) -> Result<(R, Fleet, Load), Box<dyn Erro
 }
 
 /// Runs a function that blocks on a thread of its own, so that the load goes on.
-async fn blocking<R: Runtime>(
-    _: &R,
+async fn blocking(
     mut fleet: Fleet,
     function: impl FnOnce(&mut Fleet) -> io::Result<()> + Send + 'static,
 ) -> io::Result<Fleet> {

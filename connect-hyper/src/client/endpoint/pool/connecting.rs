@@ -1,16 +1,19 @@
 //! What attempts to connect do to a pool, and which ones it needs.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use connect_proto::Time;
 use connect_tower::transport::TransportError;
 
 use super::{Pool, State, shutting_down};
-use crate::client::{
-    connect::Failure,
-    connection::{Http1Connection, Http2Connection},
-    endpoint::attempts::Attempt,
-    shared::Want,
+use crate::{
+    client::{
+        connect::Failure,
+        connection::{Http1Connection, Http2Connection},
+        endpoint::attempts::Attempt,
+        shared::Want,
+    },
+    runtime::vary,
 };
 
 impl Pool {
@@ -96,7 +99,10 @@ impl Pool {
             if !state.is_closed {
                 let max_calls = max_streams.min(self.settings.streams_per_connection);
                 let connection = Arc::clone(connection);
-                let age = self.settings.max_connection_age.map(jittered);
+                let age = self
+                    .settings
+                    .max_connection_age
+                    .map(|age| vary(age, fastrand::f64()));
                 let retire_at = age.map(|age| now.saturating_add(age));
                 state.http2.add(connection, max_calls, now, retire_at);
                 self.fill_http2(state, now);
@@ -205,9 +211,4 @@ impl State {
             false => self.http1.opening -= 1,
         }
     }
-}
-
-/// An age near this one: connections that were opened together do not end together.
-fn jittered(age: Duration) -> Duration {
-    age.mul_f64(1.1 - 0.2 * fastrand::f64())
 }
