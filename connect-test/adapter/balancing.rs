@@ -30,8 +30,8 @@ use macro_rules_attribute::apply;
 use tokio::{io::copy_bidirectional, sync::watch};
 
 use super::support::{
-    Running, ServiceFn, Task, accept, async_test, bind, body_channel, call, connect, listen, post,
-    post_http2, spawn, start, text, yield_now,
+    BoxAnswer, Running, ServiceFn, Task, accept, async_test, bind, body_channel, call, connect,
+    listen, post, post_http2, spawn, start, text, yield_now,
 };
 use crate::rt::{Channel, EndpointAddress, Server};
 
@@ -47,6 +47,22 @@ fn naming(
     + Clone,
 > {
     ServiceFn(move |_: Request<RequestBody>| std::future::ready(text(name)))
+}
+
+/// A server that answers with its name, but leaves calls of `Hang` open and counts them. That it has them is to be asked of the
+/// server: the calls that a channel counts may be another's, about to end.
+fn hanging(
+    name: &'static str,
+    has: &Arc<AtomicUsize>,
+) -> ServiceFn<impl FnMut(Request<RequestBody>) -> BoxAnswer + Clone + use<>> {
+    let has = Arc::clone(has);
+    ServiceFn(move |request: Request<RequestBody>| -> BoxAnswer {
+        if request.uri().path().ends_with("Hang") {
+            has.fetch_add(1, Ordering::SeqCst);
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(text(name)))
+    })
 }
 
 async fn servers() -> [Running; 3] {
@@ -223,15 +239,8 @@ async fn a_server_that_stops_costs_no_call_and_is_found_again() {
 
 #[apply(async_test)]
 async fn a_lost_server_fails_no_call_but_those_it_had() {
-    let hang = ServiceFn(|request: Request<RequestBody>| {
-        let hangs = request.uri().path().ends_with("Hang");
-        async move {
-            if hangs {
-                std::future::pending::<()>().await;
-            }
-            text("a")
-        }
-    });
+    let has = Arc::new(AtomicUsize::new(0));
+    let hang = hanging("a", &has);
     let (a, b, c) = (
         start(bind().await, hang),
         server("b").await,
@@ -251,7 +260,7 @@ async fn a_lost_server_fails_no_call_but_those_it_had() {
             spawn(async move { call(&channel, request).await })
         })
         .collect();
-    while channel.outstanding() != 3 {
+    while has.load(Ordering::SeqCst) != 3 {
         yield_now().await;
     }
     line.cut().await;
@@ -583,15 +592,8 @@ async fn an_endpoint_that_fails_calls_is_ejected() {
 /// Its server may be back in a moment.
 #[apply(async_test)]
 async fn a_lost_connection_is_one_failure() {
-    let hang = ServiceFn(|request: Request<RequestBody>| {
-        let hangs = request.uri().path().ends_with("Hang");
-        async move {
-            if hangs {
-                std::future::pending::<()>().await;
-            }
-            text("a")
-        }
-    });
+    let has = Arc::new(AtomicUsize::new(0));
+    let hang = hanging("a", &has);
     let (a, b) = (start(bind().await, hang), server("b").await);
     let line = Line::to(&a).await;
     let hour = std::time::Duration::from_secs(3600);
@@ -612,7 +614,7 @@ async fn a_lost_connection_is_one_failure() {
             spawn(async move { call(&channel, request).await })
         })
         .collect();
-    while channel.outstanding() != 6 {
+    while has.load(Ordering::SeqCst) != 6 {
         yield_now().await;
     }
     line.break_off().await;

@@ -33,7 +33,7 @@ use crate::rt::{Channel, Rt, Server};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
-type Answer = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+pub(crate) type BoxAnswer = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
 
 /// Makes a test of an async function: `#[apply(async_test)]`.
 macro_rules! async_test {
@@ -252,8 +252,8 @@ where
 }
 
 /// Answers with the request's body, of the same content type, and its HTTP version in a header.
-pub(crate) fn echo() -> ServiceFn<impl FnMut(Request<RequestBody>) -> Answer + Clone> {
-    ServiceFn(|request: Request<RequestBody>| -> Answer {
+pub(crate) fn echo() -> ServiceFn<impl FnMut(Request<RequestBody>) -> BoxAnswer + Clone> {
+    ServiceFn(|request: Request<RequestBody>| -> BoxAnswer {
         Box::pin(async move {
             let version = format!("{:?}", request.version());
             let content_type = request.headers().get(CONTENT_TYPE).cloned();
