@@ -20,6 +20,8 @@ pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
+/// The flag of DATA and HEADERS (RFC 9113, sections 6.1 and 6.2).
+pub(crate) const END_STREAM: u8 = 1;
 /// The flag of SETTINGS and PING (RFC 9113, sections 6.5 and 6.7).
 pub(crate) const ACK: u8 = 1;
 

@@ -279,8 +279,10 @@ pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
     });
 }
 
-/// How large peers find these fields: names and values, and 32 bytes for each (RFC 9113, section 6.5.2).
-pub(crate) fn list_size(map: &HeaderMap) -> usize {
+/// How many bytes these fields have as HTTP/2's limits count them: names and values, and 32 bytes for each (RFC 9113,
+/// section 6.5.2).
+#[must_use]
+pub fn list_size(map: &HeaderMap) -> usize {
     map.iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 32)
         .sum()

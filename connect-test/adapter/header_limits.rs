@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 use super::support::{Socket, accept, async_test, bind, connect, listen, spawn, start};
 use crate::rt::{
-    Channel, Client, ClientConfig, Code, Prost, Protocol, Request, Response, Router, Spec,
-    StreamType,
+    Channel, ChannelBuilder, Client, ClientConfig, Code, Prost, Protocol, Request, Response,
+    Router, Spec, StreamType,
 };
 
 const FAIL: Spec = Spec::new("/test.v1.Test/Fail", StreamType::Unary);
@@ -150,9 +150,12 @@ async fn a_request_with_too_many_headers_is_refused_alone() {
     assert_eq!(other.await.unwrap()["grpc-status"], "0");
 }
 
-/// What a scripted server answers a call with.
+/// Where a scripted server puts the fields of its answer.
 enum Answer {
+    /// In a head, without more.
     Head(HeaderMap),
+    /// The metadata in a head, and a status in trailers.
+    Leading(HeaderMap),
     Trailers(HeaderMap),
 }
 
@@ -174,16 +177,12 @@ async fn serve_large(mut socket: h2::server::Connection<Socket, Bytes>, go_on: A
             .map(|n| n.parse().unwrap())
             .collect();
         let fields = fields(numbers[0], numbers[1], numbers[2]);
-        let is_head = name.starts_with("Head");
-        answer(
-            &mut respond,
-            if is_head {
-                Answer::Head(fields)
-            } else {
-                Answer::Trailers(fields)
-            },
-        )
-        .await;
+        let fields = match name.split('-').next() {
+            Some("Head") => Answer::Head(fields),
+            Some("Leading") => Answer::Leading(fields),
+            _ => Answer::Trailers(fields),
+        };
+        answer(&mut respond, fields).await;
     }
 }
 
@@ -205,47 +204,59 @@ fn fields(status: usize, message: usize, metadata: usize) -> HeaderMap {
 
 async fn answer(respond: &mut h2::server::SendResponse<Bytes>, answer: Answer) {
     let mut head = http::Response::builder().header("content-type", "application/grpc+proto");
-    match answer {
-        Answer::Head(fields) => {
-            head.headers_mut().unwrap().extend(fields);
-            respond.send_response(head.body(()).unwrap(), true).unwrap();
+    let headers = head.headers_mut().unwrap();
+    let trailers = match answer {
+        Answer::Head(all) => {
+            headers.extend(all);
+            None
         }
-        Answer::Trailers(fields) => {
-            let mut stream = respond
-                .send_response(head.body(()).unwrap(), false)
-                .unwrap();
-            stream
-                .send_data(Bytes::from_static(&[0; 5]), false)
-                .unwrap();
-            stream.send_trailers(fields).unwrap();
+        Answer::Leading(mut all) => {
+            let status = all.remove("grpc-status").unwrap();
+            headers.extend(all);
+            Some(HeaderMap::from_iter([(
+                "grpc-status".parse().unwrap(),
+                status,
+            )]))
         }
+        Answer::Trailers(all) => Some(all),
+    };
+    let head = head.body(()).unwrap();
+    let mut stream = respond.send_response(head, trailers.is_none()).unwrap();
+    if let Some(trailers) = trailers {
+        stream
+            .send_data(Bytes::from_static(&[0; 5]), false)
+            .unwrap();
+        stream.send_trailers(trailers).unwrap();
     }
+}
+
+/// A scripted server that takes one connection, and a client of it.
+async fn scripted(
+    set: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+    go_on: Arc<Notify>,
+) -> Client<Channel> {
+    let mut listener = listen().await;
+    let address = listener.local_addr().unwrap();
+    spawn(async move {
+        let socket = h2::server::handshake(accept(&mut listener).await);
+        serve_large(socket.await.unwrap(), go_on).await;
+    });
+    let config = ClientConfig::new().with_protocol(Protocol::Grpc);
+    let channel = set(Channel::builder(format!("http://{address}")));
+    Client::new(channel.build().unwrap()).with_config(config)
+}
+
+async fn call(client: Client<Channel>, name: String) -> Result<Response<String>, Error> {
+    let spec = Spec::new(format!("/test.v1.Test/{name}").leak(), StreamType::Unary);
+    let request = Request::new(String::new());
+    client.unary::<Prost, String, String>(&spec, request).await
 }
 
 #[apply(async_test)]
 async fn an_answer_with_too_many_fields_fails_its_own_call_alone() {
-    let mut listener = listen().await;
-    let address = listener.local_addr().unwrap();
     let go_on = Arc::new(Notify::new());
-    let wait = Arc::clone(&go_on);
-    spawn(async move {
-        let socket = h2::server::handshake(accept(&mut listener).await)
-            .await
-            .unwrap();
-        serve_large(socket, wait).await;
-    });
-    let config = ClientConfig::new().with_protocol(Protocol::Grpc);
-    let client =
-        Client::new(Channel::new(format!("http://{address}")).unwrap()).with_config(config);
-    let call = |name: String| {
-        let client = client.clone();
-        async move {
-            let spec = Spec::new(format!("/test.v1.Test/{name}").leak(), StreamType::Unary);
-            client
-                .unary::<Prost, String, String>(&spec, Request::new(String::new()))
-                .await
-        }
-    };
+    let client = scripted(|channel| channel, Arc::clone(&go_on)).await;
+    let call = |name: String| call(client.clone(), name);
     // All calls are on the connection of this one.
     let slow = spawn(call("Slow".to_owned()));
     const MISSING: &str = "some are missing";
@@ -272,8 +283,9 @@ async fn an_answer_with_too_many_fields_fails_its_own_call_alone() {
         (
             "Head-5-300000-0",
             Some(Code::Internal),
-            "with_max_header_list_size",
+            "with_max_header_size",
         ),
+        ("Leading-0-0-100000", None, ""),
         ("Trailers-0-0-0", None, ""),
     ] {
         let answer = call(name.to_owned()).await;
@@ -290,9 +302,34 @@ async fn an_answer_with_too_many_fields_fails_its_own_call_alone() {
                 .iter()
                 .map(HeaderValue::len)
                 .sum();
-            assert_eq!(format!("Trailers-0-0-{received}"), name);
+            let leading: usize = response
+                .headers()
+                .get_all("x-meta")
+                .iter()
+                .map(HeaderValue::len)
+                .sum();
+            assert!(name.ends_with(&format!("-0-0-{}", received + leading)));
         }
     }
     go_on.notify_one();
     slow.await.unwrap().unwrap();
+}
+
+/// However many calls a connection has answered with much, it goes on.
+#[apply(async_test)]
+async fn large_answers_are_no_burden_of_their_connection() {
+    let set = |channel: ChannelBuilder| channel.with_max_header_size(8 * 1024);
+    let client = scripted(set, Arc::default()).await;
+    // More than the largest number of streams that the client ever kept something of.
+    for _ in 0..1_100 {
+        let error = call(client.clone(), "Head-5-0-6000".into()).await;
+        assert_eq!(error.unwrap_err().code(), Code::NotFound);
+    }
+    for _ in 0..1_100 {
+        let answer = call(client.clone(), "Leading-0-0-6000".into()).await;
+        assert_eq!(
+            answer.unwrap().headers().get_all("x-meta").iter().count(),
+            10
+        );
+    }
 }

@@ -266,15 +266,15 @@ impl<R: Runtime> ChannelBuilder<R> {
     ///
     /// The least is 8 KiB. (Of trailers only a quarter, because beyond the whole the library leaves out fields and does not
     /// say so: below a quarter it is sure that none is missing.)
-    pub fn with_max_header_list_size(mut self, bytes: u32) -> Self {
-        self.settings.http2.max_header_list_size = bytes.max(8 * 1024);
+    pub fn with_max_header_size(mut self, bytes: u32) -> Self {
+        self.settings.http2.max_header_size = bytes.max(8 * 1024);
         self
     }
 
-    /// Set by [`with_max_header_list_size`](Self::with_max_header_list_size).
+    /// Set by [`with_max_header_size`](Self::with_max_header_size).
     #[must_use]
-    pub fn max_header_list_size(&self) -> u32 {
-        self.settings.http2.max_header_list_size
+    pub fn max_header_size(&self) -> u32 {
+        self.settings.http2.max_header_size
     }
 
     /// How many headers an HTTP/1.1 response may have; a call whose response has more ends `internal`. Default: 100. Another
@@ -354,7 +354,7 @@ mod tests {
             .with_keep_alive((time(5), time(6)))
             .with_windows(7, u32::MAX)
             .with_max_frame_size(u32::MAX)
-            .with_max_header_list_size(10)
+            .with_max_header_size(10)
             .with_max_headers(11)
             .with_http1_buffer_size(0)
             .with_send_buffer_size(0);
@@ -372,7 +372,7 @@ mod tests {
         assert_eq!(builder.keep_alive(), Some((time(5), time(6))));
         assert_eq!(builder.windows(), (7, (1 << 31) - 1));
         assert_eq!(builder.max_frame_size(), (1 << 24) - 1);
-        assert_eq!(builder.max_header_list_size(), 8 * 1024);
+        assert_eq!(builder.max_header_size(), 8 * 1024);
         assert_eq!(builder.max_headers(), 11);
         assert_eq!(builder.http1_buffer_size(), 8 * 1024);
         assert_eq!(builder.send_buffer_size(), 1);

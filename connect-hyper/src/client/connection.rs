@@ -202,7 +202,6 @@ pub(super) struct Http2Connection {
     pub(super) latest: LatestRequest,
     /// The calls that it has answered.
     pub(super) answers: Answers,
-    pub(super) large_trailers: LargeTrailers,
 }
 
 impl Http2Connection {
@@ -214,9 +213,9 @@ impl Http2Connection {
         settings: Http2Settings,
     ) -> hyper::Result<(Self, Http2Driver<R>)> {
         let calls = Calls::new();
-        let latest = LatestRequest::new(io.sent_streams());
-        let large_trailers = LargeTrailers::new(settings.max_header_list_size);
+        let large_trailers = LargeTrailers::new(settings.max_header_size);
         io.find_large_trailers(large_trailers.clone());
+        let latest = LatestRequest::new(io.sent_streams(), large_trailers);
         let executor: RequestExecutor<R> = RequestExecutor::new(calls.executor(), latest.clone());
         let mut builder = http2::Builder::new(executor);
         builder
@@ -224,7 +223,7 @@ impl Http2Connection {
             .initial_stream_window_size(settings.windows.stream)
             .initial_connection_window_size(settings.windows.connection)
             .max_frame_size(settings.max_frame_size)
-            .max_header_list_size(settings.max_header_list_size)
+            .max_header_list_size(settings.max_header_size)
             .max_send_buf_size(settings.send_buffer_size)
             .initial_max_send_streams(NO_STREAMS);
         if let Some((interval, timeout)) = settings.keep_alive {
@@ -247,7 +246,6 @@ impl Http2Connection {
             remote,
             latest,
             answers: Answers::default(),
-            large_trailers,
         };
         Ok((connection, driver))
     }
@@ -282,7 +280,7 @@ const HYPER_MAX_HEADERS: usize = 100;
 pub(super) struct Http2Settings {
     pub(super) windows: Windows,
     pub(super) max_frame_size: u32,
-    pub(super) max_header_list_size: u32,
+    pub(super) max_header_size: u32,
     pub(super) send_buffer_size: usize,
     /// The interval of pings, and how long their answers may take.
     pub(super) keep_alive: Option<(Duration, Duration)>,

@@ -183,7 +183,7 @@ fn classify_h2(error: &h2::Error) -> (Reached, Code, &'static str) {
         }
         // h2 resets the stream of headers that it does not take.
         Some(Reason::PROTOCOL_ERROR) if error.is_library() => {
-            let what = "the response's headers are larger than with_max_header_list_size allows, or break HTTP/2";
+            let what = "the response's headers are larger than with_max_header_size allows, or break HTTP/2";
             ((FailureKind::Other, Sent::Yes), Code::Internal, what)
         }
         Some(reason) => (MAYBE, code_of(reason), "the stream was reset"),

@@ -7,60 +7,72 @@
 //! all of the limit; or it stands in the frames, where it is not less than 5/8 as long.
 
 use std::{
-    collections::BTreeSet,
-    io,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use connect_proto::metadata::list_size;
 use http::HeaderMap;
 
-use crate::frames::{CONTINUATION, FrameReader, HEADERS, Seen};
+use crate::frames::{CONTINUATION, END_STREAM, FrameReader, HEADERS, Seen};
 
 /// What padding, priority and the lengths of strings may add to the frames of fields that are small enough.
 const SLACK: usize = 1024;
 
-/// How many streams with too many headers a connection may have at once: more than it has calls.
-const MAX_STREAMS: usize = 1024;
+/// The streams of a connection that have calls, and whose trailers have come in more bytes than trailers may have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LargeTrailers(Arc<Shared>);
 
-/// The streams of a connection whose headers or trailers have come in more bytes than trailers may have.
-#[derive(Clone, Debug)]
-pub(super) struct LargeTrailers {
-    streams: Arc<Mutex<BTreeSet<u32>>>,
+#[derive(Debug, Default)]
+struct Shared {
+    are_large: Mutex<BTreeMap<u32, bool>>,
     max: usize,
 }
 
 impl LargeTrailers {
     /// On a connection that announces this limit of header fields.
     pub(super) fn new(announced: u32) -> Self {
-        let max = announced / 4;
-        Self {
-            streams: Arc::default(),
-            max: usize::try_from(max).unwrap_or(usize::MAX),
+        Self(Arc::new(Shared {
+            are_large: Mutex::default(),
+            max: usize::try_from(announced / 4).unwrap_or(usize::MAX),
+        }))
+    }
+
+    /// A call begins on this stream.
+    pub(super) fn open(&self, stream: u32) -> LiveStream {
+        self.lock().insert(stream, false);
+        LiveStream {
+            trailers: self.clone(),
+            stream,
         }
     }
 
-    /// The most bytes of trailers that are taken.
-    pub(super) fn max(&self) -> usize {
-        self.max
-    }
-
-    /// Whether these trailers, of this stream, are larger.
-    pub(super) fn are_too_large(&self, stream: u32, trailers: &HeaderMap) -> bool {
-        let size: usize = trailers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 32)
-            .sum();
-        size > self.max || self.lock().contains(&stream)
-    }
-
-    /// The stream has ended.
-    pub(super) fn forget(&self, stream: u32) {
-        self.lock().remove(&stream);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, bool>> {
         // Nothing that can panic runs under the lock.
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        let are_large = self.0.are_large.lock();
+        are_large.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream of a call, until nobody holds the call any more.
+#[derive(Debug)]
+pub(super) struct LiveStream {
+    trailers: LargeTrailers,
+    stream: u32,
+}
+
+impl LiveStream {
+    /// How many bytes of trailers are taken, if these are larger.
+    pub(super) fn exceeded(&self, trailers: &HeaderMap) -> Option<usize> {
+        let max = self.trailers.0.max;
+        let is_large = || self.trailers.lock().get(&self.stream) == Some(&true);
+        (list_size(trailers) > max || is_large()).then_some(max)
+    }
+}
+
+impl Drop for LiveStream {
+    fn drop(&mut self) {
+        self.trailers.lock().remove(&self.stream);
     }
 }
 
@@ -68,51 +80,44 @@ impl LargeTrailers {
 #[derive(Debug)]
 pub(super) struct BlockTracker {
     frames: FrameReader,
-    large: LargeTrailers,
-    /// The bytes of the present block.
-    block: usize,
+    trailers: LargeTrailers,
+    /// The bytes of the present block, if it ends its stream: a head does not, before trailers.
+    block: Option<usize>,
 }
 
 impl BlockTracker {
-    pub(super) fn new(large: LargeTrailers) -> Self {
+    pub(super) fn new(trailers: LargeTrailers) -> Self {
         Self {
             frames: FrameReader::default(),
-            large,
-            block: 0,
+            trailers,
+            block: None,
         }
     }
 
     /// Reads the next bytes of the connection.
-    ///
-    /// # Errors
-    ///
-    /// A server that sends nothing but headers which are too large.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn read(&mut self, bytes: &[u8]) {
         let Self {
             frames,
-            large,
+            trailers,
             block,
         } = self;
-        let mut is_hostile = false;
         frames.read(bytes, |seen| {
             let Seen::Frame(head) = seen else {
                 return;
             };
-            match head.kind {
-                HEADERS => *block = head.payload,
-                CONTINUATION => *block = block.saturating_add(head.payload),
+            let before = match head.kind {
+                HEADERS => (head.flags & END_STREAM != 0).then_some(0),
+                // Without the flag: it stands in the first frame of the block.
+                CONTINUATION => *block,
                 _ => return,
-            }
-            if *block > large.max.saturating_add(SLACK) {
-                let mut streams = large.lock();
-                streams.insert(head.stream);
-                is_hostile = streams.len() > MAX_STREAMS;
+            };
+            *block = before.map(|before| head.payload.saturating_add(before));
+            if block.is_some_and(|size| size > trailers.0.max.saturating_add(SLACK)) {
+                if let Some(is_large) = trailers.lock().get_mut(&head.stream) {
+                    *is_large = true;
+                }
             }
         });
-        match is_hostile {
-            true => Err(io::Error::other("the server sends too many large headers")),
-            false => Ok(()),
-        }
     }
 }
 
@@ -120,9 +125,9 @@ impl BlockTracker {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, stream: u8, payload: usize) -> Vec<u8> {
+    fn frame(kind: u8, flags: u8, stream: u8, payload: usize) -> Vec<u8> {
         let [_, l0, l1, l2] = u32::try_from(payload).unwrap().to_be_bytes();
-        let mut frame = vec![l0, l1, l2, kind, 0, 0, 0, 0, stream];
+        let mut frame = vec![l0, l1, l2, kind, flags, 0, 0, 0, stream];
         frame.resize(9 + payload, 0);
         frame
     }
@@ -130,45 +135,46 @@ mod tests {
     #[test]
     fn blocks_are_measured_over_all_their_frames() {
         let large = LargeTrailers::new(8 * 1024);
-        let mut tracker = BlockTracker::new(large.clone());
+        let streams = [1, 3, 5, 7].map(|stream| large.open(stream));
+        let mut tracker = BlockTracker::new(large);
         for frame in [
-            frame(HEADERS, 1, 3_000),
-            frame(CONTINUATION, 1, 73),
-            frame(HEADERS, 3, 3_000),
-            frame(0, 3, 9_000),
-            frame(HEADERS, 5, 2_000),
-            frame(CONTINUATION, 5, 1_000),
-            frame(CONTINUATION, 5, 72),
+            frame(HEADERS, END_STREAM, 1, 3_000),
+            frame(CONTINUATION, 0, 1, 73),
+            frame(HEADERS, END_STREAM, 3, 3_000),
+            frame(0, 0, 3, 9_000),
+            frame(HEADERS, END_STREAM, 5, 2_000),
+            frame(CONTINUATION, 0, 5, 1_000),
+            frame(CONTINUATION, 0, 5, 72),
+            frame(HEADERS, 0, 7, 9_000),
+            frame(CONTINUATION, 0, 7, 9_000),
+            frame(HEADERS, END_STREAM, 7, 9),
         ] {
-            tracker.read(&frame).unwrap();
+            tracker.read(&frame);
         }
         let none = HeaderMap::new();
-        assert!(large.are_too_large(1, &none));
-        assert!(!large.are_too_large(3, &none));
-        assert!(!large.are_too_large(5, &none));
-        large.forget(1);
-        assert!(!large.are_too_large(1, &none));
+        let exceeded = streams.map(|stream| stream.exceeded(&none));
+        assert_eq!(exceeded, [Some(2_048), None, None, None]);
     }
 
     #[test]
     fn fields_count_as_http2_counts_them() {
-        let large = LargeTrailers::new(4 * 1000);
+        let stream = LargeTrailers::new(4 * 1000).open(1);
         let mut trailers = HeaderMap::new();
         trailers.insert("x-a", "m".repeat(965).try_into().unwrap());
-        assert!(!large.are_too_large(1, &trailers));
+        assert_eq!(stream.exceeded(&trailers), None);
         trailers.insert("x-a", "m".repeat(966).try_into().unwrap());
-        assert!(large.are_too_large(1, &trailers));
+        assert_eq!(stream.exceeded(&trailers), Some(1000));
     }
 
     #[test]
-    fn a_server_that_sends_nothing_else_is_hostile() {
-        let mut tracker = BlockTracker::new(LargeTrailers::new(0));
-        let sent = (0..).position(|stream: u16| {
-            let [a, b] = stream.to_be_bytes();
-            let mut frame = frame(HEADERS, b, SLACK + 1);
-            frame[7] = a;
-            tracker.read(&frame).is_err()
-        });
-        assert_eq!(sent, Some(MAX_STREAMS));
+    fn nothing_is_kept_of_a_stream_whose_call_has_ended() {
+        let large = LargeTrailers::new(0);
+        let mut tracker = BlockTracker::new(large.clone());
+        let first = large.open(1);
+        tracker.read(&frame(HEADERS, END_STREAM, 1, SLACK + 1));
+        drop(first);
+        tracker.read(&frame(HEADERS, END_STREAM, 1, SLACK + 1));
+        tracker.read(&frame(HEADERS, END_STREAM, 3, SLACK + 1));
+        assert!(large.lock().is_empty());
     }
 }

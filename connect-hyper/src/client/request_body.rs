@@ -13,8 +13,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll},
 };
@@ -27,7 +27,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 
-use super::sent_streams::SentStreams;
+use super::{
+    large_trailers::{LargeTrailers, LiveStream},
+    sent_streams::SentStreams,
+};
 use crate::{
     calls::CallExecutor,
     pieces::Pieces,
@@ -44,7 +47,7 @@ pub(super) struct CallLink {
     body_waker: AtomicWaker,
     sender_waker: AtomicWaker,
     /// On HTTP/2, once the request has begun.
-    stream: AtomicU32,
+    stream: OnceLock<LiveStream>,
 }
 
 /// What became of a request. Only the first two change any more.
@@ -102,9 +105,9 @@ impl CallLink {
         })
     }
 
-    /// Its HTTP/2 stream, once there is a response.
-    pub(super) fn stream(&self) -> u32 {
-        self.stream.load(Ordering::Relaxed)
+    /// Its HTTP/2 stream, once the request has begun.
+    pub(super) fn stream(&self) -> Option<&LiveStream> {
+        self.stream.get()
     }
 
     pub(super) fn is_sent(&self) -> bool {
@@ -264,6 +267,7 @@ impl Drop for RequestBody {
 pub(super) struct LatestRequest {
     state: Arc<Mutex<Requests>>,
     sent: SentStreams,
+    trailers: LargeTrailers,
 }
 
 #[derive(Debug, Default)]
@@ -281,11 +285,12 @@ struct Latest {
 }
 
 impl LatestRequest {
-    /// Of a connection that opens these streams.
-    pub(super) fn new(sent: SentStreams) -> Self {
+    /// Of a connection that opens these streams, and looks for these trailers.
+    pub(super) fn new(sent: SentStreams, trailers: LargeTrailers) -> Self {
         Self {
             state: Arc::default(),
             sent,
+            trailers,
         }
     }
 
@@ -294,7 +299,7 @@ impl LatestRequest {
         // RFC 9113, section 5.1.1: a client's streams are 1, 3, 5 and so on.
         let stream = requests.begun.saturating_mul(2).saturating_add(1);
         requests.begun = requests.begun.saturating_add(1);
-        link.stream.store(stream, Ordering::Relaxed);
+        let _ = link.stream.set(self.trailers.open(stream));
         requests.latest = Some(Latest {
             link: Arc::clone(link),
             has_body,

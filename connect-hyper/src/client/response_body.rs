@@ -43,18 +43,14 @@ impl ChannelBody {
 
     /// Trailers are an error if they are too large, as then some may be missing.
     fn check_trailers(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        let (Some(Lease::Http2(lease)), Some(trailers)) = (&self.lease, frame.trailers_ref())
-        else {
+        let (Some(stream), Some(trailers)) = (self.link.stream(), frame.trailers_ref()) else {
             return Ok(frame);
         };
-        let large = &lease.connection.large_trailers;
-        let stream = self.link.stream();
-        if !large.are_too_large(stream, trailers) {
+        let Some(max) = stream.exceeded(trailers) else {
             return Ok(frame);
-        }
-        large.forget(stream);
+        };
         let kept = frame.into_trailers().unwrap_or_default();
-        Err(BodyError::trailers_too_large(kept, large.max()))
+        Err(BodyError::trailers_too_large(kept, max))
     }
 
     /// The response is complete.
@@ -118,9 +114,6 @@ impl Drop for ChannelBody {
     fn drop(&mut self) {
         if self.incoming.is_some() {
             self.link.give_up(GivenUp::Cancelled);
-            if let Some(Lease::Http2(lease)) = &self.lease {
-                lease.connection.large_trailers.forget(self.link.stream());
-            }
         }
     }
 }

@@ -55,7 +55,7 @@ impl Default for Settings {
             http2: Http2Settings {
                 windows: Windows::new(1024 * 1024, 16 * 1024 * 1024),
                 max_frame_size: MAX_FRAME_SIZE,
-                max_header_list_size: 256 * 1024,
+                max_header_size: 256 * 1024,
                 keep_alive: Some((Duration::from_secs(30), Duration::from_secs(20))),
                 send_buffer_size: 1024 * 1024,
             },

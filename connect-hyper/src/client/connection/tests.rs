@@ -35,7 +35,7 @@ fn http2_settings() -> Http2Settings {
     Http2Settings {
         windows: Windows::new(65_535, 65_535),
         max_frame_size: 1 << 14,
-        max_header_list_size: 1 << 14,
+        max_header_size: 1 << 14,
         send_buffer_size: 1 << 14,
         keep_alive: None,
     }
