@@ -116,7 +116,8 @@ fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usiz
 /// The way to a server, which can be cut as if its machine were gone.
 struct Line {
     address: SocketAddr,
-    tasks: Arc<Mutex<Vec<Task<()>>>>,
+    accepting: Task<()>,
+    connections: Arc<Mutex<Vec<Task<()>>>>,
 }
 
 impl Line {
@@ -124,37 +125,43 @@ impl Line {
         let mut listener = listen().await;
         let address = listener.local_addr().unwrap();
         let target = server.address;
-        let tasks: Arc<Mutex<Vec<Task<()>>>> = Arc::default();
-        let connections = Arc::clone(&tasks);
+        let connections: Arc<Mutex<Vec<Task<()>>>> = Arc::default();
+        let accepted = Arc::clone(&connections);
         let accepting = spawn(async move {
             loop {
                 let mut client = accept(&mut listener).await;
                 let mut server = connect(target).await.unwrap();
-                let copying = spawn(async move {
+                // Under the lock from its beginning: a connection that a test has seen at work is among these.
+                accepted.lock().unwrap().push(spawn(async move {
                     let _ = copy_bidirectional(&mut client, &mut server).await;
-                });
-                connections.lock().unwrap().push(copying);
+                }));
             }
         });
-        tasks.lock().unwrap().push(accepting);
-        Self { address, tasks }
+        Self {
+            address,
+            accepting,
+            connections,
+        }
     }
 
     async fn cut(self) {
-        self.end(0).await;
+        // First, and to its end: a client has its connection before this has accepted it.
+        self.accepting.abort();
+        let _ = self.accepting.await;
+        end(&self.connections).await;
     }
 
     /// Ends the connections, and takes others.
     async fn break_off(&self) {
-        self.end(1).await;
+        end(&self.connections).await;
     }
+}
 
-    async fn end(&self, first: usize) {
-        let tasks = self.tasks.lock().unwrap().split_off(first);
-        for task in tasks {
-            task.abort();
-            let _ = task.await;
-        }
+async fn end(connections: &Mutex<Vec<Task<()>>>) {
+    let tasks = std::mem::take(&mut *connections.lock().unwrap());
+    for task in tasks {
+        task.abort();
+        let _ = task.await;
     }
 }
 
