@@ -1,33 +1,42 @@
 //! Graceful shutdown: calls in flight finish, new ones are refused, and the drain has a bound.
 
 use std::{
+    io,
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
-use connect_hyper::server::RequestBody;
-use connect_hyper::{CallTasks, ServerEvent};
+use connect_hyper::{
+    CallTasks, ServerEvent,
+    runtime::{Accepted, StreamListener},
+    server::RequestBody,
+};
 use connect_proto::Code;
 use connect_tower::{
     CallBody, Transport,
     transport::{Sent, TransportError},
 };
+use futures_util::stream;
 use http::Request;
 use http_body_util::BodyExt;
+use hyper::rt::ReadBufCursor;
+use hyper_util::rt::TokioIo;
 use macro_rules_attribute::apply;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
     sync::{Notify, mpsc},
 };
 
 use super::support::{
-    ServiceFn, async_test, bind, body_channel, call, connect, post, post_http2, spawn, start, text,
-    yield_now,
+    HEADERS, HTTP2_PREFACE, ServiceFn, async_test, bind, body_channel, call, connect, echo,
+    http2_request, post, post_http2, read_until, spawn, start, text, within, yield_now,
 };
-use crate::rt::Channel;
+use crate::rt::{Channel, Server};
 
 /// Waits for the test in every call, and says when one has begun.
 #[derive(Clone, Default)]
@@ -170,7 +179,7 @@ async fn the_drain_is_bounded_and_what_is_left_ends_unavailable() {
 #[apply(async_test)]
 async fn a_stream_in_flight_goes_on_during_the_drain() {
     let (chunks, body) = body_channel();
-    let body = Arc::new(std::sync::Mutex::new(Some(body)));
+    let body = Arc::new(Mutex::new(Some(body)));
     let service = ServiceFn(move |_: Request<RequestBody>| {
         let body = body.lock().unwrap().take().unwrap();
         async move { http::Response::new(body.boxed_unsync()) }
@@ -203,4 +212,196 @@ async fn dropping_the_server_ends_its_connections() {
     gate.begun.notified().await;
     serving.abort();
     assert!(in_flight.await.unwrap().is_err());
+}
+
+/// A connection in memory that wakes nobody: what a client has sent lies there until the server looks for another reason.
+#[derive(Clone, Default)]
+struct Unnoticed(Arc<Mutex<Bytes>>);
+
+#[derive(Default)]
+struct Bytes {
+    sent: Vec<u8>,
+    answered: Vec<u8>,
+    /// The server has read all, and waits.
+    is_waiting: bool,
+}
+
+impl Unnoticed {
+    fn send(&self, bytes: &[u8]) {
+        self.0.lock().unwrap().sent.extend_from_slice(bytes);
+    }
+
+    fn answers(&self) -> usize {
+        let bytes = self.0.lock().unwrap();
+        let answered = std::str::from_utf8(&bytes.answered).unwrap();
+        answered.matches("200 OK").count()
+    }
+
+    /// Until the server has answered so often, and has nothing to read.
+    async fn server_waits(&self, answers: usize) {
+        while self.answers() < answers || !self.0.lock().unwrap().is_waiting {
+            yield_now().await;
+        }
+    }
+}
+
+impl hyper::rt::Read for Unnoticed {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut bytes = self.0.lock().unwrap();
+        let len = bytes.sent.len().min(buf.remaining());
+        bytes.is_waiting = len == 0;
+        if len == 0 {
+            return Poll::Pending;
+        }
+        buf.put_slice(&bytes.sent[..len]);
+        bytes.sent.drain(..len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Unnoticed {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut bytes = self.0.lock().unwrap();
+        bytes.answered.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+const HTTP1_REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
+
+/// Its client cannot know that it was not begun.
+#[apply(async_test)]
+async fn an_http1_request_that_has_come_when_the_drain_begins_is_answered() {
+    for calls_before in [0, 1, 2] {
+        let connection = Unnoticed::default();
+        for _ in 0..calls_before {
+            connection.send(HTTP1_REQUEST);
+        }
+        let accepted = stream::iter([Ok(Accepted::new(connection.clone()))]);
+        let server = Server::from_listener(StreamListener::new(accepted));
+        let handle = server.handle();
+        let serving = spawn(server.serve(echo()));
+        connection.server_waits(calls_before).await;
+        connection.send(HTTP1_REQUEST);
+        handle.shutdown();
+        serving.await.unwrap();
+        assert_eq!(connection.answers(), calls_before + 1);
+    }
+}
+
+#[apply(async_test)]
+async fn an_http1_request_that_is_coming_when_the_drain_begins_is_answered() {
+    for calls_before in [0, 1] {
+        let (mut near, far) = duplex(1000);
+        let accepted = [Ok(Accepted::new(TokioIo::new(far)))];
+        // Told when the listener is closed, which is just before the drain begins.
+        let (open, mut closed) = mpsc::channel::<()>(1);
+        let listening = stream::unfold(
+            (accepted.into_iter(), open),
+            |(mut next, open)| async move {
+                match next.next() {
+                    Some(accepted) => Some((accepted, (next, open))),
+                    None => std::future::pending().await,
+                }
+            },
+        );
+        let server = Server::from_listener(StreamListener::new(Box::pin(listening)));
+        let handle = server.handle();
+        let serving = spawn(server.serve(echo()));
+        while handle.connections() == 0 {
+            yield_now().await;
+        }
+        let mut answer = [0; 12];
+        for _ in 0..calls_before {
+            near.write_all(HTTP1_REQUEST).await.unwrap();
+            near.read_exact(&mut answer).await.unwrap();
+        }
+        let (begin, end) = HTTP1_REQUEST.split_at(30);
+        near.write_all(begin).await.unwrap();
+        handle.shutdown();
+        assert_eq!(closed.recv().await, None);
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        near.write_all(end).await.unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("connection: close"), "{answer:?}");
+        serving.await.unwrap();
+    }
+}
+
+/// A server that waits ten minutes for its connections, and says when it has.
+async fn patient() -> (Server, mpsc::UnboundedReceiver<usize>) {
+    let (events, expired) = mpsc::unbounded_channel();
+    let server = bind()
+        .await
+        .with_drain_timeout(Duration::from_secs(600))
+        .with_observer(move |event| {
+            if let ServerEvent::DrainExpired { connections } = event {
+                let _ = events.send(*connections);
+            }
+        });
+    (server, expired)
+}
+
+/// With the shutdown comes a ping, which it does not answer.
+#[apply(async_test)]
+async fn an_http2_client_that_has_gone_does_not_hold_up_the_drain_with_its_calls() {
+    let (server, mut expired) = patient().await;
+    let keep_alive = (Duration::from_secs(600), Duration::from_millis(50));
+    let gate = Gate::default();
+    let server = start(server.with_keep_alive(keep_alive), gate.service());
+    let mut gone = connect(server.address).await.unwrap();
+    gone.write_all(HTTP2_PREFACE).await.unwrap();
+    gone.write_all(&http2_request(1)).await.unwrap();
+    gate.begun.notified().await;
+    server.stop().await.unwrap();
+    assert!(expired.try_recv().is_err());
+}
+
+#[apply(async_test)]
+async fn an_http2_client_without_calls_does_not_hold_up_the_drain() {
+    let (server, mut expired) = patient().await;
+    let server = start(server.with_keep_alive(None), echo());
+    let mut gone = connect(server.address).await.unwrap();
+    gone.write_all(HTTP2_PREFACE).await.unwrap();
+    gone.write_all(&http2_request(1)).await.unwrap();
+    read_until(&mut gone, HEADERS).await.unwrap();
+    server.stop().await.unwrap();
+    assert!(expired.try_recv().is_err());
+}
+
+/// It answers the ping, and later than its call's answer nothing holds it up.
+#[apply(async_test)]
+async fn an_http2_client_that_is_there_has_the_time_of_the_drain() {
+    let (server, mut expired) = patient().await;
+    let keep_alive = (Duration::from_secs(600), Duration::from_millis(50));
+    let gate = Gate::default();
+    let server = start(server.with_keep_alive(keep_alive), gate.service());
+    let channel = Channel::new(server.uri()).unwrap();
+    let in_flight = spawn(async move { call(&channel, post_http2(CallBody::empty())).await });
+    gate.begun.notified().await;
+    let task = server.stop();
+    let _ = within(Duration::from_millis(150), std::future::pending::<()>()).await;
+    gate.go_on.notify_one();
+    assert_eq!(in_flight.await.unwrap().unwrap().body(), "done");
+    task.await.unwrap();
+    assert!(expired.try_recv().is_err());
 }

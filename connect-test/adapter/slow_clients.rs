@@ -3,15 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use connect_hyper::{CallTasks, ServerEvent};
+use connect_hyper::{
+    CallTasks, ServerEvent,
+    runtime::{Accepted, StreamListener},
+    server::RequestBody,
+};
+use futures_util::stream;
 use h2::{Reason, client::SendRequest};
+use hyper_util::rt::TokioIo;
 use macro_rules_attribute::apply;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt, duplex},
     sync::{Notify, mpsc},
 };
 
-use super::support::{Running, Socket, async_test, bind, connect, spawn, start, within};
+use super::support::{
+    HTTP2_PREFACE, Running, ServiceFn, Socket, async_test, bind, connect, full, http2_request,
+    spawn, start, within,
+};
 use crate::rt::{Request, Response, ResponseStream, Router, Server, Spec, StreamType, rt::NoTimer};
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -168,6 +177,30 @@ async fn unread_http1(server: &Running, timeout_ms: &str) -> Socket {
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     socket
+}
+
+/// What a server has made is not yet what its client has. The call has ended by then, on either version.
+#[apply(async_test)]
+async fn a_connection_is_not_idle_while_its_client_takes_an_answer() {
+    const LEN: usize = 16 * 1024;
+    const BYTE: u8 = 0xee;
+    let http1 = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let http2 = [HTTP2_PREFACE, &http2_request(1)].concat();
+    for request in [http1, http2] {
+        let (mut near, far) = duplex(1000);
+        let accepted = stream::iter([Ok(Accepted::new(TokioIo::new(far)))]);
+        let server = Server::from_listener(StreamListener::new(accepted));
+        let service = ServiceFn(|_: http::Request<RequestBody>| async {
+            http::Response::new(full(vec![BYTE; LEN]))
+        });
+        spawn(server.with_idle_timeout(SHORT).serve(service));
+        near.write_all(&request).await.unwrap();
+        let _ = within(5 * SHORT, std::future::pending::<()>()).await;
+        let mut received = 0;
+        while received < LEN {
+            received += usize::from(near.read_u8().await.unwrap() == BYTE);
+        }
+    }
 }
 
 fn report_failures(server: Server) -> (Server, mpsc::UnboundedReceiver<String>) {

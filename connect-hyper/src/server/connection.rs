@@ -27,7 +27,7 @@ use super::{
 use crate::{
     calls::{CallExecutor, Calls},
     read_budget::ReadBudget,
-    runtime::{Accepted, Either, HyperTimer, Io, Runtime, race, timeout},
+    runtime::{Accepted, HyperTimer, Io, Runtime, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
 };
 
@@ -89,15 +89,22 @@ pub(super) async fn serve<R, I, S>(
     };
     // In boxes, this and what follows, and nothing named that has moved on: a task holds the room of all that it names
     // beside an await, as long as it lives.
-    let establishing = Box::pin(establish(&context, accepted, tls, wrap));
-    // A client that has not said anything yet loses nothing when the server shuts down.
-    let (connection, speaking) = match race(establishing, watch.not_serving()).await {
-        Either::Left(Some(established)) => {
+    let mut establishing = Box::pin(establish(&context, accepted, tls, wrap));
+    let established = poll_fn(|cx| {
+        // A client that has not said anything before a shutdown began loses nothing by it.
+        let is_late = watch.poll_phase(cx) != Phase::Serving;
+        match establishing.as_mut().poll(cx) {
+            Poll::Pending if is_late => Poll::Ready(None),
+            polled => polled,
+        }
+    });
+    let (connection, speaking) = match established.await {
+        Some(established) => {
             let connection = established.connection.clone();
             let speaking = speak(&context, established, service, &activity, watch);
             (connection, speaking)
         }
-        Either::Left(None) | Either::Right(()) => return,
+        None => return,
     };
     let ended = speaking.await;
     let peer = connection.peer();
@@ -146,9 +153,9 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
             if let Some(timeout) = config.http1_half_close {
                 io.allow_half_close(timeout);
             }
-            let lifetime = lifetime(LifetimeVersion::Http1 { head: None });
+            let lifetime = lifetime(LifetimeVersion::http1());
             let (max_unread, linger) = (config.max_unread_body, config.linger_timeout);
-            let drainer = Drainer::new(runtime.clone(), max_unread, linger);
+            let drainer = Drainer::new(runtime.clone(), Arc::clone(activity), max_unread, linger);
             let service = service(PerVersion::Http1 {
                 unread: drainer.unread(),
                 call_end: io.call_end(),
@@ -321,7 +328,7 @@ fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
             Phase::Draining if draining => {}
             Phase::Draining => {
                 draining = true;
-                shut_down(connection.as_mut());
+                beside.lifetime.drain();
             }
             // Its calls are dropped with the connection. A stream that was reset would tell its client that somebody has
             // cancelled the call; of a connection that closes, every gRPC client makes `unavailable`.

@@ -216,15 +216,6 @@ impl Watch {
     pub(super) fn connection(&self) -> OpenConnection {
         self.connection.clone()
     }
-
-    /// Waits until the server no longer serves.
-    pub(super) async fn not_serving(&mut self) {
-        poll_fn(|cx| match self.poll_phase(cx) {
-            Phase::Serving => Poll::Pending,
-            Phase::Draining | Phase::Ended => Poll::Ready(()),
-        })
-        .await;
-    }
 }
 
 impl Drop for Slot {

@@ -239,6 +239,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.activity.set_blocked(written.is_pending());
         if written.is_ready() {
             self.stall = None;
             return written;
@@ -323,7 +324,7 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             let end = self.prefix_start + len;
             buf.put_slice(&self.prefix[self.prefix_start..end]);
             self.prefix_start = end;
-            self.activity.set_received(true);
+            self.activity.note_read();
             return Poll::Ready(Ok(()));
         }
         if self.at_eof {
@@ -337,7 +338,7 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             None => io.poll_read(cx, buf),
         };
         if read.is_ready() {
-            this.activity.set_received(true);
+            this.activity.note_read();
         }
         if this.settings.as_ref().is_some_and(|s| s.are_over) {
             this.settings = None;

@@ -5,7 +5,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -28,6 +28,10 @@ pub(super) struct Activity {
     is_last: AtomicBool,
     /// Bytes came since the last call began or ended. On HTTP/1.1 they are of a head.
     has_received: AtomicBool,
+    /// Nothing came since the client was last told that the connection ends.
+    is_silent: AtomicBool,
+    /// The socket takes nothing. What it is to take may be of a call that has ended.
+    is_blocked: AtomicBool,
     /// Calls that ended before they had an answer.
     canceled: AtomicUsize,
     flood: OnceLock<Flood>,
@@ -42,6 +46,8 @@ impl Activity {
             max_requests: config.max_requests_per_connection.unwrap_or(usize::MAX),
             is_last: AtomicBool::new(false),
             has_received: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
             canceled: AtomicUsize::new(0),
             flood: OnceLock::new(),
             _connection: connection,
@@ -54,8 +60,22 @@ impl Activity {
         (open, self.begun.load(Ordering::Relaxed))
     }
 
+    /// Something came from the client.
+    pub(super) fn note_read(&self) {
+        self.is_silent.store(false, Ordering::Relaxed);
+        self.set_received(true);
+    }
+
     pub(super) fn set_received(&self, received: bool) {
         self.has_received.store(received, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.is_blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Relaxed)
     }
 
     /// What the connection is ended for, if it is for that.
@@ -125,8 +145,8 @@ pub(super) struct Lifetime<R> {
     activity: Arc<Activity>,
     version: LifetimeVersion,
     config: Arc<Config>,
-    /// How many calls had begun at the last look.
-    seen: usize,
+    /// How many calls had begun at the last look, if it found the connection idle.
+    seen: Option<usize>,
     next_look: Option<Sleep>,
     /// Until the connection has its age; none if there is no such.
     age: Option<Sleep>,
@@ -134,6 +154,8 @@ pub(super) struct Lifetime<R> {
     end: Option<Sleep>,
     /// The client was told, and the connection ends when it is idle.
     is_closing: bool,
+    /// HTTP/2: until a client that was told counts as gone, if nothing comes from it: with what it was told it got a ping.
+    silence: Option<Sleep>,
     canceled: CanceledCalls,
 }
 
@@ -143,9 +165,20 @@ pub(super) enum LifetimeVersion {
     Http1 {
         /// While a part of a head is there.
         head: Option<Sleep>,
+        /// The server drains: the connection closes, once no part of a head is there.
+        is_draining: bool,
     },
     /// A client is told by a GOAWAY.
     Http2,
+}
+
+impl LifetimeVersion {
+    pub(super) fn http1() -> Self {
+        Self::Http1 {
+            head: None,
+            is_draining: false,
+        }
+    }
 }
 
 /// What a client has to close a connection that was idle.
@@ -164,12 +197,22 @@ impl<R: Runtime> Lifetime<R> {
             activity,
             version,
             config: Arc::clone(config),
-            seen: 0,
+            seen: Some(0),
             next_look: None,
             age: age.map(|age| runtime.sleep(vary(age, fastrand::f64()))),
             end: None,
             is_closing: false,
+            silence: None,
             canceled: CanceledCalls::default(),
+        }
+    }
+
+    /// The server drains. To be called before the connection is polled, and so reads what has come already: that is answered,
+    /// and the last answer says so. hyper, told to shut down, would leave it.
+    pub(super) fn drain(&mut self) {
+        self.activity.set_last();
+        if let LifetimeVersion::Http1 { is_draining, .. } = &mut self.version {
+            *is_draining = true;
         }
     }
 
@@ -189,9 +232,14 @@ impl<R: Runtime> Lifetime<R> {
             self.activity.set_last();
             self.end = Some(self.runtime.sleep(self.config.max_connection_age_grace));
             if let LifetimeVersion::Http2 = self.version {
-                self.is_closing = true;
-                return Poll::Ready(Step::Close);
+                return Poll::Ready(self.close());
             }
+        }
+        if self.take_drained() {
+            return Poll::Ready(Step::Close);
+        }
+        if self.poll_silence(cx).is_ready() {
+            return Poll::Ready(Step::End);
         }
         if let Some(end) = &mut self.end {
             if end.as_mut().poll(cx).is_ready() {
@@ -207,13 +255,61 @@ impl<R: Runtime> Lifetime<R> {
         age.is_some_and(|age| age.is_ready()) || self.activity.is_last()
     }
 
-    /// Ready when a head took too long.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let LifetimeVersion::Http1 { head } = &mut self.version else {
+    /// Closes a connection that is to end when it is idle.
+    fn close(&mut self) -> Step {
+        self.is_closing = true;
+        // From now on it looks more often.
+        self.seen = self.idle_calls();
+        self.next_look = None;
+        if let (LifetimeVersion::Http2, Some((_, timeout))) =
+            (&self.version, self.config.keep_alive)
+        {
+            self.activity.is_silent.store(true, Ordering::Relaxed);
+            self.silence = Some(self.runtime.sleep(timeout));
+        }
+        Step::Close
+    }
+
+    /// Ready when a client that was told is known to have gone, with the calls that it waited for.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(silence) = &mut self.silence else {
             return Poll::Pending;
         };
+        ready!(silence.as_mut().poll(cx));
+        self.silence = None;
+        // A ping behind bytes that the socket does not take has not left: the write timeout ends that.
+        match self.activity.is_silent.load(Ordering::Relaxed) && !self.activity.is_blocked() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// HTTP/1.1: whether a part of a request's head is there.
+    fn is_receiving(&self) -> bool {
         let (open, _) = self.activity.calls();
-        if open > 0 || !self.activity.has_received.load(Ordering::Relaxed) {
+        matches!(self.version, LifetimeVersion::Http1 { .. })
+            && open == 0
+            && self.activity.has_received.load(Ordering::Relaxed)
+    }
+
+    /// HTTP/1.1: whether the connection is to close, as the server drains.
+    fn take_drained(&mut self) -> bool {
+        let is_receiving = self.is_receiving();
+        match &mut self.version {
+            LifetimeVersion::Http1 { is_draining, .. } if !is_receiving => {
+                std::mem::take(is_draining)
+            }
+            LifetimeVersion::Http1 { .. } | LifetimeVersion::Http2 => false,
+        }
+    }
+
+    /// Ready when a head took too long.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_receiving = self.is_receiving();
+        let LifetimeVersion::Http1 { head, .. } = &mut self.version else {
+            return Poll::Pending;
+        };
+        if !is_receiving {
             *head = None;
             return Poll::Pending;
         }
@@ -236,13 +332,21 @@ impl<R: Runtime> Lifetime<R> {
                 return Poll::Pending;
             }
             self.next_look = None;
-            let (open, begun) = self.activity.calls();
-            let idle = open == 0 && begun == self.seen;
-            self.seen = begun;
-            if idle {
-                let was_closing = std::mem::replace(&mut self.is_closing, true);
-                return Poll::Ready(if was_closing { Step::End } else { Step::Close });
+            let now = self.idle_calls();
+            let before = std::mem::replace(&mut self.seen, now);
+            if now.is_some() && now == before {
+                return Poll::Ready(match self.is_closing {
+                    true => Step::End,
+                    false => self.close(),
+                });
             }
         }
+    }
+
+    /// How many calls have begun so far, on a connection that is idle now.
+    fn idle_calls(&self) -> Option<usize> {
+        let (open, begun) = self.activity.calls();
+        let is_busy = open > 0 || self.activity.is_blocked() || self.is_receiving();
+        (!is_busy).then_some(begun)
     }
 }

@@ -19,6 +19,7 @@ use http::{Request, header::EXPECT};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::lifetime::Activity;
 use crate::{reset, runtime::Runtime};
 
 /// The body of a request that a server received. Its error says how it was cut off.
@@ -156,6 +157,7 @@ pub(super) struct Drainer<R> {
     max_bytes: u64,
     max_time: Duration,
     runtime: R,
+    activity: Arc<Activity>,
 }
 
 struct Current {
@@ -165,13 +167,19 @@ struct Current {
 }
 
 impl<R: Runtime> Drainer<R> {
-    pub(super) fn new(runtime: R, max_bytes: u64, max_time: Duration) -> Self {
+    pub(super) fn new(
+        runtime: R,
+        activity: Arc<Activity>,
+        max_bytes: u64,
+        max_time: Duration,
+    ) -> Self {
         Self {
             unread: Arc::default(),
             current: None,
             max_bytes,
             max_time,
             runtime,
+            activity,
         }
     }
 
@@ -193,6 +201,8 @@ impl<R: Runtime> Drainer<R> {
         if let Some(current) = &mut self.current {
             if current.poll(cx, &self.runtime, self.max_time).is_ready() {
                 self.current = None;
+                // Nothing of the next head.
+                self.activity.set_received(false);
             }
         }
     }
@@ -215,6 +225,10 @@ impl Current {
                 return Poll::Ready(());
             };
             self.bytes_left = left;
+            // Of a body whose length was said, hyper does not tell the end before the next head.
+            if self.body.is_end_stream() {
+                return Poll::Ready(());
+            }
         }
         let until = self.until.get_or_insert_with(|| runtime.sleep(max_time));
         until.as_mut().poll(cx)

@@ -11,6 +11,9 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// Default: 5 minutes, longer than the proxies in front commonly keep an idle connection (60 seconds): who closes first can
     /// lose an HTTP/1.1 request that is on its way. [`Duration::MAX`] keeps them.
     ///
+    /// A connection whose socket does not take what is to be sent is not idle: there is
+    /// [`with_write_timeout`](Self::with_write_timeout).
+    ///
     /// 0 counts as a millisecond.
     pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
         // Without any pause the connection would look without end.
@@ -41,7 +44,8 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     }
 
     /// Pings HTTP/2 clients that were silent for the first time, and closes the connection when no answer comes within the
-    /// second; `None` sends none. Default: 60 and 20 seconds. A client that vanished while it waits for a quiet stream is found
+    /// second; `None` sends none. The second also holds for the ping that tells a client of a shutdown, or of its connection's
+    /// age. Default: 60 and 20 seconds. A client that vanished while it waits for a quiet stream is found
     /// out after 80 seconds at most, earlier than by any other limit, and routers on the way do not forget the connection:
     /// the strictest commonly do so after some minutes. Ten thousand silent connections cost 170 pings a second.
     pub fn with_keep_alive(

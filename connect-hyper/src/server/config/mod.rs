@@ -74,6 +74,11 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
 
     /// How long calls may go on after a shutdown began; then their connections are ended. Default: 25 seconds,
     /// less than the 30 that Kubernetes waits before it kills.
+    ///
+    /// Clients that have gone without a word do not use it up: an HTTP/2 connection without calls is ended after five
+    /// seconds, and one whose client does not answer the ping that comes with the shutdown within the timeout of
+    /// [`with_keep_alive`](Self::with_keep_alive), with its calls. HTTP/1.1 has no ping: the call of such a client ends by itself, or
+    /// with the drain.
     pub fn with_drain_timeout(mut self, timeout: Duration) -> Self {
         self.config.drain_timeout = timeout;
         self
@@ -118,6 +123,10 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// or the window of an HTTP/2 call has no room (the call is reset). A call with a deadline ends there half a second
     /// after its deadline, if that is earlier. A client that works long on each message of a stream takes nothing
     /// meanwhile. Default: 5 minutes; [`Duration::MAX`] sets no limit.
+    ///
+    /// It does not end an HTTP/2 call whose whole answer was handed over, which is at most
+    /// [`send_buffer_size`](Self::send_buffer_size), and waits for the window: that counts as over, and its connection, when it has no
+    /// other calls, is closed by the [idle timeout](Self::with_idle_timeout).
     pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout.min(LONGEST);
         self
