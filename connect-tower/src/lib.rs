@@ -144,8 +144,8 @@ pub mod __codegen {
 
     pub use crate::{
         BidiCall, Client, ClientConfig, ClientStreamCall, Codecs, Error, Idempotency, Interceptor,
-        IntoRequest, IntoStreamRequest, Methods, Observer, Prost, ProstBinary, Request, Response,
-        ResponseStream, Service, Spec, StreamType, Streaming, Transport, call::rt::SharedTimer,
+        IntoRequest, IntoStreamRequest, Methods, Observer, Prost, ProstBinary, Request, Resends,
+        Response, ResponseStream, RetryPolicy, Service, ServiceConfig, Spec, StreamType, Streaming, Transport, call::rt::SharedTimer,
     };
 }
 

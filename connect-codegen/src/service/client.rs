@@ -8,13 +8,17 @@ use super::{Method, Service, StreamType, server::debug_impl};
 use crate::names;
 
 /// Methods of clients that no procedure may have the name of.
-pub(super) const OWN_METHODS: [&str; 8] = [
+pub(super) const OWN_METHODS: [&str; 12] = [
     "new",
     "from_client",
     "with_config",
     "with_codecs",
     "with_timer",
     "with_deadline_propagation",
+    "with_resends",
+    "with_max_replay_bytes",
+    "with_service_config",
+    "with_retry",
     "add_interceptor",
     "add_observer",
 ];
@@ -77,6 +81,31 @@ pub(super) fn items(service: &Service) -> Vec<Item> {
                 #[must_use]
                 pub fn with_deadline_propagation(self, propagate: bool) -> Self {
                     Self::from_client(self.client.with_deadline_propagation(propagate))
+                }
+
+                /// Sets how often a request is sent again that the server did not begin.
+                #[must_use]
+                pub fn with_resends(self, resends: #root::Resends) -> Self {
+                    Self::from_client(self.client.with_resends(resends))
+                }
+
+                /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
+                #[must_use]
+                pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
+                    Self::from_client(self.client.with_max_replay_bytes(bytes))
+                }
+
+                /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
+                /// timeouts. Default: nothing.
+                #[must_use]
+                pub fn with_service_config(self, config: #root::ServiceConfig) -> Self {
+                    Self::from_client(self.client.with_service_config(config))
+                }
+
+                /// Retries calls by this policy. Default: not.
+                #[must_use]
+                pub fn with_retry(self, policy: #root::RetryPolicy) -> Self {
+                    Self::from_client(self.client.with_retry(policy))
                 }
 
                 /// Adds an interceptor, inside of those that are there.

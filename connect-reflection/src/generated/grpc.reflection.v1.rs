@@ -1054,6 +1054,27 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
     pub fn with_deadline_propagation(self, propagate: bool) -> Self {
         Self::from_client(self.client.with_deadline_propagation(propagate))
     }
+    /// Sets how often a request is sent again that the server did not begin.
+    #[must_use]
+    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
+        Self::from_client(self.client.with_resends(resends))
+    }
+    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
+    #[must_use]
+    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
+        Self::from_client(self.client.with_max_replay_bytes(bytes))
+    }
+    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
+    /// timeouts. Default: nothing.
+    #[must_use]
+    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
+        Self::from_client(self.client.with_service_config(config))
+    }
+    /// Retries calls by this policy. Default: not.
+    #[must_use]
+    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
+        Self::from_client(self.client.with_retry(policy))
+    }
     /// Adds an interceptor, inside of those that are there.
     #[must_use]
     pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
