@@ -145,7 +145,8 @@ pub mod __codegen {
     pub use crate::{
         BidiCall, Client, ClientConfig, ClientStreamCall, Codecs, Error, Idempotency, Interceptor,
         IntoRequest, IntoStreamRequest, Methods, Observer, Prost, ProstBinary, Request, Resends,
-        Response, ResponseStream, RetryPolicy, Service, ServiceConfig, Spec, StreamType, Streaming, Transport, call::rt::SharedTimer,
+        Response, ResponseStream, RetryPolicy, Service, ServiceConfig, Spec, StreamType, Streaming,
+        Transport, call::rt::SharedTimer,
     };
 }
 

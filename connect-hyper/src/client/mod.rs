@@ -5,7 +5,6 @@
 //! the call to decide, in connect-tower.
 
 mod address;
-mod backoff;
 mod balance;
 mod config;
 mod connect;

@@ -3,13 +3,13 @@
 use std::task::Poll;
 
 pub(crate) mod attempts;
+pub(crate) mod backoff;
 pub(crate) mod body;
 pub(crate) mod body_error;
 pub(crate) mod connection;
 pub(crate) mod deadline;
 pub(crate) mod head;
 pub(crate) mod incoming;
-pub(crate) mod jitter;
 pub(crate) mod map_error;
 pub(crate) mod observe;
 pub(crate) mod oneshot;

@@ -1,4 +1,4 @@
-//! The timer: all that calls need of a runtime.
+//! The timer: all that calls need of a runtime; and the pauses that it is asked for.
 //!
 //! Everything else in this crate is pulled: bodies, streams and futures make progress when they are
 //! polled, and nothing is spawned. Only deadlines need a task to be woken later, which each runtime
@@ -15,6 +15,8 @@ use std::{
 };
 
 use connect_proto::Time;
+
+pub use super::backoff::Backoff;
 
 /// Tells the time and wakes tasks later: the one clock of a program, for deadlines and for all timeouts of connections.
 ///

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use connect_proto::Time;
-use connect_tower::transport::TransportError;
+use connect_tower::{rt::Backoff, transport::TransportError};
 
-use crate::client::{backoff::backoff, shared::Want};
+use crate::client::shared::Want;
 
 /// An attempt to open a connection.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,9 @@ pub(super) struct Attempts {
     /// When to make the next one, after a failed one.
     pub(super) retry_at: Option<Time>,
 }
+
+/// The longest wait after the first failed attempt; each further one doubles it.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
 /// How long a server that has refused HTTP/2 is not asked for it again.
 const NO_HTTP2: Duration = Duration::from_secs(10);
@@ -83,7 +86,7 @@ impl Attempts {
     pub(super) fn failed(&mut self, attempt: Attempt, now: Time, max_backoff: Duration) {
         if attempt.is_shared || self.failures == 0 {
             self.failures = self.failures.saturating_add(1);
-            let wait = backoff(self.failures, max_backoff);
+            let wait = Backoff::new(FIRST_BACKOFF, max_backoff).pause(self.failures);
             self.retry_at = Some(now.saturating_add(wait));
         }
     }

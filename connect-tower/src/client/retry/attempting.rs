@@ -14,9 +14,9 @@ use pin_project_lite::pin_project;
 use super::{resends::FailedTries, source::RequestSource};
 use crate::{
     call::attempts::Attempts,
+    call::backoff,
     call::body::CallBody,
     call::deadline::{deadline_exceeded, poll_within_deadline},
-    call::jitter,
     call::rt::Sleep,
     client::{
         Client,
@@ -286,7 +286,7 @@ impl<S: RequestSource> Ongoing<S> {
             }
             Pushback::None | Pushback::Never => {
                 self.backoffs += 1;
-                jitter::below(policy.backoff(self.backoffs - 1))
+                backoff::below(policy.backoff(self.backoffs - 1))
             }
         };
         let has_time = self.head.has_time_for(pause);

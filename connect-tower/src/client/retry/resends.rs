@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    call::jitter,
+    call::rt::Backoff,
     transport::{FailureKind, Progress},
 };
 
@@ -99,49 +99,27 @@ impl FailedTries {
             _ => 0,
         };
         // The first goes out at once.
-        Some(pause(vain.max(self.refusals).saturating_sub(1), SHORT))
+        Some(SHORT.pause(vain.max(self.refusals).saturating_sub(1)))
     }
 
     /// The pause before a call that waits for a connection asks again.
     pub(crate) fn wait_for_connection(&mut self) -> Duration {
         self.connects = self.connects.saturating_add(1);
-        pause(self.connects, LONG)
+        LONG.pause(self.connects)
     }
 }
-
-/// The longest first pause, and the longest of all.
-type Pauses = (Duration, Duration);
 
 /// Between tries on connections that are there.
-const SHORT: Pauses = (Duration::from_millis(5), Duration::from_millis(250));
+const SHORT: Backoff = Backoff::new(Duration::from_millis(5), LONGEST_SHORT);
+const LONGEST_SHORT: Duration = Duration::from_millis(250);
 
 /// While there is no connection. A channel has pauses of its own, which its calls share.
-const LONG: Pauses = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// A random pause after so many tries; none after none.
-fn pause(tries: u32, (first, longest): Pauses) -> Duration {
-    match tries {
-        0 => Duration::ZERO,
-        _ => jitter::below(bound(tries, first, longest)),
-    }
-}
-
-fn bound(tries: u32, first: Duration, longest: Duration) -> Duration {
-    let doubled = 1_u32.checked_shl(tries - 1).unwrap_or(u32::MAX);
-    first.saturating_mul(doubled).min(longest)
-}
+const LONG: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::transport::Answers;
-
-    #[test]
-    fn pauses_grow_up_to_the_longest() {
-        let bounds = [1, 2, 3, 6, 7, 40].map(|tries| bound(tries, SHORT.0, SHORT.1).as_millis());
-        assert_eq!(bounds, [5, 10, 20, 160, 250, 250]);
-        assert_eq!(pause(0, SHORT), Duration::ZERO);
-    }
 
     #[test]
     fn a_request_is_sent_again_until_that_is_vain() {
@@ -184,7 +162,8 @@ mod tests {
         }
         assert_eq!(pauses.len(), 50);
         assert_eq!(pauses[0], Duration::ZERO);
-        assert!(pauses[1..].iter().any(|pause| *pause > SHORT.0));
-        assert!(pauses.iter().all(|pause| *pause < SHORT.1));
+        let first = Duration::from_millis(5);
+        assert!(pauses[1..].iter().any(|pause| *pause > first));
+        assert!(pauses.iter().all(|pause| *pause < LONGEST_SHORT));
     }
 }
