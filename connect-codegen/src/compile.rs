@@ -5,13 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use prost_types::FileDescriptorSet;
-
 use crate::{
     Config, Error, GeneratedFile, Layout,
-    generate::generate_from,
-    paths,
-    schemas::{FILES_OF_SET, Schemas},
+    descriptor::FileSet,
+    generate::{read, write},
 };
 
 impl Config {
@@ -40,12 +37,13 @@ impl Config {
                 println!("cargo::rerun-if-changed={}", path.display());
             }
         }
-        let names: Vec<_> = compiled.set.file.iter().map(|file| file.name()).collect();
-        let schemas = Schemas::with_encoded(&compiled.set, &compiled.encoded, FILES_OF_SET);
-        let generated = generate_from(schemas, &names, self)
-            .map_err(|error| error.map_file(|file| includes.on_disk(file)))?;
+        let files = FileSet::files(&compiled.set)?;
+        let names: Vec<_> = files.iter().map(|file| file.file.name()).collect();
+        let on_disk = |error: Error| error.map_file(|file| includes.on_disk(file));
+        let schema = read(&files, &names, self).map_err(on_disk)?;
         // A plugin may be called for each directory: there a path may stand for nothing.
-        paths::check(&compiled.set, self)?;
+        schema.check_options()?;
+        let generated = write(&schema, &files, self)?;
         write_all(&generated, &self.output()?)
     }
 
@@ -63,21 +61,21 @@ impl Config {
     }
 }
 
-/// Compiles `.proto` files into descriptors, imports and comments included.
+/// Compiles `.proto` files into an encoded `google.protobuf.FileDescriptorSet`, imports and comments
+/// included.
 ///
 /// # Errors
 /// As [`Config::compile`].
 pub fn descriptors(
     files: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
-) -> Result<FileDescriptorSet, Error> {
+) -> Result<Vec<u8>, Error> {
     compile(files, &Includes::new(includes)).map(|compiled| compiled.set)
 }
 
 struct Compiled {
-    set: FileDescriptorSet,
-    /// The same with custom options, which prost-types drops.
-    encoded: Vec<u8>,
+    /// A `FileDescriptorSet`.
+    set: Vec<u8>,
     /// The files on disk.
     read: Vec<PathBuf>,
 }
@@ -102,8 +100,7 @@ fn compile(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, 
         .filter_map(|file| file.path().map(Path::to_owned));
     Ok(Compiled {
         read: read.collect(),
-        set: compiler.file_descriptor_set(),
-        encoded: compiler.encode_file_descriptor_set(),
+        set: compiler.encode_file_descriptor_set(),
     })
 }
 
@@ -152,7 +149,7 @@ impl Includes {
             text.push_str(&format!(" (looked in {})", self.list()));
         }
         if text.contains("but found 'edition'") {
-            text.push_str(" (editions are not supported, only syntax proto2 and proto3)");
+            text.push_str(" (editions are not supported here, but by protoc-gen-connect-prost under protoc or buf)");
         }
         Error::new(text)
     }

@@ -1,6 +1,6 @@
 //! What can go wrong while generating, said for the reader of a build log.
 
-use std::{fmt, io};
+use std::{fmt, io, sync::Arc};
 
 /// Why no code was generated. The text names the file and, where known, line and column, as editors
 /// and terminals know to follow: `proto/eliza.proto:3:16: …`.
@@ -16,7 +16,7 @@ pub struct Error {
 /// Where in the schemas something is.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) file: String,
+    pub(crate) file: Arc<str>,
     /// Line and column, from 1.
     pub(crate) position: Option<(i32, i32)>,
 }
@@ -51,7 +51,7 @@ impl Error {
     pub(crate) fn map_file(mut self, on_disk: impl FnOnce(&str) -> Option<String>) -> Self {
         if let Some(place) = &mut self.place {
             if let Some(path) = on_disk(&place.file) {
-                place.file = path;
+                place.file = path.into();
             }
         }
         self

@@ -27,33 +27,25 @@
 //! # How it works
 //!
 //! [`Config::compile`] turns files into descriptors (by protox), the [`plugin`] gets them from its
-//! caller; both hand them to [`generate`], which any other frontend may call too. prost-build
-//! generates the messages. How it names them in Rust is its own affair, so its output is parsed: each
-//! message is found by its full name, each field by its number, and the JSON implementation is put
-//! beside it. Services are written as token streams.
+//! caller; both do what [`generate`] does, which any other frontend may call. The descriptors become
+//! one model of the schema, in which everything is resolved: names and paths in Rust, features of
+//! editions, presence, boxes, options. Every emitter is a function of it: messages, JSON, services.
+//!
+//! Messages are those of prost: the same names, types and attributes as prost-build's.
 
-mod collisions;
 mod config;
-mod docs;
+mod descriptor;
+mod emit;
 mod error;
-mod extern_paths;
 mod generate;
-mod json;
 mod layout;
-mod model;
 mod names;
 mod options;
 mod plugin;
-mod schemas;
-mod service;
-mod transform;
-mod well_known;
-mod wire;
+mod schema;
 
 #[cfg(feature = "compile")]
 mod compile;
-#[cfg(feature = "compile")]
-mod paths;
 
 #[cfg(feature = "compile")]
 pub use compile::descriptors;

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use heck::ToUpperCamelCase as _;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::Item;
@@ -23,6 +22,12 @@ pub(crate) fn root() -> Ident {
 pub(crate) fn json() -> TokenStream {
     let root = root();
     quote!(#root::json)
+}
+
+/// The path of prost.
+pub(crate) fn prost() -> TokenStream {
+    let root = root();
+    quote!(#root::prost)
 }
 
 /// What brings [`ROOT`] into a module inside a module that has it.
@@ -54,14 +59,6 @@ pub(crate) fn gate(item: &mut Item, feature: &str) {
     }
 }
 
-/// The name of a message or enum, as prost spells it.
-pub(crate) fn type_name(name: &str) -> String {
-    match name.to_upper_camel_case() {
-        name if name == "Self" => String::from("Self_"),
-        name => name,
-    }
-}
-
 /// Keeps lints of the user's crate off an item: its names and shape are the `.proto` file's.
 pub(crate) fn allow_lints(item: &mut Item) {
     let Some(attrs) = attributes_of(item) else {
@@ -76,14 +73,6 @@ pub(crate) fn allow_lints(item: &mut Item) {
     attrs.splice(after_docs..after_docs, allow);
 }
 
-/// The name of an enum's value, as prost spells it: without the enum's name before it.
-pub(crate) fn variant(value: &str, enumeration: &str) -> String {
-    let name = type_name(value);
-    let short = name.strip_prefix(&type_name(enumeration));
-    let short = short.filter(|short| short.starts_with(char::is_uppercase));
-    short.map(str::to_owned).unwrap_or(name)
-}
-
 fn attributes_of(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
     Some(match item {
         Item::Const(item) => &mut item.attrs,
@@ -96,12 +85,6 @@ fn attributes_of(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
         Item::Trait(item) => &mut item.attrs,
         _ => return None,
     })
-}
-
-/// Whether a path of the configuration stands for this full name, which has a leading dot.
-pub(crate) fn covers(path: &str, full_name: &str) -> bool {
-    let rest = full_name.strip_prefix(path);
-    path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Names in use, to find free ones.

@@ -2,56 +2,91 @@
 //!
 //! Specification: `google/protobuf/compiler/plugin.proto`.
 
-use prost::Message as _;
-use prost_types::{
-    FileDescriptorSet,
-    compiler::{
-        CodeGeneratorRequest, CodeGeneratorResponse,
-        code_generator_response::{Feature, File},
-    },
-};
+use prost::{Message as _, bytes::Bytes};
 
 use crate::{
     Config, Error,
-    generate::generate_from,
+    descriptor::FileDescriptor,
+    generate::{read, write},
     options,
-    schemas::{FILES_OF_REQUEST, Schemas},
+    schema::{EDITION_2024, EDITION_PROTO2},
 };
+
+/// As much of a `CodeGeneratorRequest` as is read here.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Request {
+    #[prost(string, repeated, tag = "1")]
+    file_to_generate: Vec<String>,
+    #[prost(string, tag = "2")]
+    parameter: String,
+    /// Each a `FileDescriptorProto`.
+    #[prost(bytes = "bytes", repeated, tag = "15")]
+    proto_file: Vec<Bytes>,
+}
+
+/// A `CodeGeneratorResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Response {
+    #[prost(string, optional, tag = "1")]
+    error: Option<String>,
+    #[prost(uint64, tag = "2")]
+    supported_features: u64,
+    #[prost(int32, tag = "3")]
+    minimum_edition: i32,
+    #[prost(int32, tag = "4")]
+    maximum_edition: i32,
+    #[prost(message, repeated, tag = "15")]
+    file: Vec<File>,
+}
+
+/// A file of a `CodeGeneratorResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct File {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "15")]
+    content: String,
+}
+
+/// `FEATURE_PROTO3_OPTIONAL` and `FEATURE_SUPPORTS_EDITIONS`.
+const FEATURES: u64 = 1 | 2;
 
 /// Answers an encoded `CodeGeneratorRequest` by an encoded `CodeGeneratorResponse`: all that
 /// `protoc-gen-connect-prost` does, as a function of bytes.
 ///
-/// What is wrong with options or files is in the `error` of the response, as the protocol has it; the
-/// feature that it declares is `FEATURE_PROTO3_OPTIONAL`.
+/// What is wrong with options or files is in the `error` of the response, as the protocol has it. It
+/// declares `FEATURE_PROTO3_OPTIONAL` and `FEATURE_SUPPORTS_EDITIONS`, for all up to 2024.
 ///
 /// # Errors
 /// If the bytes are no such request.
 pub fn plugin(request: &[u8]) -> Result<Vec<u8>, Error> {
-    let decoded = CodeGeneratorRequest::decode(request)
+    let request = Request::decode(request)
         .map_err(|error| Error::new(format!("stdin is no CodeGeneratorRequest: {error}")))?;
-    let mut response = CodeGeneratorResponse {
-        supported_features: Some(Feature::Proto3Optional as u64),
-        ..CodeGeneratorResponse::default()
+    let (file, error) = match files(request) {
+        Ok(files) => (files, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    match files(decoded, request) {
-        Ok(files) => response.file = files,
-        Err(error) => response.error = Some(error.to_string()),
-    }
+    let response = Response {
+        error,
+        supported_features: FEATURES,
+        minimum_edition: EDITION_PROTO2,
+        maximum_edition: EDITION_2024,
+        file,
+    };
     Ok(response.encode_to_vec())
 }
 
-fn files(request: CodeGeneratorRequest, encoded: &[u8]) -> Result<Vec<File>, Error> {
-    let config = Config::from_options(request.parameter())?;
-    let set = FileDescriptorSet {
-        file: request.proto_file,
-    };
-    let schemas = Schemas::with_encoded(&set, encoded, FILES_OF_REQUEST);
-    let files = generate_from(schemas, &request.file_to_generate, &config)?;
-    let files = files.into_iter().map(|file| File {
-        name: Some(file.name),
-        content: Some(file.content),
-        ..File::default()
-    });
+fn files(request: Request) -> Result<Vec<File>, Error> {
+    let config = Config::from_options(&request.parameter)?;
+    let files = request.proto_file.into_iter().map(FileDescriptor::new);
+    let files = files.collect::<Result<Vec<_>, _>>()?;
+    let schema = read(&files, &request.file_to_generate, &config)?;
+    let files = write(&schema, &files, &config)?
+        .into_iter()
+        .map(|file| File {
+            name: file.name,
+            content: file.content,
+        });
     Ok(files.collect())
 }
 

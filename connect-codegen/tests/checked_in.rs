@@ -3,7 +3,8 @@
 mod support;
 
 use connect_codegen::{Config, descriptors, generate};
-use prost_types::DescriptorProto;
+use prost::Message as _;
+use prost_types::{DescriptorProto, FileDescriptorSet};
 use support::{assert_fresh, generate_all};
 
 #[test]
@@ -28,7 +29,8 @@ fn google_rpc_in_connect_codec() {
 fn google_protobuf_in_connect_codec() {
     let files = ["api", "descriptor", "source_context", "type"];
     let files = files.map(|name| format!("google/protobuf/{name}.proto"));
-    let mut set = descriptors(&files, &["."]).unwrap();
+    let set = descriptors(&files, &["."]).unwrap();
+    let mut set = FileDescriptorSet::decode(set.as_slice()).unwrap();
     for file in &mut set.file {
         file.source_code_info = None;
         file.enum_type.retain(|e| e.name() != "Edition");
@@ -40,7 +42,7 @@ fn google_protobuf_in_connect_codec() {
         .with_crate_path("crate")
         .with_descriptor_set(false)
         .with_json_of_well_known_types();
-    let generated = generate(&set, &files, &config).unwrap();
+    let generated = generate(&set.encode_to_vec(), &files, &config).unwrap();
     let name = "google.protobuf.rs";
     let file = generated.iter().find(|file| file.name == name).unwrap();
     assert_fresh(

@@ -5,6 +5,8 @@ mod support;
 use std::fs;
 
 use connect_codegen::{Config, Layout, descriptors, generate};
+use prost::Message as _;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use support::TempDir;
 
 /// A directory of `.proto` files, removed at the end.
@@ -71,7 +73,7 @@ fn errors_in_proto_files_name_file_line_and_column() {
         ("edition.proto", "edition.proto:2:1: "),
         (
             "edition.proto",
-            "editions are not supported, only syntax proto2 and proto3",
+            "editions are not supported here, but by protoc-gen-connect-prost",
         ),
     ] {
         let error = protos.error(file, &Config::new());
@@ -127,11 +129,11 @@ fn options_that_are_no_rust_are_named() {
         (Config::new().add_extern_path("p.A", "::pkg::A"), "p.A"),
         (
             Config::new().add_type_attribute(".", "#[broken"),
-            "package p: ",
+            "type_attribute \"#[broken\" is no attribute: ",
         ),
         (
             Config::new().add_extern_path(".p.A", "::a b"),
-            "/p.S/C: type",
+            "extern_path \"::a b\" is no path: ",
         ),
     ] {
         let error = protos.error("a.proto", &config);
@@ -156,7 +158,7 @@ fn names_that_collide_in_rust_are_named_with_their_place() {
         ),
         (
             "message A { optional int32 x = 1; } message M { message N { optional int32 ab = 1; optional int32 Ab = 2; } }",
-            "3:49: two fields of N are both named \"ab\" in Rust",
+            "3:84: two fields of N are both named ab in Rust: ab, Ab",
         ),
     ] {
         let text = format!("syntax = \"proto2\";\npackage p;\n{text}");
@@ -216,23 +218,25 @@ fn modules_are_for_code_that_is_checked_in() {
 
 #[test]
 fn descriptors_from_elsewhere_are_checked() {
-    let file = |name: &str, syntax: &str| prost_types::FileDescriptorProto {
+    let file = |name: &str, syntax: &str| FileDescriptorProto {
         name: Some(name.into()),
         syntax: Some(syntax.into()),
-        ..prost_types::FileDescriptorProto::default()
+        ..FileDescriptorProto::default()
     };
-    let set = prost_types::FileDescriptorSet {
-        file: vec![file("a.proto", "proto3"), file("b.proto", "editions")],
+    let set = FileDescriptorSet {
+        file: vec![file("a.proto", "proto3"), file("b.proto", "proto4")],
     };
-    let error = generate(&set, &["a.proto"], &Config::new()).unwrap_err();
+    let generate =
+        |set: &FileDescriptorSet, name| generate(&set.encode_to_vec(), &[name], &Config::new());
+    let error = generate(&set, "a.proto").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "b.proto: editions are not supported, only syntax proto2 and proto3"
+        "b.proto: proto4 is not known: there are proto2, proto3, 2023 and 2024"
     );
-    let set = prost_types::FileDescriptorSet {
+    let set = FileDescriptorSet {
         file: vec![file("a.proto", "proto3")],
     };
-    let error = generate(&set, &["x.proto"], &Config::new()).unwrap_err();
+    let error = generate(&set, "x.proto").unwrap_err();
     assert_eq!(error.to_string(), "x.proto is not among the descriptors");
     // `Debug` is what a build script prints.
     assert_eq!(format!("{error:?}"), error.to_string());
@@ -313,7 +317,7 @@ fn paths_that_stand_for_nothing_are_refused() {
         (config().add_boxed(".p.B.e"), "boxed \".p.B.e\""),
         (
             config().add_type_attribute("p.A", attribute),
-            "type_attribute \"p.A\": there is no message, enum or oneof of this name",
+            "type_attribute \"p.A\": a path begins with a dot, and stands for all that is below it",
         ),
         (
             config().add_type_attribute(".p.A.map", attribute),

@@ -303,7 +303,7 @@ fn a_descriptor_set_of_2000_files_takes_linear_time() {
     let set = FileDescriptorSet {
         file: (0..2000).rev().map(file).collect(),
     };
-    let files = generate(&set, &["1999.proto"], &Config::new()).unwrap();
+    let files = generate(&set.encode_to_vec(), &["1999.proto"], &Config::new()).unwrap();
     let bytes = descriptor_set(content(&files, "p.rs"));
     let found = FileDescriptorSet::decode(bytes.as_slice()).unwrap().file;
     let names: Vec<_> = found.iter().map(|file| file.name().to_owned()).collect();

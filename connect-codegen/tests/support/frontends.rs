@@ -9,7 +9,10 @@ use std::{
 
 use connect_codegen::descriptors;
 use prost::Message as _;
-use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
+use prost_types::{
+    FileDescriptorSet,
+    compiler::{CodeGeneratorRequest, CodeGeneratorResponse},
+};
 
 /// The schemas of the check crate.
 pub(crate) const FILES: [&str; 6] = [
@@ -104,6 +107,7 @@ fn run(command: &mut Command) -> Result<(), String> {
 fn by_request(dir: &Path, files: &[&str], options: &[&str], out: &Path) -> Result<(), String> {
     let paths: Vec<_> = files.iter().map(|file| dir.join(file)).collect();
     let set = descriptors(&paths, &[dir]).map_err(|error| error.to_string())?;
+    let set = FileDescriptorSet::decode(set.as_slice()).unwrap();
     let request = CodeGeneratorRequest {
         file_to_generate: files.iter().map(|&file| file.to_owned()).collect(),
         parameter: Some(options.join(",")),
@@ -121,8 +125,8 @@ fn by_request(dir: &Path, files: &[&str], options: &[&str], out: &Path) -> Resul
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let response = CodeGeneratorResponse::decode(output.stdout.as_slice()).unwrap();
-    // FEATURE_PROTO3_OPTIONAL.
-    assert_eq!(response.supported_features, Some(1));
+    // FEATURE_PROTO3_OPTIONAL and FEATURE_SUPPORTS_EDITIONS.
+    assert_eq!(response.supported_features, Some(3));
     for file in &response.file {
         let path = out.join(file.name());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -10,14 +10,21 @@ use std::{
 };
 
 use connect_codegen::{Config, GeneratedFile, descriptors, generate};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 
 /// Generates everything for these files, which are paths from the root of the repository.
 pub(crate) fn generate_all(files: &[&str], include: &str, config: &Config) -> Vec<GeneratedFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let files: Vec<_> = files.iter().map(|file| root.join(file)).collect();
     let set = descriptors(&files, &[root.join(include)]).unwrap();
-    let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
-    generate(&set, &names, config).unwrap()
+    generate(&set, &names_in(&set), config).unwrap()
+}
+
+/// The names of the files in an encoded set.
+pub(crate) fn names_in(set: &[u8]) -> Vec<String> {
+    let set = FileDescriptorSet::decode(set).unwrap();
+    set.file.iter().map(|file| file.name().to_owned()).collect()
 }
 
 /// Compares a file with the one in the repository; with `UPDATE_GENERATED` set, replaces that.

@@ -25,7 +25,8 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 pub fn zoo() -> FileDescriptorSet {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/proto");
     let files = ["zoo/zoo.proto", "zoo/note.proto"].map(|file| format!("{root}/{file}"));
-    descriptors(&files, &[root]).unwrap()
+    let set = descriptors(&files, &[root]).unwrap();
+    FileDescriptorSet::decode(set.as_slice()).unwrap()
 }
 
 pub fn client(router: Router) -> Client<InProcess> {

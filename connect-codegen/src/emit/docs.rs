@@ -1,173 +1,24 @@
 //! Documentation of generated code: the comments of the `.proto` file, made safe for rustdoc, and a
 //! line for what has no comment, so that `missing_docs` holds.
 
-use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
-use quote::ToTokens;
-use syn::{Attribute, Expr, ExprLit, Field, Item, ItemEnum, ItemStruct, Lit, Meta, Variant};
+use syn::Attribute;
 
-use crate::json::ProstAttr;
-
-/// Hides from prost-build what it would escape, inside of code too: it is done here, with more care.
-pub(crate) fn protect_comments(file: &mut FileDescriptorProto) {
-    let locations = file
-        .source_code_info
-        .iter_mut()
-        .flat_map(|info| &mut info.location);
-    for location in locations {
-        let comments = [
-            &mut location.leading_comments,
-            &mut location.trailing_comments,
-        ];
-        for comment in comments.into_iter().flatten() {
-            for (text, hidden) in PROTECTED {
-                *comment = comment.replace(text, hidden);
-            }
-        }
-    }
-}
-
-/// Documents a message and its fields.
-pub(crate) fn document_message(item: &mut ItemStruct, full_name: &str, message: &DescriptorProto) {
-    document(&mut item.attrs, || format!("`{full_name}`."));
-    for field in &mut item.fields {
-        let tag = ProstAttr::of(&field.attrs).tag;
-        document_field(field, tag, message);
-    }
-}
-
-/// Documents the members of a oneof, which are fields of the message.
-pub(crate) fn document_oneof(item: &mut ItemEnum, message: Option<&DescriptorProto>) {
-    document(&mut item.attrs, || {
-        String::from("At most one of several fields.")
-    });
-    for variant in &mut item.variants {
-        let tag = ProstAttr::of(&variant.attrs).tag;
-        document(&mut variant.attrs, || describe_field(tag, message));
-    }
-}
-
-/// Documents an enum and its values.
-pub(crate) fn document_enum(
-    item: &mut ItemEnum,
-    full_name: &str,
-    descriptor: &EnumDescriptorProto,
-) {
-    document(&mut item.attrs, || format!("`{full_name}`."));
-    for variant in &mut item.variants {
-        document_value(variant, descriptor);
-    }
-}
-
-/// Makes the documentation of any other item safe.
-pub(crate) fn tidy_item(item: &mut Item) {
-    if let Item::Mod(item) = item {
-        tidy(&mut item.attrs);
-    }
-}
-
-/// Comment lines as attributes: what services and methods get.
-pub(crate) fn attributes(comments: &prost_build::Comments, fallback: &str) -> Vec<Attribute> {
-    let mut text = String::new();
-    let attached = prost_build::Comments {
-        leading_detached: Vec::new(),
-        ..comments.clone()
-    };
-    attached.append_with_indent(0, &mut text);
-    let lines: Vec<_> = text
-        .lines()
-        .map(|line| unprotect(line.strip_prefix("///").unwrap_or(line)))
-        .collect();
-    let lines = if lines.iter().all(|line| line.trim().is_empty()) {
-        vec![format!(" {fallback}")]
+/// The comment as attributes, or what to say where there is none.
+pub(super) fn attributes(comments: &[String], fallback: impl FnOnce() -> String) -> Vec<Attribute> {
+    let lines = if comments.iter().all(|line| line.trim().is_empty()) {
+        vec![format!(" {}", fallback())]
     } else {
-        sanitize(lines)
+        sanitize(comments)
     };
-    lines.iter().map(|line| attribute(line)).collect()
-}
-
-fn document_field(field: &mut Field, tag: Option<i32>, message: &DescriptorProto) {
-    let name = field.ident.as_ref().map(ToString::to_string);
-    document(&mut field.attrs, || match tag {
-        Some(tag) => describe_field(Some(tag), Some(message)),
-        None => format!(
-            "The oneof `{}`.",
-            name.unwrap_or_default().trim_start_matches("r#")
-        ),
-    });
-}
-
-fn describe_field(tag: Option<i32>, message: Option<&DescriptorProto>) -> String {
-    let tag = tag.unwrap_or_default();
-    let field = message.and_then(|message| message.field.iter().find(|f| f.number() == tag));
-    match field {
-        Some(field) => format!("`{}`, field {tag}.", field.name()),
-        None => format!("Field {tag}."),
-    }
-}
-
-fn document_value(variant: &mut Variant, descriptor: &EnumDescriptorProto) {
-    let number = variant
-        .discriminant
-        .as_ref()
-        .map(|(_, value)| value.to_token_stream().to_string().replace(' ', ""))
-        .unwrap_or_default();
-    let mut values = descriptor.value.iter();
-    let value = values.find(|value| value.number().to_string() == number);
-    document(&mut variant.attrs, || match value {
-        Some(value) => format!("`{}`, value {number}.", value.name()),
-        None => format!("Value {number}."),
-    });
-}
-
-/// Makes documentation safe, or adds it where there is none.
-fn document(attrs: &mut Vec<Attribute>, fallback: impl FnOnce() -> String) {
-    tidy(attrs);
-    if !attrs.iter().any(|attr| attr.path().is_ident("doc")) {
-        attrs.insert(0, attribute(&format!(" {}", fallback())));
-    }
-}
-
-fn tidy(attrs: &mut Vec<Attribute>) {
-    let (docs, others): (Vec<_>, Vec<_>) = attrs.drain(..).partition(is_doc);
-    let lines: Vec<_> = docs.iter().filter_map(text_of).collect();
-    if !lines.iter().all(|line| line.trim().is_empty()) {
-        attrs.extend(sanitize(lines).iter().map(|line| attribute(line)));
-    }
-    attrs.extend(others);
-}
-
-fn is_doc(attr: &Attribute) -> bool {
-    attr.path().is_ident("doc")
-}
-
-fn text_of(attr: &Attribute) -> Option<String> {
-    match &attr.meta {
-        Meta::NameValue(meta) => match &meta.value {
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(text),
-                ..
-            }) => Some(unprotect(&text.value())),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn unprotect(line: &str) -> String {
-    let mut line = line.to_owned();
-    for (text, hidden) in PROTECTED {
-        line = line.replace(hidden, text);
-    }
-    line
-}
-
-fn attribute(line: &str) -> Attribute {
-    syn::parse_quote!(#[doc = #line])
+    lines
+        .iter()
+        .map(|line| syn::parse_quote!(#[doc = #line]))
+        .collect()
 }
 
 /// Keeps rustdoc from compiling examples in other languages and from finding links and tags that
 /// are none.
-fn sanitize(lines: Vec<String>) -> Vec<String> {
+fn sanitize(lines: &[String]) -> Vec<String> {
     let mut out = Sanitized::default();
     for line in lines {
         out.add(line);
@@ -194,7 +45,7 @@ enum Block {
 }
 
 impl Sanitized {
-    fn add(&mut self, line: String) {
+    fn add(&mut self, line: &str) {
         let text = line.trim_start();
         let is_blank = text.is_empty();
         let indented = line.len() - text.len() > CODE_INDENT;
@@ -206,10 +57,10 @@ impl Sanitized {
                 if is_fence(text) {
                     self.block = Block::Text;
                 }
-                self.lines.push(line);
+                self.lines.push(line.to_owned());
             }
-            Block::Indented => self.lines.push(line),
-            Block::Text => self.add_text(&line),
+            Block::Indented => self.lines.push(line.to_owned()),
+            Block::Text => self.add_text(line),
         }
         self.after_text = !is_blank;
     }
@@ -324,9 +175,6 @@ fn opens_link(rest: &str) -> bool {
 /// Spaces before code that is marked by nothing else: four, and the one after the slashes.
 const CODE_INDENT: usize = 4;
 
-/// What prost-build escapes, and what it does not know.
-const PROTECTED: [(&str, &str); 3] = [("[", "\u{e000}"), ("]", "\u{e001}"), ("://", "\u{e002}")];
-
 /// What may stand after a fence without making the code something else than Rust.
 const RUST_WORDS: [&str; 9] = [
     "rust",
@@ -345,8 +193,8 @@ mod tests {
     use super::*;
 
     fn sanitized(text: &str) -> String {
-        let lines = text.lines().map(str::to_owned).collect();
-        sanitize(lines).join("\n")
+        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        sanitize(&lines).join("\n")
     }
 
     #[test]

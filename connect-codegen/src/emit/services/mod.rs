@@ -3,55 +3,25 @@
 mod client;
 mod server;
 
-use std::{cell::RefCell, collections::BTreeMap, mem, rc::Rc};
-
 use proc_macro2::{Ident, TokenStream};
-use prost_types::method_options::IdempotencyLevel;
 use quote::quote;
 use syn::{Attribute, Item};
 
+use super::docs;
 use crate::{
-    Config, Error, docs,
-    model::join,
+    Config,
     names::{self, Taken},
+    schema,
 };
 
-/// The services that prost-build found, with their types resolved; by package.
-#[derive(Clone, Default)]
-pub(crate) struct Services(Rc<RefCell<BTreeMap<String, Vec<prost_build::Service>>>>);
-
-impl Services {
-    pub(crate) fn take(&self, package: &str) -> Vec<prost_build::Service> {
-        let mut services = self.0.borrow_mut();
-        services.get_mut(package).map(mem::take).unwrap_or_default()
-    }
-}
-
-impl prost_build::ServiceGenerator for Services {
-    fn generate(&mut self, service: prost_build::Service, buf: &mut String) {
-        // prost-build must not find the package empty. Services are written later, when the names of
-        // all messages are known.
-        buf.push_str(PLACEHOLDER);
-        let mut services = self.0.borrow_mut();
-        services
-            .entry(service.package.clone())
-            .or_default()
-            .push(service);
-    }
-}
-
-/// Whether this is what stands for services in prost's output.
-pub(crate) fn is_placeholder(item: &Item) -> bool {
-    matches!(item, Item::Const(item) if item.ident == "_")
-}
-
-/// The items of a service. `taken` are the names in the package's module.
-pub(crate) fn items(
-    service: &prost_build::Service,
+/// The items of a service, for these modules, in which the names that are `taken` are.
+pub(super) fn items(
+    service: &schema::Service,
+    scope: &[String],
     config: &Config,
     taken: &mut Taken,
-) -> Result<Vec<Item>, Error> {
-    let service = Service::new(service, config, taken)?;
+) -> Vec<Item> {
+    let service = Service::new(service, scope, config, taken);
     let mut items = vec![service.constants()];
     if config.server {
         let server = server::items(&service, config);
@@ -61,7 +31,7 @@ pub(crate) fn items(
         let client = client::items(&service);
         items.extend(gated(client, config.client_feature.as_deref()));
     }
-    Ok(items)
+    items
 }
 
 fn gated(mut items: Vec<Item>, feature: Option<&str>) -> Vec<Item> {
@@ -99,8 +69,8 @@ struct Method {
     client_fn_with: Ident,
     /// Of the same: the one that takes a stream of all requests.
     client_fn_from: Ident,
-    input: syn::Type,
-    output: syn::Type,
+    input: TokenStream,
+    output: TokenStream,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -113,29 +83,30 @@ enum StreamType {
 
 impl Service {
     fn new(
-        service: &prost_build::Service,
+        service: &schema::Service,
+        scope: &[String],
         config: &Config,
         taken: &mut Taken,
-    ) -> Result<Self, Error> {
-        let full_name = join(&service.package, &service.proto_name);
+    ) -> Self {
+        let (full_name, name) = (&service.full_name, &service.rust_name);
         let root = names::root();
         let library = if config.json { "Prost" } else { "ProstBinary" };
         let library = names::identifier(library);
         let mut names = MethodNames::default();
         let methods = service.methods.iter();
-        let methods: Result<_, _> = methods
-            .map(|method| Method::new(method, service, &full_name, &mut names))
-            .collect();
-        Ok(Self {
-            docs: docs::attributes(&service.comments, &format!("The service `{full_name}`.")),
+        let methods = methods.map(|method| Method::new(method, full_name, scope, &mut names));
+        Self {
+            docs: docs::attributes(&service.source.comments, || {
+                format!("The service `{full_name}`.")
+            }),
             library: quote!(#root::#library),
-            module: taken.claim(&snake(&service.name)),
-            trait_name: taken.claim(&service.name),
-            server_name: taken.claim(&format!("{}Server", service.name)),
-            client_name: taken.claim(&format!("{}Client", service.name)),
-            methods: methods?,
-            full_name,
-        })
+            module: taken.claim(&service.module),
+            trait_name: taken.claim(name),
+            server_name: taken.claim(&format!("{name}Server")),
+            client_name: taken.claim(&format!("{name}Client")),
+            methods: methods.collect(),
+            full_name: full_name.clone(),
+        }
     }
 
     /// The module of constants.
@@ -177,43 +148,37 @@ impl Default for MethodNames {
 
 impl Method {
     fn new(
-        method: &prost_build::Method,
-        service: &prost_build::Service,
-        service_name: &str,
+        method: &schema::Method,
+        service: &str,
+        scope: &[String],
         names: &mut MethodNames,
-    ) -> Result<Self, Error> {
-        let procedure = format!("/{service_name}/{}", method.proto_name);
-        let resolve = |path: &str| {
-            syn::parse_str(path)
-                .map_err(|error| Error::new(format!("{procedure}: type {path:?}: {error}")))
-        };
-        let plain = method.name.trim_start_matches("r#");
-        let client_fn = names.client_fns.claim(&method.name);
-        let (input, output) = (resolve(&method.input_type)?, resolve(&method.output_type)?);
-        let deprecated = method.options.deprecated() || service.options.deprecated();
-        Ok(Self {
-            docs: docs::attributes(&method.comments, &format!("Calls `{procedure}`.")),
-            deprecated,
+    ) -> Self {
+        let procedure = format!("/{service}/{}", method.name);
+        let name = &method.rust_name;
+        let plain = name.trim_start_matches("r#");
+        let client_fn = names.client_fns.claim(name);
+        Self {
+            docs: docs::attributes(&method.source.comments, || format!("Calls `{procedure}`.")),
+            deprecated: method.deprecated,
             stream_type: match (method.client_streaming, method.server_streaming) {
                 (false, false) => StreamType::Unary,
                 (true, false) => StreamType::ClientStream,
                 (false, true) => StreamType::ServerStream,
                 (true, true) => StreamType::BidiStream,
             },
-            idempotency: match method.options.idempotency_level() {
-                IdempotencyLevel::IdempotencyUnknown => None,
-                IdempotencyLevel::NoSideEffects => Some("NoSideEffects"),
-                IdempotencyLevel::Idempotent => Some("Idempotent"),
-            },
+            idempotency: method.idempotency.map(|level| match level {
+                schema::Idempotency::NoSideEffects => "NoSideEffects",
+                schema::Idempotency::Idempotent => "Idempotent",
+            }),
             constant: names.constants.claim(&plain.to_uppercase()),
-            trait_fn: names.trait_fns.claim(&method.name),
+            trait_fn: names.trait_fns.claim(name),
             client_fn_with: names.client_fns.claim(&format!("{plain}_with")),
             client_fn_from: names.client_fns.claim(&format!("{plain}_from")),
             client_fn,
-            input,
-            output,
+            input: method.input.path.tokens(scope),
+            output: method.output.path.tokens(scope),
             procedure,
-        })
+        }
     }
 
     fn constant(&self) -> TokenStream {
@@ -263,13 +228,6 @@ impl StreamType {
         })
     }
 }
-
-/// A type's name in snake_case, by prost's rule for modules.
-fn snake(name: &str) -> String {
-    prost_build::Module::from_protobuf_package_name(name).to_string()
-}
-
-const PLACEHOLDER: &str = "const _: () = ();";
 
 /// Methods of every type, which win over methods of the same name that take `&self`.
 const BY_VALUE: [&str; 2] = ["into", "try_into"];

@@ -1,0 +1,207 @@
+//! From the model to Rust. Every emitter is a function of the schema, and knows the modules that its
+//! code is for.
+
+mod descriptors;
+mod docs;
+mod json;
+mod messages;
+mod services;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syn::{Item, ItemMod};
+
+pub(crate) use descriptors::DescriptorSets;
+
+use crate::{
+    Config, Error,
+    names::{self, Taken},
+    schema::{Enum, File, Message, Schema, TypePath, module_of},
+};
+
+/// The code of a package.
+pub(crate) struct Package<'a> {
+    pub(crate) name: String,
+    /// The names of the files that it is from.
+    pub(crate) sources: BTreeSet<&'a str>,
+    pub(crate) code: syn::File,
+}
+
+/// The code of all packages that have any.
+pub(crate) fn packages<'a>(
+    schema: &'a Schema,
+    descriptors: &DescriptorSets<'_>,
+    config: &Config,
+) -> Result<Vec<Package<'a>>, Error> {
+    let mut modules = Modules::new(schema, config);
+    for file in schema.files.iter().filter(|file| file.wanted) {
+        modules.add_types(file);
+    }
+    let import = names::import_from_crate(config)?;
+    let names: Vec<_> = modules.all.iter().cloned().collect();
+    let mut out = Vec::new();
+    for (path, mut module) in modules.found {
+        if config.json && !module.messages.is_empty() {
+            module
+                .items
+                .push(json::register_types(&module.messages, &path));
+        }
+        let mut taken = Taken::of_items(&module.items);
+        let inner = names
+            .iter()
+            .filter(|name| name.len() > path.len() && name.starts_with(&path));
+        inner.for_each(|name| drop(taken.claim(&name[path.len()])));
+        let services = module.files.iter().flat_map(|file| &file.services);
+        for service in services.filter(|_| config.server || config.client) {
+            module
+                .items
+                .extend(services::items(service, &path, config, &mut taken));
+        }
+        if config.descriptor_set && !module.files.is_empty() {
+            let files = module.files.iter().map(|file| file.name.as_str());
+            module.items.push(descriptors.item(files)?);
+        }
+        module.items.iter_mut().for_each(names::allow_lints);
+        out.push(Package {
+            name: module.name,
+            sources: module.sources,
+            code: syn::File {
+                items: import.iter().cloned().chain(module.items).collect(),
+                ..syn::parse_quote!()
+            },
+        });
+    }
+    Ok(out)
+}
+
+/// The module of a package.
+#[derive(Default)]
+struct Module<'a> {
+    name: String,
+    sources: BTreeSet<&'a str>,
+    /// The wanted files of the package.
+    files: Vec<&'a File>,
+    items: Vec<Item>,
+    /// Those of the package, wherever their code is.
+    messages: Vec<&'a TypePath>,
+}
+
+/// The modules of all packages, while their code is written.
+struct Modules<'a, 'c> {
+    config: &'c Config,
+    /// The paths of all modules of packages, and of the modules around them.
+    all: BTreeSet<Vec<String>>,
+    found: BTreeMap<Vec<String>, Module<'a>>,
+}
+
+impl<'a, 'c> Modules<'a, 'c> {
+    fn new(schema: &'a Schema, config: &'c Config) -> Self {
+        let mut out = Self {
+            config,
+            all: BTreeSet::new(),
+            found: BTreeMap::new(),
+        };
+        for file in schema.files.iter().filter(|file| has_code(file, config)) {
+            let path = module_of(&file.package);
+            out.all
+                .extend((1..=path.len()).map(|len| path[..len].to_vec()));
+            let module = out.found.entry(path).or_default();
+            module.name.clone_from(&file.package);
+            module.sources.insert(&file.name);
+            module.files.push(file);
+        }
+        out
+    }
+
+    fn add_types(&mut self, file: &'a File) {
+        let scope = module_of(&file.package);
+        let mut items = Vec::new();
+        if self.config.well_known_json {
+            json::well_known(file, &scope, &mut items);
+        } else if self.config.messages {
+            for message in &file.messages {
+                items.extend(self.message(message, file, &scope));
+            }
+            items.extend(file.enums.iter().flat_map(|e| self.enumeration(e, &scope)));
+        }
+        if let Some(module) = self.found.get_mut(&scope) {
+            module.items.append(&mut items);
+        }
+    }
+
+    fn message(&mut self, message: &'a Message, file: &'a File, scope: &[String]) -> Vec<Item> {
+        if message.path.is_extern() {
+            return Vec::new();
+        }
+        if let Some(module) = self.found.get_mut(&module_of(&file.package)) {
+            module.messages.push(&message.path);
+        }
+        let mut items = vec![messages::message(message, scope)];
+        if self.config.json {
+            items.extend(json::message(message, scope));
+        }
+        if let Some(module) = message.module() {
+            items.extend(self.nested(message, file, [scope, &[module]].concat()));
+        }
+        items.push(messages::name(message, &file.package));
+        items
+    }
+
+    /// The module of what is in a message; none if it is that of a package too, whose code has it then.
+    fn nested(&mut self, message: &'a Message, file: &'a File, scope: Vec<String>) -> Option<Item> {
+        let mut items = Vec::new();
+        for nested in &message.messages {
+            items.extend(self.message(nested, file, &scope));
+        }
+        items.extend(
+            message
+                .enums
+                .iter()
+                .flat_map(|e| self.enumeration(e, &scope)),
+        );
+        let oneofs = message.oneofs.iter().enumerate();
+        items.extend(oneofs.map(|(at, oneof)| messages::oneof(message, at, oneof, &scope)));
+        if items.is_empty() {
+            return None;
+        }
+        if self.all.contains(&scope) {
+            let module = self.found.entry(scope).or_default();
+            if module.files.is_empty() {
+                module.name.clone_from(&message.full_name);
+            }
+            module.sources.insert(&file.name);
+            module.items.append(&mut items);
+            return None;
+        }
+        let ident = names::identifier(scope.last()?);
+        let about = format!(" Nested message and enum types in `{}`.", message.name);
+        let mut module: ItemMod = syn::parse_quote!(#[doc = #about] pub mod #ident {});
+        items.insert(0, names::import_from_parent());
+        module.content = module.content.map(|(brace, _)| (brace, items));
+        Some(Item::Mod(module))
+    }
+
+    fn enumeration(&self, enumeration: &Enum, scope: &[String]) -> Vec<Item> {
+        if enumeration.path.is_extern() {
+            return Vec::new();
+        }
+        let (item, names) = messages::enumeration(enumeration);
+        let json = self
+            .config
+            .json
+            .then(|| json::enumeration(enumeration, scope));
+        [item].into_iter().chain(json).chain([names]).collect()
+    }
+}
+
+/// Whether anything is generated for a file.
+fn has_code(file: &File, config: &Config) -> bool {
+    let messages = file
+        .messages
+        .iter()
+        .any(|message| !message.path.is_extern());
+    let enums = file.enums.iter().any(|e| !e.path.is_extern());
+    let types = config.well_known_json || config.messages && (messages || enums);
+    let services = (config.server || config.client) && !file.services.is_empty();
+    file.wanted && (types || services)
+}

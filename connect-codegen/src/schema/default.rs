@@ -1,0 +1,116 @@
+//! Default values of proto2 and editions, as prost writes them.
+
+use std::{ascii, fmt::Debug, str::FromStr};
+
+use super::names::variant;
+use crate::descriptor::{FieldDescriptorProto, Type};
+
+/// The default of a field that has one.
+pub(super) fn of(field: &FieldDescriptorProto) -> Option<String> {
+    let text = field.default_value.as_deref()?;
+    Some(match field.r#type() {
+        Type::Bytes => {
+            let bytes = unescape(text);
+            let bytes = bytes.into_iter().flat_map(ascii::escape_default);
+            format!("b\"{}\"", bytes.map(char::from).collect::<String>())
+        }
+        Type::Enum => {
+            let enumeration = field.type_name().rsplit('.').next();
+            variant(text, enumeration.unwrap_or_default())
+        }
+        Type::Float => number::<f32>(text),
+        Type::Double => number::<f64>(text),
+        _ => text.to_owned(),
+    })
+}
+
+/// One way of several to spell a number: compilers differ.
+fn number<N: FromStr + Debug>(text: &str) -> String {
+    match text.parse::<N>() {
+        // `inf` and `nan` are Protobuf's.
+        Ok(number) => format!("{number:?}").to_lowercase(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// The bytes that a C string literal stands for.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.bytes().peekable();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let escape = rest.next().unwrap_or(b'\\');
+        let mut digits = |first: u32, radix: u32, most: usize| {
+            let mut value = first;
+            for _ in 0..most {
+                let digit = rest.peek().and_then(|b| char::from(*b).to_digit(radix));
+                let Some(digit) = digit else { break };
+                value = value * radix + digit;
+                rest.next();
+            }
+            value.to_le_bytes()[0]
+        };
+        out.push(match escape {
+            b'a' => 0x07,
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'v' => 0x0b,
+            b'x' | b'X' => digits(0, 16, 2),
+            b'0'..=b'7' => digits(u32::from(escape - b'0'), 8, 2),
+            other => other,
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_c_are_bytes() {
+        for (text, bytes) in [
+            ("abc", &b"abc"[..]),
+            (r#"\a\b\f\n\r\t\v\\\?\'\""#, b"\x07\x08\x0c\n\r\t\x0b\\?'\""),
+            (r"\0\377\1a\0012", b"\0\xff\x01a\x012"),
+            (r"\x1\xfez\X41", b"\x01\xfezA"),
+            ("\\", b"\\"),
+        ] {
+            assert_eq!(unescape(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_spelled_one_way() {
+        let default = |kind: Type, text: &str| {
+            let field = FieldDescriptorProto {
+                r#type: Some(kind.into()),
+                default_value: Some(text.to_owned()),
+                ..FieldDescriptorProto::default()
+            };
+            of(&field).unwrap()
+        };
+        for (text, spelled) in [
+            ("1", "1.0"),
+            ("10000000000000000000000", "1e22"),
+            ("1e+22", "1e22"),
+            ("-0", "-0.0"),
+            ("nan", "nan"),
+            ("-inf", "-inf"),
+        ] {
+            assert_eq!(default(Type::Double, text), spelled);
+        }
+        assert_eq!(default(Type::Float, "3.14159274"), "3.1415927");
+        assert_eq!(
+            default(Type::Int64, "-9223372036854775808"),
+            "-9223372036854775808"
+        );
+        assert_eq!(default(Type::Bytes, r"\001a"), r#"b"\x01a""#);
+    }
+}

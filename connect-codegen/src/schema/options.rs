@@ -1,0 +1,225 @@
+//! The options of the configuration that have paths of elements: what each says of an element, and
+//! whether it says it of any.
+
+use std::cell::Cell;
+
+use syn::{Attribute, parse::Parser as _};
+
+use super::names::{camel, snake};
+use crate::{Config, Error, names::ROOT};
+
+/// What the configuration says of elements.
+///
+/// An element is asked for by its full name with a leading dot. A member of a oneof has two: with the
+/// name of the oneof, and without.
+pub(super) struct Options {
+    extern_paths: PathOption<String>,
+    bytes: PathOption<()>,
+    hash_maps: PathOption<()>,
+    boxed: PathOption<()>,
+    type_attributes: PathOption<Vec<Attribute>>,
+    field_attributes: PathOption<Vec<Attribute>>,
+}
+
+impl Options {
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        let flags = |paths: &[String]| paths.iter().map(|path| (path.clone(), ())).collect();
+        for (_, rust) in &config.extern_paths {
+            check_extern_path(rust)?;
+        }
+        let type_attributes = attributes("type_attribute", &config.type_attributes)?;
+        let field_attributes = attributes("field_attribute", &config.field_attributes)?;
+        let option = |name, what| (name, what);
+        Ok(Self {
+            extern_paths: PathOption::new(
+                option("extern_path", "package or type"),
+                config.extern_paths.clone(),
+            )?,
+            bytes: PathOption::new(option("bytes", "field of type bytes"), flags(&config.bytes))?,
+            hash_maps: PathOption::new(option("hash_map", "map field"), flags(&config.hash_maps))?,
+            boxed: PathOption::new(option("boxed", "message field"), flags(&config.boxed))?,
+            type_attributes: PathOption::new(
+                option("type_attribute", "message, enum or oneof"),
+                type_attributes,
+            )?,
+            field_attributes: PathOption::new(
+                option("field_attribute", "field or value of an enum"),
+                field_attributes,
+            )?,
+        })
+    }
+
+    /// Where a type is that is not generated. The closest path wins.
+    pub(super) fn extern_path(&self, full_name: &str) -> Option<String> {
+        let names = [full_name];
+        let given = self.extern_paths.of(&names);
+        let given = given.map(|(path, rust)| (path, rust.clone()));
+        let of_prost = WELL_KNOWN
+            .iter()
+            .filter(|(path, _)| covers(path, full_name));
+        let of_prost = of_prost.map(|(path, rust)| (*path, rust.replace("ROOT", ROOT)));
+        let (path, rust) = given.chain(of_prost).max_by_key(|(path, _)| path.len())?;
+        let rest = full_name.strip_prefix(path)?.trim_start_matches('.');
+        let mut parts = rest.split('.').filter(|part| !part.is_empty());
+        let name = parts.next_back().map(camel);
+        let parts = parts.map(snake).chain(name);
+        Some(parts.fold(rust, |path, part| format!("{path}::{part}")))
+    }
+
+    /// Whether a `bytes` field is `Bytes`.
+    pub(super) fn shared_bytes(&self, names: &[&str]) -> bool {
+        self.bytes.of(names).count() > 0
+    }
+
+    /// Whether a map is a `HashMap`.
+    pub(super) fn hash_map(&self, names: &[&str]) -> bool {
+        self.hash_maps.of(names).count() > 0
+    }
+
+    pub(super) fn boxed(&self, names: &[&str]) -> bool {
+        self.boxed.of(names).count() > 0
+    }
+
+    pub(super) fn type_attributes(&self, name: &str) -> Vec<Attribute> {
+        let names = [name];
+        let found = self.type_attributes.of(&names);
+        found
+            .flat_map(|(_, attributes)| attributes.clone())
+            .collect()
+    }
+
+    pub(super) fn field_attributes(&self, names: &[&str]) -> Vec<Attribute> {
+        let found = self.field_attributes.of(names);
+        found
+            .flat_map(|(_, attributes)| attributes.clone())
+            .collect()
+    }
+
+    /// Without an error, a misspelt path has no effect.
+    #[cfg(feature = "compile")]
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.extern_paths.check()?;
+        self.bytes.check()?;
+        self.hash_maps.check()?;
+        self.boxed.check()?;
+        self.type_attributes.check()?;
+        self.field_attributes.check()
+    }
+}
+
+/// One option, with all that it was given.
+struct PathOption<T> {
+    name: &'static str,
+    /// What its paths stand for.
+    what: &'static str,
+    entries: Vec<Entry<T>>,
+}
+
+struct Entry<T> {
+    path: String,
+    value: T,
+    used: Cell<bool>,
+}
+
+impl<T> PathOption<T> {
+    fn new(
+        (name, what): (&'static str, &'static str),
+        entries: Vec<(String, T)>,
+    ) -> Result<Self, Error> {
+        if let Some((path, _)) = entries.iter().find(|(path, _)| !path.starts_with('.')) {
+            return Err(Error::new(format!("{name} {path:?}: {PATHS}")));
+        }
+        let entry = |(path, value)| Entry {
+            path,
+            value,
+            used: Cell::new(false),
+        };
+        Ok(Self {
+            name,
+            what,
+            entries: entries.into_iter().map(entry).collect(),
+        })
+    }
+
+    /// What is given for an element with these names.
+    fn of<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a T)> {
+        let covered = |path: &str| names.iter().any(move |name| covers(path, name));
+        let entries = self
+            .entries
+            .iter()
+            .filter(move |entry| covered(&entry.path));
+        entries.map(|entry| {
+            entry.used.set(true);
+            (entry.path.as_str(), &entry.value)
+        })
+    }
+
+    #[cfg(feature = "compile")]
+    fn check(&self) -> Result<(), Error> {
+        let mut unused = self.entries.iter().filter(|entry| !entry.used.get());
+        match unused.find(|entry| entry.path != ".") {
+            Some(Entry { path, .. }) => Err(Error::new(format!(
+                "{} {path:?}: there is no {} of this name in the files; {PATHS}",
+                self.name, self.what
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a path of the configuration stands for this full name, which has a leading dot.
+fn covers(path: &str, full_name: &str) -> bool {
+    let rest = full_name.strip_prefix(path);
+    path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn check_extern_path(rust: &str) -> Result<(), Error> {
+    if !rust.starts_with("::") && !rust.starts_with("crate::") && rust != "crate" {
+        return Err(Error::new(format!(
+            "extern_path {rust:?} must start with `::` or `crate`, as it is used in modules of any depth"
+        )));
+    }
+    match syn::parse_str::<syn::Type>(rust) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::new(format!(
+            "extern_path {rust:?} is no path: {error}"
+        ))),
+    }
+}
+
+fn attributes(
+    option: &str,
+    given: &[(String, String)],
+) -> Result<Vec<(String, Vec<Attribute>)>, Error> {
+    let parse = |(path, text): &(String, String)| match Attribute::parse_outer.parse_str(text) {
+        Ok(attributes) => Ok((path.clone(), attributes)),
+        Err(error) => Err(Error::new(format!(
+            "{option} {text:?} is no attribute: {error}"
+        ))),
+    };
+    given.iter().map(parse).collect()
+}
+
+const PATHS: &str = "a path begins with a dot, and stands for all that is below it: \
+                     .package, .package.Message, .package.Message.field";
+
+/// The types that are not generated, as prost-types has them or Rust itself.
+const WELL_KNOWN: [(&str, &str); 11] = [
+    (".google.protobuf", "ROOT::prost_types"),
+    (".google.protobuf.BoolValue", "bool"),
+    (
+        ".google.protobuf.BytesValue",
+        "ROOT::prost::alloc::vec::Vec<u8>",
+    ),
+    (".google.protobuf.DoubleValue", "f64"),
+    (".google.protobuf.Empty", "()"),
+    (".google.protobuf.FloatValue", "f32"),
+    (".google.protobuf.Int32Value", "i32"),
+    (".google.protobuf.Int64Value", "i64"),
+    (
+        ".google.protobuf.StringValue",
+        "ROOT::prost::alloc::string::String",
+    ),
+    (".google.protobuf.UInt32Value", "u32"),
+    (".google.protobuf.UInt64Value", "u64"),
+];

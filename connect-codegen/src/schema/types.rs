@@ -1,0 +1,145 @@
+//! Where a type of a schema is in Rust.
+
+use std::collections::HashMap;
+
+use proc_macro2::{Ident, TokenStream};
+
+use super::{
+    TypeRef,
+    names::{camel, module_of, snake},
+    options::Options,
+};
+use crate::{
+    descriptor::{DescriptorProto, EnumDescriptorProto, FileDescriptor},
+    names::identifier,
+};
+
+/// The path of a type.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum TypePath {
+    /// Generated: the modules from that of all packages, and the name.
+    Local { modules: Vec<String>, name: String },
+    /// As the configuration has it, or as prost-types has it.
+    Extern(String),
+}
+
+impl TypePath {
+    /// The path as code in these modules names it.
+    pub(crate) fn text(&self, from: &[String]) -> String {
+        let (modules, name) = match self {
+            Self::Local { modules, name } => (modules, name),
+            Self::Extern(path) => return path.clone(),
+        };
+        let common = from.iter().zip(modules).take_while(|(a, b)| a == b).count();
+        let mut path = "super::".repeat(from.len() - common);
+        for module in &modules[common..] {
+            path.extend([module, "::"]);
+        }
+        path + name
+    }
+
+    /// The same as tokens.
+    pub(crate) fn tokens(&self, from: &[String]) -> TokenStream {
+        // Paths of the configuration were parsed before, all others consist of identifiers.
+        self.text(from).parse().unwrap_or_default()
+    }
+
+    /// The path of a type in the module of this message.
+    pub(super) fn inside(&self, message: &str, name: &str) -> Self {
+        let (module, name) = (snake(message), name.to_owned());
+        match self {
+            Self::Local { modules, .. } => Self::Local {
+                modules: [modules.as_slice(), &[module]].concat(),
+                name,
+            },
+            Self::Extern(path) => {
+                let outer = path.rsplit_once("::").map_or("", |(outer, _)| outer);
+                Self::Extern(format!("{outer}::{module}::{name}"))
+            }
+        }
+    }
+
+    pub(crate) fn is_extern(&self) -> bool {
+        matches!(self, Self::Extern(_))
+    }
+
+    /// The name of a generated type.
+    pub(crate) fn ident(&self) -> Ident {
+        match self {
+            Self::Local { name, .. } => identifier(name),
+            Self::Extern(path) => identifier(path.rsplit("::").next().unwrap_or(path)),
+        }
+    }
+}
+
+/// All messages and enums, by their full names with a leading dot.
+pub(super) struct Types<'a> {
+    paths: HashMap<String, TypePath>,
+    entries: HashMap<String, &'a DescriptorProto>,
+}
+
+impl<'a> Types<'a> {
+    pub(super) fn new(files: &'a [FileDescriptor], options: &Options) -> Self {
+        let mut out = Self {
+            paths: HashMap::new(),
+            entries: HashMap::new(),
+        };
+        for FileDescriptor { file, .. } in files {
+            let scope = match file.package() {
+                "" => String::new(),
+                package => format!(".{package}"),
+            };
+            let modules = module_of(file.package());
+            out.add(
+                &scope,
+                &modules,
+                (&file.message_type, &file.enum_type),
+                options,
+            );
+        }
+        out
+    }
+
+    fn add(
+        &mut self,
+        scope: &str,
+        modules: &[String],
+        (messages, enums): (&'a [DescriptorProto], &'a [EnumDescriptorProto]),
+        options: &Options,
+    ) {
+        let messages_and_enums = messages.iter().map(|m| m.name());
+        for name in messages_and_enums.chain(enums.iter().map(|e| e.name())) {
+            let full_name = format!("{scope}.{name}");
+            let local = || TypePath::Local {
+                modules: modules.to_vec(),
+                name: camel(name),
+            };
+            let path = options
+                .extern_path(&full_name)
+                .map_or_else(local, TypePath::Extern);
+            self.paths.insert(full_name, path);
+        }
+        for message in messages {
+            let full_name = format!("{scope}.{}", message.name());
+            let modules = [modules, &[snake(message.name())]].concat();
+            let inner = (&message.nested_type[..], &message.enum_type[..]);
+            self.add(&full_name, &modules, inner, options);
+            if message.is_map_entry() {
+                self.entries.insert(full_name, message);
+            }
+        }
+    }
+
+    /// A type by its full name with a leading dot; `None` if no file has it.
+    pub(super) fn get(&self, full_name: &str) -> Option<TypeRef> {
+        Some(TypeRef {
+            full_name: full_name.trim_start_matches('.').to_owned(),
+            path: self.paths.get(full_name)?.clone(),
+        })
+    }
+
+    /// The message that stands for the entries of a map, if this is the name of one.
+    pub(super) fn map_entry(&self, full_name: &str) -> Option<&'a DescriptorProto> {
+        self.entries.get(full_name).copied()
+    }
+}
