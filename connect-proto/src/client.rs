@@ -143,7 +143,8 @@ impl ExpectHead {
         let response::Parts {
             status, headers, ..
         } = head;
-        let found = headers.get(CONTENT_TYPE).and_then(ContentType::from_header);
+        let found = metadata::single(&headers, &CONTENT_TYPE);
+        let found = found.and_then(|value| ContentType::from_header(&value));
         let found = found.as_ref();
         match self
             .content_type
@@ -243,9 +244,9 @@ impl ExpectHead {
                 })
             }
             _ => {
-                let shown = headers.get(CONTENT_TYPE).map_or_else(
+                let shown = metadata::single(headers, &CONTENT_TYPE).map_or_else(
                     || String::from("no content type"),
-                    |value| format!("content type {}", excerpt(value)),
+                    |value| format!("content type {}", excerpt(&*value)),
                 );
                 let code = Code::from_http_status(status);
                 let protocol = self.content_type.wire.protocol();
@@ -261,7 +262,7 @@ impl ExpectHead {
     /// The compression of the response's messages.
     fn encoding(&self, headers: &HeaderMap) -> Result<Option<Arc<dyn Compression>>, Error> {
         let header = self.content_type.wire.encoding_header();
-        let Some(value) = headers.get(&header) else {
+        let Some(value) = metadata::single(headers, &header) else {
             return Ok(None);
         };
         let name = String::from_utf8_lossy(value.as_bytes());
@@ -274,7 +275,7 @@ impl ExpectHead {
             // client WILL result in an INTERNAL error status on the client side."
             None => Err(Error::internal(format!(
                 "the server compressed with {}, which this client does not know",
-                excerpt(value)
+                excerpt(&*value)
             ))),
         }
     }

@@ -24,6 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::borrow::Cow;
+
 use base64::{
     Engine,
     engine::{
@@ -157,6 +159,34 @@ where
 {
     let name = binary_name(name)?;
     map.get_all(name).iter().flat_map(binary_parts).collect()
+}
+
+/// The value of a header that has one: of several fields the list that they are together, which no reader of one value takes
+/// (RFC 9110, section 5.3). What is said again is said once.
+pub(crate) fn single<'a>(map: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, HeaderValue>> {
+    let mut fields = map.get_all(name).iter();
+    let first = fields.next()?;
+    if fields.all(|field| field == first) {
+        return Some(Cow::Borrowed(first));
+    }
+    let fields: Vec<_> = map
+        .get_all(name)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    // What is joined are values.
+    let list = HeaderValue::from_maybe_shared(Bytes::from(fields.join(&b", "[..])));
+    Some(list.map_or(Cow::Borrowed(first), Cow::Owned))
+}
+
+/// Takes the value of a header out of a map, as [`single`] reads it.
+pub(crate) fn take_single(map: &mut HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let list = match single(map, name)? {
+        Cow::Owned(list) => Some(list),
+        Cow::Borrowed(_) => None,
+    };
+    let first = map.remove(name);
+    list.or(first)
 }
 
 /// Whether a name belongs to HTTP or to one of the three protocols, and so cannot be user metadata.

@@ -14,6 +14,7 @@ use crate::{
     Time, Transmit,
     compression::Named,
     excerpt::excerpt,
+    metadata,
     protocol::{
         ContentType, Wire,
         connect::{self, get::Query},
@@ -154,15 +155,15 @@ pub fn detect(parts: &request::Parts) -> Result<Detected, Rejection> {
         let codec = Query::codec_of(query);
         codec.and_then(|codec| ContentType::new(Wire::ConnectUnary, &codec))
     } else {
-        let content_type = parts.headers.get(CONTENT_TYPE);
-        content_type.and_then(ContentType::from_header)
+        let content_type = metadata::single(&parts.headers, &CONTENT_TYPE);
+        content_type.and_then(|value| ContentType::from_header(&value))
     };
     let Some(content_type) = content_type else {
         return Err(Rejection::unsupported_media_type(
-            match parts.headers.get(CONTENT_TYPE) {
+            match metadata::single(&parts.headers, &CONTENT_TYPE) {
                 Some(value) => format!(
                     "content type {} is none of Connect's, gRPC's or gRPC-Web's",
-                    excerpt(value)
+                    excerpt(&*value)
                 ),
                 None if is_get => String::from(
                     "a GET request needs the query parameters \"encoding\" and \"message\"",
@@ -462,9 +463,15 @@ impl Detected {
     ) -> Option<Cow<'a, str>> {
         let name = match query {
             Some(query) => query.compression.as_deref().map(Cow::Borrowed),
-            None => headers
-                .get(self.content_type.wire.encoding_header())
-                .map(|value| String::from_utf8_lossy(value.as_bytes())),
+            None => {
+                let header = self.content_type.wire.encoding_header();
+                metadata::single(headers, &header).map(|value| match value {
+                    Cow::Borrowed(value) => String::from_utf8_lossy(value.as_bytes()),
+                    Cow::Owned(list) => {
+                        String::from_utf8_lossy(list.as_bytes()).into_owned().into()
+                    }
+                })
+            }
         };
         name.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }

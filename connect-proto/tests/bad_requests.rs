@@ -230,6 +230,66 @@ fn heads_that_cannot_be_served() {
     }
 }
 
+/// RFC 9110, section 5.3: a header that has one value and came with several has none, whichever of them comes first.
+#[test]
+fn several_fields_where_there_is_one_value() {
+    let table = [
+        (
+            "application/json",
+            ("content-type", "application/grpc"),
+            415,
+            "\"application/json, application/grpc\"",
+        ),
+        (
+            "application/json; x=y",
+            ("content-type", "application/grpc"),
+            415,
+            "\"application/json; x=y, application/grpc\"",
+        ),
+        (
+            "application/json",
+            ("connect-timeout-ms", "2000"),
+            400,
+            "\"1, 2000\"",
+        ),
+        ("application/grpc", ("grpc-timeout", "2S"), 200, "\"1, 2S\""),
+        (
+            "application/json",
+            ("connect-protocol-version", "2"),
+            400,
+            "\"1, 2\"",
+        ),
+        (
+            "application/json",
+            ("content-encoding", "gzip"),
+            501,
+            "\"1, gzip\"",
+        ),
+        (
+            "application/grpc",
+            ("grpc-encoding", "gzip"),
+            200,
+            "\"1, gzip\"",
+        ),
+    ];
+    for (content_type, (name, second), status, words) in table {
+        let mut head = post(content_type);
+        if name != "content-type" {
+            head.headers.append(name, HeaderValue::from_static("1"));
+        }
+        head.headers.append(name, HeaderValue::from_static(second));
+        let (actual, error, _) = refused(&head, StreamType::Unary, &ServerConfig::new());
+        assert_eq!(actual, status, "{name}: {error}");
+        assert!(error.message().contains(words), "{name}: {error}");
+    }
+    // Said twice is said once.
+    let mut head = with("application/json", &[("connect-timeout-ms", "7")]);
+    head.headers
+        .append("connect-timeout-ms", HeaderValue::from_static("7"));
+    let detected = detect(&head).unwrap();
+    assert_eq!(detected.timeout(), Some(Duration::from_millis(7)));
+}
+
 /// RFC 9110, sections 15.5.6 and 12.5.1: what would be allowed is said.
 #[test]
 fn refusals_say_what_is_allowed() {

@@ -103,7 +103,7 @@ impl OpenTelemetry {
 
     /// The context of the caller, if its headers have one.
     fn extract(&self, start: &CallStart<'_>) -> Context {
-        let (current, headers) = (Context::current(), Read(start.headers()));
+        let (current, headers) = (Context::current(), Read::new(start.headers()));
         match &self.propagator {
             Some(propagator) => propagator.extract_with_context(&current, &headers),
             None => global::get_text_map_propagator(|propagator| {

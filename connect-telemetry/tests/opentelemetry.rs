@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::{Clock, NOPE, UPPER, block_on, peer, router};
 use connect_telemetry::OpenTelemetry;
@@ -386,4 +386,74 @@ fn the_headers_of_w3c() {
         .unwrap();
     block_on(client.unary::<Prost, _, String>(&upper, request)).unwrap();
     assert_eq!(sdk.spans()[0].parent_span_id, SpanId::INVALID);
+}
+
+/// RFC 9110, section 5.3, and W3C Trace Context, section 3.3.1.1: fields of one name are one list. 3.2: a second `traceparent`
+/// makes both invalid.
+#[test]
+fn headers_of_several_fields() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let later = format!("01-{trace}-00f067aa0ba902b8-01");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let keep = seen.clone();
+    let sdk = Sdk::new();
+    let router = Router::new()
+        .unary(UPPER, move |request: Request<String>| {
+            let context = Context::current();
+            let baggage = context.baggage();
+            let mut tenants: Vec<_> = baggage
+                .iter()
+                .map(|(key, (value, _))| format!("{key}={value}"))
+                .collect();
+            tenants.sort();
+            keep.lock().unwrap().push(tenants.join(" "));
+            async move { Ok(Response::new(request.into_message())) }
+        })
+        .add_observer(sdk.observer());
+    let client = client(router, &Clock::default(), Protocol::Connect);
+    let call = |fields: &[(&'static str, &str)]| {
+        let mut request = Request::new(String::from("hello"));
+        for (name, value) in fields {
+            request = request.add_header(*name, *value).unwrap();
+        }
+        let upper = UPPER;
+        block_on(client.unary::<Prost, _, String>(&upper, request)).unwrap();
+        (sdk.spans().remove(0), seen.lock().unwrap().remove(0))
+    };
+
+    let (span, baggage) = call(&[
+        ("traceparent", &parent),
+        ("tracestate", "a=1,b=2"),
+        ("tracestate", ""),
+        ("tracestate", "c=3"),
+        ("baggage", "tenant=blue"),
+        ("baggage", "user=7"),
+    ]);
+    assert_eq!(span.span_context.trace_id().to_string(), trace);
+    assert_eq!(span.span_context.trace_state().header(), "a=1,b=2,c=3");
+    assert_eq!(baggage, "tenant=blue user=7");
+
+    for second in [&parent, &later, "nonsense", ""] {
+        for [first, second] in [[&*parent, second], [second, &*parent]] {
+            let (span, _) = call(&[("traceparent", first), ("traceparent", second)]);
+            let new = span.parent_span_id == SpanId::INVALID;
+            assert!(new, "{first:?} and {second:?}");
+            assert_ne!(span.span_context.trace_id().to_string(), trace);
+        }
+    }
+}
+
+/// W3C Trace Context, section 3.3.1.3: an empty `tracestate` says nothing, so it is not sent.
+#[test]
+fn an_empty_trace_state_is_not_sent() {
+    let sdk = Sdk::new();
+    let router = Router::new().unary(UPPER, |request: Request<String>| async move {
+        assert!(request.headers().contains_key("traceparent"));
+        let state = request.headers().contains_key("tracestate");
+        Ok(Response::new(state.to_string()))
+    });
+    let client = client(router, &Clock::default(), Protocol::Connect).add_observer(sdk.observer());
+    let response = ask(&client, "hello").unwrap();
+    assert_eq!(response.message(), "false");
 }

@@ -21,6 +21,10 @@ impl ContentType {
     /// Names compare without case; the only parameter that matters is `charset`, which must be UTF-8.
     pub(crate) fn from_header(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
+        // Several are none, whatever the parameters of the first.
+        if text.contains(',') {
+            return None;
+        }
         let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
         if !charset_is_utf8(parameters) {
             return None;

@@ -42,7 +42,8 @@ pub(super) fn write_shared(headers: &mut HeaderMap, timeout: Option<Duration>) {
 
 /// The timeout that a request asks for.
 pub(crate) fn read_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    headers.get(TIMEOUT).map(parse_timeout).transpose()
+    let value = metadata::single(headers, &TIMEOUT);
+    value.map(|value| parse_timeout(&value)).transpose()
 }
 
 /// Reads `grpc-timeout`.
@@ -137,9 +138,9 @@ fn write_status(to: &mut HeaderMap, outcome: Result<(), &Error>) {
 
 /// Takes the status out of trailers: `None` if there is none, else the call's error, if it failed.
 pub(crate) fn take_status(from: &mut HeaderMap) -> Option<Result<(), Error>> {
-    let status = from.remove(GRPC_STATUS)?;
-    let message = from.remove(GRPC_MESSAGE);
-    let details = from.remove(GRPC_STATUS_DETAILS);
+    let status = metadata::take_single(from, &GRPC_STATUS)?;
+    let message = metadata::take_single(from, &GRPC_MESSAGE);
+    let details = metadata::take_single(from, &GRPC_STATUS_DETAILS);
     let number = status.to_str().ok().and_then(parse_number);
     if number == Some(0) {
         return Some(Ok(()));

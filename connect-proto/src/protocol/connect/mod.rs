@@ -58,17 +58,18 @@ pub(crate) fn check_version(
     query: Option<&Query<'_>>,
     required: bool,
 ) -> Result<(), Error> {
+    let header;
     let (name, expected, found) = match query {
         Some(query) => (
             "query parameter \"connect\"",
             "v1",
             query.version.as_deref().map(str::as_bytes),
         ),
-        None => (
-            "header \"connect-protocol-version\"",
-            "1",
-            headers.get(PROTOCOL_VERSION).map(HeaderValue::as_bytes),
-        ),
+        None => {
+            header = metadata::single(headers, &PROTOCOL_VERSION);
+            let found = header.as_ref().map(|value| value.as_bytes());
+            ("header \"connect-protocol-version\"", "1", found)
+        }
     };
     match found {
         None if required => Err(Error::invalid_argument(format!(
@@ -84,7 +85,8 @@ pub(crate) fn check_version(
 
 /// The timeout that a request asks for.
 pub(crate) fn read_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    headers.get(TIMEOUT).map(parse_timeout).transpose()
+    let value = metadata::single(headers, &TIMEOUT);
+    value.map(|value| parse_timeout(&value)).transpose()
 }
 
 /// How much more time a client may have than its `connect-timeout-ms` says: it counts whole milliseconds, and clients may

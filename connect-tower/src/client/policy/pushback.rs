@@ -18,15 +18,20 @@ pub(crate) enum Pushback {
 impl Pushback {
     /// What the metadata of a response says, that before and that after.
     pub(crate) fn of(headers: &HeaderMap, trailers: &HeaderMap) -> Self {
-        let find = |name| headers.get(name).or_else(|| trailers.get(name));
-        if let Some(value) = find(PUSHBACK) {
-            let millis = value.to_str().ok().and_then(number);
+        // What is there, and the number that it is.
+        let find = |name: &str| {
+            let maps = [headers, trailers].into_iter();
+            let mut values = maps.flat_map(|map| map.get_all(name));
+            let text = values.next()?.to_str().ok();
+            Some(text.filter(|_| values.next().is_none()).and_then(number))
+        };
+        if let Some(millis) = find(PUSHBACK) {
             return millis.map_or(Self::Never, |millis| {
                 Self::After(Duration::from_millis(millis))
             });
         }
         // A date needs the time of day, which nobody here knows.
-        let seconds = find(RETRY_AFTER.as_str()).and_then(|value| number(value.to_str().ok()?));
+        let seconds = find(RETRY_AFTER.as_str()).flatten();
         seconds.map_or(Self::None, |seconds| {
             Self::After(Duration::from_secs(seconds))
         })
@@ -83,6 +88,19 @@ mod tests {
             let none = HeaderMap::new();
             assert_eq!(Pushback::of(&map, &none), pushback, "{name}: {value}");
             assert_eq!(Pushback::of(&none, &map), pushback, "{name}: {value}");
+        }
+    }
+
+    /// RFC 9110, section 5.3: several are no number.
+    #[test]
+    fn several_pushbacks_are_none_that_can_be_read() {
+        for (name, pushback) in [(PUSHBACK, Pushback::Never), ("retry-after", Pushback::None)] {
+            let mut map = HeaderMap::new();
+            map.append(name, "1".parse().unwrap());
+            map.append(name, "2".parse().unwrap());
+            let none = HeaderMap::new();
+            assert_eq!(Pushback::of(&map, &none), pushback, "{name}");
+            assert_eq!(Pushback::of(&none, &map), pushback, "{name}");
         }
     }
 }
