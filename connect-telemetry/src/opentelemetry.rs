@@ -29,6 +29,8 @@ use crate::outcome::{is_failure, status_code, system};
 /// - a call has failed, by the status of its span and by `error.type`, if its code is one for which the server answers:
 ///   `unknown`, `deadline_exceeded`, `unimplemented`, `internal`, `unavailable`, `data_loss`. On a client every code is one.
 ///
+/// A call that is retried or hedged is one: its span and its duration cover all attempts. The conventions have nothing for each.
+///
 /// Calls in gRPC and gRPC-Web are of the system `grpc`, in Connect of `connectrpc`.
 ///
 /// The context of the call is current while it is polled, so that spans of handlers and of calls that they make are its

@@ -10,7 +10,7 @@ use crate::outcome::{is_failure, status_code, system};
 /// Makes a span of each call, and writes a line when it ends.
 ///
 /// The span is current while the call is polled, so that whatever handlers, interceptors and gates log stands in it. It is
-/// named `rpc.server` or `rpc.client`, has the level INFO, and these fields, of which the last two come at the end:
+/// named `rpc.server` or `rpc.client`, has the level INFO, and these fields, of which the last three come at the end:
 ///
 /// | field | value |
 /// |---|---|
@@ -19,9 +19,10 @@ use crate::outcome::{is_failure, status_code, system};
 /// | `network.peer.address` | on a server, the other end of the connection, with its port |
 /// | `rpc.response.status_code` | `OK`, or the error's code |
 /// | `duration_ms` | how long the call took, in milliseconds |
+/// | `attempts` | on a client, how many attempts the call took, if that was more than one |
 ///
-/// The line is written inside of the span. It names the procedure, the code, the time and the messages both ways with their
-/// sizes as they were encoded, and the error with its sources. Its level says who has to care:
+/// The line is written inside of the span. It names the procedure, the code, the time, the attempts and what was sent again if
+/// there was any, the messages both ways with their sizes as they were encoded, and the error with its sources. Its level says who has to care:
 ///
 /// | level | on a server | on a client |
 /// |---|---|---|
@@ -84,6 +85,7 @@ impl Observer for Tracing {
                 rpc.method = method,
                 rpc.response.status_code = Empty,
                 duration_ms = Empty,
+                attempts = Empty,
             ),
         };
         if let Some(addr) = start.peer().and_then(|peer| peer.addr()) {
@@ -109,6 +111,10 @@ impl CallObserver for TracedCall {
         if let Some(duration) = end.duration() {
             let milliseconds = duration.as_secs_f64() * 1000.0;
             self.span.record("duration_ms", milliseconds);
+        }
+        let attempts = end.attempts().count();
+        if attempts > 1 {
+            self.span.record("attempts", attempts);
         }
         let line = Line { call: self, end };
         self.span.in_scope(|| match (self.side, self.level(end)) {
@@ -150,6 +156,12 @@ impl fmt::Display for Line<'_> {
         }
         if let Some(duration) = end.duration() {
             write!(f, " after {duration:?}")?;
+        }
+        match (end.attempts().count(), end.attempts().resends()) {
+            (1, 0) => {}
+            (1, resends) => write!(f, ", sent again {resends} times")?,
+            (count, 0) => write!(f, " in {count} attempts")?,
+            (count, resends) => write!(f, " in {count} attempts, sent again {resends} times")?,
         }
         f.write_str(", received ")?;
         traffic(f, end.received())?;

@@ -4,14 +4,18 @@ mod common;
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use common::{Clock, NOPE, SPLIT, UPPER, block_on, peer, router};
 use connect_telemetry::Tracing;
 use connect_tower::{
-    CallBody, Client, ClientConfig, Connection, InProcess, Prost, Protocol, Request, Response,
-    Router, gate_fn,
+    CallBody, Client, ClientConfig, Connection, Error, InProcess, Prost, Protocol, Request,
+    Response, RetryPolicy, Router, gate_fn,
 };
 use tower_service::Service;
 use tracing_subscriber::fmt::MakeWriter;
@@ -195,6 +199,41 @@ fn a_line_for_each_call_of_a_client() {
         line.contains("test.v1.Text/Nope UNIMPLEMENTED after 0ns"),
         "{line}"
     );
+}
+
+/// What a retry policy has hidden from the caller.
+#[test]
+fn a_line_of_a_client_says_how_many_attempts_it_took() {
+    let failures = Arc::new(AtomicU32::new(2));
+    let router = Router::new().unary(UPPER, move |request: Request<String>| {
+        let fails = failures.load(Ordering::Relaxed) > 0;
+        failures.fetch_sub(u32::from(fails), Ordering::Relaxed);
+        async move {
+            match fails {
+                true => Err(Error::unavailable("not yet")),
+                false => Ok(Response::new(request.into_message())),
+            }
+        }
+    });
+    let policy = RetryPolicy::new()
+        .with_any_method(true)
+        .with_initial_backoff(Duration::ZERO);
+    let transport = InProcess::new(router).with_timer(Arc::new(Clock::default()));
+    let client = Client::new(transport)
+        .with_retry(policy)
+        .add_observer(Tracing::new());
+    let (log, upper) = (Log::default(), UPPER);
+    for line in [
+        "rpc.response.status_code=\"OK\" duration_ms=0.0 attempts=3}: connect::client: test.v1.Text/Upper OK after 0ns in 3 attempts, \
+         received 1 message of 7 bytes, sent 3 messages of 21 bytes\n",
+        "rpc.response.status_code=\"OK\" duration_ms=0.0}: connect::client: test.v1.Text/Upper OK after 0ns, \
+         received 1 message of 7 bytes, sent 1 message of 7 bytes\n",
+    ] {
+        let request = Request::new(String::from("hello"));
+        log.with(|| block_on(client.unary::<Prost, _, String>(&upper, request)).unwrap());
+        let written = log.take();
+        assert!(written.ends_with(line), "{written}");
+    }
 }
 
 #[test]

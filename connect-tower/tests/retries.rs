@@ -505,7 +505,9 @@ impl CallObserver for Told {
     }
 
     fn end(&self, end: &CallEnd<'_>) {
-        self.push(format!("end {:?}", end.code()));
+        let attempts = end.attempts();
+        let (count, resends) = (attempts.count(), attempts.resends());
+        self.push(format!("end {:?} {count} {resends}", end.code()));
     }
 }
 
@@ -526,7 +528,8 @@ fn observers_are_told_of_one_call_and_its_attempts() {
         assert_eq!(lines, ["begin", "1 1", "2 1"], "{stream_type:?}");
         // A stream was dropped after its first message.
         let is_whole = !stream_type.server_streams();
-        assert_eq!(last == "end None", is_whole, "{last}");
+        assert_eq!(last == "end None 2 1", is_whole, "{last}");
+        assert!(last.ends_with(" 2 1"), "{last}");
     }
 }
 

@@ -55,6 +55,14 @@ impl Attempts {
         self.count = self.count.saturating_add(1);
     }
 
+    /// What two attempts that run at once know together.
+    pub(crate) fn most(self, other: Self) -> Self {
+        Self {
+            count: self.count.max(other.count),
+            resends: self.resends.max(other.resends),
+        }
+    }
+
     pub(crate) fn add_resend(&mut self) {
         self.resends = self.resends.saturating_add(1);
     }

@@ -167,6 +167,7 @@ pub struct CallEnd<'a> {
     pub(crate) error: Option<&'a Error>,
     pub(crate) dropped: bool,
     pub(crate) duration: Option<Duration>,
+    pub(crate) attempts: Attempts,
     pub(crate) sent: Traffic,
     pub(crate) received: Traffic,
 }
@@ -195,6 +196,12 @@ impl<'a> CallEnd<'a> {
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         self.duration
+    }
+
+    /// How many requests a client's call has taken; on a server it is one attempt.
+    #[must_use]
+    pub fn attempts(&self) -> Attempts {
+        self.attempts
     }
 
     /// What this side has sent.

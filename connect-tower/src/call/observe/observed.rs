@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -36,6 +36,7 @@ struct Inner {
     /// Why the call fails, as soon as that is known.
     error: OnceLock<Error>,
     has_ended: AtomicBool,
+    attempts: Mutex<Attempts>,
     sent: Counters,
     received: Counters,
 }
@@ -60,6 +61,7 @@ impl Observed {
             deadline: OnceLock::new(),
             error: OnceLock::new(),
             has_ended: AtomicBool::new(false),
+            attempts: Mutex::default(),
             sent: Counters::default(),
             received: Counters::default(),
         }))))
@@ -86,6 +88,10 @@ impl Observed {
     }
 
     pub(crate) fn attempt(&self, attempts: Attempts) {
+        {
+            let mut known = self.0.attempts();
+            *known = known.most(attempts);
+        }
         self.tell(|observer| observer.attempt(attempts));
     }
 
@@ -120,6 +126,7 @@ impl Observed {
             error: inner.error.get(),
             dropped,
             duration: now.map(|now| now.saturating_since(inner.began)),
+            attempts: *inner.attempts(),
             sent: inner.sent.total(),
             received: inner.received.total(),
         };
@@ -130,6 +137,12 @@ impl Observed {
         for observer in &self.0.observers {
             quietly(|| tell(&**observer));
         }
+    }
+}
+
+impl Inner {
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
