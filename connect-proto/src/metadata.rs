@@ -313,9 +313,13 @@ pub(crate) fn append_all(to: &mut HeaderMap, from: HeaderMap) {
 /// section 6.5.2).
 #[must_use]
 pub fn list_size(map: &HeaderMap) -> usize {
-    map.iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 32)
-        .sum()
+    let sizes = map.iter().map(|(name, value)| field_size(name, value));
+    sizes.sum()
+}
+
+/// The same of one field.
+pub(crate) fn field_size(name: &HeaderName, value: &HeaderValue) -> usize {
+    name.as_str().len() + value.len() + 32
 }
 
 /// Names in a head or in trailers up to which user metadata is added: a third of what `http` takes, so that

@@ -188,7 +188,8 @@ impl SendHalf {
             ));
         }
         if !leading.is_empty() {
-            self.max.check_leading(&leading, &self.headers)?;
+            let encoding = self.encoding_field();
+            self.max.check_leading(&leading, &self.headers, encoding)?;
         }
         if self.content_type.wire.is_enveloped() {
             // gRPC, "Responses": the protocol's own headers stand before custom metadata.
@@ -451,6 +452,15 @@ impl SendHalf {
                 "a message was sent after the end of the stream",
             )),
         }
+    }
+
+    /// How large the field is that names the compression, which the head gets at its end.
+    fn encoding_field(&self) -> usize {
+        let compression = self.encoder.compression.as_ref();
+        compression.map_or(0, |compression| {
+            let header = self.content_type.wire.encoding_header();
+            metadata::field_size(&header, &compression.name)
+        })
     }
 
     fn after_message(&mut self, compressed: bool) {

@@ -312,3 +312,52 @@ fn a_call_whose_metadata_does_not_fit_fails() {
         assert_eq!(send.send_head(HeaderMap::new()), Ok(()));
     }
 }
+
+/// What HTTP adds to a head: `:status`, `date` and `content-length`.
+const OF_HTTP: usize = 42 + 65 + 66;
+
+/// The compression is named at the head's end, when a message was compressed.
+#[test]
+fn leading_metadata_leaves_room_for_the_name_of_the_compression() {
+    const MAX: usize = 1024;
+    let server = ServerConfig::new()
+        .with_limits(Limits::default().with_sent_header_bytes(MAX))
+        .with_min_compress_bytes(0);
+    each_client_and_type(|context, client, stream_type| {
+        let (recorded, _) = request(client, stream_type, &CallOptions::new(), &[Bytes::new()]);
+        let (head, size) = (1..MAX)
+            .rev()
+            .find_map(|size| {
+                let (_, mut send) = accept(&recorded.head, stream_type, &server);
+                let mut leading = HeaderMap::new();
+                leading.insert("x-meta", "m".repeat(size).try_into().unwrap());
+                send.send_head(leading).ok()?;
+                common::send_message(&mut send, &Bytes::from(vec![0; 4_000])).unwrap();
+                send.finish(Ok(HeaderMap::new()));
+                Some((send.poll_response_head().unwrap(), size))
+            })
+            .unwrap();
+        let is_named = head
+            .headers
+            .keys()
+            .any(|it| it.as_str().ends_with("-encoding"));
+        assert!(is_named, "{context} {head:?}");
+        let largest = list_size(&head.headers) + OF_HTTP;
+        assert_eq!(largest, MAX - 1, "{context} {size}");
+    });
+}
+
+/// However little a client takes, an error without metadata has lost none.
+#[test]
+fn an_error_without_metadata_is_not_said_to_have_had_some() {
+    for max in [0, 1, 200] {
+        let server = ServerConfig::new().with_limits(Limits::default().with_sent_header_bytes(max));
+        let received = send(
+            &ClientConfig::new(),
+            &server,
+            Error::aborted("no"),
+            StreamType::Unary,
+        );
+        assert_eq!(received.message(), "no", "{max}");
+    }
+}

@@ -39,9 +39,15 @@ impl Max {
         error
     }
 
-    /// Whether leading metadata fits into a head that has these fields.
-    pub(super) fn check_leading(self, leading: &HeaderMap, head: &HeaderMap) -> Result<(), Error> {
-        check("leading", list_size(leading), self.room_in_head(head))
+    /// Whether leading metadata fits into a head that has these fields, and may get one more of this size.
+    pub(super) fn check_leading(
+        self,
+        leading: &HeaderMap,
+        head: &HeaderMap,
+        encoding: usize,
+    ) -> Result<(), Error> {
+        let room = self.room_in_head(head).saturating_sub(encoding);
+        check("leading", list_size(leading), room)
     }
 
     /// The outcome of a Connect unary call, whose metadata is sent in a head that has these fields, and all else elsewhere.
@@ -58,7 +64,7 @@ impl Max {
                 Ok(trailing)
             }
             Err(mut error) => {
-                if list_size(error.metadata()) >= room {
+                if !error.metadata().is_empty() && list_size(error.metadata()) >= room {
                     error.cut_metadata();
                 }
                 Err(error)
