@@ -5,12 +5,13 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    time::Duration,
 };
 
 use connect_hyper::{
@@ -596,6 +597,56 @@ async fn an_endpoint_that_fails_calls_is_ejected() {
     }
 }
 
+/// No answer of its ever says that it fails: its calls end at their deadlines, on this side.
+#[apply(async_test)]
+async fn an_endpoint_that_never_answers_is_ejected() {
+    let (has, hour) = (Arc::new(AtomicUsize::new(0)), Duration::from_secs(3600));
+    let calls = Arc::clone(&has);
+    let silent = ServiceFn(move |_: Request<RequestBody>| -> BoxAnswer {
+        calls.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    });
+    let (silent, b) = (start(bind().await, silent), rpc("b", None).await);
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([silent.address, b.address])
+        .with_balance(RoundRobin::new())
+        .with_ejection(
+            Ejection::new()
+                .with_failures(3)
+                .with_time(hour)
+                .with_max_time(hour),
+        )
+        .build()
+        .unwrap();
+    let client = Client::new(channel);
+    // What its callers give up before says nothing about it.
+    let mut given_up = 0;
+    while given_up < 5 {
+        let mut call = pin!(say(&client));
+        while is_pending(&mut call).await {
+            if has.load(Ordering::SeqCst) > given_up {
+                given_up += 1;
+                break;
+            }
+            yield_now().await;
+        }
+    }
+    let within = async |timeout| {
+        let call = Call::new(String::new()).with_timeout(timeout);
+        let said = client.unary::<Prost, String, String>(&SAY, call).await;
+        said.map_err(|error| error.code())
+    };
+    let mut late = 0;
+    while late < 3 {
+        let said = within(Duration::from_millis(100)).await;
+        late += usize::from(said.is_err_and(|code| code == Code::DeadlineExceeded));
+    }
+    for _ in 0..20 {
+        let said = within(Duration::from_secs(20)).await;
+        assert_eq!(said.unwrap().into_message(), "b");
+    }
+}
+
 /// Its server may be back in a moment.
 #[apply(async_test)]
 async fn a_lost_connection_is_one_failure() {
@@ -603,7 +654,7 @@ async fn a_lost_connection_is_one_failure() {
     let hang = hanging("a", &has);
     let (a, b) = (start(bind().await, hang), server("b").await);
     let line = Line::to(&a).await;
-    let hour = std::time::Duration::from_secs(3600);
+    let hour = Duration::from_secs(3600);
     let channel = Channel::builder("http://service.example")
         .with_endpoints([line.address, b.address])
         .with_balance(RoundRobin::new())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connect_proto::Error;
 use connect_tower::{
-    Attempts, CallBody,
+    Attempts, CallBody, Deadline,
     transport::{Sent, TransportError},
 };
 use http::{Request, Response, Uri, Version, header::HOST, uri::PathAndQuery};
@@ -14,6 +14,7 @@ use super::{
     Inner,
     endpoint::{Http1Lease, Http2Lease, Lease},
     error,
+    group::Unanswered,
     request_body::{CallLink, GivenUp, RequestBody, RequestState},
     response_body::ChannelBody,
     target::Target,
@@ -24,23 +25,21 @@ type Outcome = Result<Response<ChannelBody>, TransportError>;
 
 pub(super) async fn send<R: Runtime>(
     channel: Arc<Inner<R>>,
-    request: Request<CallBody>,
+    mut request: Request<CallBody>,
 ) -> Outcome {
+    let deadline = request.extensions_mut().remove::<Deadline>();
     let server = &channel.shared.target;
     let path = server.path(request.uri()).map_err(unsent)?;
     let want = channel.shared.want(request.version());
     // One HTTP/1.1 connection was closed while it was idle: others may be too.
     let skip_idle = Attempts::of(request.extensions()).resends() > 0;
     let (lease, member) = channel.endpoints.check_out(want, skip_idle).await?;
+    let unanswered = Unanswered::new(member, deadline);
     let mut outcome = match lease {
         Lease::Http1(lease) => over_http1(server, lease, request, path).await,
         Lease::Http2(lease) => over_http2(server, lease, request, path).await,
     };
-    match (member, &mut outcome) {
-        (Some(member), Ok(response)) => member.follow(response),
-        (Some(member), Err(error)) => member.lost(error),
-        (None, _) => {}
-    }
+    unanswered.end(&mut outcome);
     outcome
 }
 

@@ -15,7 +15,8 @@ use crate::call::rt::{SharedTimer, Sleep};
 
 /// The point in time at which a call ends by itself.
 ///
-/// A router leaves it in the extensions of responses that their client may be slow to take, for the HTTP server to see.
+/// A router leaves it in the extensions of responses that their client may be slow to take, for the HTTP server to see; a client
+/// in those of requests, for the transport.
 ///
 /// A handler reads from it how much time is left, and hands it on to the calls that it makes itself:
 ///

@@ -210,6 +210,9 @@ impl Started {
             });
         };
         parts.extensions = self.extensions;
+        if let Some(timer) = &self.waiting.deadline_timer {
+            parts.extensions.insert(timer.deadline().clone());
+        }
         let request = http::Request::from_parts(parts, body(self.send));
         Ok((request, self.waiting))
     }

@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use connect_proto::{Code, Time};
-use connect_tower::transport::{Outcome, OutcomeListener, Sent, TransportError};
+use connect_tower::{
+    Deadline,
+    transport::{Outcome, OutcomeListener, Sent, TransportError},
+};
 use http::Response;
 
 use super::Group;
@@ -93,18 +96,48 @@ impl<R: Runtime> Member<R> {
     pub(super) fn fail(&self, ejection: &Ejection, now: Time, has_room: bool) -> bool {
         self.record().failed(ejection, now, has_room)
     }
+}
 
-    /// Is told how the call of this response ends, if that matters.
-    pub(in crate::client) fn follow<B>(self: Arc<Self>, response: &mut Response<B>) {
-        if self.ejects {
-            response.extensions_mut().insert(Outcome::new(self));
+/// A call that an endpoint has and has not answered. Dropped at its deadline it is one that the endpoint has failed, dropped
+/// before it nobody wants it any more.
+pub(in crate::client) struct Unanswered<R: Runtime> {
+    /// None where the end of the call does not matter.
+    member: Option<Arc<Member<R>>>,
+    deadline: Option<Deadline>,
+}
+
+impl<R: Runtime> Unanswered<R> {
+    pub(in crate::client) fn new(
+        member: Option<Arc<Member<R>>>,
+        deadline: Option<Deadline>,
+    ) -> Self {
+        Self {
+            member: member.filter(|member| member.ejects),
+            deadline,
         }
     }
 
-    /// A call had no response. One that was surely not begun says nothing about the server: it may be shutting down.
-    pub(in crate::client) fn lost(&self, error: &TransportError) {
-        if error.sent() != Sent::No {
-            self.ended(Some(error.error().code()));
+    /// It has a response, or none.
+    pub(in crate::client) fn end<B>(mut self, outcome: &mut Result<Response<B>, TransportError>) {
+        let Some(member) = self.member.take() else {
+            return;
+        };
+        match outcome {
+            Ok(response) => {
+                response.extensions_mut().insert(Outcome::new(member));
+            }
+            // One that was surely not begun says nothing about the server: it may be shutting down.
+            Err(error) if error.sent() == Sent::No => {}
+            Err(error) => member.ended(Some(error.error().code())),
+        }
+    }
+}
+
+impl<R: Runtime> Drop for Unanswered<R> {
+    fn drop(&mut self) {
+        let is_late = self.deadline.as_ref().is_some_and(Deadline::has_passed);
+        if let (Some(member), true) = (&self.member, is_late) {
+            member.ended(Some(Code::DeadlineExceeded));
         }
     }
 }

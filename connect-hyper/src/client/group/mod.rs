@@ -24,7 +24,7 @@ use connect_proto::{Error, Time};
 use connect_tower::transport::{Sent, TransportError};
 use futures_channel::oneshot;
 
-pub(super) use self::member::Member;
+pub(super) use self::member::{Member, Unanswered};
 use self::picture::{Picture, Tier};
 use super::{
     balance::{Balance, Ejection, Load},
