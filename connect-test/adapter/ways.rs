@@ -149,10 +149,10 @@ async fn proxy() -> (String, mpsc::UnboundedReceiver<String>) {
                 client.write_all(answer).await.unwrap();
                 continue;
             };
-            client
-                .write_all(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n")
-                .await
-                .unwrap();
+            // Many bytes, as from one that explains itself.
+            let via = "x".repeat(20_000);
+            let answer = format!("HTTP/1.1 200 Connection established\r\nvia: {via}\r\n\r\n");
+            client.write_all(answer.as_bytes()).await.unwrap();
             spawn(async move { copy_bidirectional(&mut client, &mut server).await });
         }
     });
@@ -246,7 +246,10 @@ async fn a_proxy_without_a_tunnel_is_named_with_its_answer() {
             "it closed the connection without an answer",
         ),
         (b"220 mail ready\r\n\r\n", "its answer is not HTTP/1.1"),
-        (&too_long, "its answer is not HTTP/1.1"),
+        (
+            &too_long,
+            "the head of its answer is larger than with_http1_buffer_size",
+        ),
     ] {
         let mut listener = listen().await;
         let address = listener.local_addr().unwrap();
@@ -258,7 +261,7 @@ async fn a_proxy_without_a_tunnel_is_named_with_its_answer() {
             let _ = client.write_all(&answer).await;
             let _ = client.shutdown().await;
         });
-        let builder = Channel::builder("http://service.example");
+        let builder = Channel::builder("http://service.example").with_http1_buffer_size(8 * 1024);
         let error = fail(builder.with_proxy(format!("http://ada:secret@{address}"))).await;
         let message = error.to_string();
         let start = format!("proxy http://{address} for service.example:80: {why}");

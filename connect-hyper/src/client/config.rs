@@ -277,7 +277,7 @@ impl<R: Runtime> ChannelBuilder<R> {
         self.settings.http2.max_header_size
     }
 
-    /// How many headers an HTTP/1.1 response may have; a call whose response has more ends `internal`. Default: 100. Another
+    /// How many headers an HTTP/1.1 response may have, and a proxy's answer; a call whose response has more ends `internal`. Default: 100. Another
     /// number costs an allocation for each call.
     pub fn with_max_headers(mut self, max: usize) -> Self {
         self.settings.http1.max_headers = max;
@@ -290,8 +290,8 @@ impl<R: Runtime> ChannelBuilder<R> {
         self.settings.http1.max_headers
     }
 
-    /// How large the buffers of an HTTP/1.1 connection may grow: one to read, one to write. A response's head must fit; a call
-    /// whose response has a larger one ends `internal`. Default: 400 KiB. At least 8 KiB.
+    /// How large the buffers of an HTTP/1.1 connection may grow: one to read, one to write. A response's head must fit, and
+    /// a proxy's answer; a call whose response has a larger one ends `internal`. Default: 400 KiB. At least 8 KiB.
     pub fn with_http1_buffer_size(mut self, bytes: usize) -> Self {
         self.settings.http1.buffer_size = bytes.max(8 * 1024);
         self

@@ -94,7 +94,11 @@ async fn open<R: Runtime>(
     http2: Http2Settings,
     is_silent: &mut bool,
 ) -> Result<Connected<R>, Failure> {
-    let reached = shared.connector.reach(&shared.runtime, address).await;
+    let http1 = shared.settings.http1;
+    let reached = shared
+        .connector
+        .reach(&shared.runtime, address, http1)
+        .await;
     let Reached { io, name } = reached.map_err(Failure::Other)?;
     let remote = Arc::new(Remote::new(name));
     if !shared.target.is_tls() {

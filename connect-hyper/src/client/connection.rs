@@ -129,13 +129,7 @@ impl Http1Connection {
         settings: Http1Settings,
     ) -> hyper::Result<(Self, Driver)> {
         let read_budget = io.read_budget();
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(settings.buffer_size);
-        // To set it costs an allocation for each call.
-        if settings.max_headers != HYPER_MAX_HEADERS {
-            builder.max_headers(settings.max_headers);
-        }
-        let (sender, connection) = builder.handshake(io).await?;
+        let (sender, connection) = settings.builder().handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
         let (in_use, dropped) = oneshot::channel();
@@ -270,6 +264,18 @@ impl Http2Connection {
 pub(super) struct Http1Settings {
     pub(super) max_headers: usize,
     pub(super) buffer_size: usize,
+}
+
+impl Http1Settings {
+    pub(super) fn builder(self) -> http1::Builder {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(self.buffer_size);
+        // To set it costs an allocation for each call.
+        if self.max_headers != HYPER_MAX_HEADERS {
+            builder.max_headers(self.max_headers);
+        }
+        builder
+    }
 }
 
 /// What hyper allows, in an array, if it is not told.

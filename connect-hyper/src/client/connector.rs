@@ -5,7 +5,7 @@ use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 use connect_proto::Error;
 use connect_tower::transport::{FailureKind, TransportError};
 
-use super::{address::EndpointAddress, dial::dial, proxy::Proxy};
+use super::{address::EndpointAddress, connection::Http1Settings, dial::dial, proxy::Proxy};
 use crate::runtime::{BoxIo, Io, Runtime};
 
 /// How connections are opened, in place of sockets: through a tunnel, in memory, with options of your own.
@@ -108,6 +108,7 @@ impl Connector {
         &self,
         runtime: &R,
         address: &EndpointAddress,
+        http1: Http1Settings,
     ) -> Result<Reached, TransportError> {
         match (self, address) {
             (Self::Own(own), _) => {
@@ -131,7 +132,7 @@ impl Connector {
                 Ok(Reached { io, name })
             }
             (Self::Proxy(proxy), _) if proxy.is_for(address) => {
-                through(runtime, proxy, address).await
+                through(runtime, proxy, address, http1).await
             }
             (_, EndpointAddress::Host(host, port)) => {
                 let addresses = resolve(runtime, host, *port).await?;
@@ -184,6 +185,7 @@ async fn through<R: Runtime>(
     runtime: &R,
     proxy: &Proxy,
     address: &EndpointAddress,
+    http1: Http1Settings,
 ) -> Result<Reached, TransportError> {
     let destinations = match address {
         EndpointAddress::Sockets(addresses) => addresses.iter().map(ToString::to_string).collect(),
@@ -192,7 +194,7 @@ async fn through<R: Runtime>(
     let mut failures = Vec::new();
     let mut cause = None;
     for destination in destinations {
-        match tunnel(runtime, proxy, &destination).await {
+        match tunnel(runtime, proxy, &destination, http1).await {
             Ok(io) => {
                 let name = format!("{destination} by the proxy {proxy}");
                 return Ok(Reached { io, name });
@@ -216,6 +218,7 @@ async fn tunnel<R: Runtime>(
     runtime: &R,
     proxy: &Proxy,
     destination: &str,
+    http1: Http1Settings,
 ) -> Result<BoxIo, ProxyFailure> {
     let (host, port) = proxy.address();
     let resolved = runtime.resolve(host, port).await;
@@ -228,7 +231,7 @@ async fn tunnel<R: Runtime>(
         true => (format!("resolve {host}: the name has no address"), source),
         false => (format!("connect to {why}; is the proxy running?"), source),
     })?;
-    let tunnel = proxy.tunnel(io, destination).await;
+    let tunnel = proxy.tunnel(io, destination, http1).await;
     tunnel.map_err(|why| (why, None))
 }
 

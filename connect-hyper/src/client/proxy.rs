@@ -9,17 +9,13 @@ use http::{
     header::{HOST, PROXY_AUTHORIZATION},
     uri::{Authority, Scheme},
 };
-use hyper::client::conn::http1;
 use percent_encoding::percent_decode_str;
 
-use super::address::EndpointAddress;
+use super::{address::EndpointAddress, connection::Http1Settings};
 use crate::{
     reset::chain,
     runtime::{BoxIo, Either, Io, race},
 };
-
-/// How many bytes the head of a proxy's answer may have: what hyper allows at least.
-const MAX_HEAD: usize = 8 * 1024;
 
 /// An HTTP proxy, spoken to in the clear. It is displayed without its user and password.
 pub(super) struct Proxy {
@@ -98,12 +94,18 @@ impl Proxy {
         (host.trim_matches(['[', ']']), self.port)
     }
 
-    /// Asks for a tunnel to this destination, `host:port`, on a connection to the proxy.
+    /// Asks for a tunnel to this destination, `host:port`, on a connection to the proxy. Its answer has the limits that any of
+    /// HTTP/1.1 has.
     ///
     /// # Errors
     ///
     /// Why there is none, in words.
-    pub(super) async fn tunnel<I: Io>(&self, io: I, destination: &str) -> Result<BoxIo, String> {
+    pub(super) async fn tunnel<I: Io>(
+        &self,
+        io: I,
+        destination: &str,
+        settings: Http1Settings,
+    ) -> Result<BoxIo, String> {
         let mut request = Request::builder()
             .method(Method::CONNECT)
             .uri(destination)
@@ -114,17 +116,26 @@ impl Proxy {
         let request = request
             .body(String::new())
             .map_err(|error| format!("ask for {destination}: {error}"))?;
-        open_tunnel(io, request).await
+        open_tunnel(io, request, settings).await
     }
 }
 
-async fn open_tunnel<I: Io>(io: I, request: Request<String>) -> Result<BoxIo, String> {
-    let broken = |error: hyper::Error| match error.is_incomplete_message() {
-        true => "it closed the connection without an answer".into(),
-        false => format!("its answer is not HTTP/1.1 ({})", chain(&error)),
+async fn open_tunnel<I: Io>(
+    io: I,
+    request: Request<String>,
+    settings: Http1Settings,
+) -> Result<BoxIo, String> {
+    let broken = |error: hyper::Error| {
+        if error.is_incomplete_message() {
+            "it closed the connection without an answer".into()
+        } else if error.is_parse_too_large() {
+            "the head of its answer is larger than with_http1_buffer_size or with_max_headers allows"
+                .into()
+        } else {
+            format!("its answer is not HTTP/1.1 ({})", chain(&error))
+        }
     };
-    let mut builder = http1::Builder::new();
-    let opening = builder.max_buf_size(MAX_HEAD).handshake(io).await;
+    let opening = settings.builder().handshake(io).await;
     let (mut sender, connection) = opening.map_err(broken)?;
     let mut connection = pin!(connection.with_upgrades());
     let mut answering = pin!(sender.send_request(request));

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::*;
-use crate::{client::connector::Connector, test_runtime::NoRuntime};
+use crate::{
+    client::{connector::Connector, settings::Settings},
+    test_runtime::NoRuntime,
+};
 
 /// The entries of a test's environment.
 type Variables<'a> = &'a [(&'a str, &'a str)];
@@ -114,7 +117,7 @@ fn an_excepted_endpoint_is_connected_to() {
     let runtime = NoRuntime::default();
     let reach = |ip: [u8; 4]| {
         let address = SocketAddr::from((ip, NoRuntime::TAKES)).into();
-        let reaching = connector.reach(&runtime, &address);
+        let reaching = connector.reach(&runtime, &address, Settings::default().http1);
         let mut cx = Context::from_waker(Waker::noop());
         match pin!(reaching).poll(&mut cx) {
             Poll::Ready(reached) => reached.map(|it| it.name),
