@@ -294,6 +294,19 @@ async fn a_silent_endpoint_holds_up_nobody() {
     assert_eq!(count(&channel, 20).await, counts([("a", 20)]));
 }
 
+/// One that takes connections and says nothing, which only the connect timeout would show.
+#[apply(async_test)]
+async fn a_silent_endpoint_is_overtaken_by_the_next_of_a_list() {
+    let silent = listen().await;
+    let a = server("a").await;
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([silent.local_addr().unwrap(), refusing().await, a.address])
+        .with_connect_timeout(Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    assert_eq!(count(&channel, 20).await, counts([("a", 20)]));
+}
+
 /// A resolver that has no answer.
 struct Silent;
 

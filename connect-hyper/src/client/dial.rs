@@ -1,39 +1,37 @@
 //! A socket to one of a host's addresses.
 
-use std::{
-    collections::VecDeque,
-    fmt::Write,
-    future::{Future, poll_fn},
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt::Write, io, net::SocketAddr};
 
-use connect_tower::rt::Sleep;
-
+use super::staggered::Staggered;
 use crate::runtime::Runtime;
 
-/// How long one address is tried alone; then the next is tried at the same time (RFC 8305, section 5: "Connection
-/// Attempt Delay", 250 ms recommended). Of addresses that do not answer, none holds up the others.
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+type Dialled<R> = Result<(<R as Runtime>::Io, SocketAddr), (String, Option<io::Error>)>;
 
-/// Connects to the first of these addresses that answers.
+/// Connects to the first of these addresses that answers; they are tried one after the other, as RFC 8305 says.
 ///
 /// # Errors
 ///
 /// When none did: what each of them said, in one text, and the last cause. No cause if there is no address.
 pub(super) async fn dial<R: Runtime>(runtime: &R, addresses: Vec<SocketAddr>) -> Dialled<R> {
-    let mut dialling = Dialling {
-        runtime,
-        waiting: interleaved(addresses),
-        attempts: Vec::new(),
-        next: None,
-        failures: String::new(),
-        cause: None,
+    let mut waiting = interleaved(addresses);
+    let mut attempts = Staggered::new();
+    let mut begin = || {
+        let address = waiting.pop_front()?;
+        Some((address, runtime.connect(address)))
     };
-    poll_fn(|cx| dialling.poll(cx)).await
+    let (mut failures, mut cause) = (String::new(), None);
+    while let Some((address, outcome)) = attempts.next(runtime, &mut begin).await {
+        match outcome {
+            Ok(io) => return Ok((io, address)),
+            Err(error) => {
+                let comma = if failures.is_empty() { "" } else { ", " };
+                // Writing to a string cannot fail.
+                let _ = write!(failures, "{comma}{address}: {error}");
+                cause = Some(error);
+            }
+        }
+    }
+    Err((failures, cause))
 }
 
 /// The addresses of both families in turn, beginning with that of the first (RFC 8305, section 4): when one family is broken,
@@ -53,71 +51,13 @@ fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     order
 }
 
-type Dialled<R> = Result<(<R as Runtime>::Io, SocketAddr), (String, Option<io::Error>)>;
-type Attempt<'a, I> = Pin<Box<dyn Future<Output = io::Result<I>> + Send + 'a>>;
-
-struct Dialling<'a, R: Runtime> {
-    runtime: &'a R,
-    waiting: VecDeque<SocketAddr>,
-    attempts: Vec<(SocketAddr, Attempt<'a, R::Io>)>,
-    /// When to try the next address at the same time.
-    next: Option<Sleep>,
-    failures: String,
-    cause: Option<io::Error>,
-}
-
-impl<R: Runtime> Dialling<'_, R> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Dialled<R>> {
-        loop {
-            if let Some(connected) = self.poll_attempts(cx) {
-                return Poll::Ready(Ok(connected));
-            }
-            let is_time = match &mut self.next {
-                _ if self.attempts.is_empty() => true,
-                Some(next) => next.as_mut().poll(cx).is_ready(),
-                None => false,
-            };
-            if !is_time {
-                return Poll::Pending;
-            }
-            let Some(address) = self.waiting.pop_front() else {
-                if self.attempts.is_empty() {
-                    let failures = std::mem::take(&mut self.failures);
-                    return Poll::Ready(Err((failures, self.cause.take())));
-                }
-                self.next = None;
-                return Poll::Pending;
-            };
-            let runtime = self.runtime;
-            self.attempts
-                .push((address, Box::pin(runtime.connect(address))));
-            self.next = Some(runtime.sleep(ATTEMPT_DELAY));
-        }
-    }
-
-    /// The first attempt that has succeeded; those that failed are noted and removed.
-    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Option<(R::Io, SocketAddr)> {
-        let mut index = 0;
-        while let Some((address, attempt)) = self.attempts.get_mut(index) {
-            match attempt.as_mut().poll(cx) {
-                Poll::Pending => index += 1,
-                Poll::Ready(Ok(io)) => return Some((io, *address)),
-                Poll::Ready(Err(error)) => {
-                    let comma = if self.failures.is_empty() { "" } else { ", " };
-                    // Writing to a string cannot fail.
-                    let _ = write!(self.failures, "{comma}{address}: {error}");
-                    self.cause = Some(error);
-                    drop(self.attempts.remove(index));
-                }
-            }
-        }
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{pin::pin, task::Waker};
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
 
     use super::*;
     use crate::test_runtime::NoRuntime;

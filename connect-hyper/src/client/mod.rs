@@ -28,6 +28,7 @@ mod send;
 mod sent_streams;
 mod settings;
 mod shared;
+mod staggered;
 mod target;
 mod way;
 

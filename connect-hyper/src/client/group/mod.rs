@@ -5,6 +5,7 @@
 //! only a resolver that tells of changes by itself is listened to.
 
 mod asking;
+mod first;
 mod member;
 mod picture;
 
@@ -152,21 +153,33 @@ impl<R: Runtime> Group<R> {
                 Pick::Again => {}
                 // Whatever it says: it looks again.
                 Pick::Wait(changed) => drop(changed.await),
-                Pick::Take(member) => match member.endpoint.check_out(want, skip_idle).await {
-                    Ok(lease) => {
+                Pick::Take(member) => {
+                    let found = self.take(member, &mut search, skip_idle).await?;
+                    if let Some((lease, member)) = found {
                         member.found();
                         return Ok((lease, member));
                     }
-                    // A queue that is full, for example, is no reason to fill another.
-                    Err(error) if error.error().code() != connect_proto::Code::Unavailable => {
-                        return Err(error);
-                    }
-                    Err(error) => {
-                        self.not_connected(&error);
-                        search.tried.push(member);
-                        search.failure = Some(error);
-                    }
-                },
+                }
+            }
+        }
+    }
+
+    /// A connection of the endpoint that was chosen, or of one that is quicker.
+    async fn take<'a>(
+        self: &'a Arc<Self>,
+        member: Arc<Member<R>>,
+        search: &mut Search<'a, R>,
+        skip_idle: bool,
+    ) -> Result<Option<(Lease, Arc<Member<R>>)>, TransportError> {
+        if self.may_be_overtaken(&member) {
+            // In a box, to keep the future of a call small.
+            return Box::pin(self.first_connection(member, search, skip_idle)).await;
+        }
+        match member.endpoint.check_out(search.want, skip_idle).await {
+            Ok(lease) => Ok(Some((lease, member))),
+            Err(error) => {
+                self.passed_over(member, error, search)?;
+                Ok(None)
             }
         }
     }
@@ -203,18 +216,22 @@ impl<R: Runtime> Group<R> {
             return self.wait_for_connection(state, search);
         }
         drop(state);
-        let picture = self.refresh();
-        for tier in [&picture.ready, &picture.waiting, &picture.ejected] {
-            if let Some(member) = self.choose(tier, &search.tried) {
-                return Pick::Take(member);
-            }
+        if let Some(member) = self.next_untried(&search.tried) {
+            return Pick::Take(member);
         }
         if let Some(failure) = search.failure.take() {
             return Pick::Fail(failure);
         }
         // One of those that failed before is tried again, and no more than one.
-        let member = self.choose(&picture.failed, &[]);
+        let member = self.choose(&self.refresh().failed, &[]);
         member.map_or(Pick::Again, Pick::Take)
+    }
+
+    /// The balancer's choice among the fittest endpoints that have not been tried and have not failed before.
+    fn next_untried(&self, tried: &[Arc<Member<R>>]) -> Option<Arc<Member<R>>> {
+        let picture = self.refresh();
+        let tiers = [&picture.ready, &picture.waiting, &picture.ejected];
+        tiers.into_iter().find_map(|tier| self.choose(tier, tried))
     }
 
     /// Notes a call that is to wait, if there are not too many.

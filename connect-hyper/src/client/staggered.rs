@@ -1,0 +1,78 @@
+//! Attempts that begin one after the other, each a while after the one before.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use connect_tower::rt::{Sleep, Timer};
+
+/// How long one attempt is made alone; then the next begins beside it (RFC 8305, section 5: "Connection Attempt Delay",
+/// 250 ms recommended).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Attempts of which the first that succeeds is wanted: of those that get no answer, none holds up the others.
+///
+/// Dropped, it drops the attempts that go on.
+pub(super) struct Staggered<K, F> {
+    /// What each is of.
+    attempts: Vec<(K, Pin<Box<F>>)>,
+    /// When to begin the next beside them; `None` if there was no other.
+    next: Option<Sleep>,
+}
+
+impl<K, F: Future> Staggered<K, F> {
+    pub(super) fn new() -> Self {
+        Self {
+            attempts: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// The output of the next attempt that ends, and what it was of; `None` when all have ended. `begin` makes the next, if
+    /// there is another: at once when none is left, else after the delay.
+    pub(super) async fn next(
+        &mut self,
+        timer: &impl Timer,
+        mut begin: impl FnMut() -> Option<(K, F)>,
+    ) -> Option<(K, F::Output)> {
+        poll_fn(|cx| self.poll(timer, &mut begin, cx)).await
+    }
+
+    fn poll(
+        &mut self,
+        timer: &impl Timer,
+        begin: &mut impl FnMut() -> Option<(K, F)>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(K, F::Output)>> {
+        loop {
+            for index in 0..self.attempts.len() {
+                if let Poll::Ready(output) = self.attempts[index].1.as_mut().poll(cx) {
+                    let (key, _) = self.attempts.remove(index);
+                    return Poll::Ready(Some((key, output)));
+                }
+            }
+            let is_time = match &mut self.next {
+                _ if self.attempts.is_empty() => true,
+                Some(next) => next.as_mut().poll(cx).is_ready(),
+                None => false,
+            };
+            if !is_time {
+                return Poll::Pending;
+            }
+            match begin() {
+                Some((key, attempt)) => {
+                    self.attempts.push((key, Box::pin(attempt)));
+                    self.next = Some(timer.sleep(ATTEMPT_DELAY));
+                }
+                None if self.attempts.is_empty() => return Poll::Ready(None),
+                None => {
+                    self.next = None;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
