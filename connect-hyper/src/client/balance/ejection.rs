@@ -8,11 +8,14 @@ use connect_proto::{Code, Time};
 /// full.
 ///
 /// An endpoint is ejected after so many failures in a row ([`with_failures`](Self::with_failures)): calls that ended with one of
-/// the [codes](Self::with_codes). Calls that the caller has given up count as nothing, and so do those that the server surely
-/// did not begin; the calls that a lost connection had count as one. A connection that cannot be opened needs no ejection: without one an endpoint gets no calls anyway, and it is to have
-/// them again as soon as its server is back. Then others get its calls for the [time](Self::with_time), and for twice, three times as long when it is ejected again,
-/// up to [`with_max_time`](Self::with_max_time). At most a [share](Self::with_max_share) of the endpoints is ejected at
-/// the same time: when all of them fail, the fault is elsewhere.
+/// the [codes](Self::with_codes), and those without an answer at their deadline as `deadline_exceeded`. Calls that the caller has
+/// given up before count as nothing, and so do those that the server surely did not begin; the calls that a lost connection had
+/// count as one. A connection that cannot be opened needs no ejection: without one an endpoint gets no calls anyway, and it is to
+/// have them again as soon as its server is back.
+///
+/// Then others get its calls for the [time](Self::with_time), and for twice, three times as long when it is ejected again, up
+/// to [`with_max_time`](Self::with_max_time). At most a [share](Self::with_max_share) of the endpoints is ejected at the same
+/// time: when all of them fail, the fault is elsewhere.
 #[derive(Clone, Debug)]
 pub struct Ejection {
     failures: u32,
