@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     Code, Side,
-    metadata::{self, MetadataError},
+    metadata::{self, MetadataError, Names},
     percent,
 };
 
@@ -435,8 +435,8 @@ impl fmt::Debug for Error {
             .field("code", &self.0.code)
             .field("message", &self.0.message)
             .field("details", &self.0.details)
-            .field("metadata", &self.0.metadata)
-            .field("received", &self.0.received)
+            .field("metadata", &Names(&self.0.metadata))
+            .field("received", &self.0.received.as_ref().map(Names))
             .field("source", &self.0.source)
             .finish()
     }

@@ -24,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use base64::{
     Engine,
@@ -35,6 +35,25 @@ use base64::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Metadata as it may stand in a log: its `Debug` shows names and no value, since values may be tokens and cookies. So the
+/// types of these crates that hold metadata show it.
+///
+/// ```
+/// # use connect_proto::metadata::Names;
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("authorization", "Bearer secret".parse()?);
+/// assert_eq!(format!("{:?}", Names(&headers)), r#"["authorization"]"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy)]
+pub struct Names<'a>(pub &'a HeaderMap);
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
 
 /// Why metadata cannot be put into a map, or read from it.
 ///

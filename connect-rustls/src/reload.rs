@@ -9,7 +9,9 @@ use crate::server::ServerTls;
 ///
 /// New handshakes use the new settings: certificate and key, the authorities of clients, the resolver, all of them. Open
 /// connections go on with the old ones. Sessions of before are not resumed, so no client gets in by an authority that is not
-/// trusted any more. New settings are made before they replace the old ones: if that fails, the old ones stay, and
+/// trusted any more: each [`ServerTls`] that is made keeps its own. Two do not: a clone, which is the same settings, and a rustls
+/// configuration of your own ([`ServerTls::from_rustls`]) with the session storage or the ticketer of the one before; there a client
+/// whose certificate was accepted may resume its session without showing it again. New settings are made before they replace the old ones: if that fails, the old ones stay, and
 /// [`TlsError`](crate::TlsError) says why.
 ///
 /// ```no_run

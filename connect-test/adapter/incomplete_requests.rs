@@ -93,8 +93,15 @@ async fn status(response: Response<h2::RecvStream>) -> (String, String) {
         }
         trailers = body.trailers().await.unwrap().unwrap();
     }
-    let text = |name| trailers[name].to_str().unwrap().to_owned();
-    (text("grpc-status"), text("grpc-message"))
+    let text = |name| {
+        trailers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    };
+    (
+        text("grpc-status").to_owned(),
+        text("grpc-message").to_owned(),
+    )
 }
 
 #[apply(async_test)]
@@ -136,6 +143,32 @@ async fn a_stream_of_messages_may_be_silent() {
     // This side reset it, not the server.
     let error = upload.await.unwrap_err();
     assert!(!error.is_remote(), "{error}");
+}
+
+/// RFC 9110, section 10.1.1: the server may leave 100 out, and a client may not wait for it without end.
+#[apply(async_test)]
+async fn a_client_that_waits_for_100_over_http2_is_told_that_none_comes() {
+    let server = start(bind().await.with_message_timeout(SHORT), router());
+    let client = http2(&server).await;
+    for path in ["/test.v1.Test/Unary", "/test.v1.Test/Upload"] {
+        let request = || {
+            Request::post(format!("http://server{path}"))
+                .header("content-type", "application/grpc+proto")
+                .header("te", "trailers")
+                .header("expect", "100-continue")
+                .body(())
+                .unwrap()
+        };
+        let mut client = client.clone().ready().await.unwrap();
+        let (response, _body) = client.send_request(request(), false).unwrap();
+        let (code, message) = status(response.await.unwrap()).await;
+        assert_eq!(code, "3", "{message}");
+        assert!(message.contains("100"), "{message}");
+        // One that does not wait is served as ever.
+        let (response, mut body) = client.send_request(request(), false).unwrap();
+        body.send_data(Bytes::from_static(&[0; 5]), true).unwrap();
+        assert_eq!(status(response.await.unwrap()).await.0, "0");
+    }
 }
 
 /// 200 streams that each send half of a 4 MiB message and stop: the budget has room for three of them.

@@ -462,3 +462,33 @@ fn the_time_of_gates_counts() {
         assert_eq!(response.status(), status, "{timeout} ms");
     }
 }
+
+/// Tokens and cookies are not for logs, nor is the message in the query of a Connect GET.
+#[test]
+fn the_debug_of_heads_requests_and_responses_shows_no_values() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let (of_gate, of_handler) = (seen.clone(), seen.clone());
+    let router = Router::new()
+        .unary(UPPER, move |request: Request<String>| {
+            *of_handler.lock().unwrap() += &format!("{request:?}");
+            async move {
+                let response = Response::new(request.into_message());
+                response.add_header("set-cookie", "hidden")
+            }
+        })
+        .add_gate(gate_fn(move |head, _| {
+            *of_gate.lock().unwrap() += &format!("{head:?}");
+            Ok(())
+        }));
+    let client = common::client(router);
+    let request = Request::new(String::from("message"));
+    let request = request.add_header("authorization", "hidden").unwrap();
+    let told = format!("{request:?}");
+    assert!(told.contains("authorization"), "{told}");
+    let response: Response<String> =
+        block_on(client.unary::<Prost, _, _>(&UPPER, request)).unwrap();
+    let seen = seen.lock().unwrap().clone() + &told + &format!("{response:?}");
+    assert_eq!(seen.matches("\"authorization\"").count(), 3, "{seen}");
+    assert!(seen.contains("set-cookie"), "{seen}");
+    assert!(!seen.contains("hidden"), "{seen}");
+}

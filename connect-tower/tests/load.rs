@@ -428,6 +428,80 @@ fn an_adaptive_limit_keeps_its_bounds() {
     assert_eq!(wide.limit(), 9);
 }
 
+/// A request's body that comes after a time.
+fn late(
+    time: &VirtualTime,
+    ms: u32,
+    message: &'static [u8],
+) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
+    let mut sleep = Some(time.timer().sleep(MS * ms));
+    http_body_util::StreamBody::new(futures_util::stream::poll_fn(move |cx| {
+        let Some(sleeping) = &mut sleep else {
+            return Poll::Ready(None);
+        };
+        sleeping.as_mut().poll(cx).map(|()| {
+            sleep = None;
+            Some(Ok(Frame::data(Bytes::from_static(message))))
+        })
+    }))
+}
+
+/// A call whose body comes so late, whose handler takes so long, and whose answer is taken so late.
+async fn timed_call(router: &Router, time: &VirtualTime, [body, handler, answer]: [u32; 3]) {
+    let message: &[u8] = match handler {
+        1 => b"\x0a\x011",
+        _ => b"\x0a\x0250",
+    };
+    let request = post("application/proto", late(time, body, message));
+    let response = router.clone().call(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    time.sleep(MS * answer).await;
+}
+
+#[test]
+fn an_adaptive_limit_measures_handlers_and_not_their_clients() {
+    let time = VirtualTime::new();
+    let run = |times| {
+        let limit = ConcurrencyLimit::adaptive(AdaptiveLimit::new(MS * 5).with_initial(10));
+        let router = sleeper(&time)
+            .with_timer(time.timer())
+            .add_gate(limit.clone());
+        time.block_on(timed_call(&router, &time, times));
+        limit.limit()
+    };
+    assert_eq!(run([1, 50, 1]), 9);
+    assert_eq!(run([50, 1, 1]), 10);
+    assert_eq!(run([1, 1, 50]), 10);
+}
+
+#[test]
+fn an_adaptive_limit_learns_nothing_from_calls_without_a_handler() {
+    let time = VirtualTime::new();
+    let adaptive = || ConcurrencyLimit::adaptive(AdaptiveLimit::new(MS * 5).with_initial(1));
+    let (broken, given_up) = (adaptive(), adaptive());
+    let router_of = |limit: &ConcurrencyLimit| {
+        let router = sleeper(&time).with_timer(time.timer());
+        router.add_gate(limit.clone())
+    };
+    let mut router = router_of(&broken);
+    for _ in 0..10 {
+        let response = time.block_on(router.call(post("application/nonsense", Untouchable)));
+        assert_eq!(response.unwrap().status(), 415);
+        // gRPC's length prefix is cut.
+        let cut = post("application/grpc", late(&time, 1, b"\0\0"));
+        time.block_on(router.call(cut)).unwrap();
+    }
+    assert_eq!(broken.limit(), 1);
+    // Nor from those that end in the middle.
+    let mut router = router_of(&given_up);
+    for _ in 0..10 {
+        let mut call =
+            Box::pin(router.call(post("application/proto", late(&time, 0, b"\x0a\x0250"))));
+        assert!(poll_until_stalled(call.as_mut()).is_none());
+    }
+    assert_eq!(given_up.limit(), 1);
+}
+
 #[test]
 fn a_limit_is_never_without_a_call() {
     let lowest = AdaptiveLimit::new(MS)

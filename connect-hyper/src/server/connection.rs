@@ -144,6 +144,7 @@ fn speak<R: Runtime, I: Io, S: HttpService>(
         connection,
         runtime: runtime.clone(),
         read_timeout: config.read_timeout,
+        unasked_timeout: config.message_timeout,
         version,
     };
     let lifetime = |version| Lifetime::new(&runtime, config, Arc::clone(activity), version);

@@ -1,7 +1,9 @@
 //! Graceful shutdown: one server tells its connections to finish, waits for them, and ends the rest.
 
 use std::{
-    future::poll_fn,
+    collections::BTreeMap,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -64,8 +66,9 @@ struct Watches {
     free: Vec<usize>,
     /// Who waits for connections to end: the accept loops, and then the drain.
     waiting: Vec<Waker>,
-    /// Who waits for the shutdown to be asked for, or to be over.
-    watching: Vec<Waker>,
+    /// Who waits for the shutdown to be asked for, or to be over, by the number of its ticket.
+    watching: BTreeMap<u64, Waker>,
+    next_ticket: u64,
     shutdown: Shutdown,
 }
 
@@ -157,25 +160,56 @@ impl DrainHandle {
             watches.shutdown = watches.shutdown.max(shutdown);
             std::mem::take(&mut watches.watching)
         };
-        watching.into_iter().for_each(Waker::wake);
+        watching.into_values().for_each(Waker::wake);
     }
 
     /// Waits until the shutdown has reached this point.
-    pub(super) async fn reached(&self, shutdown: Shutdown) {
-        poll_fn(|cx| {
-            let mut watches = self.0.lock();
-            if watches.shutdown >= shutdown {
-                return Poll::Ready(());
-            }
-            add_waker(&mut watches.watching, cx);
-            Poll::Pending
-        })
-        .await;
+    pub(super) fn reached(&self, shutdown: Shutdown) -> Reached<'_> {
+        let mut watches = self.0.lock();
+        let ticket = watches.next_ticket;
+        watches.next_ticket += 1;
+        drop(watches);
+        Reached {
+            shared: &self.0,
+            shutdown,
+            ticket,
+        }
     }
 
     /// The number of connections.
     pub(super) fn connections(&self) -> usize {
         self.0.lock().open()
+    }
+}
+
+/// Waits for a point of the shutdown. Dropped, it leaves nothing behind: a handle may be asked over and over.
+#[derive(Debug)]
+pub(super) struct Reached<'a> {
+    shared: &'a Shared,
+    shutdown: Shutdown,
+    ticket: u64,
+}
+
+impl Future for Reached<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut watches = self.shared.lock();
+        if watches.shutdown >= self.shutdown {
+            return Poll::Ready(());
+        }
+        let old = watches.watching.insert(self.ticket, cx.waker().clone());
+        drop(watches);
+        // With a waker a task can end, and with it others that wait here.
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Reached<'_> {
+    fn drop(&mut self) {
+        let old = self.shared.lock().watching.remove(&self.ticket);
+        drop(old);
     }
 }
 
@@ -325,6 +359,20 @@ mod tests {
         drop(drain);
         assert!(first.as_mut().poll(&mut cx).is_ready());
         assert!(second.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn who_waits_no_more_leaves_nothing_behind() {
+        let drain = Drain::default();
+        let handle = drain.handle();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let mut ended = pin!(handle.reached(Shutdown::Over));
+            assert!(ended.as_mut().poll(&mut cx).is_pending());
+            assert!(ended.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(drain.shared.lock().watching.len(), 1);
+        }
+        assert!(drain.shared.lock().watching.is_empty());
     }
 
     #[test]

@@ -18,6 +18,10 @@ impl ServerHandle {
     /// Begins the graceful shutdown, as the signal of
     /// [`serve_with_shutdown`](super::Server::serve_with_shutdown) does. A server that does not serve yet will end at once
     /// when it does. Called again, it does nothing.
+    ///
+    /// With a [`drain_delay`](super::Server::with_drain_delay) the server goes on as before for that long, and tells its observer at
+    /// once ([`ServerEvent::ShuttingDown`](super::ServerEvent::ShuttingDown)); only then it closes its listeners and drains, for at most its
+    /// [`drain_timeout`](super::Server::with_drain_timeout).
     pub fn shutdown(&self) {
         self.drain.reach(Shutdown::Asked);
     }

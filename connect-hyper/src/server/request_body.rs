@@ -28,7 +28,8 @@ pub struct RequestBody {
     incoming: Option<Incoming>,
     /// HTTP/1.1: where the unread rest goes.
     unread: Option<Arc<Unread>>,
-    reading: Option<Reading>,
+    /// Rare: in a box.
+    reading: Option<Box<Reading>>,
 }
 
 /// How long a read may wait for the client.
@@ -36,16 +37,28 @@ pub(super) struct Reading {
     sleep: Box<dyn Fn() -> Sleep + Send + Sync>,
     timeout: Duration,
     waiting: Option<Sleep>,
+    /// The client said that it waits to be asked for its body.
+    awaits_continue: bool,
 }
 
 impl Reading {
-    pub(super) fn new<R: Runtime>(runtime: &R, timeout: Duration) -> Self {
+    pub(super) fn new<R: Runtime>(runtime: &R, timeout: Duration) -> Box<Self> {
         let runtime = runtime.clone();
-        Self {
+        Box::new(Self {
             sleep: Box::new(move || runtime.sleep(timeout)),
             timeout,
             waiting: None,
-        }
+            awaits_continue: false,
+        })
+    }
+
+    /// The first read of a request with `expect: 100-continue`, where the server cannot ask: hyper sends no 100 (Continue) over
+    /// HTTP/2. A client must not wait for ever (RFC 9110, section 10.1.1).
+    pub(super) fn unasked<R: Runtime>(runtime: &R, timeout: Duration) -> Box<Self> {
+        Box::new(Self {
+            awaits_continue: true,
+            ..*Self::new(runtime, timeout)
+        })
     }
 
     /// Ready once the client was silent for too long; `read` is what came from it.
@@ -57,6 +70,12 @@ impl Reading {
         let waiting = self.waiting.get_or_insert_with(|| (self.sleep)());
         waiting.as_mut().poll(cx).map(|()| {
             let timeout = self.timeout;
+            if self.awaits_continue {
+                return BodyError::malformed(format!(
+                    "the client waits for 100 (Continue), which is not sent over HTTP/2, \
+                     and has sent nothing of its request for {timeout:?}"
+                ));
+            }
             let text = format!("the client sent nothing of its request for {timeout:?}");
             BodyError::connection_lost().with_source(io::Error::new(io::ErrorKind::TimedOut, text))
         })
@@ -68,7 +87,7 @@ impl RequestBody {
     pub(super) fn wrap(
         request: Request<Incoming>,
         unread: Option<&Arc<Unread>>,
-        reading: Option<Reading>,
+        reading: Option<Box<Reading>>,
     ) -> Request<Self> {
         // A client that waits to be asked has not sent its body, and is not to be asked for nothing.
         let unread = unread.filter(|_| !request.headers().contains_key(EXPECT));
@@ -100,6 +119,9 @@ impl Body for RequestBody {
                 this.incoming = None;
                 return Poll::Ready(Some(Err(error)));
             }
+        }
+        if polled.is_ready() && this.reading.as_ref().is_some_and(|r| r.awaits_continue) {
+            this.reading = None;
         }
         polled.map(|frame| frame.map(|frame| frame.map_err(reset::incoming_body)))
     }

@@ -16,7 +16,7 @@ use connect_tower::{CallBody, Connection, Deadline, Error, error_response};
 use h2::Reason;
 use http::{
     HeaderValue, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_TYPE, HOST},
+    header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST},
     request::Parts,
 };
 use http_body::{Body, Frame, SizeHint};
@@ -91,6 +91,8 @@ pub(super) struct ConnectionService<S, R> {
     pub(super) connection: Connection,
     pub(super) runtime: R,
     pub(super) read_timeout: Option<Duration>,
+    /// How long a client may wait to be asked for its body where it cannot be.
+    pub(super) unasked_timeout: Option<Duration>,
     pub(super) version: PerVersion,
 }
 
@@ -112,6 +114,21 @@ pub(super) enum PerVersion {
 enum CallLink {
     Http1(CallEnd, ActiveCall),
     Http2(Arc<AnswerProgress>),
+}
+
+impl<S, R: Runtime> ConnectionService<S, R> {
+    /// How long the reads of this request's body may wait.
+    fn reading<B>(&self, request: &Request<B>) -> Option<Box<Reading>> {
+        if let Some(timeout) = self.read_timeout {
+            return Some(Reading::new(&self.runtime, timeout));
+        }
+        match self.version {
+            PerVersion::Http2(_) if request.headers().contains_key(EXPECT) => self
+                .unasked_timeout
+                .map(|timeout| Reading::unasked(&self.runtime, timeout)),
+            PerVersion::Http1 { .. } | PerVersion::Http2(_) => None,
+        }
+    }
 }
 
 impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
@@ -139,9 +156,7 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
             }
             PerVersion::Http2(slot) => (CallLink::Http2(slot.begin()), None),
         };
-        let reading = self
-            .read_timeout
-            .map(|timeout| Reading::new(&self.runtime, timeout));
+        let reading = self.reading(&request);
         let request = RequestBody::wrap(request, unread, reading);
         CallFuture {
             state: match broken_host {

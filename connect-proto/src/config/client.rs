@@ -1,11 +1,14 @@
 //! What a client decides once, and what one of its calls may change of it.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{DEFAULT_MIN_COMPRESS_BYTES, Limits};
-use crate::{Compressions, Error, Protocol, metadata};
+use crate::{
+    Compressions, Error, Protocol,
+    metadata::{self, Names},
+};
 
 /// What a client decides once, for all its calls.
 ///
@@ -18,7 +21,7 @@ use crate::{Compressions, Error, Protocol, metadata};
 ///     .with_default_timeout(Duration::from_secs(10))
 ///     .with_send_compression("gzip");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
     pub(crate) protocol: Protocol,
@@ -31,6 +34,23 @@ pub struct ClientConfig {
     pub(crate) get: Option<GetPolicy>,
     pub(crate) grpc_web_text: bool,
     pub(crate) headers: HeaderMap,
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("protocol", &self.protocol)
+            .field("codec", &self.codec)
+            .field("compressions", &self.compressions)
+            .field("send_compression", &self.send_compression)
+            .field("min_compress_bytes", &self.min_compress_bytes)
+            .field("limits", &self.limits)
+            .field("default_timeout", &self.default_timeout)
+            .field("get", &self.get)
+            .field("grpc_web_text", &self.grpc_web_text)
+            .field("headers", &Names(&self.headers))
+            .finish()
+    }
 }
 
 /// How a client uses HTTP GET for procedures without side effects.
@@ -251,13 +271,25 @@ impl ClientConfig {
 ///     .with_timeout(Duration::from_secs(2))
 ///     .with_recv_message_bytes(64 * 1024);
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CallOptions {
     pub(crate) headers: HeaderMap,
     pub(crate) timeout: Option<Duration>,
     pub(crate) compress: Option<bool>,
     pub(crate) recv_message_bytes: Option<usize>,
     pub(crate) get: Option<bool>,
+}
+
+impl fmt::Debug for CallOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallOptions")
+            .field("headers", &Names(&self.headers))
+            .field("timeout", &self.timeout)
+            .field("compress", &self.compress)
+            .field("recv_message_bytes", &self.recv_message_bytes)
+            .field("get", &self.get)
+            .finish()
+    }
 }
 
 impl CallOptions {

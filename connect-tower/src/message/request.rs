@@ -1,8 +1,11 @@
 //! A request: a message, its metadata and extensions.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use connect_proto::{Error, Protocol, Spec, StreamType, metadata};
+use connect_proto::{
+    Error, Protocol, Spec, StreamType,
+    metadata::{self, Names},
+};
 use futures_core::Stream;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 
@@ -33,7 +36,7 @@ pub struct Request<T> {
 }
 
 /// Everything of a request but its message.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Head {
     pub(crate) headers: HeaderMap,
     pub(crate) extensions: Extensions,
@@ -46,6 +49,19 @@ pub(crate) struct Head {
     pub(crate) is_compressed: bool,
     /// The observers of a client's call.
     pub(crate) observed: Option<Observed>,
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("headers", &Names(&self.headers))
+            .field("spec", &self.spec)
+            .field("protocol", &self.protocol)
+            .field("timeout", &self.timeout)
+            .field("options", &self.options)
+            .field("is_compressed", &self.is_compressed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a client's request sets for its call. Unused on a server.

@@ -1,8 +1,8 @@
 //! The gate: what decides about a call when its head is known and nothing of its body was read.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec, Time};
+use connect_proto::{CallPolicy, Detected, Error, Protocol, Spec, Time, metadata::Names};
 use http::{Extensions, HeaderMap, Uri, request};
 
 use crate::call::{
@@ -54,7 +54,8 @@ pub trait Gate: Send + Sync + 'static {
 }
 
 /// The head of a call on the server: all that is known before the body.
-#[derive(Debug)]
+///
+/// Its `Debug` shows no values of headers and no query: they may be tokens, cookies, or the message.
 pub struct CallHead {
     pub(crate) parts: request::Parts,
     pub(crate) detected: Detected,
@@ -62,6 +63,20 @@ pub struct CallHead {
     pub(crate) permits: Permits,
     /// Set before the first gate sees the head.
     pub(crate) timer: Option<SharedTimer>,
+}
+
+impl fmt::Debug for CallHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallHead")
+            .field("spec", &self.spec)
+            .field("protocol", &self.protocol())
+            .field("codec", &self.codec())
+            .field("path", &self.uri().path())
+            .field("headers", &Names(self.headers()))
+            .field("peer", &self.peer())
+            .field("timeout", &self.timeout())
+            .finish_non_exhaustive()
+    }
 }
 
 impl CallHead {
@@ -152,7 +167,7 @@ impl CallHead {
     /// }));
     /// ```
     pub fn hold(&mut self, value: impl Send + Sync + 'static) {
-        self.permits.add(value);
+        self.permits.add_value(value);
     }
 }
 

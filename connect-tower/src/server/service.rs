@@ -166,7 +166,8 @@ where
         if let (Some(call), Some(error)) = (&call, response.extensions().get::<Error>()) {
             call.observed().fail(error.clone());
         }
-        let permits = mem::take(this.permits);
+        let mut permits = mem::take(this.permits);
+        permits.answer();
         Poll::Ready(Ok(response.map(|body| body.holding(permits, call))))
     }
 }
@@ -217,6 +218,9 @@ where
                     };
                     if let (Some(observed), Ok(_)) = (observed, &message) {
                         observed.received(recv.message_size());
+                    }
+                    if message.is_ok() {
+                        permits.begin();
                     }
                     match call.take() {
                         Some(mut call) => {

@@ -3,7 +3,10 @@
 use std::{error::Error, io, thread};
 
 use connect_health::Health;
-use connect_hyper::{Runtime, Server, ServerTls, tls::TlsAcceptor};
+use connect_hyper::{
+    HttpService, Runtime, Server, ServerTls, runtime::ListenOptions, server::MoreListeners,
+    tls::TlsAcceptor,
+};
 use connect_tower::cors;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -32,31 +35,35 @@ where
     let service = cors.layer(service::router(&health));
 
     let stop = stop_signal(health)?;
-    let plain = Server::<R>::bind(options.addr).await?;
-    let addr = plain.local_addr()?;
-    let tls = match options.tls {
-        None => None,
+    let server = Server::<R>::bind(options.addr).await?;
+    match options.tls {
+        None => serve(server, service, stop).await,
         Some(tls) => {
             let identity = ServerTls::from_pem(&read(&tls.cert)?, &read(&tls.key)?)?;
-            Some(Server::<R>::bind(tls.addr).await?.with_tls(identity))
-        }
-    };
-    if let Some(tls) = &tls {
-        println!("Eliza listens on https://{}", tls.local_addr()?);
-    }
-    println!("Eliza listens on http://{addr}, in Connect, gRPC and gRPC-Web. Try:\n");
-    println!("{}", invitations(&addr.to_string()));
-
-    let plain = plain.serve_with_shutdown(service.clone(), stopped(stop.clone()));
-    match tls {
-        None => plain.await,
-        Some(tls) => {
-            let tls = tls.serve_with_shutdown(service, stopped(stop));
-            tokio::join!(plain, tls);
+            let listener = R::default().listen(tls.addr, &ListenOptions::new()).await?;
+            serve(server.add_tls_listener(listener, identity), service, stop).await;
         }
     }
     println!("Eliza has stopped.");
     Ok(())
+}
+
+/// One server, whatever it listens on: one shutdown, and one set of limits.
+async fn serve<R: Runtime, M: MoreListeners<R>>(
+    server: Server<R, R::Listener, M>,
+    service: impl HttpService,
+    stop: watch::Receiver<bool>,
+) {
+    let addresses = server.local_addrs();
+    let [plain, secure @ ..] = &addresses[..] else {
+        return;
+    };
+    for address in secure {
+        println!("Eliza listens on https://{address}");
+    }
+    println!("Eliza listens on http://{plain}, in Connect, gRPC and gRPC-Web. Try:\n");
+    println!("{}", invitations(&plain.to_string()));
+    server.serve_with_shutdown(service, stopped(stop)).await;
 }
 
 /// Turns true on Ctrl-C and SIGTERM, once nobody is to send new calls.

@@ -200,12 +200,12 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// connection with `ENHANCE_YOUR_CALM`, and the observer gets [`ServerEvent::Flooded`](super::super::ServerEvent::Flooded).
     /// Headers or data of a call in either direction begin the count anew, so that clients which measure the network by pings
     /// while data comes are not meant. Default: 1000, far more than clients send to keep a connection, and little work.
-    /// `None` counts nothing.
+    /// `None` counts nothing. 0 counts as 1: the settings that every client begins with are such a frame.
     ///
     /// Empty DATA frames (100 of a connection) and CONTINUATION frames beyond what
     /// [`max_header_size`](Self::max_header_size) needs are bounded by h2, not settably.
     pub fn with_max_control_frames(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.config.max_control_frames = max.into();
+        self.config.max_control_frames = max.into().map(|max| max.max(1));
         self
     }
 

@@ -141,6 +141,9 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     /// How long a call of one request message (unary and server-streaming procedures) may receive no byte of it; then it
     /// fails with `deadline_exceeded`, over either HTTP version. Streams of requests may be silent for as long as they like.
     /// connect-tower's router keeps it; other services do not. Default: 60 seconds; `None` or zero sets no limit.
+    ///
+    /// Any call over HTTP/2 with `expect: 100-continue` has this time for the first byte of its request, whatever the service: the
+    /// server sends no 100 over HTTP/2, and a client that waits for nothing else gets `invalid_argument` and is told so.
     pub fn with_message_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.config.message_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
         self
@@ -328,6 +331,8 @@ mod tests {
         assert_eq!(server.header_table_size(), 15);
         assert_eq!(server.max_resets(), (16, 17));
         assert_eq!(server.max_control_frames(), Some(20));
+        let server = server.with_max_control_frames(0);
+        assert_eq!(server.max_control_frames(), Some(1));
         assert_eq!(server.max_canceled_calls(), None);
         assert_eq!(server.max_connection_age(), Some(time(18)));
         assert_eq!(server.max_connection_age_grace(), LONGEST);

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use connect_proto::Time;
 
-/// How a [`ConcurrencyLimit`](crate::ConcurrencyLimit) finds out how many calls the server can run at once: by how long unary
-/// calls take.
+/// How a [`ConcurrencyLimit`](crate::ConcurrencyLimit) finds out how many calls the server can run at once: by how long the
+/// handlers of unary calls take, interceptors included. How long clients take to send their messages and to read their
+/// answers does not count.
 ///
 /// While they take no longer than a target and the limit is in use, it grows, by one for as many calls as run at once. When
-/// one takes longer it shrinks by a tenth, at most once for the calls that ran together. Streams count as running, but how
-/// long they last says nothing. Time is that of the router's timer; without one, no call seems to take long.
+/// one takes longer it shrinks by a tenth, at most once for the calls that ran together; one that its client gave up says
+/// nothing unless it had taken longer already. Streams count as running, but how long they last says nothing. Time is that of the router's timer; without one, no call seems to take long.
 ///
 /// ```
 /// use std::time::Duration;
@@ -125,23 +126,37 @@ impl Limit {
         }
     }
 
-    /// Learns from a call that has ended, one of so many that were running.
-    pub(crate) fn learn(&mut self, began: Time, ended: Time, running: usize) {
+    /// Learns from a handler, one of so many that were running.
+    pub(crate) fn learn(&mut self, took: &Took, running: usize) {
         if let Self::Adaptive(aimd) = self {
-            aimd.learn(began, ended, running as f64);
+            aimd.learn(took, running as f64);
         }
     }
 }
 
+/// How long a handler took.
+#[derive(Debug)]
+pub(crate) struct Took {
+    pub(crate) began: Time,
+    pub(crate) ended: Time,
+    /// It was not dropped before.
+    pub(crate) is_answered: bool,
+}
+
 impl Aimd {
-    fn learn(&mut self, began: Time, ended: Time, running: f64) {
+    fn learn(&mut self, took: &Took, running: f64) {
+        let &Took {
+            began,
+            ended,
+            is_answered,
+        } = took;
         if ended.saturating_since(began) > self.target {
             if self.lowered.is_none_or(|at| began >= at) {
                 self.limit = (self.limit * 0.9).max(self.min);
                 self.lowered = Some(ended);
             }
         // A limit that nobody comes near says nothing about a larger one.
-        } else if running * 2.0 >= self.limit {
+        } else if is_answered && running * 2.0 >= self.limit {
             self.limit = (self.limit + 1.0 / self.limit).min(self.max);
         }
     }

@@ -233,7 +233,7 @@ impl Gate for ConcurrencyLimit {
         if head.spec().stream_type() == StreamType::Unary {
             permit = permit.measured(head.timer());
         }
-        head.hold(permit);
+        head.permits.add(permit);
         Ok(())
     }
 }

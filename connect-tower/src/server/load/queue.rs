@@ -11,8 +11,8 @@ use std::{
 
 use connect_proto::Time;
 
-use super::adaptive::Limit;
-use crate::call::rt::SharedTimer;
+use super::adaptive::{Limit, Took};
+use crate::call::{permits::Hold, rt::SharedTimer};
 
 /// The calls of a limit.
 #[derive(Debug)]
@@ -40,8 +40,15 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Permit {
     queue: Arc<Queue>,
-    /// When the call began, if the limit is to learn how long it took.
-    began: Option<(Time, SharedTimer)>,
+    /// If the limit is to learn how long the handler takes, until it has.
+    latency: Option<Latency>,
+}
+
+#[derive(Debug)]
+struct Latency {
+    timer: SharedTimer,
+    /// When the handler began.
+    began: Option<Time>,
 }
 
 /// A call that waits for its turn.
@@ -101,13 +108,22 @@ impl Queue {
         self.state().refuse()
     }
 
-    fn leave(&self, took: Option<(Time, Time)>) {
+    fn leave(&self) {
         let mut state = self.state();
-        if let Some((began, ended)) = took {
-            let running = state.running;
-            state.limit.learn(began, ended, running);
-        }
         state.running -= 1;
+        Self::admit(state);
+    }
+
+    /// Learns how long a handler took.
+    fn learn(&self, took: &Took) {
+        let mut state = self.state();
+        let running = state.running;
+        state.limit.learn(took, running);
+        Self::admit(state);
+    }
+
+    /// Lets those run for whom there is room.
+    fn admit(mut state: MutexGuard<'_, State>) {
         let mut next = Vec::new();
         while state.running < state.limit.get() {
             let Some((_, waker)) = state.waiting.pop_first() else {
@@ -138,22 +154,51 @@ impl Permit {
     fn new(queue: &Arc<Queue>) -> Self {
         Self {
             queue: queue.clone(),
-            began: None,
+            latency: None,
         }
     }
 
-    /// The call begins now, and how long it takes says something about the server's load.
+    /// How long the handler takes says something about the server's load.
     pub(crate) fn measured(mut self, timer: &SharedTimer) -> Self {
-        self.began = Some((timer.now(), timer.clone()));
+        self.latency = Some(Latency {
+            timer: timer.clone(),
+            began: None,
+        });
         self
+    }
+
+    /// The handler is over, if it ever began.
+    fn learn(&mut self, is_answered: bool) {
+        let Some(latency) = self.latency.take() else {
+            return;
+        };
+        if let Some(began) = latency.began {
+            self.queue.learn(&Took {
+                began,
+                ended: latency.timer.now(),
+                is_answered,
+            });
+        }
+    }
+}
+
+/// The client's own time does not count: for sending its message, and for taking the answer.
+impl Hold for Permit {
+    fn begin(&mut self) {
+        if let Some(latency) = &mut self.latency {
+            latency.began = Some(latency.timer.now());
+        }
+    }
+
+    fn answer(&mut self) {
+        self.learn(true);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let took = self.began.take();
-        self.queue
-            .leave(took.map(|(began, timer)| (began, timer.now())));
+        self.learn(false);
+        self.queue.leave();
     }
 }
 
@@ -183,7 +228,7 @@ impl Drop for Waiting {
         let waited = self.queue.state().waiting.remove(&self.ticket);
         if waited.is_none() {
             // Its turn had come.
-            self.queue.leave(None);
+            self.queue.leave();
         }
     }
 }
