@@ -11,6 +11,9 @@ fn main() -> Result<(), Error> {
         "proto/shapes/v1/legacy.proto",
         "proto/shapes/v1/shapes.proto",
         "proto/shapes/v1/tour.proto",
+        "proto/shop.proto",
+        "proto/shop_order.proto",
+        "proto/shop_stock.proto",
         "proto/unnamed.proto",
     ];
     Config::new().compile(&files, &["proto"])?;

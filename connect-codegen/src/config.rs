@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::Error;
+
 /// How the code of many packages becomes one tree of modules.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Layout {
@@ -223,6 +225,35 @@ impl Config {
         self
     }
 
+    /// Whether each setting has an effect. Those with paths need files for that.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let include_file = self.include_file != DEFAULT_INCLUDE_FILE;
+        let modules = self.layout == Layout::Modules;
+        for (useless, text) in [
+            (
+                self.server_feature.is_some() && !self.server,
+                "server_feature: no servers are generated",
+            ),
+            (
+                self.client_feature.is_some() && !self.client,
+                "client_feature: no clients are generated",
+            ),
+            (
+                self.default_methods && !self.server,
+                "default_methods: no traits are generated",
+            ),
+            (
+                include_file && modules,
+                "include_file: layout `modules` includes no files",
+            ),
+        ] {
+            if useless {
+                return Err(Error::new(format!("an option has no effect: {text}")));
+            }
+        }
+        Ok(())
+    }
+
     /// The path of the crate that generated code names itself, if no macro does.
     pub(crate) fn written_crate_path(&self) -> Option<&str> {
         let default = self.checked_in.then_some(DEFAULT_CRATE_PATH);
@@ -253,7 +284,7 @@ impl Default for Config {
             checked_in: false,
             descriptor_set: true,
             layout: Layout::default(),
-            include_file: String::from("_protos.rs"),
+            include_file: String::from(DEFAULT_INCLUDE_FILE),
             extern_paths: Vec::new(),
             hash_maps: Vec::new(),
             bytes: vec![String::from(".")],
@@ -265,5 +296,6 @@ impl Default for Config {
     }
 }
 
+const DEFAULT_INCLUDE_FILE: &str = "_protos.rs";
 /// What checked-in code names by default.
 pub(crate) const DEFAULT_CRATE_PATH: &str = "::connect_tower";

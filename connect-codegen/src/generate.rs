@@ -39,6 +39,7 @@ pub(crate) fn read(
     to_generate: &[impl AsRef<str>],
     config: &Config,
 ) -> Result<Schema, Error> {
+    config.check()?;
     let wanted: BTreeSet<_> = to_generate.iter().map(AsRef::as_ref).collect();
     let names: BTreeSet<_> = files.iter().map(|file| file.file.name()).collect();
     if let Some(missing) = wanted.difference(&names).next() {

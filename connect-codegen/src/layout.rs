@@ -140,7 +140,8 @@ impl Node {
         push_line(text, indent, &format!("/// Package `{}`.", self.name));
         if depth == 0 {
             // A module that only holds others has no use of the import.
-            push_line(text, indent, "#[allow(unreachable_pub, unused_imports)]");
+            let allow = "#[allow(unreachable_pub, unused_imports, clippy::all, clippy::nursery, clippy::pedantic)]";
+            push_line(text, indent, allow);
         }
     }
 }

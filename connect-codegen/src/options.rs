@@ -1,116 +1,20 @@
 //! The settings of [`Config`] as text: what a plugin gets from `protoc` and `buf`.
 
-use std::{collections::HashSet, fmt::Write as _};
+use std::collections::HashSet;
 
 use crate::{Config, Error, config::Layout};
 
-/// An option, as `--help` shows it.
-struct Named {
-    name: &'static str,
-    value: &'static str,
-    about: &'static str,
-}
+/// What `protoc-gen-connect-prost --help` prints. It is the list of options too.
+pub(crate) const HELP: &str = include_str!("help.txt");
 
-const fn named(name: &'static str, value: &'static str, about: &'static str) -> Named {
-    Named { name, value, about }
-}
-
-/// All options; those whose value is a list item may be repeated.
-const OPTIONS: [Named; 17] = [
-    named(
-        "messages",
-        BOOL,
-        "messages and enums [true]; false: services only, over extern_path",
-    ),
-    named("json", BOOL, "canonical JSON and serde for messages [true]"),
-    named(
-        "server",
-        BOOL,
-        "a trait and a server for each service [true]",
-    ),
-    named("client", BOOL, "a client for each service [true]"),
-    named(
-        "server_feature",
-        "NAME",
-        "put traits and servers behind this Cargo feature",
-    ),
-    named(
-        "client_feature",
-        "NAME",
-        "put clients behind this Cargo feature",
-    ),
-    named(
-        "default_methods",
-        BOOL,
-        "methods of traits answer `unimplemented` by default [false]",
-    ),
-    named(
-        "descriptor_set",
-        BOOL,
-        "the schemas of each package, for reflection [true]",
-    ),
-    named(
-        "crate_path",
-        "PATH",
-        "the crate that the code names [::connect_tower]",
-    ),
-    named(
-        "layout",
-        "include|modules",
-        "a file for each package and one that includes them [include], or a tree of mod.rs",
-    ),
-    named(
-        "include_file",
-        "NAME",
-        "the file that includes all packages [_protos.rs]",
-    ),
-    named(
-        "extern_path",
-        ".PROTO=::RUST",
-        "a package or type that exists in Rust; `.` for all; repeatable",
-    ),
-    named(
-        "bytes",
-        ".PROTO",
-        "`bytes` fields that are Bytes, the others are Vec<u8>; empty for none [.]; repeatable",
-    ),
-    named(
-        "hash_map",
-        ".PROTO",
-        "map fields that are HashMap, the others are BTreeMap; repeatable",
-    ),
-    named("boxed", ".PROTO", "message fields to be boxed; repeatable"),
-    named(
-        "type_attribute",
-        ".PROTO=ATTRIBUTE",
-        "an attribute for messages, enums and oneofs; repeatable",
-    ),
-    named(
-        "field_attribute",
-        ".PROTO=ATTRIBUTE",
-        "an attribute for fields and values of enums; repeatable",
-    ),
-];
-
-const BOOL: &str = "true|false";
-
-const REPEATABLE: [&str; 6] = [
-    "extern_path",
-    "bytes",
-    "hash_map",
-    "boxed",
-    "type_attribute",
-    "field_attribute",
-];
-
-/// The options, a paragraph each.
-pub(crate) fn help() -> String {
-    let mut text = String::new();
-    for Named { name, value, about } in &OPTIONS {
-        let written = writeln!(text, "  {name}={value}\n      {about}");
-        debug_assert!(written.is_ok(), "a String takes everything");
-    }
-    text
+/// The options: the name, what its value is, and the line about it.
+fn known() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let lines = HELP.lines().zip(HELP.lines().skip(1));
+    lines.filter_map(|(line, about)| {
+        let (name, value) = line.strip_prefix("  ")?.split_once('=')?;
+        let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        is_name.then_some((name, value, about))
+    })
 }
 
 impl Config {
@@ -144,7 +48,8 @@ fn parse(options: &str) -> Result<Config, Error> {
             Some((name, value)) => (name.trim(), Some(value.trim())),
             None => (option, None),
         };
-        if !seen.insert(name) && !REPEATABLE.contains(&name) {
+        let mut repeatable = known().filter(|(.., about)| about.ends_with("repeatable"));
+        if !seen.insert(name) && repeatable.all(|(other, ..)| other != name) {
             return Err(Error::new(format!("option {name} is given twice")));
         }
         let setting = Setting { name, value };
@@ -155,10 +60,10 @@ fn parse(options: &str) -> Result<Config, Error> {
             config = setting.apply(config)?;
         }
     }
-    match bytes {
-        Some(paths) => Ok(config.with_bytes(paths)),
-        None => Ok(config),
+    if let Some(paths) = bytes {
+        config = config.with_bytes(paths);
     }
+    Ok(config)
 }
 
 /// One option as it was given.
@@ -196,7 +101,7 @@ impl Setting<'_> {
                 config.add_field_attribute(path, attribute)
             }
             unknown => {
-                let names: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
+                let names = known().map(|(name, ..)| name).collect::<Vec<_>>();
                 let names = names.join(", ");
                 return Err(Error::new(format!(
                     "unknown option {unknown:?}; there are {names}"
@@ -235,10 +140,8 @@ impl Setting<'_> {
 
     fn wrong(&self) -> Error {
         let name = self.name;
-        let mut options = OPTIONS.iter();
-        let usage = options
-            .find(|option| option.name == name)
-            .map_or("", |option| option.value);
+        let usage = known().find(|(other, ..)| *other == name);
+        let usage = usage.map_or("", |(_, value, _)| value);
         match self.value {
             Some(value) => Error::new(format!("option {name}={value}: expected {name}={usage}")),
             None => Error::new(format!(
@@ -278,89 +181,4 @@ fn split(options: &str) -> Result<Vec<&str>, Error> {
         !option.is_empty()
     });
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn error(options: &str) -> String {
-        parse(options).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn commas_in_values_part_nothing() {
-        let options = r#"json=false, type_attribute=.=#[doc = "a, \" [b"],,bytes=.a"#;
-        assert_eq!(
-            split(options).unwrap(),
-            [
-                "json=false",
-                r#"type_attribute=.=#[doc = "a, \" [b"]"#,
-                "bytes=.a"
-            ]
-        );
-        let config = parse("type_attribute=.p.A=#[derive(Eq, Hash)],hash_map=.").unwrap();
-        let attribute = (String::from(".p.A"), String::from("#[derive(Eq, Hash)]"));
-        assert_eq!(config.type_attributes, [attribute]);
-        assert_eq!(config.hash_maps, ["."]);
-    }
-
-    #[test]
-    fn every_option_is_known_and_in_the_help() {
-        let help = help();
-        for option in &OPTIONS {
-            let value = match option.value {
-                BOOL => "false",
-                "include|modules" => "modules",
-                value => value,
-            };
-            let text = format!("{}={value}", option.name);
-            parse(&text).unwrap();
-            assert!(help.contains(&format!("  {}=", option.name)));
-        }
-    }
-
-    #[test]
-    fn names_alone_switch_on() {
-        let config = parse("default_methods,descriptor_set=true").unwrap();
-        assert!(config.default_methods && config.descriptor_set);
-    }
-
-    #[test]
-    fn bytes_are_listed() {
-        assert_eq!(parse("").unwrap().bytes, ["."]);
-        assert!(parse("bytes=").unwrap().bytes.is_empty());
-        assert_eq!(parse("bytes=.a,bytes=.b").unwrap().bytes, [".a", ".b"]);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        for (options, says) in [
-            (
-                "jsn=true",
-                "unknown option \"jsn\"; there are messages, json, ",
-            ),
-            ("json=yes", "option json=yes: expected json=true|false"),
-            ("json,json", "option json is given twice"),
-            ("layout=flat", "expected layout=include|modules"),
-            (
-                "crate_path",
-                "option crate_path has no value: expected crate_path=PATH",
-            ),
-            ("crate_path=", "expected crate_path=PATH"),
-            (
-                "extern_path=.a",
-                "option extern_path=.a: expected extern_path=.PROTO=::RUST",
-            ),
-            (
-                "type_attribute=.=#[derive(Eq",
-                "type_attribute=.=#[derive(Eq: a bracket is not closed",
-            ),
-            ("type_attribute=.=#[doc = \"]", "a quote is not closed"),
-        ] {
-            let error = error(options);
-            assert!(error.contains(says), "{error}");
-        }
-    }
 }

@@ -93,37 +93,6 @@ fn files(request: Request) -> Result<Vec<File>, Error> {
 /// What `protoc-gen-connect-prost --help` prints.
 #[doc(hidden)]
 #[must_use]
-pub fn help() -> String {
-    format!("{HELP_HEAD}{}{HELP_TAIL}", options::help())
+pub fn help() -> &'static str {
+    options::HELP
 }
-
-const HELP_HEAD: &str = "\
-protoc-gen-connect-prost generates Rust for ConnectRPC: messages, JSON, service traits, servers, clients.
-
-protoc and buf start it; it reads a CodeGeneratorRequest and writes a CodeGeneratorResponse.
-
-  protoc --connect-prost_out=src/proto --connect-prost_opt=OPTION,... -I proto proto/greet.proto
-
-  # buf.gen.yaml
-  version: v2
-  plugins:
-    - local: protoc-gen-connect-prost
-      out: src/proto
-      strategy: all
-      opt: [OPTION, ...]
-
-Options, with their defaults in brackets:
-
-";
-
-const HELP_TAIL: &str = "
-Paths are those of Protobuf with a leading dot, .pkg.Message or .pkg.Message.field; each stands for
-all below it, and `.` for everything. Commas in brackets and quotes are part of a value. A name alone
-switches on: default_methods is default_methods=true.
-
-Unified mode is the default: messages and services in one place. For services alone, over messages
-that are elsewhere: messages=false,extern_path=.=::my_messages
-
-  -h, --help       print this
-  -V, --version    print the version
-";

@@ -141,6 +141,9 @@ fn golden_files() {
         "connect-codegen/check/proto/shapes/v1/legacy.proto",
         "connect-codegen/check/proto/shapes/v1/shapes.proto",
         "connect-codegen/check/proto/shapes/v1/tour.proto",
+        "connect-codegen/check/proto/shop.proto",
+        "connect-codegen/check/proto/shop_order.proto",
+        "connect-codegen/check/proto/shop_stock.proto",
         "connect-codegen/check/proto/unnamed.proto",
     ];
     let config = Config::new()

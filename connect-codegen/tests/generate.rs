@@ -243,11 +243,13 @@ fn services_alone_name_the_messages_of_elsewhere() {
 
 /// The code of a package `p` that is one file of proto3.
 fn code_of(body: &str, config: &Config) -> String {
+    code_of_file(&format!("syntax = \"proto3\"; package p; {body}"), config)
+}
+
+/// The code of a package `p` that is one file.
+fn code_of_file(text: &str, config: &Config) -> String {
     let dir = TempDir::new("code-of");
-    dir.write(
-        "a.proto",
-        &format!("syntax = \"proto3\"; package p; {body}"),
-    );
+    dir.write("a.proto", text);
     let set = descriptors(&[dir.path().join("a.proto")], &[dir.path()]).unwrap();
     let files = generate(&set, &["a.proto"], config).unwrap();
     content(&files, "p.rs").to_owned()
@@ -309,4 +311,34 @@ fn a_descriptor_set_of_2000_files_takes_linear_time() {
     let names: Vec<_> = found.iter().map(|file| file.name().to_owned()).collect();
     let expected: Vec<_> = (0..2000).map(|n| format!("{n}.proto")).collect();
     assert_eq!(names, expected);
+}
+
+/// Compilers spell numbers, and escape bytes, differently.
+#[test]
+fn defaults_are_spelled_one_way() {
+    let number = |kind| format!("optional {kind} x = 1 [default = ");
+    for (field, spelled) in [
+        (number("double") + "1];", "1.0"),
+        (number("double") + "1000000000000000000];", "1e18"),
+        (number("double") + "1e+22];", "1e22"),
+        (number("double") + "-0.5];", "-0.5"),
+        (number("double") + "nan];", "nan"),
+        (number("float") + "inf];", "inf"),
+        (number("float") + "3.14159274];", "3.1415927"),
+        (
+            number("int64") + "-9223372036854775808];",
+            "-9223372036854775808",
+        ),
+        (number("bool") + "true];", "true"),
+        (
+            number("bytes") + r#""\x01a\0012\377\n\\\""];"#,
+            r#"b\"\\x01a\\x012\\xff\\n\\\\\\\"\""#,
+        ),
+        (number("string") + r#""a\"b"];"#, r#"a\"b"#),
+    ] {
+        let text = format!("syntax = \"proto2\"; package p; message A {{ {field} }}");
+        let code = code_of_file(&text, &Config::new().with_json(false));
+        let default = format!("default = \"{spelled}\"");
+        assert!(code.contains(&default), "{default}: {code}");
+    }
 }

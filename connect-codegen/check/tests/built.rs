@@ -13,3 +13,27 @@ fn the_script_runs_again_when_a_schema_changes() {
     // These come with the compiler.
     assert!(!told.contains("google/protobuf"), "{told}");
 }
+
+/// What is in `shop.Order` is in the module of the package `shop.order`, and what is in `shop.Stock` in one
+/// around that of `shop.stock.v1`.
+#[test]
+fn a_package_beside_a_message_shares_its_module() {
+    use connect_codegen_check::built::shop::{
+        Order, Stock,
+        order::{By, Line, State, Ticket},
+        stock::{Shelf, v1::Count},
+    };
+    let line = Line {
+        name: String::from("tea"),
+        tickets: [(String::from("a"), Ticket { number: 1 })].into(),
+    };
+    let order = Order {
+        lines: vec![line],
+        state: State::Paid.into(),
+        by: Some(By::Ticket(Ticket { number: 2 })),
+    };
+    let shelf = Some(Shelf { number: 3 });
+    assert_eq!(order.lines[0].tickets["a"].number, 1);
+    assert_eq!(Stock { shelf }.shelf.map(|shelf| shelf.number), Some(3));
+    assert_eq!(Count { number: 4 }.number, 4);
+}

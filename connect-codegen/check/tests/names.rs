@@ -108,6 +108,10 @@ impl NamesService for Echo {
         )))
     }
 
+    async fn crate_(&self, request: Request<Streaming<hard::Request>>) -> Answers<hard::Response> {
+        self.r#await(request).await
+    }
+
     async fn await_with(&self, _: Request<Streaming<hard::Request>>) -> Answer<hard::Response> {
         Ok(Response::new(hard::Response {}))
     }
@@ -243,9 +247,14 @@ fn methods_named_like_those_of_traits_and_clients() {
             generated.t(hard::Clone::default()).await?;
             let mut types = generated.r#type(request).await?.into_message();
             assert!(types.message().await?.is_some() && types.message().await?.is_none());
-            let mut call = generated.r#await();
-            call.send(request).await?;
-            assert!(call.message().await?.is_some());
+            for mut call in [
+                generated.r#await(),
+                generated.crate_(),
+                generated.crate_with(Request::new(())),
+            ] {
+                call.send(request).await?;
+                assert!(call.message().await?.is_some());
+            }
             Ok::<_, Error>(())
         })
         .unwrap();

@@ -23,7 +23,7 @@ fn run(argument: Option<&str>) -> Result<(), Box<dyn std::error::Error>> {
             io::stdin().read_to_end(&mut request)?;
             connect_codegen::plugin(&request)?
         }
-        Some("-h" | "--help") => connect_codegen::help().into_bytes(),
+        Some("-h" | "--help") => connect_codegen::help().into(),
         Some("-V" | "--version") => concat!(env!("CARGO_PKG_VERSION"), "\n").into(),
         Some(other) => return Err(format!("unknown argument {other:?}, see --help").into()),
     };

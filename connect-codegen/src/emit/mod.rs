@@ -38,7 +38,7 @@ pub(crate) fn packages<'a>(
         modules.add_types(file);
     }
     let import = names::import_from_crate(config)?;
-    let names: Vec<_> = modules.all.iter().cloned().collect();
+    let names = modules.all;
     let mut out = Vec::new();
     for (path, mut module) in modules.found {
         if config.json && !module.messages.is_empty() {
@@ -48,7 +48,7 @@ pub(crate) fn packages<'a>(
         }
         let mut taken = Taken::of_items(&module.items);
         let inner = names
-            .iter()
+            .keys()
             .filter(|name| name.len() > path.len() && name.starts_with(&path));
         inner.for_each(|name| drop(taken.claim(&name[path.len()])));
         let services = module.files.iter().flat_map(|file| &file.services);
@@ -89,8 +89,8 @@ struct Module<'a> {
 /// The modules of all packages, while their code is written.
 struct Modules<'a, 'c> {
     config: &'c Config,
-    /// The paths of all modules of packages, and of the modules around them.
-    all: BTreeSet<Vec<String>>,
+    /// All modules of packages, and the modules around them, with their names in Protobuf.
+    all: BTreeMap<Vec<String>, String>,
     found: BTreeMap<Vec<String>, Module<'a>>,
 }
 
@@ -98,13 +98,16 @@ impl<'a, 'c> Modules<'a, 'c> {
     fn new(schema: &'a Schema, config: &'c Config) -> Self {
         let mut out = Self {
             config,
-            all: BTreeSet::new(),
+            all: BTreeMap::new(),
             found: BTreeMap::new(),
         };
         for file in schema.files.iter().filter(|file| has_code(file, config)) {
             let path = module_of(&file.package);
-            out.all
-                .extend((1..=path.len()).map(|len| path[..len].to_vec()));
+            let mut name = file.package.as_str();
+            for len in (1..=path.len()).rev() {
+                out.all.insert(path[..len].to_vec(), name.to_owned());
+                name = name.rsplit_once('.').map_or("", |(outer, _)| outer);
+            }
             let module = out.found.entry(path).or_default();
             module.name.clone_from(&file.package);
             module.sources.insert(&file.name);
@@ -164,11 +167,9 @@ impl<'a, 'c> Modules<'a, 'c> {
         if items.is_empty() {
             return None;
         }
-        if self.all.contains(&scope) {
+        if let Some(name) = self.all.get(&scope) {
             let module = self.found.entry(scope).or_default();
-            if module.files.is_empty() {
-                module.name.clone_from(&message.full_name);
-            }
+            module.name.clone_from(name);
             module.sources.insert(&file.name);
             module.items.append(&mut items);
             return None;

@@ -2,7 +2,7 @@
 
 include!("_.rs");
 /// Package `names`.
-#[allow(unreachable_pub, unused_imports)]
+#[allow(unreachable_pub, unused_imports, clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod names {
     /// Package `names.match`.
     pub mod r#match {
@@ -17,7 +17,7 @@ pub mod names {
     }
 }
 /// Package `shapes`.
-#[allow(unreachable_pub, unused_imports)]
+#[allow(unreachable_pub, unused_imports, clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod shapes {
     /// Package `shapes.tour`.
     pub mod tour {
@@ -29,5 +29,22 @@ pub mod shapes {
     /// Package `shapes.v1`.
     pub mod v1 {
         include!("shapes.v1.rs");
+    }
+}
+/// Package `shop`.
+#[allow(unreachable_pub, unused_imports, clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod shop {
+    include!("shop.rs");
+    /// Package `shop.order`.
+    pub mod order {
+        include!("shop.order.rs");
+    }
+    /// Package `shop.stock`.
+    pub mod stock {
+        include!("shop.stock.rs");
+        /// Package `shop.stock.v1`.
+        pub mod v1 {
+            include!("shop.stock.v1.rs");
+        }
     }
 }

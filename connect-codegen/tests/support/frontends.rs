@@ -15,12 +15,15 @@ use prost_types::{
 };
 
 /// The schemas of the check crate.
-pub(crate) const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 9] = [
     "names.proto",
     "services.proto",
     "shapes/v1/legacy.proto",
     "shapes/v1/shapes.proto",
     "shapes/v1/tour.proto",
+    "shop.proto",
+    "shop_order.proto",
+    "shop_stock.proto",
     "unnamed.proto",
 ];
 

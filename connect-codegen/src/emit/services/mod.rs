@@ -155,7 +155,8 @@ impl Method {
     ) -> Self {
         let procedure = format!("/{service}/{}", method.name);
         let name = &method.rust_name;
-        let plain = name.trim_start_matches("r#");
+        // Without what makes it a name in Rust, if it is not the whole name.
+        let plain = name.trim_start_matches("r#").trim_end_matches('_');
         let client_fn = names.client_fns.claim(name);
         Self {
             docs: docs::attributes(&method.source.comments, || format!("Calls `{procedure}`.")),
