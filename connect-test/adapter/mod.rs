@@ -16,6 +16,7 @@ mod fairness;
 mod floods;
 mod goaway;
 mod header_limits;
+mod health_checks;
 mod http1_rules;
 mod http2_connections;
 mod http_limits;

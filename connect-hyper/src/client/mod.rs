@@ -14,6 +14,7 @@ mod dial;
 mod endpoint;
 mod endpoints;
 mod error;
+mod exchange;
 mod group;
 mod io;
 mod large_trailers;

@@ -20,6 +20,7 @@ pub(super) struct EndpointOptions {
     pub(super) source: Option<EndpointSource>,
     pub(super) balance: Option<Box<dyn Balance>>,
     pub(super) ejection: Option<Ejection>,
+    pub(super) health_check: Option<String>,
     pub(super) resolve_interval: Option<Duration>,
 }
 
@@ -37,6 +38,7 @@ impl Default for EndpointOptions {
             source: None,
             balance: None,
             ejection: None,
+            health_check: None,
             resolve_interval: Some(RESOLVE_INTERVAL),
         }
     }
@@ -48,6 +50,7 @@ impl EndpointOptions {
         shared: &Arc<Shared<R>>,
     ) -> Result<Endpoints<R>, Error> {
         let resolver: Arc<dyn Resolve> = match (self.source, &self.balance) {
+            (None, None) if self.health_check.is_some() => return Err(no_health_check()),
             (None, None) => {
                 let address = shared.target.address().clone();
                 let endpoint = Endpoint::new(Arc::clone(shared), address);
@@ -67,12 +70,24 @@ impl EndpointOptions {
                 Arc::new(Fixed(list))
             }
         };
+        let balance = self.balance.unwrap_or_else(|| Box::new(PickFirst));
+        if self.health_check.is_some() && !balance.connects_to_all() {
+            return Err(no_health_check());
+        }
         let settings = GroupSettings {
             resolver,
-            balance: self.balance.unwrap_or_else(|| Box::new(PickFirst)),
+            balance,
             ejection: self.ejection,
+            health_check: self.health_check.map(Arc::from),
             resolve_interval: self.resolve_interval,
         };
         Ok(Endpoints::Many(Group::new(Arc::clone(shared), settings)))
     }
+}
+
+/// gRFC A17: a balancer that stays with what it has does not ask for health.
+fn no_health_check() -> Error {
+    Error::invalid_argument(
+        "with_health_check needs a balancer that connects to all endpoints: with_balance(RoundRobin::new()), for example",
+    )
 }

@@ -128,6 +128,31 @@ impl<R: Runtime> ChannelBuilder<R> {
         self.endpoints.ejection.as_ref()
     }
 
+    /// Asks each endpoint whether it serves this service, a full name such as `greet.v1.GreetService`, or `""` for the server as
+    /// a whole: by `grpc.health.v1.Health/Watch`, in gRPC and so over HTTP/2, for as long as it has a connection. Default: `None`,
+    /// none is asked.
+    ///
+    /// Calls go only to endpoints that say `SERVING`, and to those that have no health service: `unimplemented` is no reason
+    /// against them. One that cannot be asked, or has not answered within the
+    /// [connect timeout](Self::with_connect_timeout), counts as not serving. A stream that ends is opened again after a pause: up to
+    /// a second at first, up to two minutes when it keeps giving no answer, at random. When none serves, calls end `unavailable`, or wait if they
+    /// [wait for ready](connect_tower::Request::with_wait_for_ready).
+    ///
+    /// It needs a balancer that connects to all endpoints; others refuse to be built with it (gRFC A17). The stream counts as one
+    /// of an endpoint's calls.
+    ///
+    /// Specification: [gRPC Health Checking Protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
+    pub fn with_health_check(mut self, service: impl Into<String>) -> Self {
+        self.endpoints.health_check = Some(service.into());
+        self
+    }
+
+    /// Set by [`with_health_check`](Self::with_health_check).
+    #[must_use]
+    pub fn health_check(&self) -> Option<&str> {
+        self.endpoints.health_check.as_deref()
+    }
+
     /// How old a list of endpoints becomes before the resolver is asked again, by the next call. At least a second. Default:
     /// 30 seconds. `None`: it is asked only after a connection has failed, and when it says that there is news.
     pub fn with_resolve_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {

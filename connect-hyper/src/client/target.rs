@@ -4,7 +4,7 @@
 //! name what its certificate is checked for, and the address where it is reached.
 
 use connect_proto::Error;
-use connect_tower::transport::BaseUri;
+use connect_tower::transport::{BaseUri, Sent, TransportError};
 use http::{
     HeaderValue, Uri,
     uri::{Authority, Parts, PathAndQuery, Scheme},
@@ -89,7 +89,7 @@ impl Target {
     }
 
     /// Path and query of a request's URI, behind the prefix.
-    pub(super) fn path(&self, uri: &Uri) -> Result<PathAndQuery, Error> {
+    pub(super) fn path(&self, uri: &Uri) -> Result<PathAndQuery, TransportError> {
         let path = uri
             .path_and_query()
             .cloned()
@@ -100,7 +100,9 @@ impl Target {
         }
         let joined = format!("{prefix}{path}");
         PathAndQuery::try_from(joined).map_err(|error| {
-            Error::invalid_argument("the request's path cannot be sent").with_source(error)
+            let error =
+                Error::invalid_argument("the request's path cannot be sent").with_source(error);
+            TransportError::new(Sent::No, error)
         })
     }
 

@@ -54,8 +54,9 @@ pub trait Transport: Clone {
     /// The request's URI is path and query: the transport adds scheme and authority. Its version is `HTTP_2`
     /// where the protocol demands HTTP/2; any other version leaves the choice to the transport. The second and each further
     /// request of a call has its [`Attempts`](crate::Attempts) in its extensions, and one with a deadline its
-    /// [`Deadline`](crate::Deadline): the call drops the future then. A body that fails, or that is dropped before its end, is a cancelled call: the transport resets the stream
-    /// (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends the request cleanly.
+    /// [`Deadline`](crate::Deadline): the call drops the future then. A body that fails, or that is dropped before its end, is
+    /// a cancelled call: the transport resets the stream (HTTP/2: `CANCEL`) or closes the connection (HTTP/1.1), and never ends
+    /// the request cleanly.
     ///
     /// A transport does not send a request twice. It says by the [`FailureKind`] what became of it.
     ///

@@ -12,7 +12,10 @@ use connect_tower::{
 };
 use http::Response;
 
-use super::Group;
+use super::{
+    Group,
+    health::{Health, HealthRecord},
+};
 use crate::{
     client::{
         address::EndpointAddress,
@@ -32,6 +35,8 @@ pub(in crate::client) struct Member<R: Runtime> {
     /// How many times it has done so.
     attempts: AtomicU64,
     record: Mutex<Record>,
+    /// Where it is asked whether it serves.
+    health: Option<Mutex<HealthRecord>>,
     /// Failures are counted.
     ejects: bool,
     /// A connection was lost, and that was counted.
@@ -48,6 +53,11 @@ impl<R: Runtime> Member<R> {
             is_connecting: AtomicBool::new(false),
             attempts: AtomicU64::new(0),
             record: Mutex::default(),
+            health: group
+                .settings
+                .health_check
+                .as_ref()
+                .map(|_| Mutex::new(HealthRecord::new())),
             ejects: group.settings.ejection.is_some(),
             is_lost: AtomicBool::new(false),
         })
@@ -59,12 +69,44 @@ impl<R: Runtime> Member<R> {
     }
 
     pub(super) fn end_connecting(&self) {
-        self.attempts.fetch_add(1, Ordering::AcqRel);
+        self.end_attempt();
         self.is_connecting.store(false, Ordering::Release);
+    }
+
+    /// To connect, or to learn whether it serves.
+    pub(super) fn end_attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn is_connecting(&self) -> bool {
         self.is_connecting.load(Ordering::Acquire)
+    }
+
+    /// Of its connections, and of what it says of itself.
+    pub(super) fn state(&self) -> ChannelState {
+        match (self.endpoint.state(), self.health()) {
+            (ChannelState::Ready, Some(Health::Unasked | Health::Asked)) => {
+                ChannelState::Connecting
+            }
+            (ChannelState::Ready, Some(Health::NotServing)) => ChannelState::Failed,
+            (state, _) => state,
+        }
+    }
+
+    /// What it says of itself, where it is asked.
+    pub(super) fn health(&self) -> Option<Health> {
+        self.with_health(|record| record.health())
+    }
+
+    pub(super) fn with_health<T>(&self, work: impl FnOnce(&mut HealthRecord) -> T) -> Option<T> {
+        let record = self.health.as_ref()?.lock();
+        Some(work(&mut record.unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Takes no more calls, and ends when the last one has ended.
+    pub(super) async fn drain(&self) {
+        self.with_health(HealthRecord::stop);
+        self.endpoint.drain().await;
     }
 
     /// How many attempts to connect have ended.

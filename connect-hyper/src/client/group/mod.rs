@@ -6,8 +6,10 @@
 
 mod asking;
 mod first;
+mod health;
 mod member;
 mod picture;
+mod watch;
 
 use std::{
     fmt,
@@ -26,7 +28,10 @@ use connect_tower::transport::{Sent, TransportError};
 use futures_channel::oneshot;
 
 pub(super) use self::member::{Member, Unanswered};
-use self::picture::{Picture, Tier};
+use self::{
+    health::Health,
+    picture::{Picture, Tier},
+};
 use super::{
     balance::{Balance, Ejection, Load},
     endpoint::{ChannelState, Lease, too_many},
@@ -40,6 +45,8 @@ pub(super) struct GroupSettings {
     pub(super) resolver: Arc<dyn Resolve>,
     pub(super) balance: Box<dyn Balance>,
     pub(super) ejection: Option<Ejection>,
+    /// Endpoints are asked whether they serve this service.
+    pub(super) health_check: Option<Arc<str>>,
     /// How old an answer of the resolver becomes while the channel is used.
     pub(super) resolve_interval: Option<Duration>,
 }
@@ -297,7 +304,8 @@ impl<R: Runtime> Group<R> {
         }
         search.tried.clear();
         self.connect_all(search.want);
-        match members.iter().any(|member| member.is_connecting()) {
+        let is_asked = |it: &Arc<Member<R>>| it.health() == Some(Health::Asked);
+        match members.iter().any(|it| it.is_connecting() || is_asked(it)) {
             true => Pick::Wait(changed),
             // All have ended meanwhile, one way or the other.
             false => Pick::Again,
@@ -338,15 +346,20 @@ impl<R: Runtime> Group<R> {
         }
     }
 
-    /// Opens a connection to each endpoint that has none.
+    /// Opens a connection to each endpoint that has none, and asks those that have one whether they serve.
     fn connect_all(self: &Arc<Self>, want: Want) {
         let (members, mut is_picture_wrong) = {
             let state = self.lock();
+            if state.is_closed {
+                return;
+            }
             (state.members.clone(), state.picture.has_lost)
         };
         for member in members {
+            if member.endpoint.state() == ChannelState::Ready {
+                is_picture_wrong |= self.watch_health(&member);
             // Also where a call is connecting: who waits is to be told of its end.
-            if member.endpoint.state() != ChannelState::Ready && member.begin_connecting() {
+            } else if member.begin_connecting() {
                 let connecting = Connecting {
                     group: Arc::downgrade(self),
                     member,
@@ -394,7 +407,7 @@ impl<R: Runtime> Group<R> {
         }
         let mut best = ChannelState::Failed;
         for member in &state.members {
-            best = better(best, member.endpoint.state());
+            best = better(best, member.state());
         }
         best
     }
@@ -448,21 +461,26 @@ impl<R: Runtime> Group<R> {
         };
         self.changed();
         for member in members {
-            member.endpoint.drain().await;
+            member.drain().await;
         }
     }
 }
 
 impl<R: Runtime> Search<'_, R> {
-    /// Whether an attempt of each endpoint has ended since this was asked for the first time, if it has no connection.
+    /// Whether an attempt of each endpoint has ended since this was asked for the first time, if it has no connection, or
+    /// says that it does not serve.
     fn is_over(&mut self, members: &[Arc<Member<R>>]) -> bool {
         let mut is_over = true;
         for member in members {
             let seen = self.seen.iter().find(|(it, _)| Arc::ptr_eq(it, member));
             match seen {
                 Some((_, before)) => {
-                    is_over &= member.attempts() > *before
-                        || member.endpoint.state() == ChannelState::Ready;
+                    let is_ready = member.endpoint.state() == ChannelState::Ready;
+                    is_over &= match (is_ready, member.health()) {
+                        (true, Some(Health::Unasked | Health::Asked)) => false,
+                        (true, _) => true,
+                        (false, _) => member.attempts() > *before,
+                    };
                 }
                 None => {
                     self.seen.push((Arc::clone(member), member.attempts()));

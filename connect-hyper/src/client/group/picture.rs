@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use connect_proto::Time;
 
-use super::Member;
+use super::{Member, health::Health};
 use crate::{
     client::{
         balance::{Candidate, Load},
@@ -23,7 +23,7 @@ pub(super) struct Picture<R: Runtime> {
     pub(super) ejected: Tier<R>,
     /// Those that could not be reached the last time, or lost their connection while they were ejected.
     pub(super) failed: Tier<R>,
-    /// Some have no connection, and none is being opened.
+    /// Some have no connection, and none is being opened; or they have one, and are to be asked whether they serve.
     pub(super) has_lost: bool,
     /// When one of those that are ejected comes back.
     pub(super) changes_at: Option<Time>,
@@ -39,8 +39,11 @@ impl<R: Runtime> Picture<R> {
     pub(super) fn new(members: &[Arc<Member<R>>], now: Time) -> Self {
         let mut picture = Self::default();
         for member in members {
-            let state = member.endpoint.state();
-            picture.has_lost |= state != ChannelState::Ready && !member.is_connecting();
+            picture.has_lost |= match (member.endpoint.state(), member.health()) {
+                (ChannelState::Ready, health) => health == Some(Health::Unasked),
+                _ => !member.is_connecting(),
+            };
+            let state = member.state();
             let ejected_until = member.ejected_until(now);
             if let Some(until) = ejected_until {
                 let next = picture.changes_at.unwrap_or(until);

@@ -1,0 +1,221 @@
+//! Asking endpoints whether they serve: the client's side of `grpc.health.v1`, as gRFC A17 has it.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use connect_proto::{ClientConfig, Code, Error, Protocol, Spec, StreamType};
+use connect_tower::{
+    CallBody, Client, Prost, Request, Transport,
+    rt::{Backoff, SharedTimer},
+    transport::{FailureKind, TransportError},
+};
+
+use super::{
+    Group, Member,
+    health::{Health, HealthRecord},
+};
+use crate::{
+    client::{
+        balance::Load,
+        endpoint::{ChannelState, Endpoint},
+        exchange::{Outcome, exchange},
+        response_body::ChannelBody,
+        shared::Shared,
+    },
+    runtime::{Runtime, race, timeout},
+};
+
+static WATCH: Spec = Spec::new("/grpc.health.v1.Health/Watch", StreamType::ServerStream);
+
+/// `HealthCheckResponse.ServingStatus`: all other numbers are no reason to send calls.
+const SERVING: i32 = 1;
+
+/// Between streams that gave no answer: the figures of gRPC's connection back-off.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(120));
+
+impl<R: Runtime> Group<R> {
+    /// Asks an endpoint that has a connection, unless it is being asked or nobody wants to know. Whether it does.
+    pub(super) fn watch_health(self: &Arc<Self>, member: &Arc<Member<R>>) -> bool {
+        let Some(service) = &self.settings.health_check else {
+            return false;
+        };
+        let started = member.with_health(HealthRecord::start);
+        let Some(stopped) = started.flatten() else {
+            return false;
+        };
+        let watch = HealthWatch {
+            group: Arc::downgrade(self),
+            member: Arc::downgrade(member),
+            of: OfEndpoint {
+                shared: Arc::clone(&self.shared),
+                endpoint: Arc::clone(&member.endpoint),
+            },
+            service: Arc::clone(service),
+            has_ended: false,
+        };
+        self.shared.runtime.spawn(async move {
+            race(watch.run(), stopped).await;
+        });
+        true
+    }
+}
+
+/// Watches an endpoint while it has a connection. It holds neither the group nor the endpoint's record: both end it.
+struct HealthWatch<R: Runtime> {
+    group: Weak<Group<R>>,
+    member: Weak<Member<R>>,
+    of: OfEndpoint<R>,
+    service: Arc<str>,
+    /// The connection is lost. Else, if this is dropped, a runtime that is shutting down has done so.
+    has_ended: bool,
+}
+
+impl<R: Runtime> HealthWatch<R> {
+    async fn run(mut self) {
+        self.watch_connection().await;
+        self.has_ended = true;
+    }
+
+    /// Asks until there is no connection any more.
+    async fn watch_connection(&self) {
+        let config = ClientConfig::new().with_protocol(Protocol::Grpc);
+        let client = Client::new(self.of.clone()).with_config(config);
+        let (runtime, endpoint) = (&self.of.shared.runtime, &self.of.endpoint);
+        let mut failures = 0;
+        while endpoint.state() == ChannelState::Ready {
+            let ended = self.watch(&client).await;
+            match ended {
+                // What it has said holds until it says something else. A stream may end for reasons of its own.
+                Ok(()) => failures = 0,
+                // It does not know of health, and so says nothing against calls.
+                Err(error) if error.code() == Code::Unimplemented => {
+                    self.tell(Health::Serving, None);
+                    endpoint.changed(ChannelState::Ready).await;
+                }
+                Err(error) => self.tell(Health::NotServing, Some(&error)),
+            }
+            failures += 1;
+            let pause = runtime.sleep(PAUSES.pause(failures));
+            race(pause, endpoint.changed(ChannelState::Ready)).await;
+        }
+    }
+
+    /// Heeds what the endpoint says until the stream ends.
+    ///
+    /// # Errors
+    ///
+    /// Why it has said nothing.
+    async fn watch(&self, client: &Client<OfEndpoint<R>>) -> Result<(), Error> {
+        let settings = &self.of.shared.settings;
+        let mut request = Request::new(self.service.to_string());
+        if let Some(age) = settings.max_connection_age {
+            // Else it would keep a connection that takes no more calls.
+            request = request.with_timeout(age);
+        }
+        // The messages of the service, a string and a number with the tag 1, are those of `StringValue` and `Int32Value`.
+        let first = async {
+            let opening = client.server_stream::<Prost, String, i32>(&WATCH, request);
+            let mut stream = opening.await?.into_message();
+            let status = stream.message().await?;
+            Ok::<_, Error>((stream, status))
+        };
+        let limit = settings.connect_timeout;
+        let answered = timeout(&self.of.shared.runtime, limit, first).await;
+        let (mut stream, status) = answered.unwrap_or_else(|| {
+            let text = format!("no answer within {limit:?}");
+            Err(Error::deadline_exceeded(text))
+        })?;
+        let Some(mut status) = status else {
+            return Err(Error::unavailable("the stream ended without an answer"));
+        };
+        loop {
+            let health = match status {
+                SERVING => Health::Serving,
+                _ => Health::NotServing,
+            };
+            self.tell(health, None);
+            match stream.message().await {
+                Ok(Some(next)) => status = next,
+                Ok(None) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// The endpoint has said something, or nothing.
+    fn tell(&self, health: Health, error: Option<&Error>) {
+        let (Some(group), Some(member)) = (self.group.upgrade(), self.member.upgrade()) else {
+            return;
+        };
+        let has_changed = member.with_health(|record| record.set(health));
+        if has_changed != Some(true) {
+            return;
+        }
+        if health == Health::NotServing {
+            let service = &self.service;
+            let why = error.map_or_else(|| "it is not serving".into(), ToString::to_string);
+            let detail = format!(
+                "health check of {} for {service:?}: {why}",
+                member.address()
+            );
+            let failure = Error::unavailable("no connection to a server that serves calls");
+            let failure = TransportError::of_kind(FailureKind::NoConnection, failure);
+            group.lock().failure = Some(failure.with_detail(detail));
+        }
+        group.changed();
+    }
+}
+
+/// Calls are not to wait for an answer any more.
+impl<R: Runtime> Drop for HealthWatch<R> {
+    fn drop(&mut self) {
+        if let Some(member) = self.member.upgrade() {
+            let health = match self.has_ended {
+                true => Health::Unasked,
+                false => Health::NotServing,
+            };
+            member.with_health(|record| record.set(health));
+            member.end_attempt();
+        }
+        if let Some(group) = self.group.upgrade() {
+            group.changed();
+        }
+    }
+}
+
+/// Calls to one endpoint, whatever is known of it.
+struct OfEndpoint<R: Runtime> {
+    shared: Arc<Shared<R>>,
+    endpoint: Arc<Endpoint<R>>,
+}
+
+impl<R: Runtime> Clone for OfEndpoint<R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            endpoint: Arc::clone(&self.endpoint),
+        }
+    }
+}
+
+impl<R: Runtime> Transport for OfEndpoint<R> {
+    type Body = ChannelBody;
+    type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+    fn send(&self, request: http::Request<CallBody>) -> Self::Future {
+        let Self { shared, endpoint } = self.clone();
+        Box::pin(async move {
+            let path = shared.target.path(request.uri())?;
+            let want = shared.want(request.version());
+            let lease = endpoint.check_out(want, false).await?;
+            exchange(&shared.target, lease, request, path).await
+        })
+    }
+
+    fn timer(&self) -> Option<SharedTimer> {
+        Some(SharedTimer::clone(&self.shared.timer))
+    }
+}

@@ -1,0 +1,140 @@
+//! Channels that ask their endpoints whether they serve.
+
+use connect_health::Health;
+use connect_hyper::client::RoundRobin;
+use connect_tower::{Client, Prost, Request as Call, Response as Answer, Router, Spec, StreamType};
+use macro_rules_attribute::apply;
+
+use super::support::{Running, async_test, bind, spawn, start, yield_now};
+use crate::rt::{Channel, Code, Error};
+
+const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);
+const SERVICE: &str = "test.v1.Test";
+
+/// A router that says a name.
+fn saying(name: &'static str) -> Router {
+    Router::new().unary(SAY, move |_: Call<String>| {
+        std::future::ready(Ok(Answer::new(name.to_owned())))
+    })
+}
+
+/// A server whose health can be set; it serves.
+async fn server(name: &'static str) -> (Running, Health) {
+    let health = Health::new();
+    health.set_serving(SERVICE);
+    let router = saying(name).add_service(health.clone());
+    (start(bind().await, router), health)
+}
+
+fn client<const N: usize>(servers: [&Running; N]) -> Client<Channel> {
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints(servers.map(|server| server.address))
+        .with_balance(RoundRobin::new())
+        .with_health_check(SERVICE)
+        .build();
+    Client::new(channel.unwrap())
+}
+
+async fn say(client: &Client<Channel>) -> Result<String, Error> {
+    let call = Call::new(String::new());
+    let said = client.unary::<Prost, String, String>(&SAY, call).await;
+    said.map(Answer::into_message)
+}
+
+/// Calls until the answer is this, many times one after the other.
+async fn until(client: &Client<Channel>, is_it: impl Fn(&Result<String, Error>) -> bool) {
+    let mut count = 0;
+    while count < 20 {
+        let is_it = is_it(&say(client).await);
+        count = if is_it { count + 1 } else { 0 };
+        yield_now().await;
+    }
+}
+
+/// Calls until one of this name answers.
+async fn until_says(client: &Client<Channel>, name: &str) {
+    while say(client).await.unwrap() != name {
+        yield_now().await;
+    }
+}
+
+#[apply(async_test)]
+async fn an_endpoint_that_does_not_serve_gets_no_calls() {
+    let ((a, health_of_a), (b, health_of_b)) = (server("a").await, server("b").await);
+    health_of_b.set_not_serving(SERVICE);
+    let client = client([&a, &b]);
+    for _ in 0..20 {
+        assert_eq!(say(&client).await.unwrap(), "a");
+    }
+    health_of_b.set_serving(SERVICE);
+    until_says(&client, "b").await;
+    health_of_a.set_not_serving(SERVICE);
+    until(&client, |said| said.as_ref().is_ok_and(|name| name == "b")).await;
+    // It does not know the service, and so does not serve it.
+    health_of_b.clear(SERVICE);
+    until(&client, Result::is_err).await;
+    let error = say(&client).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    let text = format!("{error:#}");
+    let end = format!(" for {SERVICE:?}: it is not serving");
+    assert!(
+        text.contains("health check of 127.0.0.1:") && text.ends_with(&end),
+        "{text}"
+    );
+    // A call that waits for a connection waits for one of these, too.
+    let patient = client.clone();
+    let patient = spawn(async move {
+        let call = Call::new(String::new()).with_wait_for_ready(true);
+        patient.unary::<Prost, String, String>(&SAY, call).await
+    });
+    health_of_a.set_serving(SERVICE);
+    assert_eq!(patient.await.unwrap().unwrap().into_message(), "a");
+}
+
+#[apply(async_test)]
+async fn an_endpoint_that_knows_of_no_health_gets_calls() {
+    let (a, _health) = server("a").await;
+    let b = start(bind().await, saying("b"));
+    let client = client([&a, &b]);
+    for name in ["a", "b", "a"] {
+        until_says(&client, name).await;
+    }
+}
+
+/// A new connection is asked anew, and a channel that is drained does not wait for the answers.
+#[apply(async_test)]
+async fn health_is_asked_on_each_connection() {
+    let (server, health) = server("a").await;
+    let (address, client) = (server.address, client([&server]));
+    assert_eq!(say(&client).await.unwrap(), "a");
+    health.shutdown();
+    server.stop().await.unwrap();
+    until(&client, Result::is_err).await;
+    let health = Health::new();
+    health.set_not_serving(SERVICE);
+    let router = saying("b").add_service(health.clone());
+    let server = crate::rt::Server::bind(address).await.unwrap();
+    let _server = start(server, router);
+    until(&client, |said| {
+        said.as_ref()
+            .is_err_and(|error| format!("{error:#}").contains("not serving"))
+    })
+    .await;
+    health.set_serving(SERVICE);
+    until(&client, |said| said.as_ref().is_ok_and(|name| name == "b")).await;
+    client.transport().drain().await;
+}
+
+#[apply(async_test)]
+async fn a_balancer_that_keeps_what_it_has_cannot_check_health() {
+    for endpoints in [None, Some(["127.0.0.1:1"])] {
+        let mut builder = Channel::builder("http://service.example").with_health_check("");
+        assert_eq!(builder.health_check(), Some(""));
+        if let Some(endpoints) = endpoints {
+            builder = builder.with_endpoints(endpoints);
+        }
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument);
+        assert!(error.message().contains("with_balance"), "{error}");
+    }
+}
