@@ -27,6 +27,7 @@ use super::{
     large_trailers::LargeTrailers,
     remote::Remote,
     request_body::{LatestRequest, RequestBody, RequestExecutor},
+    write_turn::WriteTurn,
 };
 use crate::{
     calls::Calls,
@@ -225,13 +226,14 @@ impl Http2Connection {
                 .keep_alive_interval(interval)
                 .keep_alive_timeout(timeout);
         }
-        let read_budget = io.read_budget();
+        let (read_budget, write_turn) = (io.read_budget(), io.write_turn());
         let (sender, connection) = builder.handshake(io).await?;
         let queue = Arc::new(RequestQueue::new(sender));
         let reader = Reader::new(&queue, connection);
         let driver = Http2Driver {
             reader,
             read_budget,
+            write_turn,
             calls,
             latest: latest.clone(),
         };
@@ -323,6 +325,7 @@ const NO_STREAMS: usize = 0;
 pub(super) struct Http2Driver<R: Runtime> {
     reader: Reader<http2::SendRequest<RequestBody>, Http2Io<R>>,
     read_budget: ReadBudget,
+    write_turn: WriteTurn,
     calls: Calls,
     latest: LatestRequest,
 }
@@ -387,6 +390,7 @@ impl<R: Runtime> Http2Driver<R> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         self.read_budget.refill();
+        self.write_turn.begin();
         let connection = &mut self.reader.connection;
         self.calls.poll_with(cx, |cx| connection.as_mut().poll(cx))
     }

@@ -13,6 +13,7 @@ use super::{
     large_trailers::{BlockTracker, LargeTrailers},
     remote::{FIRST_BYTES, Remote},
     sent_streams::{FrameTracker, Next, SentStreams},
+    write_turn::WriteTurn,
 };
 use crate::{frames::poll_read_seen, read_budget::ReadBudget, runtime::BoxIo};
 
@@ -20,6 +21,7 @@ use crate::{frames::poll_read_seen, read_budget::ReadBudget, runtime::BoxIo};
 pub(super) struct ClientIo {
     io: BoxIo,
     budget: ReadBudget,
+    writes: WriteTurn,
     /// In cleartext, until the first bytes have come: whether another protocol speaks. To HTTP they are only noise.
     unseen: Option<Unseen>,
     /// Of HTTP/2: what is written, and what is read.
@@ -37,6 +39,7 @@ impl ClientIo {
         Self {
             io,
             budget: ReadBudget::new(),
+            writes: WriteTurn::default(),
             unseen: None,
             frames: None,
             blocks: None,
@@ -68,6 +71,11 @@ impl ClientIo {
     /// How many reads are left, for the connection's task to refill at each poll.
     pub(super) fn read_budget(&self) -> ReadBudget {
         self.budget.clone()
+    }
+
+    /// Whose writes leave together, for the connection's task to begin at each poll; of one that never does, each leaves at once.
+    pub(super) fn write_turn(&self) -> WriteTurn {
+        self.writes.clone()
     }
 }
 
@@ -108,6 +116,7 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.writes.poll_others_first(cx));
         let this = &mut *self;
         let io = Pin::new(&mut this.io);
         let Some(frames) = &mut this.frames else {
@@ -140,6 +149,7 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.writes.poll_others_first(cx));
         let this = &mut *self;
         if this.frames.as_ref().is_some_and(FrameTracker::withholds) {
             let first = bufs.iter().find(|buf| !buf.is_empty());

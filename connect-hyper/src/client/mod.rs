@@ -32,6 +32,7 @@ mod shared;
 mod staggered;
 mod target;
 mod way;
+mod write_turn;
 
 use std::{
     fmt,
