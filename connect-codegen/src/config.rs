@@ -228,30 +228,18 @@ impl Config {
     /// Whether each setting has an effect. Those with paths need files for that.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let include_file = self.include_file != DEFAULT_INCLUDE_FILE;
-        let modules = self.layout == Layout::Modules;
-        for (useless, text) in [
-            (
-                self.server_feature.is_some() && !self.server,
-                "server_feature: no servers are generated",
-            ),
-            (
-                self.client_feature.is_some() && !self.client,
-                "client_feature: no clients are generated",
-            ),
-            (
-                self.default_methods && !self.server,
-                "default_methods: no traits are generated",
-            ),
-            (
-                include_file && modules,
-                "include_file: layout `modules` includes no files",
-            ),
-        ] {
-            if useless {
-                return Err(Error::new(format!("an option has no effect: {text}")));
-            }
-        }
-        Ok(())
+        let text = if self.server_feature.is_some() && !self.server {
+            "server_feature: no servers are generated"
+        } else if self.client_feature.is_some() && !self.client {
+            "client_feature: no clients are generated"
+        } else if self.default_methods && !self.server {
+            "default_methods: no traits are generated"
+        } else if include_file && self.layout == Layout::Modules {
+            "include_file: layout `modules` includes no files"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(format!("an option has no effect: {text}")))
     }
 
     /// The path of the crate that generated code names itself, if no macro does.

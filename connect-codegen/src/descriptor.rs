@@ -118,7 +118,8 @@ pub(crate) struct FieldDescriptorProto {
     pub(crate) number: Option<i32>,
     #[prost(enumeration = "Label", optional, tag = "4")]
     pub(crate) label: Option<i32>,
-    #[prost(enumeration = "Type", optional, tag = "5")]
+    /// One of [`kind`], or a scalar's.
+    #[prost(int32, optional, tag = "5")]
     pub(crate) r#type: Option<i32>,
     #[prost(string, optional, tag = "6")]
     pub(crate) type_name: Option<String>,
@@ -152,27 +153,12 @@ pub(crate) enum Label {
     Repeated = 3,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
-#[repr(i32)]
-pub(crate) enum Type {
-    Double = 1,
-    Float = 2,
-    Int64 = 3,
-    Uint64 = 4,
-    Int32 = 5,
-    Fixed64 = 6,
-    Fixed32 = 7,
-    Bool = 8,
-    String = 9,
-    Group = 10,
-    Message = 11,
-    Bytes = 12,
-    Uint32 = 13,
-    Enum = 14,
-    Sfixed32 = 15,
-    Sfixed64 = 16,
-    Sint32 = 17,
-    Sint64 = 18,
+/// Those of `FieldDescriptorProto.Type` that stand for no number, `bool` or `string`.
+pub(crate) mod kind {
+    pub(crate) const GROUP: i32 = 10;
+    pub(crate) const MESSAGE: i32 = 11;
+    pub(crate) const BYTES: i32 = 12;
+    pub(crate) const ENUM: i32 = 14;
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -20,7 +20,7 @@ use crate::{
 ///
 /// # Errors
 /// If the set is none; if a file is of an edition later than 2024; if a name in `to_generate` is not in
-/// the set; if an option of the configuration is no Rust; if names of the `.proto` files collide in Rust;
+/// the set; if an option of the configuration is no Rust, or has no effect on these files; if names of the `.proto` files collide in Rust;
 /// if a service names a message that is neither generated nor an
 /// [`add_extern_path`](Config::add_extern_path).
 pub fn generate(
@@ -30,6 +30,7 @@ pub fn generate(
 ) -> Result<Vec<GeneratedFile>, Error> {
     let files = FileSet::files(descriptor_set)?;
     let schema = read(&files, to_generate, config)?;
+    schema.check_options()?;
     write(&schema, &files, config)
 }
 

@@ -190,7 +190,7 @@ fn prost_attribute(field: &Field, scope: &[String]) -> Attribute {
     let tag = field.number.to_string();
     let text = |to: &TypeRef| to.path.text(scope);
     let kind = match &field.kind {
-        Kind::Scalar(scalar) => word(scalar_word(*scalar)),
+        Kind::Scalar(scalar) => word(&scalar_word(*scalar)),
         Kind::Bytes { .. } => word("bytes"),
         Kind::Message { delimited, .. } => word(if *delimited { "group" } else { "message" }),
         Kind::Enum(to) => {
@@ -300,21 +300,7 @@ fn scalar_type(scalar: Scalar) -> TokenStream {
     })
 }
 
-fn scalar_word(scalar: Scalar) -> &'static str {
-    match scalar {
-        Scalar::Bool => "bool",
-        Scalar::Double => "double",
-        Scalar::Fixed32 => "fixed32",
-        Scalar::Fixed64 => "fixed64",
-        Scalar::Float => "float",
-        Scalar::Int32 => "int32",
-        Scalar::Int64 => "int64",
-        Scalar::Sfixed32 => "sfixed32",
-        Scalar::Sfixed64 => "sfixed64",
-        Scalar::Sint32 => "sint32",
-        Scalar::Sint64 => "sint64",
-        Scalar::String => "string",
-        Scalar::Uint32 => "uint32",
-        Scalar::Uint64 => "uint64",
-    }
+/// What prost calls it: the variant's name in lower case.
+fn scalar_word(scalar: Scalar) -> String {
+    format!("{scalar:?}").to_lowercase()
 }

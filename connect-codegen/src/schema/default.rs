@@ -2,25 +2,27 @@
 
 use std::{ascii, fmt::Debug, str::FromStr};
 
-use super::names::variant;
-use crate::descriptor::{FieldDescriptorProto, Type};
+use super::{Scalar, names::variant};
+use crate::descriptor::{FieldDescriptorProto, kind};
 
 /// The default of a field that has one.
 pub(super) fn of(field: &FieldDescriptorProto) -> Option<String> {
     let text = field.default_value.as_deref()?;
     Some(match field.r#type() {
-        Type::Bytes => {
+        kind::BYTES => {
             let bytes = unescape(text);
             let bytes = bytes.into_iter().flat_map(ascii::escape_default);
             format!("b\"{}\"", bytes.map(char::from).collect::<String>())
         }
-        Type::Enum => {
+        kind::ENUM => {
             let enumeration = field.type_name().rsplit('.').next();
             variant(text, enumeration.unwrap_or_default())
         }
-        Type::Float => number::<f32>(text),
-        Type::Double => number::<f64>(text),
-        _ => text.to_owned(),
+        other => match Scalar::try_from(other) {
+            Ok(Scalar::Float) => number::<f32>(text),
+            Ok(Scalar::Double) => number::<f64>(text),
+            _ => text.to_owned(),
+        },
     })
 }
 

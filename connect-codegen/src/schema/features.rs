@@ -7,24 +7,21 @@ use prost::{Message as _, bytes::Bytes};
 
 use crate::{
     Error,
-    descriptor::{FieldDescriptorProto, FileDescriptor, Label, Type},
+    descriptor::{FieldDescriptorProto, FileDescriptor, Label, kind},
 };
 
 /// `google.protobuf.FeatureSet`. A resolved one has a value in each field.
+///
+/// What prost cannot keep is not read: enums are open to it, and strings always UTF-8. JSON is generated
+/// whatever `json_format` says.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct Features {
     #[prost(enumeration = "Presence", tag = "1")]
     pub(crate) field_presence: i32,
-    #[prost(enumeration = "EnumType", tag = "2")]
-    pub(crate) enum_type: i32,
     #[prost(enumeration = "RepeatedEncoding", tag = "3")]
     pub(crate) repeated_field_encoding: i32,
-    #[prost(enumeration = "Utf8Validation", tag = "4")]
-    pub(crate) utf8_validation: i32,
     #[prost(enumeration = "MessageEncoding", tag = "5")]
     pub(crate) message_encoding: i32,
-    #[prost(enumeration = "JsonFormat", tag = "6")]
-    pub(crate) json_format: i32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
@@ -37,13 +34,6 @@ pub(crate) enum Presence {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
 #[repr(i32)]
-pub(crate) enum EnumType {
-    Open = 1,
-    Closed = 2,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
-#[repr(i32)]
 pub(crate) enum RepeatedEncoding {
     Packed = 1,
     Expanded = 2,
@@ -51,23 +41,9 @@ pub(crate) enum RepeatedEncoding {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
 #[repr(i32)]
-pub(crate) enum Utf8Validation {
-    Verify = 2,
-    None = 3,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
-#[repr(i32)]
 pub(crate) enum MessageEncoding {
     LengthPrefixed = 1,
     Delimited = 2,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
-#[repr(i32)]
-pub(crate) enum JsonFormat {
-    Allow = 1,
-    LegacyBestEffort = 2,
 }
 
 /// `Edition.EDITION_PROTO2`, the first one.
@@ -119,7 +95,7 @@ impl Features {
         if field.proto3_optional() {
             out.field_presence = Presence::Explicit.into();
         }
-        if field.r#type() == Type::Group {
+        if field.r#type() == kind::GROUP {
             out.message_encoding = MessageEncoding::Delimited.into();
         }
         if let Some(packed) = options.and_then(|options| options.packed) {
@@ -135,20 +111,14 @@ impl Features {
 
     const PROTO2: Self = Self {
         field_presence: Presence::Explicit as i32,
-        enum_type: EnumType::Closed as i32,
         repeated_field_encoding: RepeatedEncoding::Expanded as i32,
-        utf8_validation: Utf8Validation::None as i32,
         message_encoding: MessageEncoding::LengthPrefixed as i32,
-        json_format: JsonFormat::LegacyBestEffort as i32,
     };
 
     const PROTO3: Self = Self {
         field_presence: Presence::Implicit as i32,
-        enum_type: EnumType::Open as i32,
         repeated_field_encoding: RepeatedEncoding::Packed as i32,
-        utf8_validation: Utf8Validation::Verify as i32,
         message_encoding: MessageEncoding::LengthPrefixed as i32,
-        json_format: JsonFormat::Allow as i32,
     };
 
     /// 2024 has the same.

@@ -46,7 +46,6 @@ impl Schema {
     ///
     /// # Errors
     /// For the first path that does not.
-    #[cfg(feature = "compile")]
     pub(crate) fn check_options(&self) -> Result<(), Error> {
         self.options.check()
     }
@@ -164,22 +163,24 @@ pub(crate) struct TypeRef {
     pub(crate) path: TypePath,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// By the numbers of `FieldDescriptorProto.Type`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
+#[repr(i32)]
 pub(crate) enum Scalar {
-    Bool,
-    Double,
-    Fixed32,
-    Fixed64,
-    Float,
-    Int32,
-    Int64,
-    Sfixed32,
-    Sfixed64,
-    Sint32,
-    Sint64,
-    String,
-    Uint32,
-    Uint64,
+    Double = 1,
+    Float = 2,
+    Int64 = 3,
+    Uint64 = 4,
+    Int32 = 5,
+    Fixed64 = 6,
+    Fixed32 = 7,
+    Bool = 8,
+    String = 9,
+    Uint32 = 13,
+    Sfixed32 = 15,
+    Sfixed64 = 16,
+    Sint32 = 17,
+    Sint64 = 18,
 }
 
 pub(crate) struct Enum {

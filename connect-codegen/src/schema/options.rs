@@ -96,7 +96,6 @@ impl Options {
     }
 
     /// Without an error, a misspelt path has no effect.
-    #[cfg(feature = "compile")]
     pub(super) fn check(&self) -> Result<(), Error> {
         self.extern_paths.check()?;
         self.bytes.check()?;
@@ -154,7 +153,6 @@ impl<T> PathOption<T> {
         })
     }
 
-    #[cfg(feature = "compile")]
     fn check(&self) -> Result<(), Error> {
         let mut unused = self.entries.iter().filter(|entry| !entry.used.get());
         match unused.find(|entry| entry.path != ".") {

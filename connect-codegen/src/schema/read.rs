@@ -16,7 +16,7 @@ use crate::{
     Error,
     descriptor::{
         DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptor, Label,
-        MethodDescriptorProto, ServiceDescriptorProto, Type,
+        MethodDescriptorProto, ServiceDescriptorProto, kind,
     },
 };
 
@@ -196,7 +196,7 @@ impl Reader<'_> {
         let entry = self.types.map_entry(field.type_name());
         let (kind, shape) = match entry.map(|entry| entry.field.as_slice()) {
             Some([key, value]) => {
-                let key = scalar(key.r#type()).ok_or_else(|| unknown_type(field, &source))?;
+                let key = scalar(key, &source)?;
                 let ordered = !self.options.hash_map(&names);
                 let kind = self.kind(value, false, &names, &source)?;
                 (kind, Shape::Map { key, ordered })
@@ -243,15 +243,15 @@ impl Reader<'_> {
     ) -> Result<Kind, Error> {
         let to = || self.type_ref(field.type_name(), source);
         Ok(match field.r#type() {
-            Type::Bytes => Kind::Bytes {
+            kind::BYTES => Kind::Bytes {
                 shared: self.options.shared_bytes(names),
             },
-            Type::Enum => Kind::Enum(to()?),
-            Type::Group | Type::Message => Kind::Message {
+            kind::ENUM => Kind::Enum(to()?),
+            kind::GROUP | kind::MESSAGE => Kind::Message {
                 to: to()?,
                 delimited,
             },
-            other => Kind::Scalar(scalar(other).ok_or_else(|| unknown_type(field, source))?),
+            _ => Kind::Scalar(scalar(field, source)?),
         })
     }
 
@@ -390,24 +390,8 @@ fn shape(field: &FieldDescriptorProto, kind: &Kind, features: Features) -> Shape
     }
 }
 
-fn scalar(kind: Type) -> Option<Scalar> {
-    Some(match kind {
-        Type::Bool => Scalar::Bool,
-        Type::Double => Scalar::Double,
-        Type::Fixed32 => Scalar::Fixed32,
-        Type::Fixed64 => Scalar::Fixed64,
-        Type::Float => Scalar::Float,
-        Type::Int32 => Scalar::Int32,
-        Type::Int64 => Scalar::Int64,
-        Type::Sfixed32 => Scalar::Sfixed32,
-        Type::Sfixed64 => Scalar::Sfixed64,
-        Type::Sint32 => Scalar::Sint32,
-        Type::Sint64 => Scalar::Sint64,
-        Type::String => Scalar::String,
-        Type::Uint32 => Scalar::Uint32,
-        Type::Uint64 => Scalar::Uint64,
-        Type::Bytes | Type::Enum | Type::Group | Type::Message => return None,
-    })
+fn scalar(field: &FieldDescriptorProto, source: &Source) -> Result<Scalar, Error> {
+    Scalar::try_from(field.r#type()).map_err(|_| unknown_type(field, source))
 }
 
 fn unknown_type(field: &FieldDescriptorProto, source: &Source) -> Error {
