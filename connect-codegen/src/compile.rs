@@ -5,10 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use protox::file::{ChainFileResolver, GoogleFileResolver, IncludeFileResolver};
+
 use crate::{
     Config, Error, GeneratedFile, Layout,
     descriptor::FileSet,
     generate::{read, write},
+    installed::Installed,
 };
 
 impl Config {
@@ -21,17 +24,42 @@ impl Config {
     /// In a build script it also prints the `cargo::rerun-if-changed` lines for every file that was
     /// read.
     ///
+    /// No other program is needed, unless a file has an edition instead of a syntax: then it is
+    /// [`with_compiler`](Self::with_compiler)'s, or the one that the environment variable `PROTOC` names,
+    /// or else `protoc` or `buf` on `PATH`.
+    ///
     /// # Errors
-    /// If a file does not compile, with file, line and column; if code cannot be generated for it
-    /// (see [`generate`](crate::generate)); if a path of an option stands for nothing in the files; if
-    /// the output cannot be written.
+    /// If a file does not compile, with file, line and column; if it needs a compiler that is not there; if
+    /// code cannot be generated for it (see [`generate`](crate::generate)); if a path of an option stands
+    /// for nothing in the files; if the output cannot be written.
     pub fn compile(
         &self,
         files: &[impl AsRef<Path>],
         includes: &[impl AsRef<Path>],
     ) -> Result<(), Error> {
         let includes = Includes::new(includes);
-        let compiled = compile(files, &includes)?;
+        let compiled = compile(files, &includes, self.compiler.as_deref())?;
+        self.write_set(&compiled)
+            .map_err(|error| error.map_file(|file| includes.on_disk(file)))
+    }
+
+    /// Writes the code of all files in an encoded `google.protobuf.FileDescriptorSet`, which `protoc
+    /// --include_imports --include_source_info --descriptor_set_out=FILE` or `buf build
+    /// --as-file-descriptor-set --output FILE` has written, to the output directory.
+    ///
+    /// In a build script it also prints the `cargo::rerun-if-changed` line for it.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no such set; else as [`compile`](Self::compile).
+    pub fn compile_descriptor_set(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let path = path.as_ref();
+        self.write_set(&Compiled {
+            set: fs::read(path).map_err(|error| Error::io("read", path, error))?,
+            read: vec![path.to_owned()],
+        })
+    }
+
+    fn write_set(&self, compiled: &Compiled) -> Result<(), Error> {
         if env::var_os("OUT_DIR").is_some() {
             for path in &compiled.read {
                 println!("cargo::rerun-if-changed={}", path.display());
@@ -39,8 +67,7 @@ impl Config {
         }
         let files = FileSet::files(&compiled.set)?;
         let names: Vec<_> = files.iter().map(|file| file.file.name()).collect();
-        let on_disk = |error: Error| error.map_file(|file| includes.on_disk(file));
-        let schema = read(&files, &names, self).map_err(on_disk)?;
+        let schema = read(&files, &names, self)?;
         // A plugin may be called for each directory: there a path may stand for nothing.
         schema.check_options()?;
         let generated = write(&schema, &files, self)?;
@@ -70,7 +97,7 @@ pub fn descriptors(
     files: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
 ) -> Result<Vec<u8>, Error> {
-    compile(files, &Includes::new(includes)).map(|compiled| compiled.set)
+    compile(files, &Includes::new(includes), None).map(|compiled| compiled.set)
 }
 
 struct Compiled {
@@ -80,16 +107,66 @@ struct Compiled {
     read: Vec<PathBuf>,
 }
 
-fn compile(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, Error> {
+/// Compiles files by the given program, or here, or by another program if they need it.
+fn compile(
+    files: &[impl AsRef<Path>],
+    includes: &Includes,
+    compiler: Option<&Path>,
+) -> Result<Compiled, Error> {
+    let Some(program) = compiler else {
+        return match protox(files, includes) {
+            Err(Unread::Edition(error)) => {
+                println!("cargo::rerun-if-env-changed=PROTOC");
+                let installed = Installed::find().ok_or(error)?;
+                by_program(&installed, files, includes)
+            }
+            Err(Unread::Other(error)) => Err(error),
+            Ok(compiled) => Ok(compiled),
+        };
+    };
+    by_program(&Installed::new(program), files, includes)
+}
+
+fn by_program(
+    program: &Installed,
+    files: &[impl AsRef<Path>],
+    includes: &Includes,
+) -> Result<Compiled, Error> {
+    let files: Vec<_> = files.iter().map(|file| file.as_ref().to_owned()).collect();
+    let set = program.compile(&files, &includes.0)?;
+    let names = FileSet::files(&set)?;
+    let read = names
+        .iter()
+        .filter_map(|file| includes.on_disk(file.file.name()));
+    Ok(Compiled {
+        read: read.map(PathBuf::from).collect(),
+        set,
+    })
+}
+
+/// Why protox cannot read a file.
+enum Unread {
+    /// It has an edition, which protox does not know.
+    Edition(Error),
+    Other(Error),
+}
+
+fn protox(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, Unread> {
     let explain = |error| includes.explain(&error);
-    let mut compiler = protox::Compiler::new(&includes.0).map_err(explain)?;
+    let mut resolver = ChainFileResolver::new();
+    // A newer one on the way may say what protox does not know.
+    resolver.add(GoogleFileResolver::new());
+    for dir in &includes.0 {
+        resolver.add(IncludeFileResolver::new(dir.clone()));
+    }
+    let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
     for file in files {
         let opened = compiler.open_file(file);
         opened.map_err(|error| {
             let unfound = error.is_file_not_found() && error.file().is_none();
             if unfound {
-                includes.missing(file.as_ref())
+                Unread::Other(includes.missing(file.as_ref()))
             } else {
                 explain(error)
             }
@@ -103,6 +180,9 @@ fn compile(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, 
         set: compiler.encode_file_descriptor_set(),
     })
 }
+
+/// What to do where no compiler is installed.
+const NEEDS_COMPILER: &str = " (editions need protoc or buf: install one of them, or name it in PROTOC or with_compiler, or give compile_descriptor_set what it wrote elsewhere)";
 
 /// The directories in which imports are looked for.
 struct Includes(Vec<PathBuf>);
@@ -134,7 +214,7 @@ impl Includes {
     }
 
     /// protox puts file, line and column into the debug form only, and the file as imports name it.
-    fn explain(&self, error: &protox::Error) -> Error {
+    fn explain(&self, error: &protox::Error) -> Unread {
         let mut text = format!("{error:?}");
         let place = error.file().and_then(|name| {
             let rest = text.strip_prefix(name)?;
@@ -149,9 +229,10 @@ impl Includes {
             text.push_str(&format!(" (looked in {})", self.list()));
         }
         if text.contains("but found 'edition'") {
-            text.push_str(" (editions are not supported here, but by protoc-gen-connect-prost under protoc or buf)");
+            text.push_str(NEEDS_COMPILER);
+            return Unread::Edition(Error::new(text));
         }
-        Error::new(text)
+        Unread::Other(Error::new(text))
     }
 
     fn list(&self) -> String {

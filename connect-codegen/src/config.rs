@@ -40,6 +40,8 @@ pub struct Config {
     pub(crate) default_methods: bool,
     pub(crate) crate_path: Option<String>,
     pub(crate) out_dir: Option<PathBuf>,
+    #[cfg(feature = "compile")]
+    pub(crate) compiler: Option<PathBuf>,
     /// Whether the code is not for `OUT_DIR`.
     pub(crate) checked_in: bool,
     pub(crate) descriptor_set: bool,
@@ -134,6 +136,16 @@ impl Config {
     pub fn with_out_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(dir.into());
         self.checked_in = true;
+        self
+    }
+
+    /// The `protoc` or `buf` that compiles `.proto` files, by name or path; by default none is needed but for
+    /// editions, see [`compile`](Self::compile). A program that is not called `buf` is asked as `protoc`
+    /// is.
+    #[cfg(feature = "compile")]
+    #[must_use]
+    pub fn with_compiler(mut self, program: impl Into<PathBuf>) -> Self {
+        self.compiler = Some(program.into());
         self
     }
 
@@ -269,6 +281,8 @@ impl Default for Config {
             default_methods: false,
             crate_path: None,
             out_dir: None,
+            #[cfg(feature = "compile")]
+            compiler: None,
             checked_in: false,
             descriptor_set: true,
             layout: Layout::default(),

@@ -26,7 +26,8 @@
 //!
 //! # How it works
 //!
-//! [`Config::compile`] turns files into descriptors (by protox), the [`plugin`] gets them from its
+//! [`Config::compile`] turns files into descriptors (by protox, or
+//! editions by an installed compiler), the [`plugin`] gets them from its
 //! caller; both do what [`generate`] does, which any other frontend may call. The descriptors become
 //! one model of the schema, in which everything is resolved: names and paths in Rust, features of
 //! editions, presence, boxes, options. Every emitter is a function of it: messages, JSON, services.
@@ -46,6 +47,8 @@ mod schema;
 
 #[cfg(feature = "compile")]
 mod compile;
+#[cfg(feature = "compile")]
+mod installed;
 
 #[cfg(feature = "compile")]
 pub use compile::descriptors;

@@ -56,7 +56,6 @@ fn errors_in_proto_files_name_file_line_and_column() {
                 "import.proto",
                 &format!("{syntax}\n  import \"nowhere.proto\";"),
             ),
-            ("edition.proto", "\nedition = \"2023\";"),
         ],
     );
     for (file, place) in [
@@ -70,17 +69,48 @@ fn errors_in_proto_files_name_file_line_and_column() {
             "import.proto",
             "import.proto:3:3: import 'nowhere.proto' not found",
         ),
-        ("edition.proto", "edition.proto:2:1: "),
-        (
-            "edition.proto",
-            "editions are not supported here, but by protoc-gen-connect-prost",
-        ),
     ] {
         let error = protos.error(file, &Config::new());
         assert!(error.contains(place), "{error}");
         // So that an editor finds it.
         assert!(error.starts_with(&protos.path(file)), "{error}");
     }
+}
+
+/// A test of its own program, as what is on `PATH` is not for a test to say.
+#[test]
+fn editions_need_a_compiler() {
+    let protos = Protos::new("needs", &[("edition.proto", "\nedition = \"2023\";")]);
+    if std::env::var_os("ALONE").is_some() {
+        let error = protos.error("edition.proto", &Config::new());
+        for part in [
+            "edition.proto:2:1: ",
+            "PROTOC",
+            "with_compiler",
+            "compile_descriptor_set",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(error.starts_with(&protos.path("edition.proto")), "{error}");
+        return;
+    }
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    alone.args(["--exact", "editions_need_a_compiler"]);
+    let alone = alone.env("ALONE", "1").env("PATH", "").env_remove("PROTOC");
+    let output = alone.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let error = protos.error(
+        "edition.proto",
+        &Config::new().with_compiler("/nowhere/protoc"),
+    );
+    assert!(
+        error.starts_with("cannot start /nowhere/protoc: "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -154,30 +154,91 @@ fn errors_go_through_the_protocol() {
     }
 }
 
-/// protoc and buf know them, protox does not.
+/// protoc and buf know them, protox does not: a `build.rs` has one of them called.
 #[test]
 fn editions() {
-    let dir = TempDir::new("editions");
-    let text = "edition = \"2023\";\npackage e.v1;\n\
+    let (dir, other) = (TempDir::new("editions"), TempDir::new("other"));
+    let text = "edition = \"2023\";\npackage e.v1;\nimport \"google/protobuf/empty.proto\";\n\
         message A { int32 a = 1; int32 b = 2 [features.field_presence = IMPLICIT]; }\n";
     dir.write("e/v1/edition.proto", text);
+    other.write(
+        "o/o.proto",
+        "edition = \"2024\"; package o; import \"e/v1/edition.proto\"; message O { e.v1.A a = 1; }",
+    );
     for frontend in Frontend::all() {
+        let (Frontend::Protoc(program) | Frontend::Buf(program)) = &frontend else {
+            continue;
+        };
         let out = TempDir::new("out");
-        let result = frontend.run_in(dir.path(), &["e/v1/edition.proto"], &[], out.path());
-        if let Frontend::Protox = frontend {
-            let error = result.unwrap_err();
-            assert!(error.contains("editions are not supported"), "{error}");
-            assert!(error.contains("edition.proto:1:1"), "{error}");
-        } else {
-            result.unwrap();
-            let code = &read_all(out.path())["e.v1.rs"];
-            assert!(
-                code.contains("pub a: ::core::option::Option<i32>"),
-                "{code}"
-            );
-            assert!(code.contains("pub b: i32"), "{code}");
-        }
+        frontend
+            .run_in(dir.path(), &["e/v1/edition.proto"], &[], out.path())
+            .unwrap();
+        let code = &read_all(out.path())["e.v1.rs"];
+        assert!(
+            code.contains("pub a: ::core::option::Option<i32>"),
+            "{code}"
+        );
+        assert!(code.contains("pub b: i32"), "{code}");
+
+        let built = TempDir::new("built");
+        let config = Config::new()
+            .with_out_dir(built.path())
+            .with_compiler(program);
+        let includes = [dir.path(), other.path()];
+        config.compile(&["e/v1/edition.proto"], &includes).unwrap();
+        assert_eq!(&read_all(built.path())["e.v1.rs"], code, "{frontend:?}");
+        // Imports come along, from other folders as well.
+        config
+            .compile(&[other.path().join("o/o.proto")], &includes)
+            .unwrap();
+        assert!(read_all(built.path())["o.rs"].contains("super::e::v1::A"));
+        other.write(
+            "o/bad.proto",
+            "edition = \"2023\";\nmessage B { Nothing a = 1; }",
+        );
+        let error = config
+            .compile(&["o/bad.proto"], &includes)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("bad.proto:2:13"), "{error}");
     }
+}
+
+/// A current `descriptor.proto`, such as buf and protoc bring along, is of an edition or says what protox
+/// does not know.
+#[test]
+fn the_types_of_google_protobuf_are_built_in() {
+    let (dir, out) = (TempDir::new("google"), TempDir::new("out"));
+    dir.write("google/protobuf/descriptor.proto", "edition = \"2077\";");
+    let text = "syntax = \"proto3\"; import \"google/protobuf/descriptor.proto\";\n\
+        message A { google.protobuf.FileDescriptorProto file = 1; }";
+    dir.write("a.proto", text);
+    let config = Config::new().with_out_dir(out.path());
+    config.compile(&["a.proto"], &[dir.path()]).unwrap();
+    assert!(read_all(out.path())["_.rs"].contains("FileDescriptorProto"));
+}
+
+#[test]
+fn a_descriptor_set_from_elsewhere() {
+    let (dir, out) = (TempDir::new("set"), TempDir::new("out"));
+    let set = connect_codegen::descriptors(&["shapes/v1/shapes.proto"], &[protos()]).unwrap();
+    let path = dir.path().join("shapes.binpb");
+    std::fs::write(&path, &set).unwrap();
+    let config = Config::new().with_out_dir(out.path());
+    config.compile_descriptor_set(&path).unwrap();
+    let other = TempDir::new("other");
+    let compiled = Config::new().with_out_dir(other.path());
+    compiled
+        .compile(&["shapes/v1/shapes.proto"], &[protos()])
+        .unwrap();
+    assert_eq!(read_all(out.path()), read_all(other.path()));
+    std::fs::write(&path, "no set").unwrap();
+    assert!(config.compile_descriptor_set(&path).is_err());
+    let error = config
+        .compile_descriptor_set("/nowhere/set")
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("cannot read /nowhere/set: "), "{error}");
 }
 
 #[test]
