@@ -52,6 +52,10 @@ conformance runtime="tokio" *options:
 protobuf:
     .ci/run protobuf
 
+# the generator over schemas of registries, and random messages beside Protobuf for Python
+schemas:
+    .ci/run schemas
+
 # every command of the tours in the README and in docs/embedding.md
 tour:
     .ci/run tour

