@@ -69,7 +69,7 @@ mod tests {
         let answer = client.quote(QuoteRequest { symbol }).await?.into_message();
         assert_eq!(answer.price.map(|price| price.cents), Some(12_345));
         let symbol = String::from("INIT");
-        let mut stream = client.watch(WatchRequest { symbol }).await?.into_message();
+        let mut stream = client.watch(WatchRequest { symbol }).await?.into_stream();
         let first = stream.message().await?.and_then(|answer| answer.price);
         assert_eq!(first.map(|price| price.cents), Some(99));
         let symbol = String::from("NONE");

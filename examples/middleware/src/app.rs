@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{Json, extract::State, routing};
-use connect_tokio::{Error, Request, Response, Router};
+use connect_tokio::{Error, Request, Response, Router, bearer};
 use http::{HeaderName, HeaderValue, header};
 use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -12,7 +12,7 @@ use tower_http::{
 };
 
 use crate::{
-    auth::{Author, BearerToken},
+    auth::{self, Author},
     log::Log,
     notes::{AddRequest, AddResponse, NotesService, NotesServiceServer},
 };
@@ -57,7 +57,7 @@ pub(crate) fn app() -> axum::Router {
     // What belongs to calls goes around the procedures: it answers in the caller's protocol.
     let rpc = Router::new()
         .add_service(NotesServiceServer::new(notes.clone()))
-        .add_gate(BearerToken)
+        .add_gate(bearer(auth::author))
         .add_interceptor(Log);
     let request_id = HeaderName::from_static("x-request-id");
     // What belongs to HTTP goes around all of it: the layer that is added last sees a request first.

@@ -4,7 +4,7 @@ use std::process::Command;
 
 const TRANSCRIPT: &str = "\
 add a note, with no token:
-  unauthenticated: call with the header `authorization: Bearer …`
+  unauthenticated: call with a token, in the header `authorization: Bearer …`
 add a note, with token-of-mallory:
   unauthenticated: the token is not known
 add a note, with token-of-ada:

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// What one service gives out, the other takes: it is the same type.
-async fn buy<T: Transport + Clone>(transport: T, ids: &[String]) -> Result<Money, Error> {
+async fn buy<T: Transport>(transport: T, ids: &[String]) -> Result<Money, Error> {
     let catalog = CatalogServiceClient::new(transport.clone());
     let mut order = OrderServiceClient::new(transport).order();
     for id in ids {

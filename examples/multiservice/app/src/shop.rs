@@ -47,7 +47,7 @@ impl OrderService for Orders {
         &self,
         request: Request<Streaming<Item>>,
     ) -> Result<Response<OrderResponse>, Error> {
-        let mut items = request.into_message();
+        let mut items = request.into_stream();
         let (mut count, mut total) = (0, Money::default());
         while let Some(item) = items.message().await? {
             let price = item.price.unwrap_or_default();
