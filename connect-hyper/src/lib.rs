@@ -32,7 +32,7 @@ pub mod tls;
 #[cfg(feature = "tls")]
 pub use self::tls::{ClientTls, ServerTls};
 pub use self::{
-    client::{Channel, ChannelBuilder, ChannelState, EndpointAddress, HttpVersion},
+    client::{Channel, ChannelBuilder, ChannelState, EndpointAddress, HttpVersion, WeakChannel},
     runtime::Runtime,
     server::{CallTasks, Flood, HttpService, Server, ServerEvent, ServerHandle},
 };

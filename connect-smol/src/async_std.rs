@@ -46,8 +46,7 @@ use socket2::SockRef;
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent,
-    ServerHandle,
+    CallTasks, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent, ServerHandle,
     client::{
         Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
         Resolving, RoundRobin,
@@ -79,6 +78,9 @@ pub type Server<L = TcpListener, M = ()> = connect_hyper::Server<AsyncStd, L, M>
 
 /// A client's way to one server, on async-std; see [`connect_hyper::Channel`] for what it can do.
 pub type Channel = connect_hyper::Channel<AsyncStd>;
+
+/// A [`Channel`] that others may drop, by [`downgrade`](connect_hyper::Channel::downgrade).
+pub type WeakChannel = connect_hyper::WeakChannel<AsyncStd>;
 
 /// Makes a [`Channel`]; see [`connect_hyper::ChannelBuilder`] for what can be chosen.
 pub type ChannelBuilder = connect_hyper::ChannelBuilder<AsyncStd>;

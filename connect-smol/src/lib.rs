@@ -91,8 +91,7 @@ mod tls;
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent,
-    ServerHandle,
+    CallTasks, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent, ServerHandle,
     client::{
         Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
         Resolving, RoundRobin,
@@ -147,6 +146,9 @@ pub type Server<L = smol::net::TcpListener, M = ()> = connect_hyper::Server<Smol
 
 /// A client's way to one server, on smol; see [`connect_hyper::Channel`] for what it can do.
 pub type Channel = connect_hyper::Channel<Smol>;
+
+/// A [`Channel`] that others may drop, by [`downgrade`](connect_hyper::Channel::downgrade).
+pub type WeakChannel = connect_hyper::WeakChannel<Smol>;
 
 /// Makes a [`Channel`]; see [`connect_hyper::ChannelBuilder`] for what can be chosen.
 pub type ChannelBuilder = connect_hyper::ChannelBuilder<Smol>;

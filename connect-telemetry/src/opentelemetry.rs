@@ -1,10 +1,11 @@
 //! Spans, metrics and contexts by the conventions of OpenTelemetry.
 
+mod gauges;
 mod headers;
 
 use std::{fmt, sync::Arc};
 
-use connect_tower::{CallEnd, CallObserver, CallStart, Observer, Side};
+use connect_tower::{CallEnd, CallObserver, CallStart, ChannelStats, Observer, ServerStats, Side};
 use http::uri::Authority;
 use opentelemetry::{
     Context, InstrumentationScope, KeyValue,
@@ -14,7 +15,10 @@ use opentelemetry::{
     trace::{Span, SpanBuilder, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
 
-use self::headers::{Read, Write};
+use self::{
+    gauges::Gauges,
+    headers::{Read, Write},
+};
 use crate::outcome::{is_failure, status_code, system};
 
 /// Tells OpenTelemetry of each call: a span and a duration, and a context that travels with it.
@@ -52,6 +56,7 @@ use crate::outcome::{is_failure, status_code, system};
 pub struct OpenTelemetry {
     tracer: Arc<BoxedTracer>,
     durations: Durations,
+    gauges: Gauges,
     propagator: Option<Arc<dyn TextMapPropagator + Send + Sync>>,
 }
 
@@ -66,9 +71,11 @@ impl OpenTelemetry {
     /// set tells nobody anything.
     #[must_use]
     pub fn new() -> Self {
+        let meter = global::meter_with_scope(scope());
         Self {
             tracer: Arc::new(global::tracer_with_scope(scope())),
-            durations: Durations::new(&global::meter_with_scope(scope())),
+            durations: Durations::new(&meter),
+            gauges: Gauges::new(meter),
             propagator: None,
         }
     }
@@ -86,10 +93,12 @@ impl OpenTelemetry {
         self
     }
 
-    /// Measures by this provider, in place of the global one.
+    /// Measures by this provider, in place of the global one. To be set before anything is watched.
     #[must_use]
     pub fn with_meter_provider(mut self, provider: &dyn MeterProvider) -> Self {
-        self.durations = Durations::new(&provider.meter_with_scope(scope()));
+        let meter = provider.meter_with_scope(scope());
+        self.durations = Durations::new(&meter);
+        self.gauges = Gauges::new(meter);
         self
     }
 
@@ -101,6 +110,50 @@ impl OpenTelemetry {
     ) -> Self {
         self.propagator = Some(Arc::new(propagator));
         self
+    }
+
+    /// Measures a channel whenever the provider's reader asks, and forgets it once there are no numbers. A function that keeps
+    /// the channel would keep its connections: with a connect-hyper channel it is `move || Some(weak.upgrade()?.stats())`, where
+    /// `weak` is `channel.downgrade()`.
+    ///
+    /// ```
+    /// use connect_telemetry::OpenTelemetry;
+    /// use connect_tower::ChannelStats;
+    ///
+    /// let telemetry = OpenTelemetry::new();
+    /// telemetry.watch_channel(|| Some(ChannelStats::default()));
+    /// ```
+    ///
+    /// | up-down counter | unit | attributes |
+    /// |---|---|---|
+    /// | `http.client.open_connections` | `{connection}` | `http.connection.state`: `active` or `idle` |
+    /// | `http.client.active_requests` | `{request}` | |
+    /// | `connectrpc.client.waiting_calls` | `{call}` | |
+    /// | `connectrpc.client.endpoints` | `{endpoint}` | `connectrpc.endpoint.state`: `idle`, `connecting`, `ready` or `failed` |
+    ///
+    /// All have `server.address` and `server.port` of the endpoint; calls that wait for whichever comes first those of the
+    /// channel. The first two are of the semantic conventions for HTTP, version 1.44, which have no others for this.
+    pub fn watch_channel(&self, stats: impl Fn() -> Option<ChannelStats> + Send + Sync + 'static) {
+        self.gauges.watch_channel(stats);
+    }
+
+    /// Measures a server whenever the provider's reader asks, and forgets it once there are no numbers. With a connect-hyper
+    /// server the function is `move || Some(handle.stats())`, where `handle` is `server.handle()`.
+    ///
+    /// ```
+    /// use connect_telemetry::OpenTelemetry;
+    /// use connect_tower::ServerStats;
+    ///
+    /// let telemetry = OpenTelemetry::new();
+    /// telemetry.watch_server(|| Some(ServerStats::default()));
+    /// ```
+    ///
+    /// | up-down counter | unit |
+    /// |---|---|
+    /// | `connectrpc.server.open_connections` | `{connection}` |
+    /// | `connectrpc.server.active_calls` | `{call}` |
+    pub fn watch_server(&self, stats: impl Fn() -> Option<ServerStats> + Send + Sync + 'static) {
+        self.gauges.watch_server(stats);
     }
 
     /// The context of the caller, if its headers have one.
@@ -143,9 +196,9 @@ impl Observer for OpenTelemetry {
             KeyValue::new("rpc.method", method.clone()),
         ];
         let mut attributes = labels.clone();
-        attributes.extend(server(start));
+        attributes.extend(called(start));
         if side == Side::Client {
-            labels.extend(server(start));
+            labels.extend(called(start));
         }
         let name = match start.spec() {
             Some(_) => method.into(),
@@ -249,10 +302,16 @@ fn scope() -> InstrumentationScope {
 }
 
 /// `server.address` and `server.port`: what the client means to call.
-fn server(start: &CallStart<'_>) -> Vec<KeyValue> {
-    let authority = start.authority();
-    let Some(authority) = authority.and_then(|authority| authority.parse::<Authority>().ok())
-    else {
+fn called(start: &CallStart<'_>) -> Vec<KeyValue> {
+    start.authority().map(server).unwrap_or_default()
+}
+
+/// `server.address` and `server.port` of `host:port`, `host` or `unix:/path`.
+fn server(address: &str) -> Vec<KeyValue> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return vec![KeyValue::new("server.address", path.to_owned())];
+    }
+    let Ok(authority) = address.parse::<Authority>() else {
         return Vec::new();
     };
     let host = authority.host();

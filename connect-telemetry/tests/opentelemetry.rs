@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use common::{Clock, NOPE, UPPER, block_on, peer, router};
 use connect_telemetry::OpenTelemetry;
 use connect_tower::{
-    CallBody, Client, ClientConfig, Code, Connection, InProcess, Prost, Protocol, Request,
-    Response, Router,
+    CallBody, ChannelState, ChannelStats, Client, ClientConfig, Code, Connection, EndpointStats,
+    InProcess, Prost, Protocol, Request, Response, Router, ServerStats,
 };
 use opentelemetry::{
     Context, KeyValue, Value,
@@ -19,7 +19,7 @@ use opentelemetry::{
 use opentelemetry_sdk::{
     metrics::{
         InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
-        data::{AggregatedMetrics, MetricData},
+        data::{AggregatedMetrics, MetricData, ScopeMetrics},
     },
     propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
@@ -105,6 +105,28 @@ impl Sdk {
                         ));
                     }
                 }
+            }
+        }
+        lines.sort();
+        lines
+    }
+
+    /// The counters that are no durations, with their units and points, as they were measured last.
+    fn counters(&self) -> Vec<String> {
+        self.metrics.reset();
+        self.meter_provider.force_flush().unwrap();
+        let mut lines = Vec::new();
+        for resource in self.metrics.get_finished_metrics().unwrap() {
+            for metric in resource.scope_metrics().flat_map(ScopeMetrics::metrics) {
+                let AggregatedMetrics::I64(MetricData::Sum(sum)) = metric.data() else {
+                    panic!("{} is no counter", metric.name());
+                };
+                assert!(!sum.is_monotonic());
+                lines.extend(sum.data_points().map(|point| {
+                    let (name, unit) = (metric.name(), metric.unit());
+                    let attributes = text(point.attributes());
+                    format!("{name} {unit} {}: {attributes}", point.value())
+                }));
             }
         }
         lines.sort();
@@ -456,4 +478,77 @@ fn an_empty_trace_state_is_not_sent() {
     let client = client(router, &Clock::default(), Protocol::Connect).add_observer(sdk.observer());
     let response = ask(&client, "hello").unwrap();
     assert_eq!(response.message(), "false");
+}
+
+/// Channels and servers are measured when somebody asks: of those with the same address the sum.
+#[test]
+fn what_is_open_and_what_waits() {
+    let sdk = Sdk::new();
+    let observer = sdk.observer();
+    assert!(sdk.counters().is_empty(), "nothing is watched");
+    let endpoint = |address: &str, calls| EndpointStats {
+        address: address.to_owned(),
+        state: ChannelState::Ready,
+        connections: 3,
+        idle_connections: 1,
+        active_calls: calls,
+        waiting_calls: 0,
+    };
+    let stats = ChannelStats {
+        authority: String::from("shop.internal"),
+        state: ChannelState::Ready,
+        waiting_calls: 7,
+        endpoints: vec![
+            endpoint("192.0.2.1:8080", 5),
+            endpoint("unix:/run/shop.sock", 0),
+            endpoint("192.0.2.1:1, 192.0.2.2:1", 0),
+        ],
+    };
+    let kept = Arc::new(stats.clone());
+    let weak = Arc::downgrade(&kept);
+    observer.watch_channel(move || Some((*weak.upgrade()?).clone()));
+    let other = ChannelStats {
+        endpoints: vec![endpoint("192.0.2.1:8080", 2)],
+        ..ChannelStats::default()
+    };
+    // Clones of an observer are the same one.
+    observer.clone().watch_channel(move || Some(other.clone()));
+    observer.watch_server(|| {
+        Some(ServerStats {
+            connections: 11,
+            active_calls: 13,
+        })
+    });
+    let server = [
+        "connectrpc.server.active_calls {call} 13: ",
+        "connectrpc.server.open_connections {connection} 11: ",
+    ];
+    let counters = sdk.counters();
+    for line in [
+        "connectrpc.client.endpoints {endpoint} 2: connectrpc.endpoint.state=ready server.address=192.0.2.1 \
+         server.port=8080",
+        "connectrpc.client.endpoints {endpoint} 1: connectrpc.endpoint.state=ready \
+         server.address=/run/shop.sock",
+        "connectrpc.client.waiting_calls {call} 0: server.address=192.0.2.1 server.port=8080",
+        "connectrpc.client.waiting_calls {call} 7: server.address=shop.internal",
+        "http.client.active_requests {request} 7: server.address=192.0.2.1 server.port=8080",
+        "http.client.active_requests {request} 0: server.address=192.0.2.1:1, 192.0.2.2:1",
+        "http.client.open_connections {connection} 2: http.connection.state=idle server.address=192.0.2.1 \
+         server.port=8080",
+        "http.client.open_connections {connection} 4: http.connection.state=active server.address=192.0.2.1 \
+         server.port=8080",
+        server[0],
+        server[1],
+    ] {
+        assert!(counters.contains(&line.to_owned()), "{line}: {counters:#?}");
+    }
+    // One that has gone is forgotten.
+    drop(kept);
+    let counters = sdk.counters();
+    let line = "http.client.active_requests {request} 2: server.address=192.0.2.1 server.port=8080";
+    assert!(counters.contains(&line.to_owned()), "{counters:#?}");
+    assert!(
+        !counters.iter().any(|line| line.contains("shop")),
+        "{counters:#?}"
+    );
 }

@@ -31,6 +31,7 @@ mod reconnect;
 mod shutdown;
 mod slow_clients;
 mod standard_services;
+mod stats;
 mod streams;
 mod stuck_requests;
 mod support;

@@ -80,8 +80,7 @@ mod tls;
 #[doc(no_inline)]
 pub use connect_health as health;
 pub use connect_hyper::{
-    CallTasks, ChannelState, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent,
-    ServerHandle,
+    CallTasks, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent, ServerHandle,
     client::{
         Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
         Resolving, RoundRobin,
@@ -137,6 +136,9 @@ pub type Server<L = tokio::net::TcpListener, M = ()> = connect_hyper::Server<Tok
 
 /// A client's way to one server, on tokio; see [`connect_hyper::Channel`] for what it can do.
 pub type Channel = connect_hyper::Channel<Tokio>;
+
+/// A [`Channel`] that others may drop, by [`downgrade`](connect_hyper::Channel::downgrade).
+pub type WeakChannel = connect_hyper::WeakChannel<Tokio>;
 
 /// Makes a [`Channel`]; see [`connect_hyper::ChannelBuilder`] for what can be chosen.
 pub type ChannelBuilder = connect_hyper::ChannelBuilder<Tokio>;

@@ -133,8 +133,10 @@ pub use server::load::{ConcurrencyLimit, adaptive::AdaptiveLimit};
 pub use server::methods::{Methods, Service};
 pub use server::router::{RouteConflict, Router};
 pub use server::service::RouterFuture;
+pub use server::stats::ServerStats;
 pub use transport::{
-    BodyError, FailureKind, Sent, ServiceFuture, ServiceTransport, Transport, TransportError,
+    BodyError, ChannelState, ChannelStats, EndpointStats, FailureKind, Sent, ServiceFuture,
+    ServiceTransport, Transport, TransportError,
 };
 
 /// What generated code names. Not part of the public API.

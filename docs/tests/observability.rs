@@ -252,6 +252,47 @@ fn metrics(processes: &[Process], ports: &[(u16, &str)]) -> String {
     text
 }
 
+#[tokio::test]
+async fn what_is_open_and_what_waits() {
+    let program = Process::new("program");
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let (handle, watched) = (server.handle(), server.handle());
+    tokio::spawn(server.serve(Router::new().add_service(GreetServiceServer::new(Back))));
+    let channel = Channel::new(format!("http://127.0.0.1:{port}")).unwrap();
+    let client = GreetServiceClient::new(channel.clone());
+    client.greet(ada()).await.unwrap();
+    while channel.outstanding() + handle.stats().active_calls > 0 {
+        tokio::task::yield_now().await;
+    }
+
+    let telemetry = program.observer();
+    let weak = channel.downgrade();
+    telemetry.watch_channel(move || Some(weak.upgrade()?.stats()));
+    telemetry.watch_server(move || Some(watched.stats()));
+    compare("gauges", &gauges(&program, &[(port, "8080")]));
+}
+
+/// What a process has counted, one a line.
+fn gauges(process: &Process, ports: &[(u16, &str)]) -> String {
+    process.meter_provider.force_flush().unwrap();
+    let mut lines = Vec::new();
+    for resource in process.metrics.get_finished_metrics().unwrap() {
+        for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+            let AggregatedMetrics::I64(MetricData::Sum(data)) = metric.data() else {
+                panic!("{} is no counter", metric.name());
+            };
+            for point in data.data_points() {
+                let attributes = attributes(point.attributes(), ports).join(", ");
+                let line = format!("{} {} {attributes}", metric.name(), point.value());
+                lines.push(line.trim_end().to_owned() + "\n");
+            }
+        }
+    }
+    lines.sort();
+    lines.concat()
+}
+
 /// Attributes in the order of their names, one a line; ports of servers as they are in the chapter, others as any.
 fn attributes<'a>(
     attributes: impl IntoIterator<Item = &'a KeyValue>,

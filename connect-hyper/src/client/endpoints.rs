@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use connect_tower::transport::TransportError;
+use connect_tower::transport::{ChannelState, ChannelStats, TransportError};
 
 use super::{
-    endpoint::{ChannelState, Endpoint, Lease},
+    endpoint::{Endpoint, Lease},
     group::{Group, Member},
     shared::Want,
 };
@@ -55,6 +55,20 @@ impl<R: Runtime> Endpoints<R> {
         match self {
             Self::One(endpoint) => endpoint.outstanding(),
             Self::Many(group) => group.outstanding(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> ChannelStats {
+        match self {
+            Self::One(endpoint) => {
+                let endpoint = endpoint.stats();
+                ChannelStats {
+                    state: endpoint.state,
+                    endpoints: vec![endpoint],
+                    ..ChannelStats::default()
+                }
+            }
+            Self::Many(group) => group.stats(),
         }
     }
 

@@ -38,12 +38,17 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll},
 };
 
 use connect_proto::Error;
-use connect_tower::{CallBody, Transport, rt::SharedTimer, transport::TransportError};
+pub use connect_tower::transport::ChannelState;
+use connect_tower::{
+    CallBody, Transport,
+    rt::SharedTimer,
+    transport::{ChannelStats, TransportError},
+};
 use http::{Request, Response, uri::Authority};
 
 pub use self::{
@@ -51,7 +56,6 @@ pub use self::{
     balance::{Balance, Candidate, Ejection, LeastOutstanding, PickFirst, RoundRobin},
     config::ChannelBuilder,
     connector::{Connect, Connecting},
-    endpoint::ChannelState,
     resolve::{Resolve, Resolving},
     response_body::ChannelBody,
     settings::HttpVersion,
@@ -78,6 +82,11 @@ use crate::runtime::Runtime;
 /// stream has the code that gRPC's table gives it.
 pub struct Channel<R: Runtime> {
     inner: Arc<Inner<R>>,
+}
+
+/// A [`Channel`] that others may drop, by [`Channel::downgrade`].
+pub struct WeakChannel<R: Runtime> {
+    inner: Weak<Inner<R>>,
 }
 
 struct Inner<R: Runtime> {
@@ -119,6 +128,31 @@ impl<R: Runtime> Channel<R> {
         self.inner.endpoints.outstanding()
     }
 
+    /// How it is now, in numbers, for gauges and health pages. It takes the lock of each endpoint for a moment.
+    #[must_use]
+    pub fn stats(&self) -> ChannelStats {
+        ChannelStats {
+            authority: self.inner.shared.target.authority().to_string(),
+            ..self.inner.endpoints.stats()
+        }
+    }
+
+    /// The channel, for those who look at it and do not need it: its connections close when the last [`Channel`] is dropped.
+    ///
+    /// ```no_run
+    /// # fn watch<R: connect_hyper::Runtime>(channel: &connect_hyper::Channel<R>) {
+    /// let channel = channel.downgrade();
+    /// let stats = move || Some(channel.upgrade()?.stats());
+    /// # let _ = stats;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakChannel<R> {
+        WeakChannel {
+            inner: Arc::downgrade(&self.inner),
+        }
+    }
+
     /// Takes no more calls, on any clone, and ends when the last one has ended. Calls that wait for a connection, and those that
     /// come later, end `unavailable`.
     pub async fn drain(&self) {
@@ -133,6 +167,15 @@ impl<R: Runtime> Channel<R> {
     pub async fn connect(&self) -> Result<(), TransportError> {
         let want = self.inner.shared.want(http::Version::HTTP_11);
         self.inner.endpoints.check_out(want, false).await.map(drop)
+    }
+}
+
+impl<R: Runtime> WeakChannel<R> {
+    /// The channel, as long as somebody else has it.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Channel<R>> {
+        let inner = self.inner.upgrade()?;
+        Some(Channel { inner })
     }
 }
 
@@ -218,6 +261,20 @@ impl<R: Runtime> Clone for Channel<R> {
         Self {
             inner: Arc::clone(&self.inner),
         }
+    }
+}
+
+impl<R: Runtime> Clone for WeakChannel<R> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Weak::clone(&self.inner),
+        }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for WeakChannel<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WeakChannel").finish_non_exhaustive()
     }
 }
 

@@ -6,10 +6,12 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
 };
+
+use connect_tower::ServerStats;
 
 use super::addresses::AddressSlot;
 
@@ -46,6 +48,7 @@ pub(super) struct OpenConnection(Arc<Slot>);
 struct Slot {
     shared: Arc<Shared>,
     index: usize,
+    calls: Arc<AtomicUsize>,
     /// Of its peer's.
     _address: Option<AddressSlot>,
 }
@@ -63,6 +66,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Watches {
     wakers: Vec<Option<Waker>>,
+    /// How many calls each connection has. It has none when its place is free.
+    calls: Vec<Arc<AtomicUsize>>,
     free: Vec<usize>,
     /// Who waits for connections to end: the accept loops, and then the drain.
     waiting: Vec<Waker>,
@@ -93,12 +98,15 @@ impl Drain {
         let mut watches = self.shared.lock();
         let index = watches.free.pop().unwrap_or_else(|| {
             watches.wakers.push(None);
+            watches.calls.push(Arc::default());
             watches.wakers.len() - 1
         });
+        let calls = Arc::clone(&watches.calls[index]);
         Watch {
             connection: OpenConnection(Arc::new(Slot {
                 shared: Arc::clone(&self.shared),
                 index,
+                calls,
                 _address: address,
             })),
             waker: None,
@@ -180,6 +188,16 @@ impl DrainHandle {
     pub(super) fn connections(&self) -> usize {
         self.0.lock().open()
     }
+
+    /// The numbers of connections and of their calls.
+    pub(super) fn stats(&self) -> ServerStats {
+        let watches = self.0.lock();
+        let calls = watches.calls.iter();
+        ServerStats {
+            connections: watches.open(),
+            active_calls: calls.map(|calls| calls.load(Ordering::Relaxed)).sum(),
+        }
+    }
 }
 
 /// Waits for a point of the shutdown. Dropped, it leaves nothing behind: a handle may be asked over and over.
@@ -249,6 +267,13 @@ impl Watch {
     /// The connection, for its parts that may outlive its task.
     pub(super) fn connection(&self) -> OpenConnection {
         self.connection.clone()
+    }
+}
+
+impl OpenConnection {
+    /// How many calls it has, for who counts them. Each of them keeps the connection open.
+    pub(super) fn calls(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.0.calls)
     }
 }
 

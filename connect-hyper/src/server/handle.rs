@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use connect_tower::ServerStats;
+
 use super::drain::{DrainHandle, Shutdown};
 use crate::runtime::ListenAddr;
 
@@ -36,6 +38,12 @@ impl ServerHandle {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.drain.connections()
+    }
+
+    /// How it is now, in numbers, for gauges and health pages. It looks at each open connection for a moment.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.drain.stats()
     }
 
     /// Where the server listens, in the order of its listeners; those without a name are left out.

@@ -21,7 +21,8 @@ use crate::runtime::{Runtime, vary};
 /// What a connection does, told by its calls and its IO. The connection is open while one of its calls is, wherever it runs.
 #[derive(Debug)]
 pub(super) struct Activity {
-    open: AtomicUsize,
+    /// The calls that are open.
+    open: Arc<AtomicUsize>,
     begun: AtomicUsize,
     max_requests: usize,
     /// The client is to use another connection for its next calls.
@@ -41,7 +42,7 @@ pub(super) struct Activity {
 impl Activity {
     pub(super) fn new(connection: OpenConnection, config: &Config) -> Arc<Self> {
         Arc::new(Self {
-            open: AtomicUsize::new(0),
+            open: connection.calls(),
             begun: AtomicUsize::new(0),
             max_requests: config.max_requests_per_connection.unwrap_or(usize::MAX),
             is_last: AtomicBool::new(false),

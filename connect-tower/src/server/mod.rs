@@ -11,3 +11,4 @@ pub(crate) mod methods;
 mod observed;
 pub(crate) mod router;
 pub(crate) mod service;
+pub(crate) mod stats;

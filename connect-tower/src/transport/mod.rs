@@ -11,10 +11,12 @@
 
 mod base_uri;
 mod failure;
+mod stats;
 
 pub use self::{
     base_uri::BaseUri,
     failure::{Answers, FailureKind, Progress, Sent, TransportError},
+    stats::{ChannelState, ChannelStats, EndpointStats},
 };
 pub use crate::call::{
     body_error::BodyError,

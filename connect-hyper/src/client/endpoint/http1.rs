@@ -28,6 +28,12 @@ impl Http1s {
         self.open + self.opening < max
     }
 
+    /// How many are open without a call.
+    pub(super) fn idle(&self) -> usize {
+        let live = self.idle.iter().filter(|idle| !idle.connection.is_closed());
+        live.count()
+    }
+
     /// The idle connection that was used last: it is the least likely to be closed by the server.
     pub(super) fn take(
         &mut self,

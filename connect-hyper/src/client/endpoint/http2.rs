@@ -28,6 +28,11 @@ impl Places {
         self.0.len()
     }
 
+    /// How many have no call.
+    pub(super) fn idle(&self) -> usize {
+        self.0.iter().filter(|open| open.calls == 0).count()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -25,11 +25,10 @@ use std::{
 };
 
 use connect_proto::Time;
-use connect_tower::transport::TransportError;
+use connect_tower::transport::{ChannelState, EndpointStats, TransportError};
 use futures_channel::oneshot;
 
 pub(super) use self::pool::{Http1Lease, Http2Lease, Lease, too_many};
-pub use self::watch::ChannelState;
 use self::{
     attempts::Attempt,
     pool::{Found, Pool, shutting_down},
@@ -97,6 +96,13 @@ impl<R: Runtime> Endpoint<R> {
     /// How many calls have a connection or wait for one.
     pub(super) fn outstanding(&self) -> usize {
         self.pool.outstanding()
+    }
+
+    pub(super) fn stats(&self) -> EndpointStats {
+        EndpointStats {
+            address: self.address.to_string(),
+            ..self.pool.stats()
+        }
     }
 
     /// Takes no more calls, and ends when the last one has ended.

@@ -16,7 +16,7 @@ use std::{
 use connect_proto::{Error, Time};
 use connect_tower::{
     rt::SharedTimer,
-    transport::{Sent, TransportError},
+    transport::{ChannelState, EndpointStats, Sent, TransportError},
 };
 use futures_channel::oneshot;
 use http::Request;
@@ -26,7 +26,7 @@ use super::{
     http1::Http1s,
     http2::Places,
     queue::{Queue, Waiter},
-    watch::{ChannelState, Watched, Watchers},
+    watch::{Watched, Watchers},
 };
 use crate::client::{
     connection::{Http1Connection, Http2Connection, SendResult},
@@ -139,6 +139,21 @@ impl Pool {
 
     pub(super) fn outstanding(&self) -> usize {
         self.with(|state| state.lent + state.queue.len())
+    }
+
+    /// But for the address.
+    pub(super) fn stats(&self) -> EndpointStats {
+        self.with(|state| {
+            state.queue.remove_gone();
+            EndpointStats {
+                address: String::new(),
+                state: state.watched().state,
+                connections: state.http1.open + state.http2.len(),
+                idle_connections: state.http1.idle() + state.http2.idle(),
+                active_calls: state.lent,
+                waiting_calls: state.queue.len(),
+            }
+        })
     }
 
     /// The state; if it is this one, also something that ends when it changes.

@@ -1,19 +1,7 @@
 //! The state of a channel, and those who wait for it to change.
 
+use connect_tower::transport::ChannelState;
 use futures_channel::oneshot;
-
-/// Whether a channel has a connection, for balancers and health pages.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum ChannelState {
-    /// No connection: none was needed yet, or the last was closed.
-    Idle,
-    /// A connection is being opened.
-    Connecting,
-    /// A connection is open.
-    Ready,
-    /// The latest attempt to connect failed. The next call tries again.
-    Failed,
-}
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

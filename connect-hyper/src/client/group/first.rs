@@ -3,14 +3,11 @@
 use std::sync::Arc;
 
 use connect_proto::Code;
-use connect_tower::transport::TransportError;
+use connect_tower::transport::{ChannelState, TransportError};
 
 use super::{Group, Member, Search};
 use crate::{
-    client::{
-        endpoint::{ChannelState, Lease},
-        staggered::Staggered,
-    },
+    client::{endpoint::Lease, staggered::Staggered},
     runtime::Runtime,
 };
 

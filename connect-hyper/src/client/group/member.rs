@@ -8,7 +8,7 @@ use std::sync::{
 use connect_proto::{Code, Time};
 use connect_tower::{
     Deadline,
-    transport::{Outcome, OutcomeListener, Sent, TransportError},
+    transport::{ChannelState, Outcome, OutcomeListener, Sent, TransportError},
 };
 use http::Response;
 
@@ -20,7 +20,7 @@ use crate::{
     client::{
         address::EndpointAddress,
         balance::{Ejection, Load, Record},
-        endpoint::{ChannelState, Endpoint},
+        endpoint::Endpoint,
     },
     runtime::Runtime,
 };

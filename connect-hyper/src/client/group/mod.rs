@@ -24,17 +24,17 @@ use std::{
 };
 
 use connect_proto::{Error, Time};
-use connect_tower::transport::{Sent, TransportError};
+use connect_tower::transport::{ChannelState, ChannelStats, Sent, TransportError};
 use futures_channel::oneshot;
 
 pub(super) use self::member::{Member, Unanswered};
 use self::{
     health::Health,
-    picture::{Picture, Tier},
+    picture::{Picture, Tier, better},
 };
 use super::{
     balance::{Balance, Ejection, Load},
-    endpoint::{ChannelState, Lease, too_many},
+    endpoint::{Lease, too_many},
     resolve::Resolve,
     shared::{Shared, Want},
 };
@@ -182,6 +182,8 @@ impl<R: Runtime> Group<R> {
             // In a box, to keep the future of a call small.
             return Box::pin(self.first_connection(member, search, skip_idle)).await;
         }
+        // If it waits any more, it is there.
+        search.place = None;
         match member.endpoint.check_out(search.want, skip_idle).await {
             Ok(lease) => Ok(Some((lease, member))),
             Err(error) => {
@@ -451,6 +453,16 @@ impl<R: Runtime> Group<R> {
         members.iter().map(|it| it.endpoint.outstanding()).sum()
     }
 
+    pub(super) fn stats(&self) -> ChannelStats {
+        let members = self.lock().all_members();
+        ChannelStats {
+            state: self.state(),
+            waiting_calls: self.waiting_calls.load(Ordering::Relaxed),
+            endpoints: members.iter().map(|it| it.endpoint.stats()).collect(),
+            ..ChannelStats::default()
+        }
+    }
+
     /// Takes no more calls, and ends when the last one has ended.
     pub(super) async fn drain(&self) {
         let members = {
@@ -553,20 +565,6 @@ impl<R: Runtime> Drop for Connecting<R> {
             group.not_connected(&failure);
         }
         group.changed();
-    }
-}
-
-/// The better of two states: what a channel is when one of its endpoints is.
-fn better(a: ChannelState, b: ChannelState) -> ChannelState {
-    let rank = |state| match state {
-        ChannelState::Ready => 0,
-        ChannelState::Connecting => 1,
-        ChannelState::Idle => 2,
-        ChannelState::Failed => 3,
-    };
-    match rank(b) < rank(a) {
-        true => b,
-        false => a,
     }
 }
 

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use connect_proto::Time;
+use connect_tower::transport::ChannelState;
 
 use super::{Member, health::Health};
 use crate::{
-    client::{
-        balance::{Candidate, Load},
-        endpoint::ChannelState,
-    },
+    client::balance::{Candidate, Load},
     runtime::Runtime,
 };
 
@@ -99,5 +97,19 @@ impl<R: Runtime> Default for Tier<R> {
             candidates: Vec::new(),
             members: Vec::new(),
         }
+    }
+}
+
+/// The better of two states: what a channel is when one of its endpoints is.
+pub(super) fn better(a: ChannelState, b: ChannelState) -> ChannelState {
+    let rank = |state| match state {
+        ChannelState::Ready => 0,
+        ChannelState::Connecting => 1,
+        ChannelState::Idle => 2,
+        ChannelState::Failed => 3,
+    };
+    match rank(b) < rank(a) {
+        true => b,
+        false => a,
     }
 }

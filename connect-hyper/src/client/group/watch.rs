@@ -11,7 +11,7 @@ use connect_proto::{ClientConfig, Code, Error, Protocol, Spec, StreamType};
 use connect_tower::{
     CallBody, Client, Prost, Request, Transport,
     rt::{Backoff, SharedTimer},
-    transport::{FailureKind, TransportError},
+    transport::{ChannelState, FailureKind, TransportError},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     client::{
         balance::Load,
-        endpoint::{ChannelState, Endpoint},
+        endpoint::Endpoint,
         exchange::{Outcome, exchange},
         response_body::ChannelBody,
         shared::Shared,
