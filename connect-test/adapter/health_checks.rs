@@ -1,12 +1,23 @@
 //! Channels that ask their endpoints whether they serve.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
 use connect_health::Health;
 use connect_hyper::client::RoundRobin;
-use connect_tower::{Client, Prost, Request as Call, Response as Answer, Router, Spec, StreamType};
+use connect_tower::{
+    Client, Prost, Request as Call, Response as Answer, ResponseStream, Router, Spec, StreamType,
+};
+use futures_util::{StreamExt, stream};
 use macro_rules_attribute::apply;
 
 use super::support::{Running, async_test, bind, spawn, start, yield_now};
-use crate::rt::{Channel, Code, Error};
+use crate::rt::{Channel, ChannelBuilder, Code, Error};
 
 const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);
 const SERVICE: &str = "test.v1.Test";
@@ -27,12 +38,18 @@ async fn server(name: &'static str) -> (Running, Health) {
 }
 
 fn client<const N: usize>(servers: [&Running; N]) -> Client<Channel> {
-    let channel = Channel::builder("http://service.example")
+    client_with(servers, |builder| builder)
+}
+
+fn client_with<const N: usize>(
+    servers: [&Running; N],
+    set: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+) -> Client<Channel> {
+    let builder = Channel::builder("http://service.example")
         .with_endpoints(servers.map(|server| server.address))
         .with_balance(RoundRobin::new())
-        .with_health_check(SERVICE)
-        .build();
-    Client::new(channel.unwrap())
+        .with_health_check(SERVICE);
+    Client::new(set(builder).build().unwrap())
 }
 
 async fn say(client: &Client<Channel>) -> Result<String, Error> {
@@ -123,6 +140,68 @@ async fn health_is_asked_on_each_connection() {
     health.set_serving(SERVICE);
     until(&client, |said| said.as_ref().is_ok_and(|name| name == "b")).await;
     client.transport().drain().await;
+}
+
+const WATCH: Spec = Spec::new("/grpc.health.v1.Health/Watch", StreamType::ServerStream);
+const SERVING: i32 = 1;
+
+/// One whose answers are these, one stream after the other; those that follow never end.
+async fn scripted(streams: Vec<Result<i32, Error>>) -> (Running, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let router = saying("a").server_stream(WATCH, move |call: Call<String>| {
+        assert_eq!(call.message(), SERVICE);
+        let index = count.fetch_add(1, Ordering::SeqCst);
+        let (first, rest) = match streams.get(index) {
+            Some(answer) => (Some(answer.clone()), None),
+            None => (Some(Ok(SERVING)), Some(stream::pending())),
+        };
+        let answers = stream::iter(first).chain(stream::iter(rest).flatten());
+        std::future::ready(Ok(Answer::new(ResponseStream::new(answers))))
+    });
+    (start(bind().await, router), asked)
+}
+
+#[apply(async_test)]
+async fn a_stream_that_ends_is_opened_again_and_its_last_answer_holds() {
+    let (server, asked) = scripted(vec![Ok(SERVING); 2]).await;
+    let client = client([&server]);
+    while asked.load(Ordering::SeqCst) < 3 {
+        assert_eq!(say(&client).await.unwrap(), "a");
+    }
+}
+
+#[apply(async_test)]
+async fn an_endpoint_that_cannot_be_asked_does_not_serve_until_it_can() {
+    let refused = Error::permission_denied("no health for you");
+    let (server, _asked) = scripted(vec![Err(refused)]).await;
+    let client = client([&server]);
+    let error = say(&client).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    let text = format!("{error:#}");
+    assert!(
+        text.ends_with("permission_denied: no health for you"),
+        "{text}"
+    );
+    let call = Call::new(String::new()).with_wait_for_ready(true);
+    let said = client.unary::<Prost, String, String>(&SAY, call).await;
+    assert_eq!(said.unwrap().into_message(), "a");
+}
+
+/// It takes the call, and says nothing.
+#[apply(async_test)]
+async fn an_endpoint_that_does_not_say_whether_it_serves_fails_calls() {
+    let router = saying("a").server_stream(WATCH, |_: Call<String>| {
+        let answers = stream::pending::<Result<i32, Error>>();
+        std::future::ready(Ok(Answer::new(ResponseStream::new(answers))))
+    });
+    let server = start(bind().await, router);
+    let set = |builder: ChannelBuilder| builder.with_connect_timeout(Duration::from_millis(100));
+    let client = client_with([&server], set);
+    let error = say(&client).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    let text = format!("{error:#}");
+    assert!(text.contains("no answer within 100ms"), "{text}");
 }
 
 #[apply(async_test)]
