@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use connect_proto::{Error, is_codec_name};
 use serde_json::Value;
 
-use crate::{decode_error::DecodeError, json::JsonOptions};
+use crate::{budget::Budget, decode_error::DecodeError, json::JsonOptions};
 
 /// The codec in which the messages of one call travel.
 ///
@@ -18,8 +18,8 @@ use crate::{decode_error::DecodeError, json::JsonOptions};
 /// A clone copies at most one reference count.
 #[derive(Clone, Debug)]
 pub enum Codec {
-    /// `proto`: the binary wire format.
-    Proto,
+    /// `proto`: the binary wire format, with its options.
+    Proto(ProtoOptions),
     /// `json`: canonical Protobuf JSON, with its options.
     Json(JsonOptions),
     /// A codec of another name, registered by the application.
@@ -31,9 +31,64 @@ impl Codec {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Proto => "proto",
+            Self::Proto(_) => "proto",
             Self::Json(_) => "json",
             Self::Custom(codec) => codec.name(),
+        }
+    }
+}
+
+/// `proto`.
+impl Default for Codec {
+    fn default() -> Self {
+        Self::Proto(ProtoOptions::default())
+    }
+}
+
+/// How messages are read from the binary wire format.
+#[derive(Clone, Copy, Debug)]
+pub struct ProtoOptions {
+    decode_budget: usize,
+}
+
+impl ProtoOptions {
+    /// How much memory one message may take once it is decoded, in bytes; 64 MiB by default. A message that would take
+    /// more is refused with `resource_exhausted`, before it is decoded.
+    ///
+    /// The limit on the length of messages does not bound it: two bytes on the wire can be a whole message in a list.
+    /// Charged is what lies in the message, its lists, maps, strings and bytes, by the sizes of their Rust types; what
+    /// lists and maps reserve beyond that is not.
+    ///
+    /// It holds for messages that connect-codegen has generated. Of other prost messages the project knows no fields.
+    ///
+    /// ```
+    /// use connect_codec::{Codec, Decode, Prost, ProtoOptions};
+    /// use connect_proto::{Code, Side};
+    ///
+    /// let codec = Codec::Proto(ProtoOptions::default().with_decode_budget(1000));
+    /// // 500 values that are nothing: a thousand bytes.
+    /// let list = b"\x0a\0".repeat(500);
+    /// let read = <Prost as Decode<prost_types::ListValue>>::decode(list.into(), &codec);
+    /// let error = read.unwrap_err().into_error(Side::Server);
+    /// assert_eq!(error.code(), Code::ResourceExhausted);
+    /// ```
+    #[must_use]
+    pub const fn with_decode_budget(mut self, bytes: usize) -> Self {
+        self.decode_budget = bytes;
+        self
+    }
+
+    /// Set by [`with_decode_budget`](Self::with_decode_budget).
+    #[must_use]
+    pub const fn decode_budget(&self) -> usize {
+        self.decode_budget
+    }
+}
+
+impl Default for ProtoOptions {
+    fn default() -> Self {
+        Self {
+            decode_budget: Budget::DEFAULT,
         }
     }
 }
@@ -195,6 +250,26 @@ impl Codecs {
         self.insert(Codec::Json(options))
     }
 
+    /// Adds `proto` with these options, or replaces its options.
+    #[must_use]
+    pub fn with_proto(self, options: ProtoOptions) -> Self {
+        self.insert(Codec::Proto(options))
+    }
+
+    /// How much memory one message may take once it is decoded, in bytes, in the built-in codecs that are known;
+    /// 64 MiB by default. See [`ProtoOptions::with_decode_budget`].
+    #[must_use]
+    pub fn with_decode_budget(self, bytes: usize) -> Self {
+        let with_budget = |codec: &Codec| match codec {
+            Codec::Proto(options) => Codec::Proto(options.with_decode_budget(bytes)),
+            Codec::Json(options) => Codec::Json(options.clone().with_decode_budget(bytes)),
+            Codec::Custom(codec) => Codec::Custom(Arc::clone(codec)),
+        };
+        Self {
+            known: self.known.iter().map(with_budget).collect(),
+        }
+    }
+
     /// Forgets the codec of this name; a call in it is answered with HTTP 415.
     #[must_use]
     pub fn without(self, name: &str) -> Self {
@@ -242,7 +317,7 @@ impl Codecs {
 impl Default for Codecs {
     fn default() -> Self {
         Self {
-            known: Arc::new([Codec::Proto, Codec::Json(JsonOptions::default())]),
+            known: Arc::new([Codec::default(), Codec::Json(JsonOptions::default())]),
         }
     }
 }

@@ -21,9 +21,16 @@ use connect_proto::{Error, Side};
 #[derive(Debug)]
 pub struct DecodeError {
     message: Cow<'static, str>,
-    /// Not the bytes are at fault: the program cannot read this codec.
-    is_unsupported: bool,
+    fault: Fault,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Debug)]
+enum Fault {
+    Exhausted,
+    Malformed,
+    /// Not the bytes are at fault: the program cannot read this codec.
+    Unsupported,
 }
 
 impl DecodeError {
@@ -32,7 +39,7 @@ impl DecodeError {
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             message: message.into(),
-            is_unsupported: false,
+            fault: Fault::Malformed,
             source: None,
         }
     }
@@ -42,7 +49,17 @@ impl DecodeError {
     #[must_use]
     pub fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            is_unsupported: true,
+            fault: Fault::Unsupported,
+            ..Self::new(message)
+        }
+    }
+
+    /// The message would take more memory, or more of something else, than a limit allows. On either side it becomes
+    /// `resource_exhausted`.
+    #[must_use]
+    pub fn exhausted(message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            fault: Fault::Exhausted,
             ..Self::new(message)
         }
     }
@@ -60,14 +77,14 @@ impl DecodeError {
         &self.message
     }
 
-    /// The RPC error of the side that received the bytes, as [`Error::malformed`]: `invalid_argument` on a server,
-    /// `internal` on a client.
+    /// The RPC error of the side that received the bytes. Of malformed ones as [`Error::malformed`]: `invalid_argument`
+    /// on a server, `internal` on a client.
     #[must_use]
     pub fn into_error(self, side: Side) -> Error {
-        let error = if self.is_unsupported {
-            Error::unimplemented(self.message)
-        } else {
-            Error::malformed(side, self.message)
+        let error = match self.fault {
+            Fault::Malformed => Error::malformed(side, self.message),
+            Fault::Unsupported => Error::unimplemented(self.message),
+            Fault::Exhausted => Error::resource_exhausted(self.message),
         };
         match self.source {
             Some(source) => error.with_source(source),

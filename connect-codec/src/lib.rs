@@ -10,10 +10,12 @@
 pub mod json;
 pub mod rpc;
 
+mod budget;
 mod codec;
 mod decode_error;
 mod details;
 mod message;
+mod table;
 
 /// Crates whose types are fields of generated messages: `bytes::Bytes`, `prost_types::Timestamp`.
 pub use {bytes, prost, prost_types};
@@ -29,7 +31,7 @@ pub mod __codegen {
     }
 }
 
-pub use codec::{Codec, Codecs, CustomCodec, DynMessage, InvalidCodecName};
+pub use codec::{Codec, Codecs, CustomCodec, DynMessage, InvalidCodecName, ProtoOptions};
 pub use decode_error::DecodeError;
 pub use details::ErrorExt;
 pub use message::{Decode, Encode, MessageLibrary, Prost, ProstBinary};

@@ -13,7 +13,8 @@ use connect_proto::Error;
 use serde_json::Value;
 
 use crate::{
-    codec::{Codec, DynMessage},
+    budget::{self, Budget, Exhausted},
+    codec::{Codec, DynMessage, ProtoOptions},
     decode_error::DecodeError,
     json::{self, JsonMessage, JsonOptions},
 };
@@ -63,7 +64,7 @@ impl MessageLibrary for Prost {
 impl<M: prost::Message + JsonMessage> Encode<M> for Prost {
     fn encode(message: &M, codec: &Codec, out: &mut BytesMut) -> Result<(), Error> {
         match codec {
-            Codec::Proto => {
+            Codec::Proto(_) => {
                 encode_proto(message, out);
                 Ok(())
             }
@@ -76,7 +77,7 @@ impl<M: prost::Message + JsonMessage> Encode<M> for Prost {
 impl<M: prost::Message + JsonMessage> Decode<M> for Prost {
     fn decode(bytes: Bytes, codec: &Codec) -> Result<M, DecodeError> {
         match codec {
-            Codec::Proto => decode_proto(bytes),
+            Codec::Proto(options) => decode_within(bytes, options),
             Codec::Json(options) => json::from_slice(&bytes, options),
             Codec::Custom(custom) => {
                 let mut message = M::default();
@@ -89,7 +90,7 @@ impl<M: prost::Message + JsonMessage> Decode<M> for Prost {
 
 impl MessageLibrary for ProstBinary {
     fn supports(codec: &Codec) -> bool {
-        matches!(codec, Codec::Proto)
+        matches!(codec, Codec::Proto(_))
     }
 }
 
@@ -124,7 +125,7 @@ impl<M: prost::Message + JsonMessage> DynMessage for M {
     }
 
     fn decode_proto(&mut self, bytes: Bytes) -> Result<(), DecodeError> {
-        *self = decode_proto(bytes)?;
+        *self = decode_within(bytes, &ProtoOptions::default())?;
         Ok(())
     }
 
@@ -151,6 +152,23 @@ fn encode_proto<M: prost::Message>(message: &M, out: &mut BytesMut) {
     out.reserve(message.encoded_len());
     // `Message::encode` would compute the length once more, only to compare it with the space.
     message.encode_raw(out);
+}
+
+/// As [`decode_proto`], within the budget of the options.
+fn decode_within<M: prost::Message + JsonMessage>(
+    bytes: Bytes,
+    options: &ProtoOptions,
+) -> Result<M, DecodeError> {
+    let budget = Budget::new(options.decode_budget());
+    let table = M::table();
+    // In a field, it would take that too.
+    let charged = budget
+        .charge(table.size)
+        .and_then(|()| budget::charge(table, &bytes, &budget));
+    match charged {
+        Ok(()) => decode_proto(bytes),
+        Err(Exhausted) => Err(budget.error(M::FULL_NAME)),
+    }
 }
 
 /// `bytes` fields become slices of the input. prost refuses messages nested deeper than 100.

@@ -295,8 +295,8 @@ proptest! {
     fn codecs_agree(message in maps(), options in options()) {
         let json = Codec::Json(options);
         let mut bytes = bytes::BytesMut::new();
-        Prost::encode(&message, &Codec::Proto, &mut bytes).unwrap();
-        let message: Maps = Prost::decode(bytes.freeze(), &Codec::Proto).unwrap();
+        Prost::encode(&message, &Codec::default(), &mut bytes).unwrap();
+        let message: Maps = Prost::decode(bytes.freeze(), &Codec::default()).unwrap();
         let mut text = bytes::BytesMut::new();
         Prost::encode(&message, &json, &mut text).unwrap();
         let back: Maps = Prost::decode(text.freeze(), &json).unwrap();
@@ -309,8 +309,8 @@ proptest! {
         let _ = json::from_slice::<WellKnown>(&bytes, &options);
         let _ = json::from_slice::<Choice>(&bytes, &options);
         let bytes = Bytes::from(bytes);
-        let _ = <Prost as Decode<Maps>>::decode(bytes.clone(), &Codec::Proto);
-        if let Ok(message) = <Prost as Decode<WellKnown>>::decode(bytes, &Codec::Proto) {
+        let _ = <Prost as Decode<Maps>>::decode(bytes.clone(), &Codec::default());
+        if let Ok(message) = <Prost as Decode<WellKnown>>::decode(bytes, &Codec::default()) {
             let _ = json::to_string(&message, &options);
         }
     }

@@ -361,3 +361,34 @@ fn serde_implementations() {
     let tree = serde_json::to_value(&message).unwrap();
     assert_eq!(serde_json::from_value::<Scalars>(tree).unwrap(), message);
 }
+
+/// Through serde, a message is what it is as text: the order of fields, numbers, escapes.
+#[test]
+fn serde_writes_the_same() {
+    let message = Scalars {
+        double_value: -0.0,
+        float_value: 0.1,
+        int64_value: i64::MIN,
+        uint32_value: u32::MAX,
+        bool_value: true,
+        string_value: "a\"\\\u{1}\u{7f}é\n".into(),
+        bytes_value: b"\xff"[..].into(),
+        color: 1,
+        ..Scalars::default()
+    };
+    let text = write(&message);
+    assert_eq!(serde_json::to_string(&message).unwrap(), text);
+    let options = JsonOptions::default();
+    let wrapped = json::Json::new(&message, &options);
+    assert_eq!(serde_json::to_string(&wrapped).unwrap(), text);
+    let tree = json::to_value(&message, &options).unwrap();
+    assert_eq!(
+        tree,
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    );
+    assert_eq!(
+        json::from_value::<Scalars>(tree, &options).unwrap(),
+        message
+    );
+    assert_eq!(serde_json::from_str::<Scalars>(&text).unwrap(), message);
+}

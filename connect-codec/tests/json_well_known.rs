@@ -387,6 +387,15 @@ fn any_with_its_type_anywhere() {
         assert_eq!(message.type_url, "example.com/x/test.v3.Scalars");
         assert_eq!(Scalars::decode(&message.value[..]).unwrap().int32_value, 1);
     }
+    // Other implementations write `Empty` as a message like any other.
+    for empty in [
+        &br#"{"@type":"a/google.protobuf.Empty"}"#[..],
+        br#"{"value":{},"@type":"a/google.protobuf.Empty"}"#,
+    ] {
+        let message: Any = json::from_slice(empty, &options().with_reject_unknown(true)).unwrap();
+        assert_eq!(message.type_url, "a/google.protobuf.Empty");
+        assert!(message.value.is_empty());
+    }
     let unknown = br#"{"value":"1s","new":1,"@type":"a/google.protobuf.Duration"}"#;
     assert!(json::from_slice::<Any>(unknown, &options()).is_ok());
     assert!(json::from_slice::<Any>(unknown, &options().with_reject_unknown(true)).is_err());

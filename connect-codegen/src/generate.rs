@@ -7,6 +7,7 @@ use crate::{
     descriptor::{FileDescriptor, FileSet},
     emit::{self, DescriptorSets},
     layout::{self, GeneratedFile, Package},
+    print,
     schema::Schema,
 };
 
@@ -66,7 +67,7 @@ pub(crate) fn write(
         let sources: Vec<_> = package.sources.into_iter().collect();
         let written = Package {
             sources: sources.join(", "),
-            code: prettyplease::unparse(&package.code),
+            code: print::file(&package.code),
         };
         (package.name, written)
     });

@@ -43,6 +43,7 @@ mod layout;
 mod names;
 mod options;
 mod plugin;
+mod print;
 mod schema;
 
 #[cfg(feature = "compile")]

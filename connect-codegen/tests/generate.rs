@@ -71,7 +71,7 @@ fn parts_can_be_left_out() {
     for part in [
         "TourServiceServer",
         "TourServiceClient",
-        "JsonMessage",
+        "json::message!",
         "register_types",
         "::Prost,",
     ] {

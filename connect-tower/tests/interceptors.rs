@@ -272,7 +272,7 @@ fn the_end_of_a_unary_reply_may_take_its_time() {
 
 #[test]
 fn ended_payloads_stay_ended() {
-    let codec = || Codec::Proto;
+    let codec = || Codec::default();
     let payload = Payload::encode(&String::from("x"), codec()).unwrap();
     let endings: [Option<Result<Payload, Error>>; 2] = [None, Some(Err(Error::aborted("x")))];
     for ending in endings {
@@ -402,7 +402,7 @@ fn a_span_is_entered_around_each_poll_and_trailers_survive() {
 fn an_error_of_wrapped_payloads_ends_those_within() {
     let seen = Arc::new(Mutex::new(None));
     let log = seen.clone();
-    let payload = Payload::encode(&String::from("x"), Codec::Proto).unwrap();
+    let payload = Payload::encode(&String::from("x"), Codec::default()).unwrap();
     let mut payloads = Payloads::once(payload)
         .on_end(move |end| *log.lock().unwrap() = end.err().map(|error| error.code()))
         .wrap_poll(|_, _| Poll::Ready(Some(Err(Error::aborted("enough")))));

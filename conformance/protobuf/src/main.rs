@@ -78,7 +78,7 @@ fn answer(request: &ConformanceRequest, json: &JsonOptions) -> Answer {
 
 fn translate<M: Message + JsonMessage>(request: &ConformanceRequest, json: &JsonOptions) -> Answer {
     let (codec, input) = match &request.payload {
-        Some(Payload::ProtobufPayload(bytes)) => (Codec::Proto, bytes.clone()),
+        Some(Payload::ProtobufPayload(bytes)) => (Codec::default(), bytes.clone()),
         Some(Payload::JsonPayload(text)) => {
             let ignore = request.test_category() == TestCategory::JsonIgnoreUnknownParsingTest;
             let json = json.clone().with_reject_unknown(!ignore);
@@ -92,7 +92,7 @@ fn translate<M: Message + JsonMessage>(request: &ConformanceRequest, json: &Json
     };
     let mut output = BytesMut::new();
     match request.requested_output_format() {
-        WireFormat::Protobuf => match Prost::encode(&message, &Codec::Proto, &mut output) {
+        WireFormat::Protobuf => match Prost::encode(&message, &Codec::default(), &mut output) {
             Ok(()) => Answer::ProtobufPayload(output.freeze()),
             Err(error) => Answer::SerializeError(error.to_string()),
         },

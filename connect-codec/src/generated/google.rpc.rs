@@ -22,69 +22,11 @@ pub struct ErrorInfo {
         connect_rs::prost::alloc::string::String,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ErrorInfo {
-    const FULL_NAME: &'static str = "google.rpc.ErrorInfo";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("reason", "reason"),
-        connect_rs::json::FieldName::new("domain", "domain"),
-        connect_rs::json::FieldName::new("metadata", "metadata"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "reason" => 0,
-                "domain" => 1,
-                "metadata" => 2,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.reason, cx),
-            1 => __json::Str::read_field(map, &mut self.domain, cx),
-            2 => __json::Str::read_map(map, &mut self.metadata, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.reason, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.domain, cx)?;
-        __json::Str::write_map(map, &Self::FIELDS[2], &self.metadata, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ErrorInfo {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ErrorInfo {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ErrorInfo = "google.rpc.ErrorInfo";
+    reason: Implicit(1, "reason", "reason", String),
+    domain: Implicit(2, "domain", "domain", String),
+    metadata: Map<String>(3, "metadata", "metadata", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -108,61 +50,9 @@ pub struct RetryInfo {
     #[prost(message, optional, tag = "1")]
     pub retry_delay: ::core::option::Option<connect_rs::prost_types::Duration>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for RetryInfo {
-    const FULL_NAME: &'static str = "google.rpc.RetryInfo";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("retryDelay", "retry_delay"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "retryDelay" | "retry_delay" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.retry_delay, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.retry_delay, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for RetryInfo {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for RetryInfo {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    RetryInfo = "google.rpc.RetryInfo";
+    retry_delay: Optional(1, "retry_delay", "retryDelay", Message(connect_rs::prost_types::Duration)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -191,65 +81,10 @@ pub struct DebugInfo {
     #[prost(string, tag = "2")]
     pub detail: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for DebugInfo {
-    const FULL_NAME: &'static str = "google.rpc.DebugInfo";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("stackEntries", "stack_entries"),
-        connect_rs::json::FieldName::new("detail", "detail"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "stackEntries" | "stack_entries" => 0,
-                "detail" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_repeated(map, &mut self.stack_entries, cx),
-            1 => __json::Str::read_field(map, &mut self.detail, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_repeated(map, &Self::FIELDS[0], &self.stack_entries, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.detail, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for DebugInfo {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for DebugInfo {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    DebugInfo = "google.rpc.DebugInfo";
+    stack_entries: Repeated(1, "stack_entries", "stackEntries", String),
+    detail: Implicit(2, "detail", "detail", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -273,61 +108,9 @@ pub struct QuotaFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<quota_failure::Violation>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for QuotaFailure {
-    const FULL_NAME: &'static str = "google.rpc.QuotaFailure";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("violations", "violations"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "violations" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_repeated(map, &mut self.violations, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_repeated(map, &Self::FIELDS[0], &self.violations, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for QuotaFailure {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for QuotaFailure {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    QuotaFailure = "google.rpc.QuotaFailure";
+    violations: Repeated(1, "violations", "violations", Message(quota_failure::Violation)),
 }
 /// Nested message and enum types in `QuotaFailure`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -368,88 +151,16 @@ pub mod quota_failure {
         #[prost(int64, optional, tag = "8")]
         pub future_quota_value: ::core::option::Option<i64>,
     }
-    impl connect_rs::json::JsonMessage for Violation {
-        const FULL_NAME: &'static str = "google.rpc.QuotaFailure.Violation";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("subject", "subject"),
-            connect_rs::json::FieldName::new("description", "description"),
-            connect_rs::json::FieldName::new("apiService", "api_service"),
-            connect_rs::json::FieldName::new("quotaMetric", "quota_metric"),
-            connect_rs::json::FieldName::new("quotaId", "quota_id"),
-            connect_rs::json::FieldName::new("quotaDimensions", "quota_dimensions"),
-            connect_rs::json::FieldName::new("quotaValue", "quota_value"),
-            connect_rs::json::FieldName::new("futureQuotaValue", "future_quota_value"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "subject" => 0,
-                    "description" => 1,
-                    "apiService" | "api_service" => 2,
-                    "quotaMetric" | "quota_metric" => 3,
-                    "quotaId" | "quota_id" => 4,
-                    "quotaDimensions" | "quota_dimensions" => 5,
-                    "quotaValue" | "quota_value" => 6,
-                    "futureQuotaValue" | "future_quota_value" => 7,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.subject, cx),
-                1 => __json::Str::read_field(map, &mut self.description, cx),
-                2 => __json::Str::read_field(map, &mut self.api_service, cx),
-                3 => __json::Str::read_field(map, &mut self.quota_metric, cx),
-                4 => __json::Str::read_field(map, &mut self.quota_id, cx),
-                5 => __json::Str::read_map(map, &mut self.quota_dimensions, cx),
-                6 => __json::Int64::read_field(map, &mut self.quota_value, cx),
-                7 => __json::Int64::read_optional(map, &mut self.future_quota_value, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_implicit(map, &Self::FIELDS[0], &self.subject, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[1], &self.description, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[2], &self.api_service, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[3], &self.quota_metric, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[4], &self.quota_id, cx)?;
-            __json::Str::write_map(map, &Self::FIELDS[5], &self.quota_dimensions, cx)?;
-            __json::Int64::write_implicit(map, &Self::FIELDS[6], &self.quota_value, cx)?;
-            __json::Int64::write_optional(
-                map,
-                &Self::FIELDS[7],
-                &self.future_quota_value,
-                cx,
-            )?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Violation {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Violation {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Violation = "google.rpc.QuotaFailure.Violation";
+        subject: Implicit(1, "subject", "subject", String),
+        description: Implicit(2, "description", "description", String),
+        api_service: Implicit(3, "api_service", "apiService", String),
+        quota_metric: Implicit(4, "quota_metric", "quotaMetric", String),
+        quota_id: Implicit(5, "quota_id", "quotaId", String),
+        quota_dimensions: Map<String>(6, "quota_dimensions", "quotaDimensions", String),
+        quota_value: Implicit(7, "quota_value", "quotaValue", Int64),
+        future_quota_value: Optional(8, "future_quota_value", "futureQuotaValue", Int64),
     }
     impl connect_rs::prost::Name for Violation {
         const NAME: &'static str = "Violation";
@@ -484,61 +195,9 @@ pub struct PreconditionFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<precondition_failure::Violation>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for PreconditionFailure {
-    const FULL_NAME: &'static str = "google.rpc.PreconditionFailure";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("violations", "violations"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "violations" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_repeated(map, &mut self.violations, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_repeated(map, &Self::FIELDS[0], &self.violations, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for PreconditionFailure {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for PreconditionFailure {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    PreconditionFailure = "google.rpc.PreconditionFailure";
+    violations: Repeated(1, "violations", "violations", Message(precondition_failure::Violation)),
 }
 /// Nested message and enum types in `PreconditionFailure`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -559,63 +218,11 @@ pub mod precondition_failure {
         #[prost(string, tag = "3")]
         pub description: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::json::JsonMessage for Violation {
-        const FULL_NAME: &'static str = "google.rpc.PreconditionFailure.Violation";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("type", "type"),
-            connect_rs::json::FieldName::new("subject", "subject"),
-            connect_rs::json::FieldName::new("description", "description"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "type" => 0,
-                    "subject" => 1,
-                    "description" => 2,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.r#type, cx),
-                1 => __json::Str::read_field(map, &mut self.subject, cx),
-                2 => __json::Str::read_field(map, &mut self.description, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_implicit(map, &Self::FIELDS[0], &self.r#type, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[1], &self.subject, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[2], &self.description, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Violation {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Violation {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Violation = "google.rpc.PreconditionFailure.Violation";
+        r#type: Implicit(1, "type", "type", String),
+        subject: Implicit(2, "subject", "subject", String),
+        description: Implicit(3, "description", "description", String),
     }
     impl connect_rs::prost::Name for Violation {
         const NAME: &'static str = "Violation";
@@ -652,66 +259,9 @@ pub struct BadRequest {
         bad_request::FieldViolation,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for BadRequest {
-    const FULL_NAME: &'static str = "google.rpc.BadRequest";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("fieldViolations", "field_violations"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "fieldViolations" | "field_violations" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_repeated(map, &mut self.field_violations, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_repeated(
-            map,
-            &Self::FIELDS[0],
-            &self.field_violations,
-            cx,
-        )?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for BadRequest {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for BadRequest {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    BadRequest = "google.rpc.BadRequest";
+    field_violations: Repeated(1, "field_violations", "fieldViolations", Message(bad_request::FieldViolation)),
 }
 /// Nested message and enum types in `BadRequest`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -735,72 +285,12 @@ pub mod bad_request {
         #[prost(message, optional, tag = "4")]
         pub localized_message: ::core::option::Option<super::LocalizedMessage>,
     }
-    impl connect_rs::json::JsonMessage for FieldViolation {
-        const FULL_NAME: &'static str = "google.rpc.BadRequest.FieldViolation";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("field", "field"),
-            connect_rs::json::FieldName::new("description", "description"),
-            connect_rs::json::FieldName::new("reason", "reason"),
-            connect_rs::json::FieldName::new("localizedMessage", "localized_message"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "field" => 0,
-                    "description" => 1,
-                    "reason" => 2,
-                    "localizedMessage" | "localized_message" => 3,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.field, cx),
-                1 => __json::Str::read_field(map, &mut self.description, cx),
-                2 => __json::Str::read_field(map, &mut self.reason, cx),
-                3 => __json::Message::read_optional(map, &mut self.localized_message, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_implicit(map, &Self::FIELDS[0], &self.field, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[1], &self.description, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[2], &self.reason, cx)?;
-            __json::Message::write_optional(
-                map,
-                &Self::FIELDS[3],
-                &self.localized_message,
-                cx,
-            )?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for FieldViolation {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for FieldViolation {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        FieldViolation = "google.rpc.BadRequest.FieldViolation";
+        field: Implicit(1, "field", "field", String),
+        description: Implicit(2, "description", "description", String),
+        reason: Implicit(3, "reason", "reason", String),
+        localized_message: Optional(4, "localized_message", "localizedMessage", Message(super::LocalizedMessage)),
     }
     impl connect_rs::prost::Name for FieldViolation {
         const NAME: &'static str = "FieldViolation";
@@ -838,65 +328,10 @@ pub struct RequestInfo {
     #[prost(string, tag = "2")]
     pub serving_data: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for RequestInfo {
-    const FULL_NAME: &'static str = "google.rpc.RequestInfo";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("requestId", "request_id"),
-        connect_rs::json::FieldName::new("servingData", "serving_data"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "requestId" | "request_id" => 0,
-                "servingData" | "serving_data" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.request_id, cx),
-            1 => __json::Str::read_field(map, &mut self.serving_data, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.request_id, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.serving_data, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for RequestInfo {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for RequestInfo {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    RequestInfo = "google.rpc.RequestInfo";
+    request_id: Implicit(1, "request_id", "requestId", String),
+    serving_data: Implicit(2, "serving_data", "servingData", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -929,73 +364,12 @@ pub struct ResourceInfo {
     #[prost(string, tag = "4")]
     pub description: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ResourceInfo {
-    const FULL_NAME: &'static str = "google.rpc.ResourceInfo";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("resourceType", "resource_type"),
-        connect_rs::json::FieldName::new("resourceName", "resource_name"),
-        connect_rs::json::FieldName::new("owner", "owner"),
-        connect_rs::json::FieldName::new("description", "description"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "resourceType" | "resource_type" => 0,
-                "resourceName" | "resource_name" => 1,
-                "owner" => 2,
-                "description" => 3,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.resource_type, cx),
-            1 => __json::Str::read_field(map, &mut self.resource_name, cx),
-            2 => __json::Str::read_field(map, &mut self.owner, cx),
-            3 => __json::Str::read_field(map, &mut self.description, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.resource_type, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.resource_name, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[2], &self.owner, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[3], &self.description, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ResourceInfo {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ResourceInfo {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ResourceInfo = "google.rpc.ResourceInfo";
+    resource_type: Implicit(1, "resource_type", "resourceType", String),
+    resource_name: Implicit(2, "resource_name", "resourceName", String),
+    owner: Implicit(3, "owner", "owner", String),
+    description: Implicit(4, "description", "description", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1019,61 +393,9 @@ pub struct Help {
     #[prost(message, repeated, tag = "1")]
     pub links: connect_rs::prost::alloc::vec::Vec<help::Link>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Help {
-    const FULL_NAME: &'static str = "google.rpc.Help";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("links", "links"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "links" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_repeated(map, &mut self.links, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_repeated(map, &Self::FIELDS[0], &self.links, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Help {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Help {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Help = "google.rpc.Help";
+    links: Repeated(1, "links", "links", Message(help::Link)),
 }
 /// Nested message and enum types in `Help`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1091,59 +413,10 @@ pub mod help {
         #[prost(string, tag = "2")]
         pub url: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::json::JsonMessage for Link {
-        const FULL_NAME: &'static str = "google.rpc.Help.Link";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("description", "description"),
-            connect_rs::json::FieldName::new("url", "url"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "description" => 0,
-                    "url" => 1,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.description, cx),
-                1 => __json::Str::read_field(map, &mut self.url, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_implicit(map, &Self::FIELDS[0], &self.description, cx)?;
-            __json::Str::write_implicit(map, &Self::FIELDS[1], &self.url, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Link {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Link {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Link = "google.rpc.Help.Link";
+        description: Implicit(1, "description", "description", String),
+        url: Implicit(2, "url", "url", String),
     }
     impl connect_rs::prost::Name for Link {
         const NAME: &'static str = "Link";
@@ -1181,65 +454,10 @@ pub struct LocalizedMessage {
     #[prost(string, tag = "2")]
     pub message: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for LocalizedMessage {
-    const FULL_NAME: &'static str = "google.rpc.LocalizedMessage";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("locale", "locale"),
-        connect_rs::json::FieldName::new("message", "message"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "locale" => 0,
-                "message" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.locale, cx),
-            1 => __json::Str::read_field(map, &mut self.message, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.locale, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.message, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for LocalizedMessage {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for LocalizedMessage {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    LocalizedMessage = "google.rpc.LocalizedMessage";
+    locale: Implicit(1, "locale", "locale", String),
+    message: Implicit(2, "message", "message", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1269,69 +487,11 @@ pub struct Status {
     #[prost(message, repeated, tag = "3")]
     pub details: connect_rs::prost::alloc::vec::Vec<connect_rs::prost_types::Any>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Status {
-    const FULL_NAME: &'static str = "google.rpc.Status";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("code", "code"),
-        connect_rs::json::FieldName::new("message", "message"),
-        connect_rs::json::FieldName::new("details", "details"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "code" => 0,
-                "message" => 1,
-                "details" => 2,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Int32::read_field(map, &mut self.code, cx),
-            1 => __json::Str::read_field(map, &mut self.message, cx),
-            2 => __json::Message::read_repeated(map, &mut self.details, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.code, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.message, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[2], &self.details, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Status {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Status {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Status = "google.rpc.Status";
+    code: Implicit(1, "code", "code", Int32),
+    message: Implicit(2, "message", "message", String),
+    details: Repeated(3, "details", "details", Message(connect_rs::prost_types::Any)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

@@ -5,72 +5,61 @@ use std::fmt;
 use bytes::Bytes;
 use prost_types::Any;
 use serde::{
-    Deserializer, Serializer,
+    Deserializer,
     de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
-    ser::{self, SerializeMap},
 };
 use serde_json::{Map, Value};
 
-use super::{JsonContext, JsonMessage, options::TypeEntry};
+use super::{JsonContext, JsonMessage, label::Implicit, options::TypeEntry, text::Writer};
+use crate::table::{Kind, Table};
 
 /// "If the Any contains a value that has a special JSON mapping, it will be converted as
 /// `{"@type": xxx, "value": yyy}`. Otherwise, the value will be converted into a JSON object, and
 /// the "@type" field will be inserted to indicate the actual data type."
 ///
-/// The message inside goes through a JSON tree in both directions: on input its type may come last,
-/// and serde has no way to say "the same serializer, one entry more".
-impl JsonMessage for Any {
-    const FULL_NAME: &'static str = "google.protobuf.Any";
-    const WELL_KNOWN: bool = true;
-
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        let cx = cx.enter_write()?;
-        if self.type_url.is_empty() && self.value.is_empty() {
-            return serializer.serialize_map(Some(0))?.end();
-        }
-        let entry = lookup(&self.type_url, cx).map_err(ser::Error::custom)?;
-        let bytes = Bytes::copy_from_slice(&self.value);
-        let tree = (entry.to_tree)(&bytes, cx.in_tree())
-            .map_err(|error| ser::Error::custom(format_args!("{}: {error}", entry.full_name)))?;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry(TYPE, &self.type_url)?;
-        match tree {
-            Value::Object(fields) if !entry.well_known => {
-                for (key, value) in &fields {
-                    map.serialize_entry(key, value)?;
+pub(super) fn write(any: &Any, out: &mut Writer<'_>) {
+    let Some(outside) = out.enter() else { return };
+    out.raw("{");
+    if !any.type_url.is_empty() || !any.value.is_empty() {
+        match lookup(&any.type_url, out.cx()) {
+            Ok(entry) => {
+                out.key(TYPE, &mut true);
+                out.string(&any.type_url);
+                let bytes = Bytes::copy_from_slice(&any.value);
+                let cx = out.cx();
+                if let Err(error) = (entry.write)(&bytes, cx, out.out()) {
+                    out.fail(format!("{}: {error}", entry.table.name));
                 }
             }
-            value => map.serialize_entry(VALUE, &value)?,
+            Err(error) => out.fail(error),
         }
-        map.end()
     }
+    out.raw("}");
+    out.leave(outside);
+}
 
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        cx: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        let cx = cx.enter_read()?;
-        let Value::Object(mut fields) = TreeSeed(cx).deserialize(deserializer)? else {
-            return Err(D::Error::custom("expected an object with `@type`"));
-        };
-        if fields.is_empty() {
-            return Ok(Self::default());
-        }
-        let type_url = match fields.remove(TYPE) {
-            Some(Value::String(type_url)) => type_url,
-            Some(_) => return Err(D::Error::custom("`@type` is not a string")),
-            None => return Err(D::Error::custom("an Any without `@type`")),
-        };
-        let entry = lookup(&type_url, cx).map_err(D::Error::custom)?;
-        let value = content(entry, fields, cx)
-            .and_then(|tree| (entry.from_tree)(tree, cx.in_tree()))
-            .map_err(|error| D::Error::custom(format_args!("{}: {error}", entry.full_name)))?;
-        Ok(Self { type_url, value })
+/// The message inside goes through a JSON tree, for its type may come last.
+pub(super) fn read<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    cx: JsonContext<'_>,
+) -> Result<Any, D::Error> {
+    let cx = cx.enter_read()?;
+    let Value::Object(mut fields) = TreeSeed(cx).deserialize(deserializer)? else {
+        return Err(D::Error::custom("expected an object with `@type`"));
+    };
+    if fields.is_empty() {
+        return Ok(Any::default());
     }
+    let type_url = match fields.remove(TYPE) {
+        Some(Value::String(type_url)) => type_url,
+        Some(_) => return Err(D::Error::custom("`@type` is not a string")),
+        None => return Err(D::Error::custom("an Any without `@type`")),
+    };
+    let entry = lookup(&type_url, cx).map_err(D::Error::custom)?;
+    let value = content(entry, fields, cx)
+        .and_then(|tree| (entry.from_tree)(tree, cx))
+        .map_err(|error| D::Error::custom(format_args!("{}: {error}", entry.table.name)))?;
+    Ok(Any { type_url, value })
 }
 
 /// The JSON form of the message inside.
@@ -79,12 +68,14 @@ fn content(
     mut fields: Map<String, Value>,
     cx: JsonContext<'_>,
 ) -> Result<Value, String> {
-    if !entry.well_known {
+    if !entry.table.well_known {
         return Ok(Value::Object(fields));
     }
     let value = fields.remove(VALUE);
     match fields.keys().next() {
         Some(key) if cx.rejects_unknown() => Err(format!("unknown field {key:.64}")),
+        // Other implementations write `Empty` as a message like any other.
+        _ if value.is_none() && entry.table.name == <()>::FULL_NAME => Ok(Map::new().into()),
         _ => value.ok_or_else(|| String::from("no `value` beside `@type`")),
     }
 }
@@ -106,6 +97,7 @@ impl<'de> DeserializeSeed<'de> for TreeSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
+        self.0.charge(size_of::<Value>())?;
         input.deserialize_any(self)
     }
 }
@@ -169,3 +161,18 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
 
 const TYPE: &str = "@type";
 const VALUE: &str = "value";
+
+impl JsonMessage for Any {
+    const FULL_NAME: &'static str = "google.protobuf.Any";
+
+    fn table() -> &'static Table {
+        static TABLE: Table = Table::well_known::<Any>(
+            Any::FULL_NAME,
+            &[
+                Implicit::field(1, "type_url", "typeUrl", Kind::String),
+                Implicit::field(2, "value", "value", Kind::Bytes),
+            ],
+        );
+        &TABLE
+    }
+}

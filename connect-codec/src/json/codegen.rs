@@ -2,8 +2,24 @@
 
 use serde::{Deserializer, Serializer};
 
-pub use super::{JsonMessage, TypeRegistry, field::*, kind::*, options::JsonContext};
-use super::{JsonOptions, options::Target};
+use super::{JsonMessage, JsonOptions, options::JsonContext, read_message, write_message};
+pub use super::{TypeRegistry, label::*, reflect::*};
+pub use crate::{
+    __json_enum as enumeration, __json_fields as fields, __json_message as message, table::*,
+};
+
+/// What the table of a message says of the type of its field.
+pub trait Described {
+    /// How it is described.
+    type Description: 'static;
+    /// The description.
+    const DESCRIPTION: Self::Description;
+}
+
+impl<M: JsonMessage> Described for M {
+    type Description = fn() -> &'static Table;
+    const DESCRIPTION: Self::Description = M::table;
+}
 
 /// Writes a message in any serde format, with default options: the body of generated
 /// `impl serde::Serialize`.
@@ -14,10 +30,7 @@ pub fn serialize<M: JsonMessage, S: Serializer>(
     message: &M,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    message.write_json(
-        serializer,
-        JsonContext::new(JsonOptions::shared_default(), Target::Format),
-    )
+    write_message(message, JsonOptions::shared_default(), serializer)
 }
 
 /// Reads a message from any self-describing serde format, with default options: the body of
@@ -28,8 +41,9 @@ pub fn serialize<M: JsonMessage, S: Serializer>(
 pub fn deserialize<'de, M: JsonMessage, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<M, D::Error> {
-    M::read_json(
+    let options = JsonOptions::shared_default();
+    read_message(
         deserializer,
-        JsonContext::new(JsonOptions::shared_default(), Target::Format),
+        JsonContext::reading(options, &options.budget()),
     )
 }

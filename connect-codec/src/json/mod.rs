@@ -28,140 +28,42 @@
 pub(crate) mod codegen;
 
 mod any;
-mod field;
-mod kind;
+mod label;
+mod macros;
 mod number;
-mod object;
 mod options;
+mod read;
+mod reflect;
+mod text;
+mod transcode;
 mod well_known;
-
-use std::io;
+mod write;
 
 use bytes::BytesMut;
 use connect_proto::Error;
-use serde::{
-    Deserializer, Serialize, Serializer,
-    de::{IgnoredAny, MapAccess},
-    ser::SerializeMap,
-};
+use serde::{Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 pub use options::{JsonOptions, TypeRegistry};
 
-use self::{
-    field::FieldName,
-    object::{read_object, write_object},
-    options::{JsonContext, Target},
+use self::{options::JsonContext, transcode::Transcode};
+use crate::{
+    budget::Budget,
+    decode_error::DecodeError,
+    table::{Kind, Table},
 };
-use crate::decode_error::DecodeError;
 
 /// A message that has a JSON form. Generated code and the well-known types implement it.
 ///
 /// It is a bound for functions over any message. To implement it, generate the message by
 /// connect-codegen: the hidden items are for generated code, and may change in any version.
-// A message that is a JSON object of its fields implements `FIELDS`, `field_index`, `read_field` and
-// `write_fields`. One with a JSON form of its own implements `write_json` and `read_json`.
-pub trait JsonMessage: Default + 'static {
+pub trait JsonMessage: Default + reflect::Value + 'static {
     /// The full name, `package.Message`.
     const FULL_NAME: &'static str;
 
-    /// Whether the JSON form is something else than the object of its fields, so that in an `Any` it
-    /// lies under the key `value`.
+    /// What the schema says.
     #[doc(hidden)]
-    const WELL_KNOWN: bool = false;
-
-    /// Whether `null` is a value of this message, not its absence.
-    #[doc(hidden)]
-    const NULL_IS_VALUE: bool = false;
-
-    /// The names of the fields, to be used by index.
-    #[doc(hidden)]
-    const FIELDS: &'static [FieldName] = &[];
-
-    /// The index of a field in [`FIELDS`](Self::FIELDS), by its JSON name or its name in the `.proto` file.
-    #[doc(hidden)]
-    #[must_use]
-    fn field_index(key: &str) -> Option<usize> {
-        let _ = key;
-        None
-    }
-
-    /// Reads the value of the field whose key was just read.
-    ///
-    /// # Errors
-    /// What the format reports, or that the value does not fit the field.
-    #[doc(hidden)]
-    fn read_field<'de, A: MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: JsonContext<'_>,
-    ) -> Result<(), A::Error> {
-        let _ = (index, cx);
-        map.next_value::<IgnoredAny>().map(drop)
-    }
-
-    /// Writes all fields into the JSON object of the message.
-    ///
-    /// # Errors
-    /// What the format reports, or that a value has no JSON form.
-    #[doc(hidden)]
-    fn write_fields<M: SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: JsonContext<'_>,
-    ) -> Result<(), M::Error> {
-        let _ = (map, cx);
-        Ok(())
-    }
-
-    /// Writes the message.
-    ///
-    /// # Errors
-    /// What the format reports, or that the message has no JSON form.
-    #[doc(hidden)]
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        write_object(self, serializer, cx)
-    }
-
-    /// Reads a message.
-    ///
-    /// # Errors
-    /// What the format reports, or that the input does not fit the message.
-    #[doc(hidden)]
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        cx: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        read_object(deserializer, cx)
-    }
-}
-
-/// Recursive messages are boxed by prost.
-impl<M: JsonMessage> JsonMessage for Box<M> {
-    const FULL_NAME: &'static str = M::FULL_NAME;
-    const WELL_KNOWN: bool = M::WELL_KNOWN;
-    const NULL_IS_VALUE: bool = M::NULL_IS_VALUE;
-    const FIELDS: &'static [FieldName] = M::FIELDS;
-
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        (**self).write_json(serializer, cx)
-    }
-
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        cx: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        M::read_json(deserializer, cx).map(Self::new)
-    }
+    fn table() -> &'static Table;
 }
 
 /// Appends a message as JSON text.
@@ -174,10 +76,7 @@ pub fn encode<M: JsonMessage>(
     options: &JsonOptions,
     out: &mut BytesMut,
 ) -> Result<(), Error> {
-    let mut serializer = serde_json::Serializer::new(Appender(out));
-    message
-        .write_json(&mut serializer, JsonContext::new(options, Target::Format))
-        .map_err(|error| write_error(M::FULL_NAME, &error))
+    write_text(message, options, out).map_err(|error| write_error(M::FULL_NAME, &error))
 }
 
 /// A message as JSON text.
@@ -185,12 +84,9 @@ pub fn encode<M: JsonMessage>(
 /// # Errors
 /// As [`encode`].
 pub fn to_string<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<String, Error> {
-    let mut text = Vec::with_capacity(128);
-    let mut serializer = serde_json::Serializer::new(&mut text);
-    message
-        .write_json(&mut serializer, JsonContext::new(options, Target::Format))
-        .map_err(|error| write_error(M::FULL_NAME, &error))?;
-    String::from_utf8(text).map_err(|error| write_error(M::FULL_NAME, &error))
+    let mut text = BytesMut::with_capacity(128);
+    encode(message, options, &mut text)?;
+    String::from_utf8(text.into()).map_err(|error| write_error(M::FULL_NAME, &error))
 }
 
 /// Reads a message from the whole of a JSON text.
@@ -198,22 +94,29 @@ pub fn to_string<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<S
 /// # Errors
 /// What is wrong with the text, with the path of fields, the line and the column.
 pub fn from_slice<M: JsonMessage>(text: &[u8], options: &JsonOptions) -> Result<M, DecodeError> {
-    // JSON is UTF-8 (RFC 8259, section 8.1): checked once, not string by string.
-    let read = match std::str::from_utf8(text) {
-        Ok(text) => read_all(serde_json::Deserializer::from_str(text), options),
-        // The parser says where.
-        Err(_) => read_all(serde_json::Deserializer::from_slice(text), options),
+    let budget = options.budget();
+    let read = || {
+        let text = as_utf8(text)?;
+        let mut input = serde_json::Deserializer::from_str(text);
+        let message = read_message(&mut input, JsonContext::reading(options, &budget))?;
+        input.end()?;
+        Ok(message)
     };
-    read.map_err(|error| read_error(M::FULL_NAME, &error))
+    read().map_err(|error| read_error(M::FULL_NAME, &error, &budget))
 }
 
-fn read_all<'de, M: JsonMessage, R: serde_json::de::Read<'de>>(
-    mut text: serde_json::Deserializer<R>,
-    options: &JsonOptions,
-) -> Result<M, serde_json::Error> {
-    let message = M::read_json(&mut text, JsonContext::new(options, Target::Format))?;
-    text.end()?;
-    Ok(message)
+/// JSON is UTF-8 (RFC 8259, section 8.1): checked once, not string by string.
+fn as_utf8(text: &[u8]) -> Result<&str, serde_json::Error> {
+    std::str::from_utf8(text).map_err(|error| {
+        let (valid, _) = text.split_at(error.valid_up_to());
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + valid
+            .iter()
+            .rev()
+            .take_while(|byte| **byte != b'\n')
+            .count();
+        serde::de::Error::custom(format_args!("no UTF-8 at line {line} column {column}"))
+    })
 }
 
 /// A message as a JSON tree.
@@ -221,9 +124,7 @@ fn read_all<'de, M: JsonMessage, R: serde_json::de::Read<'de>>(
 /// # Errors
 /// As [`encode`].
 pub fn to_value<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<Value, Error> {
-    let cx = JsonContext::new(options, Target::Tree);
-    message
-        .write_json(serde_json::value::Serializer, cx)
+    write_message(message, options, serde_json::value::Serializer)
         .map_err(|error| write_error(M::FULL_NAME, &error))
 }
 
@@ -232,8 +133,9 @@ pub fn to_value<M: JsonMessage>(message: &M, options: &JsonOptions) -> Result<Va
 /// # Errors
 /// Where the tree does not fit the message type, with the path of fields.
 pub fn from_value<M: JsonMessage>(tree: Value, options: &JsonOptions) -> Result<M, DecodeError> {
-    M::read_json(tree, JsonContext::new(options, Target::Tree))
-        .map_err(|error| read_error(M::FULL_NAME, &error))
+    let budget = options.budget();
+    read_message(tree, JsonContext::reading(options, &budget))
+        .map_err(|error| read_error(M::FULL_NAME, &error, &budget))
 }
 
 /// A message with options, to write it by `serde_json`'s own functions: pretty-printed, into a file.
@@ -261,30 +163,50 @@ impl<'a, M> Json<'a, M> {
 
 impl<M: JsonMessage> Serialize for Json<'_, M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let cx = JsonContext::new(self.options, Target::Format);
-        self.message.write_json(serializer, cx)
+        write_message(self.message, self.options, serializer)
     }
 }
 
-/// Text goes out in many small pieces: this spares each of them the loop of [`io::Write::write_all`].
-struct Appender<'a>(&'a mut BytesMut);
+/// Appends a message as text.
+fn write_text<M: JsonMessage>(
+    message: &M,
+    options: &JsonOptions,
+    out: &mut BytesMut,
+) -> Result<(), String> {
+    let (value, kind) = (message.get(), Kind::Message(M::table));
+    write::write(value, kind, JsonContext::writing(options), out)
+}
 
-impl io::Write for Appender<'_> {
-    #[inline]
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.0.extend_from_slice(text);
-        Ok(text.len())
-    }
+/// Appends what an `Any` holds, behind its type.
+fn write_content<M: JsonMessage>(
+    message: &M,
+    cx: JsonContext<'_>,
+    out: &mut BytesMut,
+) -> Result<(), String> {
+    write::write_content(message.get(), M::table(), cx, out)
+}
 
-    #[inline]
-    fn write_all(&mut self, text: &[u8]) -> io::Result<()> {
-        self.0.extend_from_slice(text);
-        Ok(())
-    }
+/// Writes a message in any format, by way of its text.
+fn write_message<M: JsonMessage, S: Serializer>(
+    message: &M,
+    options: &JsonOptions,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    let mut text = BytesMut::new();
+    write_text(message, options, &mut text).map_err(serde::ser::Error::custom)?;
+    let mut text = serde_json::Deserializer::from_slice(&text);
+    Transcode::new(&mut text).serialize(out)
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Reads a message from any format.
+fn read_message<'de, M: JsonMessage, D: Deserializer<'de>>(
+    input: D,
+    cx: JsonContext<'_>,
+) -> Result<M, D::Error> {
+    let mut message = M::default();
+    // It is always there: only an enum's value can be one to ignore.
+    read::read(&mut message, Kind::Message(M::table), input, cx)?;
+    Ok(message)
 }
 
 fn write_error(full_name: &str, error: &dyn std::fmt::Display) -> Error {
@@ -292,7 +214,10 @@ fn write_error(full_name: &str, error: &dyn std::fmt::Display) -> Error {
     Error::internal(message)
 }
 
-fn read_error(full_name: &str, error: &serde_json::Error) -> DecodeError {
+fn read_error(full_name: &str, error: &serde_json::Error, budget: &Budget) -> DecodeError {
+    if budget.is_exhausted() {
+        return budget.error(full_name);
+    }
     DecodeError::new(clip(format!("cannot read {full_name} from JSON: {error}")))
 }
 

@@ -51,14 +51,6 @@ pub(super) fn special_name(value: f64) -> Option<&'static str> {
     }
 }
 
-/// The double whose shortest decimal form is that of the float: `0.1`, not `0.10000000149011612`.
-pub(super) fn shortest(value: f32) -> f64 {
-    // The writer of text decides which form that is: there are ties.
-    let text = serde_json::to_string(&value).ok();
-    text.and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| f64::from(value))
-}
-
 /// The integer that a parsed number stands for, if it surely is one: past 2⁵³ the parser has rounded.
 pub(super) fn exact_integer(value: f64) -> Option<i128> {
     #[expect(
@@ -174,11 +166,18 @@ fn parse_plain(text: &str) -> Option<i128> {
     if leading_zero || !(1..=20).contains(&digits.len()) || !all_digits(digits) {
         return None;
     }
-    if digits.len() < 19 {
-        return text.parse::<i64>().ok().map(i128::from);
+    if digits.len() == 20 {
+        let value: i128 = text.parse().ok()?;
+        return (value.unsigned_abs() <= u64::MAX.into()).then_some(value);
     }
-    let value: i128 = text.parse().ok()?;
-    (value.unsigned_abs() <= u64::MAX.into()).then_some(value)
+    // Nineteen digits fit.
+    let push = |value: u64, digit| value * 10 + u64::from(digit - b'0');
+    let value = i128::from(digits.bytes().fold(0, push));
+    Some(if digits.len() < text.len() {
+        -value
+    } else {
+        value
+    })
 }
 
 /// `None` past the range of every integer field, which also bounds the loop over an exponent.

@@ -7,11 +7,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use bytes::Bytes;
-use serde::{de, ser};
+use bytes::{Bytes, BytesMut};
+use serde::de;
 use serde_json::Value;
 
-use super::JsonMessage;
+use super::{JsonMessage, read_message, write_content};
+use crate::{
+    budget::{Budget, Exhausted},
+    table::Table,
+};
 
 /// How messages are written as JSON and read from it.
 ///
@@ -30,6 +34,7 @@ use super::JsonMessage;
 pub struct JsonOptions {
     types: TypeRegistry,
     max_depth: u32,
+    decode_budget: usize,
     reject_unknown: bool,
     emit_defaults: bool,
     enums_as_numbers: bool,
@@ -80,12 +85,25 @@ impl JsonOptions {
         self
     }
 
+    /// How much memory one message may take once it is decoded, in bytes; 64 MiB by default. Reading stops with
+    /// `resource_exhausted` where it would take more. See
+    /// [`ProtoOptions::with_decode_budget`](crate::ProtoOptions::with_decode_budget).
+    #[must_use]
+    pub fn with_decode_budget(mut self, bytes: usize) -> Self {
+        self.decode_budget = bytes;
+        self
+    }
+
     /// The types that may lie in a `google.protobuf.Any`; the well-known types and the
     /// `google.rpc` error details by default.
     #[must_use]
     pub fn with_types(mut self, types: TypeRegistry) -> Self {
         self.types = types;
         self
+    }
+
+    pub(super) fn budget(&self) -> Budget {
+        Budget::new(self.decode_budget)
     }
 
     pub(super) fn shared_default() -> &'static Self {
@@ -99,6 +117,7 @@ impl Default for JsonOptions {
         Self {
             types: TypeRegistry::default(),
             max_depth: 100,
+            decode_budget: Budget::DEFAULT,
             reject_unknown: false,
             emit_defaults: false,
             enums_as_numbers: false,
@@ -109,49 +128,39 @@ impl Default for JsonOptions {
 
 /// The options of a run, and how deep in the message it stands. Generated code hands it on.
 #[derive(Clone, Copy, Debug)]
-pub struct JsonContext<'a> {
+pub(super) struct JsonContext<'a> {
     options: &'a JsonOptions,
     /// How many messages may still be opened.
     depth_left: u32,
-    target: Target,
-}
-
-/// What is being written. A tree of `serde_json::Value` keeps an `f32` as `f64`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Target {
-    Format,
-    Tree,
+    /// While reading.
+    budget: Option<&'a Budget>,
 }
 
 impl<'a> JsonContext<'a> {
-    pub(super) fn new(options: &'a JsonOptions, target: Target) -> Self {
+    pub(super) fn writing(options: &'a JsonOptions) -> Self {
         Self {
             options,
             depth_left: options.max_depth,
-            target,
+            budget: None,
         }
+    }
+
+    pub(super) fn reading(options: &'a JsonOptions, budget: &'a Budget) -> Self {
+        Self {
+            budget: Some(budget),
+            ..Self::writing(options)
+        }
+    }
+
+    /// Takes what a part of the message will take in memory.
+    pub(super) fn charge<E: de::Error>(self, bytes: usize) -> Result<(), E> {
+        let charged = self.budget.map_or(Ok(()), |budget| budget.charge(bytes));
+        charged.map_err(|Exhausted| E::custom("the decode budget is exhausted"))
     }
 
     /// The context inside one more message.
     pub(super) fn enter_read<E: de::Error>(self) -> Result<Self, E> {
         self.enter().ok_or_else(|| E::custom(self.too_deep()))
-    }
-
-    /// The context inside one more message.
-    pub(super) fn enter_write<E: ser::Error>(self) -> Result<Self, E> {
-        self.enter().ok_or_else(|| E::custom(self.too_deep()))
-    }
-
-    /// The same place, writing a tree.
-    pub(super) fn in_tree(self) -> Self {
-        Self {
-            target: Target::Tree,
-            ..self
-        }
-    }
-
-    pub(super) fn target(self) -> Target {
-        self.target
     }
 
     pub(super) fn types(self) -> &'a TypeRegistry {
@@ -174,14 +183,14 @@ impl<'a> JsonContext<'a> {
         self.options.proto_names
     }
 
-    fn enter(self) -> Option<Self> {
+    pub(super) fn enter(self) -> Option<Self> {
         Some(Self {
             depth_left: self.depth_left.checked_sub(1)?,
             ..self
         })
     }
 
-    fn too_deep(self) -> String {
+    pub(super) fn too_deep(self) -> String {
         let limit = self.options.max_depth;
         format!("messages nested deeper than {limit}")
     }
@@ -208,10 +217,9 @@ pub struct TypeRegistry {
 /// A message type without its type: how to turn its binary form into JSON and back.
 #[derive(Clone, Copy)]
 pub(super) struct TypeEntry {
-    pub(super) full_name: &'static str,
-    pub(super) to_tree: fn(&Bytes, JsonContext<'_>) -> Result<Value, String>,
+    pub(super) table: &'static Table,
+    pub(super) write: fn(&Bytes, JsonContext<'_>, &mut BytesMut) -> Result<(), String>,
     pub(super) from_tree: fn(Value, JsonContext<'_>) -> Result<Vec<u8>, String>,
-    pub(super) well_known: bool,
 }
 
 impl TypeRegistry {
@@ -226,10 +234,9 @@ impl TypeRegistry {
     /// Adds a type, or replaces the one of its name.
     pub fn register<M: prost::Message + JsonMessage>(&mut self) {
         let entry = TypeEntry {
-            full_name: M::FULL_NAME,
-            to_tree: to_tree::<M>,
+            table: M::table(),
+            write: write::<M>,
             from_tree: from_tree::<M>,
-            well_known: M::WELL_KNOWN,
         };
         Arc::make_mut(&mut self.types).insert(M::FULL_NAME, entry);
     }
@@ -266,21 +273,19 @@ impl fmt::Debug for TypeRegistry {
     }
 }
 
-fn to_tree<M: prost::Message + JsonMessage>(
+fn write<M: prost::Message + JsonMessage>(
     bytes: &Bytes,
     cx: JsonContext<'_>,
-) -> Result<Value, String> {
+    out: &mut BytesMut,
+) -> Result<(), String> {
     let message = M::decode(bytes.clone()).map_err(|error| error.to_string())?;
-    debug_assert_eq!(cx.target(), Target::Tree);
-    message
-        .write_json(serde_json::value::Serializer, cx)
-        .map_err(|error| error.to_string())
+    write_content(&message, cx, out)
 }
 
 fn from_tree<M: prost::Message + JsonMessage>(
     tree: Value,
     cx: JsonContext<'_>,
 ) -> Result<Vec<u8>, String> {
-    let message = M::read_json(tree, cx).map_err(|error| error.to_string())?;
+    let message: M = read_message(tree, cx).map_err(|error| error.to_string())?;
     Ok(message.encode_to_vec())
 }

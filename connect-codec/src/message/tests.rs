@@ -20,7 +20,7 @@ fn built_in_codecs_write_and_read() {
     };
     let json = Codec::Json(JsonOptions::default());
     for (codec, bytes) in [
-        (&Codec::Proto, &b"\x08\x03"[..]),
+        (&Codec::default(), &b"\x08\x03"[..]),
         (&json, br#""1970-01-01T00:00:03Z""#),
     ] {
         let out = written::<Prost, _>(&time, codec).unwrap();
@@ -33,7 +33,7 @@ fn built_in_codecs_write_and_read() {
 #[test]
 fn bytes_fields_share_the_input() {
     let input = Bytes::from_static(b"\x0a\x03abc");
-    let value: Bytes = Prost::decode(input.clone(), &Codec::Proto).unwrap();
+    let value: Bytes = Prost::decode(input.clone(), &Codec::default()).unwrap();
     assert_eq!(value, "abc");
     assert_eq!(value.as_ptr(), input[2..].as_ptr());
 }
@@ -43,11 +43,11 @@ fn malformed_input_says_what_is_wrong() {
     let json = Codec::Json(JsonOptions::default());
     for (codec, bytes, says) in [
         (
-            &Codec::Proto,
+            &Codec::default(),
             &b"\x08\xff"[..],
             "Timestamp.seconds: invalid varint",
         ),
-        (&Codec::Proto, b"\x0a\x09", "invalid wire type"),
+        (&Codec::default(), b"\x0a\x09", "invalid wire type"),
         (&json, br#""2020-13-01T00:00:00Z""#, "at line 1 column 22"),
         (&json, b"", "EOF while parsing"),
         (
@@ -94,16 +94,16 @@ fn a_message_without_a_json_form_is_our_fault() {
 #[test]
 fn foreign_messages_travel_in_proto_only() {
     let json = Codec::Json(JsonOptions::default());
-    assert!(ProstBinary::supports(&Codec::Proto));
+    assert!(ProstBinary::supports(&Codec::default()));
     assert!(!ProstBinary::supports(&json));
     let error = written::<ProstBinary, _>(&Timestamp::default(), &json).unwrap_err();
     assert_eq!(error.code(), Code::Unimplemented);
     let decoded = <ProstBinary as Decode<Timestamp>>::decode(Bytes::new(), &json);
     let error = decoded.unwrap_err();
     assert!(error.message().contains("`json`"), "{error}");
-    let out = written::<ProstBinary, _>(&7_i32, &Codec::Proto).unwrap();
+    let out = written::<ProstBinary, _>(&7_i32, &Codec::default()).unwrap();
     assert_eq!(out, &b"\x08\x07"[..]);
-    let back: i32 = ProstBinary::decode(out, &Codec::Proto).unwrap();
+    let back: i32 = ProstBinary::decode(out, &Codec::default()).unwrap();
     assert_eq!(back, 7);
 }
 

@@ -35,97 +35,17 @@ pub struct Legacy {
     #[prost(message, required, tag = "11")]
     pub part: legacy::Part,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Legacy {
-    const FULL_NAME: &'static str = "test.v2.Legacy";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("name", "name"),
-        connect_rs::json::FieldName::new("side", "side"),
-        connect_rs::json::FieldName::new("count", "count"),
-        connect_rs::json::FieldName::new("other", "other"),
-        connect_rs::json::FieldName::new("blob", "blob"),
-        connect_rs::json::FieldName::new("unpacked", "unpacked"),
-        connect_rs::json::FieldName::new("data", "data"),
-        connect_rs::json::FieldName::new("row", "row"),
-        connect_rs::json::FieldName::new("part", "part"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "name" => 0,
-                "side" => 1,
-                "count" => 2,
-                "other" => 3,
-                "blob" => 4,
-                "unpacked" => 5,
-                "data" => 6,
-                "row" => 7,
-                "part" => 8,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.name, cx),
-            1 => __json::Enum::<legacy::Side>::read_field(map, &mut self.side, cx),
-            2 => __json::Int32::read_optional(map, &mut self.count, cx),
-            3 => __json::Enum::<legacy::Side>::read_optional(map, &mut self.other, cx),
-            4 => __json::BytesKind::read_optional(map, &mut self.blob, cx),
-            5 => __json::Int32::read_repeated(map, &mut self.unpacked, cx),
-            6 => __json::Message::read_optional(map, &mut self.data, cx),
-            7 => __json::Message::read_repeated(map, &mut self.row, cx),
-            8 => __json::Message::read_field(map, &mut self.part, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_field(map, &Self::FIELDS[0], &self.name, cx)?;
-        __json::Enum::<
-            legacy::Side,
-        >::write_field(map, &Self::FIELDS[1], &self.side, cx)?;
-        __json::Int32::write_optional(map, &Self::FIELDS[2], &self.count, cx)?;
-        __json::Enum::<
-            legacy::Side,
-        >::write_optional(map, &Self::FIELDS[3], &self.other, cx)?;
-        __json::BytesKind::write_optional(map, &Self::FIELDS[4], &self.blob, cx)?;
-        __json::Int32::write_repeated(map, &Self::FIELDS[5], &self.unpacked, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[6], &self.data, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[7], &self.row, cx)?;
-        __json::Message::write_field(map, &Self::FIELDS[8], &self.part, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Legacy {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Legacy {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Legacy = "test.v2.Legacy";
+    name: Required(1, "name", "name", String),
+    side: Required(2, "side", "side", Enum(legacy::Side)),
+    count: Optional(3, "count", "count", Int32),
+    other: Optional(4, "other", "other", Enum(legacy::Side)),
+    blob: Optional(5, "blob", "blob", Bytes),
+    unpacked: Repeated(6, "unpacked", "unpacked", Int32),
+    data: Optional(7, "data", "data", Group(legacy::Data)),
+    row: Repeated(9, "row", "row", Group(legacy::Row)),
+    part: Required(11, "part", "part", Message(legacy::Part)),
 }
 /// Nested message and enum types in `Legacy`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -140,55 +60,9 @@ pub mod legacy {
         #[prost(int32, optional, tag = "8")]
         pub amount: ::core::option::Option<i32>,
     }
-    impl connect_rs::json::JsonMessage for Data {
-        const FULL_NAME: &'static str = "test.v2.Legacy.Data";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("amount", "amount"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "amount" => 0,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Int32::read_optional(map, &mut self.amount, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Int32::write_optional(map, &Self::FIELDS[0], &self.amount, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Data {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Data {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Data = "test.v2.Legacy.Data";
+        amount: Optional(8, "amount", "amount", Int32),
     }
     impl connect_rs::prost::Name for Data {
         const NAME: &'static str = "Data";
@@ -208,55 +82,9 @@ pub mod legacy {
         #[prost(string, required, tag = "10")]
         pub cell: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::json::JsonMessage for Row {
-        const FULL_NAME: &'static str = "test.v2.Legacy.Row";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("cell", "cell"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "cell" => 0,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.cell, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_field(map, &Self::FIELDS[0], &self.cell, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Row {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Row {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Row = "test.v2.Legacy.Row";
+        cell: Required(10, "cell", "cell", String),
     }
     impl connect_rs::prost::Name for Row {
         const NAME: &'static str = "Row";
@@ -276,55 +104,9 @@ pub mod legacy {
         #[prost(string, optional, tag = "1")]
         pub id: ::core::option::Option<connect_rs::prost::alloc::string::String>,
     }
-    impl connect_rs::json::JsonMessage for Part {
-        const FULL_NAME: &'static str = "test.v2.Legacy.Part";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("id", "id"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "id" => 0,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_optional(map, &mut self.id, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_optional(map, &Self::FIELDS[0], &self.id, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Part {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Part {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Part = "test.v2.Legacy.Part";
+        id: Optional(1, "id", "id", String),
     }
     impl connect_rs::prost::Name for Part {
         const NAME: &'static str = "Part";
@@ -356,26 +138,8 @@ pub mod legacy {
         /// `RIGHT`, value 2.
         Right = 2,
     }
-    impl connect_rs::json::JsonEnum for Side {
-        const FULL_NAME: &'static str = "test.v2.Legacy.Side";
-        fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-            ::core::option::Option::Some(
-                match number {
-                    1 => "LEFT",
-                    2 => "RIGHT",
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn number_of(name: &str) -> ::core::option::Option<i32> {
-            ::core::option::Option::Some(
-                match name {
-                    "LEFT" => 1,
-                    "RIGHT" => 2,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
+    connect_rs::json::enumeration! {
+        Side = "test.v2.Legacy.Side";
     }
     impl Side {
         /// String value of the enum field names used in the ProtoBuf definition.

@@ -59,130 +59,25 @@ pub struct Scalars {
     #[prost(enumeration = "connect_rs::prost_types::NullValue", tag = "17")]
     pub null_value: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Scalars {
-    const FULL_NAME: &'static str = "test.v3.Scalars";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::json::FieldName::new("floatValue", "float_value"),
-        connect_rs::json::FieldName::new("int32Value", "int32_value"),
-        connect_rs::json::FieldName::new("int64Value", "int64_value"),
-        connect_rs::json::FieldName::new("uint32Value", "uint32_value"),
-        connect_rs::json::FieldName::new("uint64Value", "uint64_value"),
-        connect_rs::json::FieldName::new("sint32Value", "sint32_value"),
-        connect_rs::json::FieldName::new("sint64Value", "sint64_value"),
-        connect_rs::json::FieldName::new("fixed32Value", "fixed32_value"),
-        connect_rs::json::FieldName::new("fixed64Value", "fixed64_value"),
-        connect_rs::json::FieldName::new("sfixed32Value", "sfixed32_value"),
-        connect_rs::json::FieldName::new("sfixed64Value", "sfixed64_value"),
-        connect_rs::json::FieldName::new("boolValue", "bool_value"),
-        connect_rs::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::json::FieldName::new("bytesValue", "bytes_value"),
-        connect_rs::json::FieldName::new("color", "color"),
-        connect_rs::json::FieldName::new("nullValue", "null_value"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "doubleValue" | "double_value" => 0,
-                "floatValue" | "float_value" => 1,
-                "int32Value" | "int32_value" => 2,
-                "int64Value" | "int64_value" => 3,
-                "uint32Value" | "uint32_value" => 4,
-                "uint64Value" | "uint64_value" => 5,
-                "sint32Value" | "sint32_value" => 6,
-                "sint64Value" | "sint64_value" => 7,
-                "fixed32Value" | "fixed32_value" => 8,
-                "fixed64Value" | "fixed64_value" => 9,
-                "sfixed32Value" | "sfixed32_value" => 10,
-                "sfixed64Value" | "sfixed64_value" => 11,
-                "boolValue" | "bool_value" => 12,
-                "stringValue" | "string_value" => 13,
-                "bytesValue" | "bytes_value" => 14,
-                "color" => 15,
-                "nullValue" | "null_value" => 16,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Double::read_field(map, &mut self.double_value, cx),
-            1 => __json::Float::read_field(map, &mut self.float_value, cx),
-            2 => __json::Int32::read_field(map, &mut self.int32_value, cx),
-            3 => __json::Int64::read_field(map, &mut self.int64_value, cx),
-            4 => __json::UInt32::read_field(map, &mut self.uint32_value, cx),
-            5 => __json::UInt64::read_field(map, &mut self.uint64_value, cx),
-            6 => __json::Int32::read_field(map, &mut self.sint32_value, cx),
-            7 => __json::Int64::read_field(map, &mut self.sint64_value, cx),
-            8 => __json::UInt32::read_field(map, &mut self.fixed32_value, cx),
-            9 => __json::UInt64::read_field(map, &mut self.fixed64_value, cx),
-            10 => __json::Int32::read_field(map, &mut self.sfixed32_value, cx),
-            11 => __json::Int64::read_field(map, &mut self.sfixed64_value, cx),
-            12 => __json::Bool::read_field(map, &mut self.bool_value, cx),
-            13 => __json::Str::read_field(map, &mut self.string_value, cx),
-            14 => __json::BytesKind::read_field(map, &mut self.bytes_value, cx),
-            15 => __json::Enum::<Color>::read_field(map, &mut self.color, cx),
-            16 => __json::Null::read_field(map, &mut self.null_value, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Double::write_implicit(map, &Self::FIELDS[0], &self.double_value, cx)?;
-        __json::Float::write_implicit(map, &Self::FIELDS[1], &self.float_value, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[2], &self.int32_value, cx)?;
-        __json::Int64::write_implicit(map, &Self::FIELDS[3], &self.int64_value, cx)?;
-        __json::UInt32::write_implicit(map, &Self::FIELDS[4], &self.uint32_value, cx)?;
-        __json::UInt64::write_implicit(map, &Self::FIELDS[5], &self.uint64_value, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[6], &self.sint32_value, cx)?;
-        __json::Int64::write_implicit(map, &Self::FIELDS[7], &self.sint64_value, cx)?;
-        __json::UInt32::write_implicit(map, &Self::FIELDS[8], &self.fixed32_value, cx)?;
-        __json::UInt64::write_implicit(map, &Self::FIELDS[9], &self.fixed64_value, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[10], &self.sfixed32_value, cx)?;
-        __json::Int64::write_implicit(map, &Self::FIELDS[11], &self.sfixed64_value, cx)?;
-        __json::Bool::write_implicit(map, &Self::FIELDS[12], &self.bool_value, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[13], &self.string_value, cx)?;
-        __json::BytesKind::write_implicit(
-            map,
-            &Self::FIELDS[14],
-            &self.bytes_value,
-            cx,
-        )?;
-        __json::Enum::<Color>::write_implicit(map, &Self::FIELDS[15], &self.color, cx)?;
-        __json::Null::write_implicit(map, &Self::FIELDS[16], &self.null_value, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Scalars {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Scalars {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Scalars = "test.v3.Scalars";
+    double_value: Implicit(1, "double_value", "doubleValue", Double),
+    float_value: Implicit(2, "float_value", "floatValue", Float),
+    int32_value: Implicit(3, "int32_value", "int32Value", Int32),
+    int64_value: Implicit(4, "int64_value", "int64Value", Int64),
+    uint32_value: Implicit(5, "uint32_value", "uint32Value", Uint32),
+    uint64_value: Implicit(6, "uint64_value", "uint64Value", Uint64),
+    sint32_value: Implicit(7, "sint32_value", "sint32Value", Sint32),
+    sint64_value: Implicit(8, "sint64_value", "sint64Value", Sint64),
+    fixed32_value: Implicit(9, "fixed32_value", "fixed32Value", Fixed32),
+    fixed64_value: Implicit(10, "fixed64_value", "fixed64Value", Fixed64),
+    sfixed32_value: Implicit(11, "sfixed32_value", "sfixed32Value", Sfixed32),
+    sfixed64_value: Implicit(12, "sfixed64_value", "sfixed64Value", Sfixed64),
+    bool_value: Implicit(13, "bool_value", "boolValue", Bool),
+    string_value: Implicit(14, "string_value", "stringValue", String),
+    bytes_value: Implicit(15, "bytes_value", "bytesValue", Bytes),
+    color: Implicit(16, "color", "color", Enum(Color)),
+    null_value: Implicit(17, "null_value", "nullValue", Null),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -227,89 +122,16 @@ pub struct Optionals {
     #[prost(enumeration = "connect_rs::prost_types::NullValue", optional, tag = "17")]
     pub null_value: ::core::option::Option<i32>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Optionals {
-    const FULL_NAME: &'static str = "test.v3.Optionals";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::json::FieldName::new("int32Value", "int32_value"),
-        connect_rs::json::FieldName::new("int64Value", "int64_value"),
-        connect_rs::json::FieldName::new("boolValue", "bool_value"),
-        connect_rs::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::json::FieldName::new("bytesValue", "bytes_value"),
-        connect_rs::json::FieldName::new("color", "color"),
-        connect_rs::json::FieldName::new("nullValue", "null_value"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "doubleValue" | "double_value" => 0,
-                "int32Value" | "int32_value" => 1,
-                "int64Value" | "int64_value" => 2,
-                "boolValue" | "bool_value" => 3,
-                "stringValue" | "string_value" => 4,
-                "bytesValue" | "bytes_value" => 5,
-                "color" => 6,
-                "nullValue" | "null_value" => 7,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Double::read_optional(map, &mut self.double_value, cx),
-            1 => __json::Int32::read_optional(map, &mut self.int32_value, cx),
-            2 => __json::Int64::read_optional(map, &mut self.int64_value, cx),
-            3 => __json::Bool::read_optional(map, &mut self.bool_value, cx),
-            4 => __json::Str::read_optional(map, &mut self.string_value, cx),
-            5 => __json::BytesKind::read_optional(map, &mut self.bytes_value, cx),
-            6 => __json::Enum::<Color>::read_optional(map, &mut self.color, cx),
-            7 => __json::Null::read_optional(map, &mut self.null_value, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Double::write_optional(map, &Self::FIELDS[0], &self.double_value, cx)?;
-        __json::Int32::write_optional(map, &Self::FIELDS[1], &self.int32_value, cx)?;
-        __json::Int64::write_optional(map, &Self::FIELDS[2], &self.int64_value, cx)?;
-        __json::Bool::write_optional(map, &Self::FIELDS[3], &self.bool_value, cx)?;
-        __json::Str::write_optional(map, &Self::FIELDS[4], &self.string_value, cx)?;
-        __json::BytesKind::write_optional(map, &Self::FIELDS[5], &self.bytes_value, cx)?;
-        __json::Enum::<Color>::write_optional(map, &Self::FIELDS[6], &self.color, cx)?;
-        __json::Null::write_optional(map, &Self::FIELDS[7], &self.null_value, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Optionals {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Optionals {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Optionals = "test.v3.Optionals";
+    double_value: Optional(1, "double_value", "doubleValue", Double),
+    int32_value: Optional(3, "int32_value", "int32Value", Int32),
+    int64_value: Optional(4, "int64_value", "int64Value", Int64),
+    bool_value: Optional(13, "bool_value", "boolValue", Bool),
+    string_value: Optional(14, "string_value", "stringValue", String),
+    bytes_value: Optional(15, "bytes_value", "bytesValue", Bytes),
+    color: Optional(16, "color", "color", Enum(Color)),
+    null_value: Optional(17, "null_value", "nullValue", Null),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -365,101 +187,19 @@ pub struct Lists {
     #[prost(message, repeated, tag = "20")]
     pub wrapped: connect_rs::prost::alloc::vec::Vec<i64>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Lists {
-    const FULL_NAME: &'static str = "test.v3.Lists";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("doubles", "doubles"),
-        connect_rs::json::FieldName::new("floats", "floats"),
-        connect_rs::json::FieldName::new("ints", "ints"),
-        connect_rs::json::FieldName::new("longs", "longs"),
-        connect_rs::json::FieldName::new("bools", "bools"),
-        connect_rs::json::FieldName::new("strings", "strings"),
-        connect_rs::json::FieldName::new("blobs", "blobs"),
-        connect_rs::json::FieldName::new("colors", "colors"),
-        connect_rs::json::FieldName::new("messages", "messages"),
-        connect_rs::json::FieldName::new("values", "values"),
-        connect_rs::json::FieldName::new("wrapped", "wrapped"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "doubles" => 0,
-                "floats" => 1,
-                "ints" => 2,
-                "longs" => 3,
-                "bools" => 4,
-                "strings" => 5,
-                "blobs" => 6,
-                "colors" => 7,
-                "messages" => 8,
-                "values" => 9,
-                "wrapped" => 10,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Double::read_repeated(map, &mut self.doubles, cx),
-            1 => __json::Float::read_repeated(map, &mut self.floats, cx),
-            2 => __json::Int32::read_repeated(map, &mut self.ints, cx),
-            3 => __json::Int64::read_repeated(map, &mut self.longs, cx),
-            4 => __json::Bool::read_repeated(map, &mut self.bools, cx),
-            5 => __json::Str::read_repeated(map, &mut self.strings, cx),
-            6 => __json::BytesKind::read_repeated(map, &mut self.blobs, cx),
-            7 => __json::Enum::<Color>::read_repeated(map, &mut self.colors, cx),
-            8 => __json::Message::read_repeated(map, &mut self.messages, cx),
-            9 => __json::Message::read_repeated(map, &mut self.values, cx),
-            10 => __json::Message::read_repeated(map, &mut self.wrapped, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Double::write_repeated(map, &Self::FIELDS[0], &self.doubles, cx)?;
-        __json::Float::write_repeated(map, &Self::FIELDS[1], &self.floats, cx)?;
-        __json::Int32::write_repeated(map, &Self::FIELDS[2], &self.ints, cx)?;
-        __json::Int64::write_repeated(map, &Self::FIELDS[3], &self.longs, cx)?;
-        __json::Bool::write_repeated(map, &Self::FIELDS[4], &self.bools, cx)?;
-        __json::Str::write_repeated(map, &Self::FIELDS[5], &self.strings, cx)?;
-        __json::BytesKind::write_repeated(map, &Self::FIELDS[6], &self.blobs, cx)?;
-        __json::Enum::<Color>::write_repeated(map, &Self::FIELDS[7], &self.colors, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[8], &self.messages, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[9], &self.values, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[10], &self.wrapped, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Lists {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Lists {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Lists = "test.v3.Lists";
+    doubles: Repeated(1, "doubles", "doubles", Double),
+    floats: Repeated(2, "floats", "floats", Float),
+    ints: Repeated(3, "ints", "ints", Int32),
+    longs: Repeated(4, "longs", "longs", Int64),
+    bools: Repeated(13, "bools", "bools", Bool),
+    strings: Repeated(14, "strings", "strings", String),
+    blobs: Repeated(15, "blobs", "blobs", Bytes),
+    colors: Repeated(16, "colors", "colors", Enum(Color)),
+    messages: Repeated(18, "messages", "messages", Message(Scalars)),
+    values: Repeated(19, "values", "values", Message(connect_rs::prost_types::Value)),
+    wrapped: Repeated(20, "wrapped", "wrapped", Message(i64)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -512,85 +252,15 @@ pub struct Maps {
         connect_rs::prost_types::Value,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Maps {
-    const FULL_NAME: &'static str = "test.v3.Maps";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("stringString", "string_string"),
-        connect_rs::json::FieldName::new("int32Int64", "int32_int64"),
-        connect_rs::json::FieldName::new("int64Color", "int64_color"),
-        connect_rs::json::FieldName::new("uint32Bytes", "uint32_bytes"),
-        connect_rs::json::FieldName::new("uint64Double", "uint64_double"),
-        connect_rs::json::FieldName::new("boolMessage", "bool_message"),
-        connect_rs::json::FieldName::new("stringValue", "string_value"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "stringString" | "string_string" => 0,
-                "int32Int64" | "int32_int64" => 1,
-                "int64Color" | "int64_color" => 2,
-                "uint32Bytes" | "uint32_bytes" => 3,
-                "uint64Double" | "uint64_double" => 4,
-                "boolMessage" | "bool_message" => 5,
-                "stringValue" | "string_value" => 6,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_map(map, &mut self.string_string, cx),
-            1 => __json::Int64::read_map(map, &mut self.int32_int64, cx),
-            2 => __json::Enum::<Color>::read_map(map, &mut self.int64_color, cx),
-            3 => __json::BytesKind::read_map(map, &mut self.uint32_bytes, cx),
-            4 => __json::Double::read_map(map, &mut self.uint64_double, cx),
-            5 => __json::Message::read_map(map, &mut self.bool_message, cx),
-            6 => __json::Message::read_map(map, &mut self.string_value, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_map(map, &Self::FIELDS[0], &self.string_string, cx)?;
-        __json::Int64::write_map(map, &Self::FIELDS[1], &self.int32_int64, cx)?;
-        __json::Enum::<Color>::write_map(map, &Self::FIELDS[2], &self.int64_color, cx)?;
-        __json::BytesKind::write_map(map, &Self::FIELDS[3], &self.uint32_bytes, cx)?;
-        __json::Double::write_map(map, &Self::FIELDS[4], &self.uint64_double, cx)?;
-        __json::Message::write_map(map, &Self::FIELDS[5], &self.bool_message, cx)?;
-        __json::Message::write_map(map, &Self::FIELDS[6], &self.string_value, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Maps {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Maps {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Maps = "test.v3.Maps";
+    string_string: Map<String>(1, "string_string", "stringString", String),
+    int32_int64: Map<Int32>(2, "int32_int64", "int32Int64", Int64),
+    int64_color: Map<Int64>(3, "int64_color", "int64Color", Enum(Color)),
+    uint32_bytes: Map<Uint32>(4, "uint32_bytes", "uint32Bytes", Bytes),
+    uint64_double: Map<Uint64>(5, "uint64_double", "uint64Double", Double),
+    bool_message: Map<Bool>(6, "bool_message", "boolMessage", Message(Scalars)),
+    string_value: Map<String>(7, "string_value", "stringValue", Message(connect_rs::prost_types::Value)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -620,150 +290,21 @@ pub struct Choice {
     #[prost(oneof = "choice::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 10, 11")]
     pub kind: ::core::option::Option<choice::Kind>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Choice {
-    const FULL_NAME: &'static str = "test.v3.Choice";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("before", "before"),
-        connect_rs::json::FieldName::new("text", "text"),
-        connect_rs::json::FieldName::new("number", "number"),
-        connect_rs::json::FieldName::new("color", "color"),
-        connect_rs::json::FieldName::new("inner", "inner"),
-        connect_rs::json::FieldName::new("nothing", "nothing"),
-        connect_rs::json::FieldName::new("anything", "anything"),
-        connect_rs::json::FieldName::new("choice", "choice"),
-        connect_rs::json::FieldName::new("shade", "shade"),
-        connect_rs::json::FieldName::new("empty", "empty"),
-        connect_rs::json::FieldName::new("after", "after"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "before" => 0,
-                "text" => 1,
-                "number" => 2,
-                "color" => 3,
-                "inner" => 4,
-                "nothing" => 5,
-                "anything" => 6,
-                "choice" => 7,
-                "shade" => 8,
-                "empty" => 9,
-                "after" => 10,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.before, cx),
-            1 => __json::Str::read_oneof(map, &mut self.kind, choice::Kind::Text, cx),
-            2 => __json::Int64::read_oneof(map, &mut self.kind, choice::Kind::Number, cx),
-            3 => {
-                __json::Enum::<
-                    Color,
-                >::read_oneof(map, &mut self.kind, choice::Kind::Color, cx)
-            }
-            4 => {
-                __json::Message::read_oneof(map, &mut self.kind, choice::Kind::Inner, cx)
-            }
-            5 => __json::Null::read_oneof(map, &mut self.kind, choice::Kind::Nothing, cx),
-            6 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.kind,
-                    choice::Kind::Anything,
-                    cx,
-                )
-            }
-            7 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.kind,
-                    choice::Kind::Choice,
-                    cx,
-                )
-            }
-            8 => {
-                __json::Enum::<
-                    choice::inner::Shade,
-                >::read_oneof(map, &mut self.kind, choice::Kind::Shade, cx)
-            }
-            9 => {
-                __json::Message::read_oneof(map, &mut self.kind, choice::Kind::Empty, cx)
-            }
-            10 => __json::Str::read_field(map, &mut self.after, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.before, cx)?;
-        match &self.kind {
-            ::core::option::Option::Some(choice::Kind::Text(value)) => {
-                __json::Str::write_field(map, &Self::FIELDS[1], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Number(value)) => {
-                __json::Int64::write_field(map, &Self::FIELDS[2], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Color(value)) => {
-                __json::Enum::<Color>::write_field(map, &Self::FIELDS[3], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Inner(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[4], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Nothing(value)) => {
-                __json::Null::write_field(map, &Self::FIELDS[5], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Anything(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[6], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Choice(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[7], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Shade(value)) => {
-                __json::Enum::<
-                    choice::inner::Shade,
-                >::write_field(map, &Self::FIELDS[8], value, cx)?;
-            }
-            ::core::option::Option::Some(choice::Kind::Empty(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[9], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        __json::Str::write_implicit(map, &Self::FIELDS[10], &self.after, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Choice {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Choice {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Choice = "test.v3.Choice";
+    before: Implicit(1, "before", "before", String),
+    kind = choice::Kind {
+        Text(2, "text", "text", String),
+        Number(3, "number", "number", Int64),
+        Color(4, "color", "color", Enum(Color)),
+        Inner(5, "inner", "inner", Message(choice::Inner)),
+        Nothing(6, "nothing", "nothing", Null),
+        Anything(7, "anything", "anything", Message(connect_rs::prost_types::Value)),
+        Choice(8, "choice", "choice", Message(Choice)),
+        Shade(10, "shade", "shade", Enum(choice::inner::Shade)),
+        Empty(11, "empty", "empty", Message(())),
+    },
+    after: Implicit(9, "after", "after", String),
 }
 /// Nested message and enum types in `Choice`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -778,55 +319,9 @@ pub mod choice {
         #[prost(string, tag = "1")]
         pub name: connect_rs::prost::alloc::string::String,
     }
-    impl connect_rs::json::JsonMessage for Inner {
-        const FULL_NAME: &'static str = "test.v3.Choice.Inner";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("name", "name"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "name" => 0,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.name, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Inner {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Inner {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Inner = "test.v3.Choice.Inner";
+        name: Implicit(1, "name", "name", String),
     }
     /// Nested message and enum types in `Inner`.
     pub mod inner {
@@ -851,26 +346,8 @@ pub mod choice {
             /// `LIGHT`, value 1.
             Light = 1,
         }
-        impl connect_rs::json::JsonEnum for Shade {
-            const FULL_NAME: &'static str = "test.v3.Choice.Inner.Shade";
-            fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-                ::core::option::Option::Some(
-                    match number {
-                        0 => "DARK",
-                        1 => "LIGHT",
-                        _ => return ::core::option::Option::None,
-                    },
-                )
-            }
-            fn number_of(name: &str) -> ::core::option::Option<i32> {
-                ::core::option::Option::Some(
-                    match name {
-                        "DARK" => 0,
-                        "LIGHT" => 1,
-                        _ => return ::core::option::Option::None,
-                    },
-                )
-            }
+        connect_rs::json::enumeration! {
+            Shade = "test.v3.Choice.Inner.Shade";
         }
         impl Shade {
             /// String value of the enum field names used in the ProtoBuf definition.
@@ -979,89 +456,16 @@ pub struct Names {
     #[prost(string, tag = "8")]
     pub quoted: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Names {
-    const FULL_NAME: &'static str = "test.v3.Names";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("snakeCaseName", "snake_case_name"),
-        connect_rs::json::FieldName::new("camelCase", "camelCase"),
-        connect_rs::json::FieldName::new("Leading", "_leading"),
-        connect_rs::json::FieldName::new("with1Digit", "with_1_digit"),
-        connect_rs::json::FieldName::new("@id", "renamed"),
-        connect_rs::json::FieldName::new("type", "type"),
-        connect_rs::json::FieldName::new("self", "self"),
-        connect_rs::json::FieldName::new("a\"b", "quoted"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "snakeCaseName" | "snake_case_name" => 0,
-                "camelCase" => 1,
-                "Leading" | "_leading" => 2,
-                "with1Digit" | "with_1_digit" => 3,
-                "@id" | "renamed" => 4,
-                "type" => 5,
-                "self" => 6,
-                "a\"b" | "quoted" => 7,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.snake_case_name, cx),
-            1 => __json::Str::read_field(map, &mut self.camel_case, cx),
-            2 => __json::Str::read_field(map, &mut self.leading, cx),
-            3 => __json::Str::read_field(map, &mut self.with_1_digit, cx),
-            4 => __json::Str::read_field(map, &mut self.renamed, cx),
-            5 => __json::Str::read_field(map, &mut self.r#type, cx),
-            6 => __json::Str::read_field(map, &mut self.self_, cx),
-            7 => __json::Str::read_field(map, &mut self.quoted, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.snake_case_name, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.camel_case, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[2], &self.leading, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[3], &self.with_1_digit, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[4], &self.renamed, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[5], &self.r#type, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[6], &self.self_, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[7], &self.quoted, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Names {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Names {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Names = "test.v3.Names";
+    snake_case_name: Implicit(1, "snake_case_name", "snakeCaseName", String),
+    camel_case: Implicit(2, "camelCase", "camelCase", String),
+    leading: Implicit(3, "_leading", "Leading", String),
+    with_1_digit: Implicit(4, "with_1_digit", "with1Digit", String),
+    renamed: Implicit(5, "renamed", "@id", String),
+    r#type: Implicit(6, "type", "type", String),
+    self_: Implicit(7, "self", "self", String),
+    quoted: Implicit(8, "quoted", "a\"b", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1096,69 +500,11 @@ pub struct Node {
         Node,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Node {
-    const FULL_NAME: &'static str = "test.v3.Node";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("child", "child"),
-        connect_rs::json::FieldName::new("children", "children"),
-        connect_rs::json::FieldName::new("byName", "by_name"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "child" => 0,
-                "children" => 1,
-                "byName" | "by_name" => 2,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.child, cx),
-            1 => __json::Message::read_repeated(map, &mut self.children, cx),
-            2 => __json::Message::read_map(map, &mut self.by_name, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.child, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[1], &self.children, cx)?;
-        __json::Message::write_map(map, &Self::FIELDS[2], &self.by_name, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Node {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Node {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Node = "test.v3.Node";
+    child: Optional(1, "child", "child", Message(Node)),
+    children: Repeated(2, "children", "children", Message(Node)),
+    by_name: Map<String>(3, "by_name", "byName", Message(Node)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1230,125 +576,25 @@ pub struct WellKnown {
     #[prost(message, optional, tag = "17")]
     pub uint64_value: ::core::option::Option<u64>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for WellKnown {
-    const FULL_NAME: &'static str = "test.v3.WellKnown";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("timestamp", "timestamp"),
-        connect_rs::json::FieldName::new("duration", "duration"),
-        connect_rs::json::FieldName::new("mask", "mask"),
-        connect_rs::json::FieldName::new("struct", "struct"),
-        connect_rs::json::FieldName::new("value", "value"),
-        connect_rs::json::FieldName::new("list", "list"),
-        connect_rs::json::FieldName::new("any", "any"),
-        connect_rs::json::FieldName::new("empty", "empty"),
-        connect_rs::json::FieldName::new("boolValue", "bool_value"),
-        connect_rs::json::FieldName::new("bytesValue", "bytes_value"),
-        connect_rs::json::FieldName::new("doubleValue", "double_value"),
-        connect_rs::json::FieldName::new("floatValue", "float_value"),
-        connect_rs::json::FieldName::new("int32Value", "int32_value"),
-        connect_rs::json::FieldName::new("int64Value", "int64_value"),
-        connect_rs::json::FieldName::new("stringValue", "string_value"),
-        connect_rs::json::FieldName::new("uint32Value", "uint32_value"),
-        connect_rs::json::FieldName::new("uint64Value", "uint64_value"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "timestamp" => 0,
-                "duration" => 1,
-                "mask" => 2,
-                "struct" => 3,
-                "value" => 4,
-                "list" => 5,
-                "any" => 6,
-                "empty" => 7,
-                "boolValue" | "bool_value" => 8,
-                "bytesValue" | "bytes_value" => 9,
-                "doubleValue" | "double_value" => 10,
-                "floatValue" | "float_value" => 11,
-                "int32Value" | "int32_value" => 12,
-                "int64Value" | "int64_value" => 13,
-                "stringValue" | "string_value" => 14,
-                "uint32Value" | "uint32_value" => 15,
-                "uint64Value" | "uint64_value" => 16,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.timestamp, cx),
-            1 => __json::Message::read_optional(map, &mut self.duration, cx),
-            2 => __json::Message::read_optional(map, &mut self.mask, cx),
-            3 => __json::Message::read_optional(map, &mut self.r#struct, cx),
-            4 => __json::Message::read_optional(map, &mut self.value, cx),
-            5 => __json::Message::read_optional(map, &mut self.list, cx),
-            6 => __json::Message::read_optional(map, &mut self.any, cx),
-            7 => __json::Message::read_optional(map, &mut self.empty, cx),
-            8 => __json::Message::read_optional(map, &mut self.bool_value, cx),
-            9 => __json::Message::read_optional(map, &mut self.bytes_value, cx),
-            10 => __json::Message::read_optional(map, &mut self.double_value, cx),
-            11 => __json::Message::read_optional(map, &mut self.float_value, cx),
-            12 => __json::Message::read_optional(map, &mut self.int32_value, cx),
-            13 => __json::Message::read_optional(map, &mut self.int64_value, cx),
-            14 => __json::Message::read_optional(map, &mut self.string_value, cx),
-            15 => __json::Message::read_optional(map, &mut self.uint32_value, cx),
-            16 => __json::Message::read_optional(map, &mut self.uint64_value, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.timestamp, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[1], &self.duration, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[2], &self.mask, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[3], &self.r#struct, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[4], &self.value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[5], &self.list, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[6], &self.any, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[7], &self.empty, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[8], &self.bool_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[9], &self.bytes_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[10], &self.double_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[11], &self.float_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[12], &self.int32_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[13], &self.int64_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[14], &self.string_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[15], &self.uint32_value, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[16], &self.uint64_value, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for WellKnown {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for WellKnown {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    WellKnown = "test.v3.WellKnown";
+    timestamp: Optional(1, "timestamp", "timestamp", Message(connect_rs::prost_types::Timestamp)),
+    duration: Optional(2, "duration", "duration", Message(connect_rs::prost_types::Duration)),
+    mask: Optional(3, "mask", "mask", Message(connect_rs::prost_types::FieldMask)),
+    r#struct: Optional(4, "struct", "struct", Message(connect_rs::prost_types::Struct)),
+    value: Optional(5, "value", "value", Message(connect_rs::prost_types::Value)),
+    list: Optional(6, "list", "list", Message(connect_rs::prost_types::ListValue)),
+    any: Optional(7, "any", "any", Message(connect_rs::prost_types::Any)),
+    empty: Optional(8, "empty", "empty", Message(())),
+    bool_value: Optional(9, "bool_value", "boolValue", Message(bool)),
+    bytes_value: Optional(10, "bytes_value", "bytesValue", Message(connect_rs::prost::alloc::vec::Vec<u8>)),
+    double_value: Optional(11, "double_value", "doubleValue", Message(f64)),
+    float_value: Optional(12, "float_value", "floatValue", Message(f32)),
+    int32_value: Optional(13, "int32_value", "int32Value", Message(i32)),
+    int64_value: Optional(14, "int64_value", "int64Value", Message(i64)),
+    string_value: Optional(15, "string_value", "stringValue", Message(connect_rs::prost::alloc::string::String)),
+    uint32_value: Optional(16, "uint32_value", "uint32Value", Message(u32)),
+    uint64_value: Optional(17, "uint64_value", "uint64Value", Message(u64)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1368,29 +614,8 @@ impl connect_rs::prost::Name for WellKnown {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Nothing {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Nothing {
-    const FULL_NAME: &'static str = "test.v3.Nothing";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Nothing {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Nothing {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Nothing = "test.v3.Nothing";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1612,325 +837,75 @@ pub struct Wide {
     #[prost(int32, tag = "67")]
     pub f67: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Wide {
-    const FULL_NAME: &'static str = "test.v3.Wide";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("f1", "f1"),
-        connect_rs::json::FieldName::new("f2", "f2"),
-        connect_rs::json::FieldName::new("f3", "f3"),
-        connect_rs::json::FieldName::new("f4", "f4"),
-        connect_rs::json::FieldName::new("f5", "f5"),
-        connect_rs::json::FieldName::new("f6", "f6"),
-        connect_rs::json::FieldName::new("f7", "f7"),
-        connect_rs::json::FieldName::new("f8", "f8"),
-        connect_rs::json::FieldName::new("f9", "f9"),
-        connect_rs::json::FieldName::new("f10", "f10"),
-        connect_rs::json::FieldName::new("f11", "f11"),
-        connect_rs::json::FieldName::new("f12", "f12"),
-        connect_rs::json::FieldName::new("f13", "f13"),
-        connect_rs::json::FieldName::new("f14", "f14"),
-        connect_rs::json::FieldName::new("f15", "f15"),
-        connect_rs::json::FieldName::new("f16", "f16"),
-        connect_rs::json::FieldName::new("f17", "f17"),
-        connect_rs::json::FieldName::new("f18", "f18"),
-        connect_rs::json::FieldName::new("f19", "f19"),
-        connect_rs::json::FieldName::new("f20", "f20"),
-        connect_rs::json::FieldName::new("f21", "f21"),
-        connect_rs::json::FieldName::new("f22", "f22"),
-        connect_rs::json::FieldName::new("f23", "f23"),
-        connect_rs::json::FieldName::new("f24", "f24"),
-        connect_rs::json::FieldName::new("f25", "f25"),
-        connect_rs::json::FieldName::new("f26", "f26"),
-        connect_rs::json::FieldName::new("f27", "f27"),
-        connect_rs::json::FieldName::new("f28", "f28"),
-        connect_rs::json::FieldName::new("f29", "f29"),
-        connect_rs::json::FieldName::new("f30", "f30"),
-        connect_rs::json::FieldName::new("f31", "f31"),
-        connect_rs::json::FieldName::new("f32", "f32"),
-        connect_rs::json::FieldName::new("f33", "f33"),
-        connect_rs::json::FieldName::new("f34", "f34"),
-        connect_rs::json::FieldName::new("f35", "f35"),
-        connect_rs::json::FieldName::new("f36", "f36"),
-        connect_rs::json::FieldName::new("f37", "f37"),
-        connect_rs::json::FieldName::new("f38", "f38"),
-        connect_rs::json::FieldName::new("f39", "f39"),
-        connect_rs::json::FieldName::new("f40", "f40"),
-        connect_rs::json::FieldName::new("f41", "f41"),
-        connect_rs::json::FieldName::new("f42", "f42"),
-        connect_rs::json::FieldName::new("f43", "f43"),
-        connect_rs::json::FieldName::new("f44", "f44"),
-        connect_rs::json::FieldName::new("f45", "f45"),
-        connect_rs::json::FieldName::new("f46", "f46"),
-        connect_rs::json::FieldName::new("f47", "f47"),
-        connect_rs::json::FieldName::new("f48", "f48"),
-        connect_rs::json::FieldName::new("f49", "f49"),
-        connect_rs::json::FieldName::new("f50", "f50"),
-        connect_rs::json::FieldName::new("f51", "f51"),
-        connect_rs::json::FieldName::new("f52", "f52"),
-        connect_rs::json::FieldName::new("f53", "f53"),
-        connect_rs::json::FieldName::new("f54", "f54"),
-        connect_rs::json::FieldName::new("f55", "f55"),
-        connect_rs::json::FieldName::new("f56", "f56"),
-        connect_rs::json::FieldName::new("f57", "f57"),
-        connect_rs::json::FieldName::new("f58", "f58"),
-        connect_rs::json::FieldName::new("f59", "f59"),
-        connect_rs::json::FieldName::new("f60", "f60"),
-        connect_rs::json::FieldName::new("f61", "f61"),
-        connect_rs::json::FieldName::new("f62", "f62"),
-        connect_rs::json::FieldName::new("f63", "f63"),
-        connect_rs::json::FieldName::new("f64", "f64"),
-        connect_rs::json::FieldName::new("f65", "f65"),
-        connect_rs::json::FieldName::new("f66", "f66"),
-        connect_rs::json::FieldName::new("f67", "f67"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "f1" => 0,
-                "f2" => 1,
-                "f3" => 2,
-                "f4" => 3,
-                "f5" => 4,
-                "f6" => 5,
-                "f7" => 6,
-                "f8" => 7,
-                "f9" => 8,
-                "f10" => 9,
-                "f11" => 10,
-                "f12" => 11,
-                "f13" => 12,
-                "f14" => 13,
-                "f15" => 14,
-                "f16" => 15,
-                "f17" => 16,
-                "f18" => 17,
-                "f19" => 18,
-                "f20" => 19,
-                "f21" => 20,
-                "f22" => 21,
-                "f23" => 22,
-                "f24" => 23,
-                "f25" => 24,
-                "f26" => 25,
-                "f27" => 26,
-                "f28" => 27,
-                "f29" => 28,
-                "f30" => 29,
-                "f31" => 30,
-                "f32" => 31,
-                "f33" => 32,
-                "f34" => 33,
-                "f35" => 34,
-                "f36" => 35,
-                "f37" => 36,
-                "f38" => 37,
-                "f39" => 38,
-                "f40" => 39,
-                "f41" => 40,
-                "f42" => 41,
-                "f43" => 42,
-                "f44" => 43,
-                "f45" => 44,
-                "f46" => 45,
-                "f47" => 46,
-                "f48" => 47,
-                "f49" => 48,
-                "f50" => 49,
-                "f51" => 50,
-                "f52" => 51,
-                "f53" => 52,
-                "f54" => 53,
-                "f55" => 54,
-                "f56" => 55,
-                "f57" => 56,
-                "f58" => 57,
-                "f59" => 58,
-                "f60" => 59,
-                "f61" => 60,
-                "f62" => 61,
-                "f63" => 62,
-                "f64" => 63,
-                "f65" => 64,
-                "f66" => 65,
-                "f67" => 66,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Int32::read_field(map, &mut self.f1, cx),
-            1 => __json::Int32::read_field(map, &mut self.f2, cx),
-            2 => __json::Int32::read_field(map, &mut self.f3, cx),
-            3 => __json::Int32::read_field(map, &mut self.f4, cx),
-            4 => __json::Int32::read_field(map, &mut self.f5, cx),
-            5 => __json::Int32::read_field(map, &mut self.f6, cx),
-            6 => __json::Int32::read_field(map, &mut self.f7, cx),
-            7 => __json::Int32::read_field(map, &mut self.f8, cx),
-            8 => __json::Int32::read_field(map, &mut self.f9, cx),
-            9 => __json::Int32::read_field(map, &mut self.f10, cx),
-            10 => __json::Int32::read_field(map, &mut self.f11, cx),
-            11 => __json::Int32::read_field(map, &mut self.f12, cx),
-            12 => __json::Int32::read_field(map, &mut self.f13, cx),
-            13 => __json::Int32::read_field(map, &mut self.f14, cx),
-            14 => __json::Int32::read_field(map, &mut self.f15, cx),
-            15 => __json::Int32::read_field(map, &mut self.f16, cx),
-            16 => __json::Int32::read_field(map, &mut self.f17, cx),
-            17 => __json::Int32::read_field(map, &mut self.f18, cx),
-            18 => __json::Int32::read_field(map, &mut self.f19, cx),
-            19 => __json::Int32::read_field(map, &mut self.f20, cx),
-            20 => __json::Int32::read_field(map, &mut self.f21, cx),
-            21 => __json::Int32::read_field(map, &mut self.f22, cx),
-            22 => __json::Int32::read_field(map, &mut self.f23, cx),
-            23 => __json::Int32::read_field(map, &mut self.f24, cx),
-            24 => __json::Int32::read_field(map, &mut self.f25, cx),
-            25 => __json::Int32::read_field(map, &mut self.f26, cx),
-            26 => __json::Int32::read_field(map, &mut self.f27, cx),
-            27 => __json::Int32::read_field(map, &mut self.f28, cx),
-            28 => __json::Int32::read_field(map, &mut self.f29, cx),
-            29 => __json::Int32::read_field(map, &mut self.f30, cx),
-            30 => __json::Int32::read_field(map, &mut self.f31, cx),
-            31 => __json::Int32::read_field(map, &mut self.f32, cx),
-            32 => __json::Int32::read_field(map, &mut self.f33, cx),
-            33 => __json::Int32::read_field(map, &mut self.f34, cx),
-            34 => __json::Int32::read_field(map, &mut self.f35, cx),
-            35 => __json::Int32::read_field(map, &mut self.f36, cx),
-            36 => __json::Int32::read_field(map, &mut self.f37, cx),
-            37 => __json::Int32::read_field(map, &mut self.f38, cx),
-            38 => __json::Int32::read_field(map, &mut self.f39, cx),
-            39 => __json::Int32::read_field(map, &mut self.f40, cx),
-            40 => __json::Int32::read_field(map, &mut self.f41, cx),
-            41 => __json::Int32::read_field(map, &mut self.f42, cx),
-            42 => __json::Int32::read_field(map, &mut self.f43, cx),
-            43 => __json::Int32::read_field(map, &mut self.f44, cx),
-            44 => __json::Int32::read_field(map, &mut self.f45, cx),
-            45 => __json::Int32::read_field(map, &mut self.f46, cx),
-            46 => __json::Int32::read_field(map, &mut self.f47, cx),
-            47 => __json::Int32::read_field(map, &mut self.f48, cx),
-            48 => __json::Int32::read_field(map, &mut self.f49, cx),
-            49 => __json::Int32::read_field(map, &mut self.f50, cx),
-            50 => __json::Int32::read_field(map, &mut self.f51, cx),
-            51 => __json::Int32::read_field(map, &mut self.f52, cx),
-            52 => __json::Int32::read_field(map, &mut self.f53, cx),
-            53 => __json::Int32::read_field(map, &mut self.f54, cx),
-            54 => __json::Int32::read_field(map, &mut self.f55, cx),
-            55 => __json::Int32::read_field(map, &mut self.f56, cx),
-            56 => __json::Int32::read_field(map, &mut self.f57, cx),
-            57 => __json::Int32::read_field(map, &mut self.f58, cx),
-            58 => __json::Int32::read_field(map, &mut self.f59, cx),
-            59 => __json::Int32::read_field(map, &mut self.f60, cx),
-            60 => __json::Int32::read_field(map, &mut self.f61, cx),
-            61 => __json::Int32::read_field(map, &mut self.f62, cx),
-            62 => __json::Int32::read_field(map, &mut self.f63, cx),
-            63 => __json::Int32::read_field(map, &mut self.f64, cx),
-            64 => __json::Int32::read_field(map, &mut self.f65, cx),
-            65 => __json::Int32::read_field(map, &mut self.f66, cx),
-            66 => __json::Int32::read_field(map, &mut self.f67, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.f1, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[1], &self.f2, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[2], &self.f3, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[3], &self.f4, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[4], &self.f5, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[5], &self.f6, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[6], &self.f7, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[7], &self.f8, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[8], &self.f9, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[9], &self.f10, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[10], &self.f11, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[11], &self.f12, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[12], &self.f13, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[13], &self.f14, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[14], &self.f15, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[15], &self.f16, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[16], &self.f17, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[17], &self.f18, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[18], &self.f19, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[19], &self.f20, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[20], &self.f21, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[21], &self.f22, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[22], &self.f23, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[23], &self.f24, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[24], &self.f25, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[25], &self.f26, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[26], &self.f27, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[27], &self.f28, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[28], &self.f29, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[29], &self.f30, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[30], &self.f31, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[31], &self.f32, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[32], &self.f33, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[33], &self.f34, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[34], &self.f35, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[35], &self.f36, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[36], &self.f37, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[37], &self.f38, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[38], &self.f39, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[39], &self.f40, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[40], &self.f41, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[41], &self.f42, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[42], &self.f43, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[43], &self.f44, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[44], &self.f45, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[45], &self.f46, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[46], &self.f47, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[47], &self.f48, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[48], &self.f49, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[49], &self.f50, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[50], &self.f51, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[51], &self.f52, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[52], &self.f53, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[53], &self.f54, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[54], &self.f55, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[55], &self.f56, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[56], &self.f57, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[57], &self.f58, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[58], &self.f59, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[59], &self.f60, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[60], &self.f61, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[61], &self.f62, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[62], &self.f63, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[63], &self.f64, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[64], &self.f65, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[65], &self.f66, cx)?;
-        __json::Int32::write_implicit(map, &Self::FIELDS[66], &self.f67, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Wide {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Wide {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Wide = "test.v3.Wide";
+    f1: Implicit(1, "f1", "f1", Int32),
+    f2: Implicit(2, "f2", "f2", Int32),
+    f3: Implicit(3, "f3", "f3", Int32),
+    f4: Implicit(4, "f4", "f4", Int32),
+    f5: Implicit(5, "f5", "f5", Int32),
+    f6: Implicit(6, "f6", "f6", Int32),
+    f7: Implicit(7, "f7", "f7", Int32),
+    f8: Implicit(8, "f8", "f8", Int32),
+    f9: Implicit(9, "f9", "f9", Int32),
+    f10: Implicit(10, "f10", "f10", Int32),
+    f11: Implicit(11, "f11", "f11", Int32),
+    f12: Implicit(12, "f12", "f12", Int32),
+    f13: Implicit(13, "f13", "f13", Int32),
+    f14: Implicit(14, "f14", "f14", Int32),
+    f15: Implicit(15, "f15", "f15", Int32),
+    f16: Implicit(16, "f16", "f16", Int32),
+    f17: Implicit(17, "f17", "f17", Int32),
+    f18: Implicit(18, "f18", "f18", Int32),
+    f19: Implicit(19, "f19", "f19", Int32),
+    f20: Implicit(20, "f20", "f20", Int32),
+    f21: Implicit(21, "f21", "f21", Int32),
+    f22: Implicit(22, "f22", "f22", Int32),
+    f23: Implicit(23, "f23", "f23", Int32),
+    f24: Implicit(24, "f24", "f24", Int32),
+    f25: Implicit(25, "f25", "f25", Int32),
+    f26: Implicit(26, "f26", "f26", Int32),
+    f27: Implicit(27, "f27", "f27", Int32),
+    f28: Implicit(28, "f28", "f28", Int32),
+    f29: Implicit(29, "f29", "f29", Int32),
+    f30: Implicit(30, "f30", "f30", Int32),
+    f31: Implicit(31, "f31", "f31", Int32),
+    f32: Implicit(32, "f32", "f32", Int32),
+    f33: Implicit(33, "f33", "f33", Int32),
+    f34: Implicit(34, "f34", "f34", Int32),
+    f35: Implicit(35, "f35", "f35", Int32),
+    f36: Implicit(36, "f36", "f36", Int32),
+    f37: Implicit(37, "f37", "f37", Int32),
+    f38: Implicit(38, "f38", "f38", Int32),
+    f39: Implicit(39, "f39", "f39", Int32),
+    f40: Implicit(40, "f40", "f40", Int32),
+    f41: Implicit(41, "f41", "f41", Int32),
+    f42: Implicit(42, "f42", "f42", Int32),
+    f43: Implicit(43, "f43", "f43", Int32),
+    f44: Implicit(44, "f44", "f44", Int32),
+    f45: Implicit(45, "f45", "f45", Int32),
+    f46: Implicit(46, "f46", "f46", Int32),
+    f47: Implicit(47, "f47", "f47", Int32),
+    f48: Implicit(48, "f48", "f48", Int32),
+    f49: Implicit(49, "f49", "f49", Int32),
+    f50: Implicit(50, "f50", "f50", Int32),
+    f51: Implicit(51, "f51", "f51", Int32),
+    f52: Implicit(52, "f52", "f52", Int32),
+    f53: Implicit(53, "f53", "f53", Int32),
+    f54: Implicit(54, "f54", "f54", Int32),
+    f55: Implicit(55, "f55", "f55", Int32),
+    f56: Implicit(56, "f56", "f56", Int32),
+    f57: Implicit(57, "f57", "f57", Int32),
+    f58: Implicit(58, "f58", "f58", Int32),
+    f59: Implicit(59, "f59", "f59", Int32),
+    f60: Implicit(60, "f60", "f60", Int32),
+    f61: Implicit(61, "f61", "f61", Int32),
+    f62: Implicit(62, "f62", "f62", Int32),
+    f63: Implicit(63, "f63", "f63", Int32),
+    f64: Implicit(64, "f64", "f64", Int32),
+    f65: Implicit(65, "f65", "f65", Int32),
+    f66: Implicit(66, "f66", "f66", Int32),
+    f67: Implicit(67, "f67", "f67", Int32),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1970,33 +945,9 @@ pub enum Color {
     /// `COLOR_NEGATIVE`, value -1.
     Negative = -1,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonEnum for Color {
-    const FULL_NAME: &'static str = "test.v3.Color";
-    fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-        ::core::option::Option::Some(
-            match number {
-                0 => "COLOR_UNSPECIFIED",
-                1 => "COLOR_RED",
-                2 => "COLOR_GREEN",
-                -1 => "COLOR_NEGATIVE",
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn number_of(name: &str) -> ::core::option::Option<i32> {
-        ::core::option::Option::Some(
-            match name {
-                "COLOR_UNSPECIFIED" => 0,
-                "COLOR_RED" => 1,
-                "COLOR_GREEN" => 2,
-                "COLOR_VERDANT" => 2,
-                "COLOR_NEGATIVE" => -1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
+connect_rs::json::enumeration! {
+    Color = "test.v3.Color";
+    "COLOR_VERDANT" = 2,
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

@@ -27,7 +27,7 @@ fn the_order_of_insertion_leaves_no_trace() {
     let forwards = shape(0..ENTRIES);
     let backwards = shape((0..ENTRIES).rev());
     assert_eq!(forwards, backwards);
-    for codec in [Codec::Proto, Codec::Json(JsonOptions::default())] {
+    for codec in [Codec::default(), Codec::Json(JsonOptions::default())] {
         let bytes = encoded(&forwards, &codec);
         assert!(bytes.len() > 64 * 8, "all entries are there");
         assert_eq!(bytes, encoded(&backwards, &codec), "{codec:?}");

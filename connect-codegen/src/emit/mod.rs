@@ -141,7 +141,7 @@ impl<'a, 'c> Modules<'a, 'c> {
         }
         let mut items = vec![messages::message(message, scope)];
         if self.config.json {
-            items.extend(json::message(message, scope));
+            items.push(json::message(message, scope));
         }
         if let Some(module) = message.module() {
             items.extend(self.nested(message, file, [scope, &[module]].concat()));

@@ -16,65 +16,10 @@ pub struct Unnamed {
         connect_rs::prost::alloc::boxed::Box<deep::deeper::Deepest>,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Unnamed {
-    const FULL_NAME: &'static str = "Unnamed";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("shape", "shape"),
-        connect_rs::json::FieldName::new("deepest", "deepest"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "shape" => 0,
-                "deepest" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.shape, cx),
-            1 => __json::Message::read_optional(map, &mut self.deepest, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.shape, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[1], &self.deepest, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Unnamed {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Unnamed {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Unnamed = "Unnamed";
+    shape: Optional(1, "shape", "shape", Message(shapes::v1::Shape)),
+    deepest: Optional(2, "deepest", "deepest", Message(deep::deeper::Deepest)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -94,29 +39,8 @@ impl connect_rs::prost::Name for Unnamed {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Deep {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Deep {
-    const FULL_NAME: &'static str = "Deep";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Deep {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Deep {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Deep = "Deep";
 }
 /// Nested message and enum types in `Deep`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -127,23 +51,8 @@ pub mod deep {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Deeper {}
-    impl connect_rs::json::JsonMessage for Deeper {
-        const FULL_NAME: &'static str = "Deep.Deeper";
-    }
-    impl connect_rs::serde::Serialize for Deeper {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Deeper {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Deeper = "Deep.Deeper";
     }
     /// Nested message and enum types in `Deeper`.
     pub mod deeper {
@@ -161,95 +70,14 @@ pub mod deep {
             #[prost(oneof = "deepest::End", tags = "2, 3, 4")]
             pub end: ::core::option::Option<deepest::End>,
         }
-        impl connect_rs::json::JsonMessage for Deepest {
-            const FULL_NAME: &'static str = "Deep.Deeper.Deepest";
-            const FIELDS: &'static [connect_rs::json::FieldName] = &[
-                connect_rs::json::FieldName::new("back", "back"),
-                connect_rs::json::FieldName::new("deeper", "deeper"),
-                connect_rs::json::FieldName::new("color", "color"),
-                connect_rs::json::FieldName::new("mood", "mood"),
-            ];
-            fn field_index(key: &str) -> ::core::option::Option<usize> {
-                ::core::option::Option::Some(
-                    match key {
-                        "back" => 0,
-                        "deeper" => 1,
-                        "color" => 2,
-                        "mood" => 3,
-                        _ => return ::core::option::Option::None,
-                    },
-                )
-            }
-            fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-                &mut self,
-                index: usize,
-                map: &mut A,
-                cx: connect_rs::json::JsonContext<'_>,
-            ) -> ::core::result::Result<(), A::Error> {
-                use connect_rs::json::{self as __json, JsonField as _};
-                match index {
-                    0 => __json::Message::read_optional(map, &mut self.back, cx),
-                    1 => {
-                        __json::Message::read_oneof(
-                            map,
-                            &mut self.end,
-                            deepest::End::Deeper,
-                            cx,
-                        )
-                    }
-                    2 => {
-                        __json::Enum::<
-                            super::super::shapes::v1::Color,
-                        >::read_oneof(map, &mut self.end, deepest::End::Color, cx)
-                    }
-                    3 => {
-                        __json::Enum::<
-                            deepest::Mood,
-                        >::read_oneof(map, &mut self.end, deepest::End::Mood, cx)
-                    }
-                    _ => ::core::result::Result::Ok(()),
-                }
-            }
-            fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-                &self,
-                map: &mut M,
-                cx: connect_rs::json::JsonContext<'_>,
-            ) -> ::core::result::Result<(), M::Error> {
-                use connect_rs::json::{self as __json, JsonField as _};
-                __json::Message::write_optional(map, &Self::FIELDS[0], &self.back, cx)?;
-                match &self.end {
-                    ::core::option::Option::Some(deepest::End::Deeper(value)) => {
-                        __json::Message::write_field(map, &Self::FIELDS[1], value, cx)?;
-                    }
-                    ::core::option::Option::Some(deepest::End::Color(value)) => {
-                        __json::Enum::<
-                            super::super::shapes::v1::Color,
-                        >::write_field(map, &Self::FIELDS[2], value, cx)?;
-                    }
-                    ::core::option::Option::Some(deepest::End::Mood(value)) => {
-                        __json::Enum::<
-                            deepest::Mood,
-                        >::write_field(map, &Self::FIELDS[3], value, cx)?;
-                    }
-                    ::core::option::Option::None => {}
-                }
-                ::core::result::Result::Ok(())
-            }
-        }
-        impl connect_rs::serde::Serialize for Deepest {
-            fn serialize<S: connect_rs::serde::Serializer>(
-                &self,
-                serializer: S,
-            ) -> ::core::result::Result<S::Ok, S::Error> {
-                connect_rs::json::serialize(self, serializer)
-            }
-        }
-        impl<'de> connect_rs::serde::Deserialize<'de> for Deepest {
-            fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> ::core::result::Result<Self, D::Error> {
-                connect_rs::json::deserialize(deserializer)
-            }
+        connect_rs::json::message! {
+            Deepest = "Deep.Deeper.Deepest";
+            back: Optional(1, "back", "back", Message(super::super::Unnamed)),
+            end = deepest::End {
+                Deeper(2, "deeper", "deeper", Message(super::Deeper)),
+                Color(3, "color", "color", Enum(super::super::shapes::v1::Color)),
+                Mood(4, "mood", "mood", Enum(deepest::Mood)),
+            },
         }
         /// Nested message and enum types in `Deepest`.
         pub mod deepest {
@@ -272,24 +100,8 @@ pub mod deep {
                 /// `CALM`, value 0.
                 Calm = 0,
             }
-            impl connect_rs::json::JsonEnum for Mood {
-                const FULL_NAME: &'static str = "Deep.Deeper.Deepest.Mood";
-                fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-                    ::core::option::Option::Some(
-                        match number {
-                            0 => "CALM",
-                            _ => return ::core::option::Option::None,
-                        },
-                    )
-                }
-                fn number_of(name: &str) -> ::core::option::Option<i32> {
-                    ::core::option::Option::Some(
-                        match name {
-                            "CALM" => 0,
-                            _ => return ::core::option::Option::None,
-                        },
-                    )
-                }
+            connect_rs::json::enumeration! {
+                Mood = "Deep.Deeper.Deepest.Mood";
             }
             impl Mood {
                 /// String value of the enum field names used in the ProtoBuf definition.

@@ -7,29 +7,8 @@ use ::connect_tower::__codegen as connect_rs;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct NamesServiceClient {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for NamesServiceClient {
-    const FULL_NAME: &'static str = "names.match.type.NamesServiceClient";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for NamesServiceClient {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for NamesServiceClient {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    NamesServiceClient = "names.match.type.NamesServiceClient";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -49,29 +28,8 @@ impl connect_rs::prost::Name for NamesServiceClient {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct NamesServiceServer {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for NamesServiceServer {
-    const FULL_NAME: &'static str = "names.match.type.NamesServiceServer";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for NamesServiceServer {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for NamesServiceServer {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    NamesServiceServer = "names.match.type.NamesServiceServer";
 }
 /// Nested message and enum types in `NamesServiceServer`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -82,23 +40,8 @@ pub mod names_service_server {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct NamesService {}
-    impl connect_rs::json::JsonMessage for NamesService {
-        const FULL_NAME: &'static str = "names.match.type.NamesServiceServer.NamesService";
-    }
-    impl connect_rs::serde::Serialize for NamesService {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for NamesService {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        NamesService = "names.match.type.NamesServiceServer.NamesService";
     }
     impl connect_rs::prost::Name for NamesService {
         const NAME: &'static str = "NamesService";
@@ -129,29 +72,8 @@ impl connect_rs::prost::Name for NamesServiceServer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct NamesServiceMessage {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for NamesServiceMessage {
-    const FULL_NAME: &'static str = "names.match.type.NamesServiceMessage";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for NamesServiceMessage {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for NamesServiceMessage {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    NamesServiceMessage = "names.match.type.NamesServiceMessage";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -175,61 +97,9 @@ pub struct Option {
     #[prost(message, optional, boxed, tag = "1")]
     pub some: ::core::option::Option<connect_rs::prost::alloc::boxed::Box<Result>>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Option {
-    const FULL_NAME: &'static str = "names.match.type.Option";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("some", "some"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "some" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.some, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.some, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Option {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Option {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Option = "names.match.type.Option";
+    some: Optional(1, "some", "some", Message(Result)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -256,65 +126,10 @@ pub struct Result {
     #[prost(message, optional, boxed, tag = "2")]
     pub err: ::core::option::Option<connect_rs::prost::alloc::boxed::Box<Option>>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Result {
-    const FULL_NAME: &'static str = "names.match.type.Result";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("ok", "ok"),
-        connect_rs::json::FieldName::new("err", "err"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "ok" => 0,
-                "err" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.ok, cx),
-            1 => __json::Message::read_optional(map, &mut self.err, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.ok, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[1], &self.err, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Result {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Result {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Result = "names.match.type.Result";
+    ok: Optional(1, "ok", "ok", Message(Vec)),
+    err: Optional(2, "err", "err", Message(Option)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -341,65 +156,10 @@ pub struct Vec {
     #[prost(message, optional, tag = "2")]
     pub r#box: ::core::option::Option<Box>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Vec {
-    const FULL_NAME: &'static str = "names.match.type.Vec";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("string", "string"),
-        connect_rs::json::FieldName::new("box", "box"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "string" => 0,
-                "box" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.string, cx),
-            1 => __json::Message::read_optional(map, &mut self.r#box, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.string, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[1], &self.r#box, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Vec {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Vec {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Vec = "names.match.type.Vec";
+    string: Optional(1, "string", "string", Message(String)),
+    r#box: Optional(2, "box", "box", Message(Box)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -423,61 +183,9 @@ pub struct String {
     #[prost(string, tag = "1")]
     pub value: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for String {
-    const FULL_NAME: &'static str = "names.match.type.String";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("value", "value"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "value" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.value, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.value, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for String {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for String {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    String = "names.match.type.String";
+    value: Implicit(1, "value", "value", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -504,65 +212,10 @@ pub struct Box {
     #[prost(message, optional, tag = "2")]
     pub self_: ::core::option::Option<Self_>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Box {
-    const FULL_NAME: &'static str = "names.match.type.Box";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("bool", "bool"),
-        connect_rs::json::FieldName::new("self", "self"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "bool" => 0,
-                "self" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Bool::read_field(map, &mut self.bool, cx),
-            1 => __json::Message::read_optional(map, &mut self.self_, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Bool::write_implicit(map, &Self::FIELDS[0], &self.bool, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[1], &self.self_, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Box {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Box {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Box = "names.match.type.Box";
+    bool: Implicit(1, "bool", "bool", Bool),
+    self_: Optional(2, "self", "self", Message(Self_)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -582,29 +235,8 @@ impl connect_rs::prost::Name for Box {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Self_ {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Self_ {
-    const FULL_NAME: &'static str = "names.match.type.Self_";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Self_ {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Self_ {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Self_ = "names.match.type.Self_";
 }
 /// Nested message and enum types in `Self_`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -615,23 +247,8 @@ pub mod self_ {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Inner {}
-    impl connect_rs::json::JsonMessage for Inner {
-        const FULL_NAME: &'static str = "names.match.type.Self_.Inner";
-    }
-    impl connect_rs::serde::Serialize for Inner {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Inner {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Inner = "names.match.type.Self_.Inner";
     }
     impl connect_rs::prost::Name for Inner {
         const NAME: &'static str = "Inner";
@@ -662,29 +279,8 @@ impl connect_rs::prost::Name for Self_ {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Request {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Request {
-    const FULL_NAME: &'static str = "names.match.type.Request";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Request {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Request {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Request = "names.match.type.Request";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -704,29 +300,8 @@ impl connect_rs::prost::Name for Request {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Response {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Response {
-    const FULL_NAME: &'static str = "names.match.type.Response";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Response {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Response {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Response = "names.match.type.Response";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -746,29 +321,8 @@ impl connect_rs::prost::Name for Response {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Error {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Error {
-    const FULL_NAME: &'static str = "names.match.type.Error";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Error {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Error {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Error = "names.match.type.Error";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -795,84 +349,13 @@ pub struct Json {
     #[prost(oneof = "json::Kind", tags = "2, 3")]
     pub kind: ::core::option::Option<json::Kind>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Json {
-    const FULL_NAME: &'static str = "names.match.type.Json";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("message", "message"),
-        connect_rs::json::FieldName::new("str", "str"),
-        connect_rs::json::FieldName::new("bool", "bool"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "message" => 0,
-                "str" => 1,
-                "bool" => 2,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Enum::<json::Message>::read_field(map, &mut self.message, cx),
-            1 => {
-                __json::Enum::<
-                    json::Message,
-                >::read_oneof(map, &mut self.kind, json::Kind::Str, cx)
-            }
-            2 => __json::Message::read_oneof(map, &mut self.kind, json::Kind::Bool, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Enum::<
-            json::Message,
-        >::write_implicit(map, &Self::FIELDS[0], &self.message, cx)?;
-        match &self.kind {
-            ::core::option::Option::Some(json::Kind::Str(value)) => {
-                __json::Enum::<
-                    json::Message,
-                >::write_field(map, &Self::FIELDS[1], value, cx)?;
-            }
-            ::core::option::Option::Some(json::Kind::Bool(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[2], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Json {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Json {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Json = "names.match.type.Json";
+    message: Implicit(1, "message", "message", Enum(json::Message)),
+    kind = json::Kind {
+        Str(2, "str", "str", Enum(json::Message)),
+        Bool(3, "bool", "bool", Message(json::Nested)),
+    },
 }
 /// Nested message and enum types in `Json`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -883,23 +366,8 @@ pub mod json {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Nested {}
-    impl connect_rs::json::JsonMessage for Nested {
-        const FULL_NAME: &'static str = "names.match.type.Json.Nested";
-    }
-    impl connect_rs::serde::Serialize for Nested {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Nested {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Nested = "names.match.type.Json.Nested";
     }
     impl connect_rs::prost::Name for Nested {
         const NAME: &'static str = "Nested";
@@ -931,26 +399,8 @@ pub mod json {
         /// `STR`, value 1.
         Str = 1,
     }
-    impl connect_rs::json::JsonEnum for Message {
-        const FULL_NAME: &'static str = "names.match.type.Json.Message";
-        fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-            ::core::option::Option::Some(
-                match number {
-                    0 => "ENUM",
-                    1 => "STR",
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn number_of(name: &str) -> ::core::option::Option<i32> {
-            ::core::option::Option::Some(
-                match name {
-                    "ENUM" => 0,
-                    "STR" => 1,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
+    connect_rs::json::enumeration! {
+        Message = "names.match.type.Json.Message";
     }
     impl Message {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1035,170 +485,24 @@ pub struct Some {
     #[prost(oneof = "some::Future", tags = "9, 10, 11, 12, 13, 14")]
     pub future: ::core::option::Option<some::Future>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Some {
-    const FULL_NAME: &'static str = "names.match.type.Some";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("none", "none"),
-        connect_rs::json::FieldName::new("ok", "ok"),
-        connect_rs::json::FieldName::new("err", "err"),
-        connect_rs::json::FieldName::new("default", "default"),
-        connect_rs::json::FieldName::new("debug", "debug"),
-        connect_rs::json::FieldName::new("clone", "clone"),
-        connect_rs::json::FieldName::new("send", "send"),
-        connect_rs::json::FieldName::new("hashMap", "hash_map"),
-        connect_rs::json::FieldName::new("poll", "poll"),
-        connect_rs::json::FieldName::new("bytes", "bytes"),
-        connect_rs::json::FieldName::new("streaming", "streaming"),
-        connect_rs::json::FieldName::new("responseStream", "response_stream"),
-        connect_rs::json::FieldName::new("message", "message"),
-        connect_rs::json::FieldName::new("serialize", "serialize"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "none" => 0,
-                "ok" => 1,
-                "err" => 2,
-                "default" => 3,
-                "debug" => 4,
-                "clone" => 5,
-                "send" => 6,
-                "hashMap" | "hash_map" => 7,
-                "poll" => 8,
-                "bytes" => 9,
-                "streaming" => 10,
-                "responseStream" | "response_stream" => 11,
-                "message" => 12,
-                "serialize" => 13,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.none, cx),
-            1 => __json::Message::read_optional(map, &mut self.ok, cx),
-            2 => __json::Message::read_optional(map, &mut self.err, cx),
-            3 => __json::Message::read_optional(map, &mut self.default, cx),
-            4 => __json::Message::read_optional(map, &mut self.debug, cx),
-            5 => __json::Message::read_optional(map, &mut self.clone, cx),
-            6 => __json::Message::read_repeated(map, &mut self.send, cx),
-            7 => __json::Message::read_map(map, &mut self.hash_map, cx),
-            8 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.future,
-                    some::Future::Poll,
-                    cx,
-                )
-            }
-            9 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.future,
-                    some::Future::Bytes,
-                    cx,
-                )
-            }
-            10 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.future,
-                    some::Future::Streaming,
-                    cx,
-                )
-            }
-            11 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.future,
-                    some::Future::ResponseStream,
-                    cx,
-                )
-            }
-            12 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.future,
-                    some::Future::Message,
-                    cx,
-                )
-            }
-            13 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.future,
-                    some::Future::Serialize,
-                    cx,
-                )
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.none, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[1], &self.ok, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[2], &self.err, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[3], &self.default, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[4], &self.debug, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[5], &self.clone, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[6], &self.send, cx)?;
-        __json::Message::write_map(map, &Self::FIELDS[7], &self.hash_map, cx)?;
-        match &self.future {
-            ::core::option::Option::Some(some::Future::Poll(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[8], value, cx)?;
-            }
-            ::core::option::Option::Some(some::Future::Bytes(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[9], value, cx)?;
-            }
-            ::core::option::Option::Some(some::Future::Streaming(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[10], value, cx)?;
-            }
-            ::core::option::Option::Some(some::Future::ResponseStream(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[11], value, cx)?;
-            }
-            ::core::option::Option::Some(some::Future::Message(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[12], value, cx)?;
-            }
-            ::core::option::Option::Some(some::Future::Serialize(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[13], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Some {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Some {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Some = "names.match.type.Some";
+    none: Optional(1, "none", "none", Message(None)),
+    ok: Optional(2, "ok", "ok", Message(Ok)),
+    err: Optional(3, "err", "err", Message(Err)),
+    default: Optional(4, "default", "default", Message(Default)),
+    debug: Optional(5, "debug", "debug", Message(Debug)),
+    clone: Optional(6, "clone", "clone", Message(Clone)),
+    send: Repeated(7, "send", "send", Message(Send)),
+    hash_map: Map<String>(8, "hash_map", "hashMap", Message(HashMap)),
+    future = some::Future {
+        Poll(9, "poll", "poll", Message(Future)),
+        Bytes(10, "bytes", "bytes", Message(Bytes)),
+        Streaming(11, "streaming", "streaming", Message(Streaming)),
+        ResponseStream(12, "response_stream", "responseStream", Message(ResponseStream)),
+        Message(13, "message", "message", Message(Message)),
+        Serialize(14, "serialize", "serialize", Message(Serialize)),
+    },
 }
 /// Nested message and enum types in `Some`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1247,29 +551,8 @@ impl connect_rs::prost::Name for Some {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct None {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for None {
-    const FULL_NAME: &'static str = "names.match.type.None";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for None {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for None {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    None = "names.match.type.None";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1289,29 +572,8 @@ impl connect_rs::prost::Name for None {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Ok {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Ok {
-    const FULL_NAME: &'static str = "names.match.type.Ok";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Ok {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Ok {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Ok = "names.match.type.Ok";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1331,29 +593,8 @@ impl connect_rs::prost::Name for Ok {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Err {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Err {
-    const FULL_NAME: &'static str = "names.match.type.Err";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Err {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Err {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Err = "names.match.type.Err";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1377,61 +618,9 @@ pub struct Default {
     #[prost(bool, optional, tag = "1")]
     pub default: ::core::option::Option<bool>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Default {
-    const FULL_NAME: &'static str = "names.match.type.Default";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("default", "default"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "default" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Bool::read_optional(map, &mut self.default, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Bool::write_optional(map, &Self::FIELDS[0], &self.default, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Default {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Default {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Default = "names.match.type.Default";
+    default: Optional(1, "default", "default", Bool),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1455,61 +644,9 @@ pub struct Debug {
     #[prost(string, tag = "1")]
     pub debug: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Debug {
-    const FULL_NAME: &'static str = "names.match.type.Debug";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("debug", "debug"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "debug" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.debug, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.debug, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Debug {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Debug {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Debug = "names.match.type.Debug";
+    debug: Implicit(1, "debug", "debug", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1533,61 +670,9 @@ pub struct Clone {
     #[prost(string, tag = "1")]
     pub clone: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Clone {
-    const FULL_NAME: &'static str = "names.match.type.Clone";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("clone", "clone"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "clone" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.clone, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.clone, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Clone {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Clone {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Clone = "names.match.type.Clone";
+    clone: Implicit(1, "clone", "clone", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1611,63 +696,9 @@ pub struct Send {
     #[prost(enumeration = "send::Sync", tag = "1")]
     pub sync: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Send {
-    const FULL_NAME: &'static str = "names.match.type.Send";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("sync", "sync"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "sync" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Enum::<send::Sync>::read_field(map, &mut self.sync, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Enum::<
-            send::Sync,
-        >::write_implicit(map, &Self::FIELDS[0], &self.sync, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Send {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Send {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Send = "names.match.type.Send";
+    sync: Implicit(1, "sync", "sync", Enum(send::Sync)),
 }
 /// Nested message and enum types in `Send`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1692,24 +723,8 @@ pub mod send {
         /// `ARC`, value 0.
         Arc = 0,
     }
-    impl connect_rs::json::JsonEnum for Sync {
-        const FULL_NAME: &'static str = "names.match.type.Send.Sync";
-        fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-            ::core::option::Option::Some(
-                match number {
-                    0 => "ARC",
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn number_of(name: &str) -> ::core::option::Option<i32> {
-            ::core::option::Option::Some(
-                match name {
-                    "ARC" => 0,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
+    connect_rs::json::enumeration! {
+        Sync = "names.match.type.Send.Sync";
     }
     impl Sync {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -1752,61 +767,9 @@ pub struct HashMap {
     #[prost(bytes = "bytes", tag = "1")]
     pub bytes: connect_rs::prost::bytes::Bytes,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for HashMap {
-    const FULL_NAME: &'static str = "names.match.type.HashMap";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("bytes", "bytes"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "bytes" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::BytesKind::read_field(map, &mut self.bytes, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::BytesKind::write_implicit(map, &Self::FIELDS[0], &self.bytes, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for HashMap {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for HashMap {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    HashMap = "names.match.type.HashMap";
+    bytes: Implicit(1, "bytes", "bytes", Bytes),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1826,29 +789,8 @@ impl connect_rs::prost::Name for HashMap {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Future {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Future {
-    const FULL_NAME: &'static str = "names.match.type.Future";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Future {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Future {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Future = "names.match.type.Future";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1872,61 +814,9 @@ pub struct Bytes {
     #[prost(bytes = "bytes", tag = "1")]
     pub bytes: connect_rs::prost::bytes::Bytes,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Bytes {
-    const FULL_NAME: &'static str = "names.match.type.Bytes";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("bytes", "bytes"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "bytes" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::BytesKind::read_field(map, &mut self.bytes, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::BytesKind::write_implicit(map, &Self::FIELDS[0], &self.bytes, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Bytes {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Bytes {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Bytes = "names.match.type.Bytes";
+    bytes: Implicit(1, "bytes", "bytes", Bytes),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1946,29 +836,8 @@ impl connect_rs::prost::Name for Bytes {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Streaming {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Streaming {
-    const FULL_NAME: &'static str = "names.match.type.Streaming";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Streaming {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Streaming {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Streaming = "names.match.type.Streaming";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1988,29 +857,8 @@ impl connect_rs::prost::Name for Streaming {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct ResponseStream {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ResponseStream {
-    const FULL_NAME: &'static str = "names.match.type.ResponseStream";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ResponseStream {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ResponseStream {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ResponseStream = "names.match.type.ResponseStream";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2037,65 +885,10 @@ pub struct Message {
     #[prost(string, tag = "2")]
     pub clear: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Message {
-    const FULL_NAME: &'static str = "names.match.type.Message";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("encodedLen", "encoded_len"),
-        connect_rs::json::FieldName::new("clear", "clear"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "encodedLen" | "encoded_len" => 0,
-                "clear" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.encoded_len, cx),
-            1 => __json::Str::read_field(map, &mut self.clear, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.encoded_len, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.clear, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Message {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Message {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Message = "names.match.type.Message";
+    encoded_len: Implicit(1, "encoded_len", "encodedLen", String),
+    clear: Implicit(2, "clear", "clear", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2119,61 +912,9 @@ pub struct Serialize {
     #[prost(string, tag = "1")]
     pub deserialize: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Serialize {
-    const FULL_NAME: &'static str = "names.match.type.Serialize";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("deserialize", "deserialize"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "deserialize" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.deserialize, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.deserialize, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Serialize {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Serialize {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Serialize = "names.match.type.Serialize";
+    deserialize: Implicit(1, "deserialize", "deserialize", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2193,29 +934,8 @@ impl connect_rs::prost::Name for Serialize {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Service {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Service {
-    const FULL_NAME: &'static str = "names.match.type.Service_";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Service {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Service {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Service = "names.match.type.Service_";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2235,29 +955,8 @@ impl connect_rs::prost::Name for Service {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Prost {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Prost {
-    const FULL_NAME: &'static str = "names.match.type.Prost";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Prost {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Prost {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Prost = "names.match.type.Prost";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2277,29 +976,8 @@ impl connect_rs::prost::Name for Prost {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Spec {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Spec {
-    const FULL_NAME: &'static str = "names.match.type.Spec";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Spec {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Spec {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Spec = "names.match.type.Spec";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2319,29 +997,8 @@ impl connect_rs::prost::Name for Spec {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Transport {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Transport {
-    const FULL_NAME: &'static str = "names.match.type.Transport";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Transport {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Transport {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Transport = "names.match.type.Transport";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2361,29 +1018,8 @@ impl connect_rs::prost::Name for Transport {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Client {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Client {
-    const FULL_NAME: &'static str = "names.match.type.Client";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Client {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Client {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Client = "names.match.type.Client";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -2532,241 +1168,52 @@ pub struct Keywords {
     #[prost(oneof = "keywords::Final", tags = "41, 42")]
     pub r#final: ::core::option::Option<keywords::Final>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Keywords {
-    const FULL_NAME: &'static str = "names.match.type.Keywords";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("as", "as"),
-        connect_rs::json::FieldName::new("async", "async"),
-        connect_rs::json::FieldName::new("await", "await"),
-        connect_rs::json::FieldName::new("box", "box"),
-        connect_rs::json::FieldName::new("break", "break"),
-        connect_rs::json::FieldName::new("const", "const"),
-        connect_rs::json::FieldName::new("crate", "crate"),
-        connect_rs::json::FieldName::new("dyn", "dyn"),
-        connect_rs::json::FieldName::new("else", "else"),
-        connect_rs::json::FieldName::new("enum", "enum"),
-        connect_rs::json::FieldName::new("extern", "extern"),
-        connect_rs::json::FieldName::new("fn", "fn"),
-        connect_rs::json::FieldName::new("for", "for"),
-        connect_rs::json::FieldName::new("gen", "gen"),
-        connect_rs::json::FieldName::new("if", "if"),
-        connect_rs::json::FieldName::new("impl", "impl"),
-        connect_rs::json::FieldName::new("in", "in"),
-        connect_rs::json::FieldName::new("loop", "loop"),
-        connect_rs::json::FieldName::new("match", "match"),
-        connect_rs::json::FieldName::new("mod", "mod"),
-        connect_rs::json::FieldName::new("move", "move"),
-        connect_rs::json::FieldName::new("mut", "mut"),
-        connect_rs::json::FieldName::new("ref", "ref"),
-        connect_rs::json::FieldName::new("self", "self"),
-        connect_rs::json::FieldName::new("static", "static"),
-        connect_rs::json::FieldName::new("struct", "struct"),
-        connect_rs::json::FieldName::new("super", "super"),
-        connect_rs::json::FieldName::new("trait", "trait"),
-        connect_rs::json::FieldName::new("true", "true"),
-        connect_rs::json::FieldName::new("try", "try"),
-        connect_rs::json::FieldName::new("type", "type"),
-        connect_rs::json::FieldName::new("unsafe", "unsafe"),
-        connect_rs::json::FieldName::new("use", "use"),
-        connect_rs::json::FieldName::new("where", "where"),
-        connect_rs::json::FieldName::new("while", "while"),
-        connect_rs::json::FieldName::new("yield", "yield"),
-        connect_rs::json::FieldName::new("map", "map"),
-        connect_rs::json::FieldName::new("cx", "cx"),
-        connect_rs::json::FieldName::new("index", "index"),
-        connect_rs::json::FieldName::new("serializer", "serializer"),
-        connect_rs::json::FieldName::new("do", "do"),
-        connect_rs::json::FieldName::new("abstract", "abstract"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "as" => 0,
-                "async" => 1,
-                "await" => 2,
-                "box" => 3,
-                "break" => 4,
-                "const" => 5,
-                "crate" => 6,
-                "dyn" => 7,
-                "else" => 8,
-                "enum" => 9,
-                "extern" => 10,
-                "fn" => 11,
-                "for" => 12,
-                "gen" => 13,
-                "if" => 14,
-                "impl" => 15,
-                "in" => 16,
-                "loop" => 17,
-                "match" => 18,
-                "mod" => 19,
-                "move" => 20,
-                "mut" => 21,
-                "ref" => 22,
-                "self" => 23,
-                "static" => 24,
-                "struct" => 25,
-                "super" => 26,
-                "trait" => 27,
-                "true" => 28,
-                "try" => 29,
-                "type" => 30,
-                "unsafe" => 31,
-                "use" => 32,
-                "where" => 33,
-                "while" => 34,
-                "yield" => 35,
-                "map" => 36,
-                "cx" => 37,
-                "index" => 38,
-                "serializer" => 39,
-                "do" => 40,
-                "abstract" => 41,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.r#as, cx),
-            1 => __json::Str::read_field(map, &mut self.r#async, cx),
-            2 => __json::Str::read_field(map, &mut self.r#await, cx),
-            3 => __json::Str::read_field(map, &mut self.r#box, cx),
-            4 => __json::Str::read_field(map, &mut self.r#break, cx),
-            5 => __json::Str::read_field(map, &mut self.r#const, cx),
-            6 => __json::Str::read_field(map, &mut self.crate_, cx),
-            7 => __json::Str::read_field(map, &mut self.r#dyn, cx),
-            8 => __json::Str::read_field(map, &mut self.r#else, cx),
-            9 => __json::Str::read_field(map, &mut self.r#enum, cx),
-            10 => __json::Str::read_field(map, &mut self.extern_, cx),
-            11 => __json::Str::read_field(map, &mut self.r#fn, cx),
-            12 => __json::Str::read_field(map, &mut self.r#for, cx),
-            13 => __json::Str::read_field(map, &mut self.r#gen, cx),
-            14 => __json::Str::read_field(map, &mut self.r#if, cx),
-            15 => __json::Str::read_field(map, &mut self.r#impl, cx),
-            16 => __json::Str::read_field(map, &mut self.r#in, cx),
-            17 => __json::Str::read_field(map, &mut self.r#loop, cx),
-            18 => __json::Str::read_field(map, &mut self.r#match, cx),
-            19 => __json::Str::read_field(map, &mut self.r#mod, cx),
-            20 => __json::Str::read_field(map, &mut self.r#move, cx),
-            21 => __json::Str::read_field(map, &mut self.r#mut, cx),
-            22 => __json::Str::read_field(map, &mut self.r#ref, cx),
-            23 => __json::Str::read_field(map, &mut self.self_, cx),
-            24 => __json::Str::read_field(map, &mut self.r#static, cx),
-            25 => __json::Str::read_field(map, &mut self.r#struct, cx),
-            26 => __json::Str::read_field(map, &mut self.super_, cx),
-            27 => __json::Str::read_field(map, &mut self.r#trait, cx),
-            28 => __json::Str::read_field(map, &mut self.r#true, cx),
-            29 => __json::Str::read_field(map, &mut self.r#try, cx),
-            30 => __json::Str::read_field(map, &mut self.r#type, cx),
-            31 => __json::Str::read_field(map, &mut self.r#unsafe, cx),
-            32 => __json::Str::read_field(map, &mut self.r#use, cx),
-            33 => __json::Str::read_field(map, &mut self.r#where, cx),
-            34 => __json::Str::read_field(map, &mut self.r#while, cx),
-            35 => __json::Str::read_field(map, &mut self.r#yield, cx),
-            36 => __json::Str::read_map(map, &mut self.map, cx),
-            37 => __json::Str::read_field(map, &mut self.cx, cx),
-            38 => __json::Str::read_field(map, &mut self.index, cx),
-            39 => __json::Str::read_field(map, &mut self.serializer, cx),
-            40 => {
-                __json::Str::read_oneof(map, &mut self.r#final, keywords::Final::Do, cx)
-            }
-            41 => {
-                __json::Str::read_oneof(
-                    map,
-                    &mut self.r#final,
-                    keywords::Final::Abstract,
-                    cx,
-                )
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.r#as, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.r#async, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[2], &self.r#await, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[3], &self.r#box, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[4], &self.r#break, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[5], &self.r#const, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[6], &self.crate_, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[7], &self.r#dyn, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[8], &self.r#else, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[9], &self.r#enum, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[10], &self.extern_, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[11], &self.r#fn, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[12], &self.r#for, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[13], &self.r#gen, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[14], &self.r#if, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[15], &self.r#impl, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[16], &self.r#in, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[17], &self.r#loop, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[18], &self.r#match, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[19], &self.r#mod, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[20], &self.r#move, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[21], &self.r#mut, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[22], &self.r#ref, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[23], &self.self_, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[24], &self.r#static, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[25], &self.r#struct, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[26], &self.super_, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[27], &self.r#trait, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[28], &self.r#true, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[29], &self.r#try, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[30], &self.r#type, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[31], &self.r#unsafe, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[32], &self.r#use, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[33], &self.r#where, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[34], &self.r#while, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[35], &self.r#yield, cx)?;
-        __json::Str::write_map(map, &Self::FIELDS[36], &self.map, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[37], &self.cx, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[38], &self.index, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[39], &self.serializer, cx)?;
-        match &self.r#final {
-            ::core::option::Option::Some(keywords::Final::Do(value)) => {
-                __json::Str::write_field(map, &Self::FIELDS[40], value, cx)?;
-            }
-            ::core::option::Option::Some(keywords::Final::Abstract(value)) => {
-                __json::Str::write_field(map, &Self::FIELDS[41], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Keywords {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Keywords {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Keywords = "names.match.type.Keywords";
+    r#as: Implicit(1, "as", "as", String),
+    r#async: Implicit(2, "async", "async", String),
+    r#await: Implicit(3, "await", "await", String),
+    r#box: Implicit(4, "box", "box", String),
+    r#break: Implicit(5, "break", "break", String),
+    r#const: Implicit(6, "const", "const", String),
+    crate_: Implicit(7, "crate", "crate", String),
+    r#dyn: Implicit(8, "dyn", "dyn", String),
+    r#else: Implicit(9, "else", "else", String),
+    r#enum: Implicit(10, "enum", "enum", String),
+    extern_: Implicit(11, "extern", "extern", String),
+    r#fn: Implicit(12, "fn", "fn", String),
+    r#for: Implicit(13, "for", "for", String),
+    r#gen: Implicit(14, "gen", "gen", String),
+    r#if: Implicit(15, "if", "if", String),
+    r#impl: Implicit(16, "impl", "impl", String),
+    r#in: Implicit(17, "in", "in", String),
+    r#loop: Implicit(18, "loop", "loop", String),
+    r#match: Implicit(19, "match", "match", String),
+    r#mod: Implicit(20, "mod", "mod", String),
+    r#move: Implicit(21, "move", "move", String),
+    r#mut: Implicit(22, "mut", "mut", String),
+    r#ref: Implicit(23, "ref", "ref", String),
+    self_: Implicit(24, "self", "self", String),
+    r#static: Implicit(25, "static", "static", String),
+    r#struct: Implicit(26, "struct", "struct", String),
+    super_: Implicit(27, "super", "super", String),
+    r#trait: Implicit(28, "trait", "trait", String),
+    r#true: Implicit(29, "true", "true", String),
+    r#try: Implicit(30, "try", "try", String),
+    r#type: Implicit(31, "type", "type", String),
+    r#unsafe: Implicit(32, "unsafe", "unsafe", String),
+    r#use: Implicit(33, "use", "use", String),
+    r#where: Implicit(34, "where", "where", String),
+    r#while: Implicit(35, "while", "while", String),
+    r#yield: Implicit(36, "yield", "yield", String),
+    map: Map<String>(37, "map", "map", String),
+    cx: Implicit(38, "cx", "cx", String),
+    index: Implicit(39, "index", "index", String),
+    serializer: Implicit(40, "serializer", "serializer", String),
+    r#final = keywords::Final {
+        Do(41, "do", "do", String),
+        Abstract(42, "abstract", "abstract", String),
+    },
 }
 /// Nested message and enum types in `Keywords`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

@@ -26,89 +26,14 @@ pub struct Legacy {
     #[prost(enumeration = "legacy::Kind", required, tag = "7")]
     pub required_kind: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Legacy {
-    const FULL_NAME: &'static str = "shapes.v1.Legacy";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("name", "name"),
-        connect_rs::json::FieldName::new("count", "count"),
-        connect_rs::json::FieldName::new("kind", "kind"),
-        connect_rs::json::FieldName::new("unpacked", "unpacked"),
-        connect_rs::json::FieldName::new("data", "data"),
-        connect_rs::json::FieldName::new("requiredKind", "required_kind"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "name" => 0,
-                "count" => 1,
-                "kind" => 2,
-                "unpacked" => 3,
-                "data" => 4,
-                "requiredKind" | "required_kind" => 5,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.name, cx),
-            1 => __json::Int32::read_optional(map, &mut self.count, cx),
-            2 => __json::Enum::<legacy::Kind>::read_optional(map, &mut self.kind, cx),
-            3 => __json::Int32::read_repeated(map, &mut self.unpacked, cx),
-            4 => __json::Message::read_optional(map, &mut self.data, cx),
-            5 => {
-                __json::Enum::<
-                    legacy::Kind,
-                >::read_field(map, &mut self.required_kind, cx)
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_field(map, &Self::FIELDS[0], &self.name, cx)?;
-        __json::Int32::write_optional(map, &Self::FIELDS[1], &self.count, cx)?;
-        __json::Enum::<
-            legacy::Kind,
-        >::write_optional(map, &Self::FIELDS[2], &self.kind, cx)?;
-        __json::Int32::write_repeated(map, &Self::FIELDS[3], &self.unpacked, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[4], &self.data, cx)?;
-        __json::Enum::<
-            legacy::Kind,
-        >::write_field(map, &Self::FIELDS[5], &self.required_kind, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Legacy {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Legacy {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Legacy = "shapes.v1.Legacy";
+    name: Required(1, "name", "name", String),
+    count: Optional(2, "count", "count", Int32),
+    kind: Optional(3, "kind", "kind", Enum(legacy::Kind)),
+    unpacked: Repeated(4, "unpacked", "unpacked", Int32),
+    data: Optional(5, "data", "data", Group(legacy::Data)),
+    required_kind: Required(7, "required_kind", "requiredKind", Enum(legacy::Kind)),
 }
 /// Nested message and enum types in `Legacy`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -123,55 +48,9 @@ pub mod legacy {
         #[prost(bytes = "bytes", optional, tag = "6", default = "b\"\\x01a\"")]
         pub blob: ::core::option::Option<connect_rs::prost::bytes::Bytes>,
     }
-    impl connect_rs::json::JsonMessage for Data {
-        const FULL_NAME: &'static str = "shapes.v1.Legacy.Data";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("blob", "blob"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "blob" => 0,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::BytesKind::read_optional(map, &mut self.blob, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::BytesKind::write_optional(map, &Self::FIELDS[0], &self.blob, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Data {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Data {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Data = "shapes.v1.Legacy.Data";
+        blob: Optional(6, "blob", "blob", Bytes),
     }
     impl connect_rs::prost::Name for Data {
         const NAME: &'static str = "Data";
@@ -203,26 +82,8 @@ pub mod legacy {
         /// `KIND_NEW`, value 2.
         New = 2,
     }
-    impl connect_rs::json::JsonEnum for Kind {
-        const FULL_NAME: &'static str = "shapes.v1.Legacy.Kind";
-        fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-            ::core::option::Option::Some(
-                match number {
-                    1 => "KIND_OLD",
-                    2 => "KIND_NEW",
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn number_of(name: &str) -> ::core::option::Option<i32> {
-            ::core::option::Option::Some(
-                match name {
-                    "KIND_OLD" => 1,
-                    "KIND_NEW" => 2,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
+    connect_rs::json::enumeration! {
+        Kind = "shapes.v1.Legacy.Kind";
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -328,161 +189,28 @@ pub struct Shape {
     #[prost(oneof = "shape::Origin", tags = "9, 10, 11, 12")]
     pub origin: ::core::option::Option<shape::Origin>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[allow(deprecated)]
-impl connect_rs::json::JsonMessage for Shape {
-    const FULL_NAME: &'static str = "shapes.v1.Shape";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("name", "name"),
-        connect_rs::json::FieldName::new("area", "area"),
-        connect_rs::json::FieldName::new("picture", "picture"),
-        connect_rs::json::FieldName::new("sides", "sides"),
-        connect_rs::json::FieldName::new("parts", "parts"),
-        connect_rs::json::FieldName::new("colors", "colors"),
-        connect_rs::json::FieldName::new("visible", "visible"),
-        connect_rs::json::FieldName::new("parent", "parent"),
-        connect_rs::json::FieldName::new("author", "author"),
-        connect_rs::json::FieldName::new("machine", "machine"),
-        connect_rs::json::FieldName::new("copyOf", "copy_of"),
-        connect_rs::json::FieldName::new("tint", "tint"),
-        connect_rs::json::FieldName::new("extra", "extra"),
-        connect_rs::json::FieldName::new("annotation", "annotation"),
-        connect_rs::json::FieldName::new("drawnAt", "drawn_at"),
-        connect_rs::json::FieldName::new("nothing", "nothing"),
-        connect_rs::json::FieldName::new("oldName", "old_name"),
-        connect_rs::json::FieldName::new("weights", "weights"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "name" => 0,
-                "area" => 1,
-                "picture" => 2,
-                "sides" => 3,
-                "parts" => 4,
-                "colors" => 5,
-                "visible" => 6,
-                "parent" => 7,
-                "author" => 8,
-                "machine" => 9,
-                "copyOf" | "copy_of" => 10,
-                "tint" => 11,
-                "extra" => 12,
-                "annotation" => 13,
-                "drawnAt" | "drawn_at" => 14,
-                "nothing" => 15,
-                "oldName" | "old_name" => 16,
-                "weights" => 17,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.name, cx),
-            1 => __json::Int64::read_field(map, &mut self.area, cx),
-            2 => __json::BytesKind::read_field(map, &mut self.picture, cx),
-            3 => __json::Message::read_repeated(map, &mut self.sides, cx),
-            4 => __json::Message::read_map(map, &mut self.parts, cx),
-            5 => __json::Enum::<Color>::read_map(map, &mut self.colors, cx),
-            6 => __json::Bool::read_optional(map, &mut self.visible, cx),
-            7 => __json::Message::read_optional(map, &mut self.parent, cx),
-            8 => {
-                __json::Str::read_oneof(map, &mut self.origin, shape::Origin::Author, cx)
-            }
-            9 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.origin,
-                    shape::Origin::Machine,
-                    cx,
-                )
-            }
-            10 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.origin,
-                    shape::Origin::CopyOf,
-                    cx,
-                )
-            }
-            11 => {
-                __json::Enum::<
-                    Color,
-                >::read_oneof(map, &mut self.origin, shape::Origin::Tint, cx)
-            }
-            12 => __json::Message::read_optional(map, &mut self.extra, cx),
-            13 => __json::Message::read_optional(map, &mut self.annotation, cx),
-            14 => __json::Message::read_optional(map, &mut self.drawn_at, cx),
-            15 => __json::Null::read_field(map, &mut self.nothing, cx),
-            16 => __json::Str::read_field(map, &mut self.old_name, cx),
-            17 => __json::Double::read_repeated(map, &mut self.weights, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
-        __json::Int64::write_implicit(map, &Self::FIELDS[1], &self.area, cx)?;
-        __json::BytesKind::write_implicit(map, &Self::FIELDS[2], &self.picture, cx)?;
-        __json::Message::write_repeated(map, &Self::FIELDS[3], &self.sides, cx)?;
-        __json::Message::write_map(map, &Self::FIELDS[4], &self.parts, cx)?;
-        __json::Enum::<Color>::write_map(map, &Self::FIELDS[5], &self.colors, cx)?;
-        __json::Bool::write_optional(map, &Self::FIELDS[6], &self.visible, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[7], &self.parent, cx)?;
-        match &self.origin {
-            ::core::option::Option::Some(shape::Origin::Author(value)) => {
-                __json::Str::write_field(map, &Self::FIELDS[8], value, cx)?;
-            }
-            ::core::option::Option::Some(shape::Origin::Machine(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[9], value, cx)?;
-            }
-            ::core::option::Option::Some(shape::Origin::CopyOf(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[10], value, cx)?;
-            }
-            ::core::option::Option::Some(shape::Origin::Tint(value)) => {
-                __json::Enum::<Color>::write_field(map, &Self::FIELDS[11], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        __json::Message::write_optional(map, &Self::FIELDS[12], &self.extra, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[13], &self.annotation, cx)?;
-        __json::Message::write_optional(map, &Self::FIELDS[14], &self.drawn_at, cx)?;
-        __json::Null::write_implicit(map, &Self::FIELDS[15], &self.nothing, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[16], &self.old_name, cx)?;
-        __json::Double::write_repeated(map, &Self::FIELDS[17], &self.weights, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Shape {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Shape {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Shape = "shapes.v1.Shape";
+    name: Implicit(1, "name", "name", String),
+    area: Implicit(2, "area", "area", Int64),
+    picture: Implicit(3, "picture", "picture", Bytes),
+    sides: Repeated(4, "sides", "sides", Message(Side)),
+    parts: Map<String>(5, "parts", "parts", Message(Shape)),
+    colors: Map<Int32>(6, "colors", "colors", Enum(Color)),
+    visible: Optional(7, "visible", "visible", Bool),
+    parent: Optional(8, "parent", "parent", Message(Shape)),
+    origin = shape::Origin {
+        Author(9, "author", "author", String),
+        Machine(10, "machine", "machine", Message(shape::Machine)),
+        CopyOf(11, "copy_of", "copyOf", Message(Shape)),
+        Tint(12, "tint", "tint", Enum(Color)),
+    },
+    extra: Optional(13, "extra", "extra", Message(connect_rs::prost_types::Any)),
+    annotation: Optional(14, "annotation", "annotation", Message(connect_rs::prost_types::Value)),
+    drawn_at: Optional(15, "drawn_at", "drawnAt", Message(connect_rs::prost_types::Timestamp)),
+    nothing: Implicit(16, "nothing", "nothing", Null),
+    old_name: Implicit(17, "old_name", "oldName", String),
+    weights: Repeated(18, "weights", "weights", Double),
 }
 /// Nested message and enum types in `Shape`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -500,61 +228,10 @@ pub mod shape {
         #[prost(enumeration = "machine::State", tag = "2")]
         pub state: i32,
     }
-    impl connect_rs::json::JsonMessage for Machine {
-        const FULL_NAME: &'static str = "shapes.v1.Shape.Machine";
-        const FIELDS: &'static [connect_rs::json::FieldName] = &[
-            connect_rs::json::FieldName::new("model", "model"),
-            connect_rs::json::FieldName::new("state", "state"),
-        ];
-        fn field_index(key: &str) -> ::core::option::Option<usize> {
-            ::core::option::Option::Some(
-                match key {
-                    "model" => 0,
-                    "state" => 1,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-            &mut self,
-            index: usize,
-            map: &mut A,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), A::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            match index {
-                0 => __json::Str::read_field(map, &mut self.model, cx),
-                1 => __json::Enum::<machine::State>::read_field(map, &mut self.state, cx),
-                _ => ::core::result::Result::Ok(()),
-            }
-        }
-        fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-            &self,
-            map: &mut M,
-            cx: connect_rs::json::JsonContext<'_>,
-        ) -> ::core::result::Result<(), M::Error> {
-            use connect_rs::json::{self as __json, JsonField as _};
-            __json::Str::write_implicit(map, &Self::FIELDS[0], &self.model, cx)?;
-            __json::Enum::<
-                machine::State,
-            >::write_implicit(map, &Self::FIELDS[1], &self.state, cx)?;
-            ::core::result::Result::Ok(())
-        }
-    }
-    impl connect_rs::serde::Serialize for Machine {
-        fn serialize<S: connect_rs::serde::Serializer>(
-            &self,
-            serializer: S,
-        ) -> ::core::result::Result<S::Ok, S::Error> {
-            connect_rs::json::serialize(self, serializer)
-        }
-    }
-    impl<'de> connect_rs::serde::Deserialize<'de> for Machine {
-        fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-            deserializer: D,
-        ) -> ::core::result::Result<Self, D::Error> {
-            connect_rs::json::deserialize(deserializer)
-        }
+    connect_rs::json::message! {
+        Machine = "shapes.v1.Shape.Machine";
+        model: Implicit(1, "model", "model", String),
+        state: Implicit(2, "state", "state", Enum(machine::State)),
     }
     /// Nested message and enum types in `Machine`.
     pub mod machine {
@@ -582,28 +259,8 @@ pub mod shape {
             #[deprecated]
             Old = 2,
         }
-        impl connect_rs::json::JsonEnum for State {
-            const FULL_NAME: &'static str = "shapes.v1.Shape.Machine.State";
-            fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-                ::core::option::Option::Some(
-                    match number {
-                        0 => "STATE_UNSPECIFIED",
-                        1 => "STATE_ON",
-                        2 => "STATE_OLD",
-                        _ => return ::core::option::Option::None,
-                    },
-                )
-            }
-            fn number_of(name: &str) -> ::core::option::Option<i32> {
-                ::core::option::Option::Some(
-                    match name {
-                        "STATE_UNSPECIFIED" => 0,
-                        "STATE_ON" => 1,
-                        "STATE_OLD" => 2,
-                        _ => return ::core::option::Option::None,
-                    },
-                )
-            }
+        connect_rs::json::enumeration! {
+            State = "shapes.v1.Shape.Machine.State";
         }
         impl State {
             /// String value of the enum field names used in the ProtoBuf definition.
@@ -679,61 +336,9 @@ pub struct Side {
     #[prost(double, tag = "1")]
     pub length: f64,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Side {
-    const FULL_NAME: &'static str = "shapes.v1.Side";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("length", "length"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "length" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Double::read_field(map, &mut self.length, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Double::write_implicit(map, &Self::FIELDS[0], &self.length, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Side {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Side {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Side = "shapes.v1.Side";
+    length: Implicit(1, "length", "length", Double),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -753,29 +358,8 @@ impl connect_rs::prost::Name for Side {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Empty {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Empty {
-    const FULL_NAME: &'static str = "shapes.v1.Empty";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Empty {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Empty {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Empty = "shapes.v1.Empty";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -813,31 +397,9 @@ pub enum Color {
     /// `COLOR_NEGATIVE`, value -1.
     Negative = -1,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonEnum for Color {
-    const FULL_NAME: &'static str = "shapes.v1.Color";
-    fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-        ::core::option::Option::Some(
-            match number {
-                0 => "COLOR_UNSPECIFIED",
-                1 => "COLOR_GREY",
-                -1 => "COLOR_NEGATIVE",
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn number_of(name: &str) -> ::core::option::Option<i32> {
-        ::core::option::Option::Some(
-            match name {
-                "COLOR_UNSPECIFIED" => 0,
-                "COLOR_GREY" => 1,
-                "COLOR_GRAY" => 1,
-                "COLOR_NEGATIVE" => -1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
+connect_rs::json::enumeration! {
+    Color = "shapes.v1.Color";
+    "COLOR_GRAY" = 1,
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

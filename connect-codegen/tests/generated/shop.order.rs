@@ -19,65 +19,10 @@ pub struct Line {
         Ticket,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Line {
-    const FULL_NAME: &'static str = "shop.Order.Line";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("name", "name"),
-        connect_rs::json::FieldName::new("tickets", "tickets"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "name" => 0,
-                "tickets" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.name, cx),
-            1 => __json::Message::read_map(map, &mut self.tickets, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
-        __json::Message::write_map(map, &Self::FIELDS[1], &self.tickets, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Line {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Line {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Line = "shop.Order.Line";
+    name: Implicit(1, "name", "name", String),
+    tickets: Map<String>(2, "tickets", "tickets", Message(Ticket)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -113,28 +58,8 @@ pub enum State {
     /// `STATE_PAID`, value 1.
     Paid = 1,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonEnum for State {
-    const FULL_NAME: &'static str = "shop.Order.State";
-    fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-        ::core::option::Option::Some(
-            match number {
-                0 => "STATE_UNSPECIFIED",
-                1 => "STATE_PAID",
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn number_of(name: &str) -> ::core::option::Option<i32> {
-        ::core::option::Option::Some(
-            match name {
-                "STATE_UNSPECIFIED" => 0,
-                "STATE_PAID" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
+connect_rs::json::enumeration! {
+    State = "shop.Order.State";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -181,61 +106,9 @@ pub struct Ticket {
     #[prost(int32, tag = "1")]
     pub number: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Ticket {
-    const FULL_NAME: &'static str = "shop.order.Ticket";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("number", "number"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "number" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Int32::read_field(map, &mut self.number, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.number, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Ticket {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Ticket {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Ticket = "shop.order.Ticket";
+    number: Implicit(1, "number", "number", Int32),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

@@ -17,82 +17,14 @@ pub struct Order {
     #[prost(oneof = "order::By", tags = "3, 4")]
     pub by: ::core::option::Option<order::By>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Order {
-    const FULL_NAME: &'static str = "shop.Order";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("lines", "lines"),
-        connect_rs::json::FieldName::new("state", "state"),
-        connect_rs::json::FieldName::new("gift", "gift"),
-        connect_rs::json::FieldName::new("ticket", "ticket"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "lines" => 0,
-                "state" => 1,
-                "gift" => 2,
-                "ticket" => 3,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_repeated(map, &mut self.lines, cx),
-            1 => __json::Enum::<order::State>::read_field(map, &mut self.state, cx),
-            2 => __json::Message::read_oneof(map, &mut self.by, order::By::Gift, cx),
-            3 => __json::Message::read_oneof(map, &mut self.by, order::By::Ticket, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_repeated(map, &Self::FIELDS[0], &self.lines, cx)?;
-        __json::Enum::<
-            order::State,
-        >::write_implicit(map, &Self::FIELDS[1], &self.state, cx)?;
-        match &self.by {
-            ::core::option::Option::Some(order::By::Gift(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[2], value, cx)?;
-            }
-            ::core::option::Option::Some(order::By::Ticket(value)) => {
-                __json::Message::write_field(map, &Self::FIELDS[3], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Order {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Order {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Order = "shop.Order";
+    lines: Repeated(1, "lines", "lines", Message(order::Line)),
+    state: Implicit(2, "state", "state", Enum(order::State)),
+    by = order::By {
+        Gift(3, "gift", "gift", Message(order::Line)),
+        Ticket(4, "ticket", "ticket", Message(order::Ticket)),
+    },
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -116,61 +48,9 @@ pub struct Stock {
     #[prost(message, optional, tag = "1")]
     pub shelf: ::core::option::Option<stock::Shelf>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for Stock {
-    const FULL_NAME: &'static str = "shop.Stock";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("shelf", "shelf"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "shelf" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_optional(map, &mut self.shelf, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_optional(map, &Self::FIELDS[0], &self.shelf, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Stock {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Stock {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Stock = "shop.Stock";
+    shelf: Optional(1, "shelf", "shelf", Message(stock::Shelf)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

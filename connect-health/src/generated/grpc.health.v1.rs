@@ -11,61 +11,9 @@ pub struct HealthCheckRequest {
     #[prost(string, tag = "1")]
     pub service: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for HealthCheckRequest {
-    const FULL_NAME: &'static str = "grpc.health.v1.HealthCheckRequest";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("service", "service"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "service" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.service, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.service, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for HealthCheckRequest {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for HealthCheckRequest {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    HealthCheckRequest = "grpc.health.v1.HealthCheckRequest";
+    service: Implicit(1, "service", "service", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -89,67 +37,9 @@ pub struct HealthCheckResponse {
     #[prost(enumeration = "health_check_response::ServingStatus", tag = "1")]
     pub status: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for HealthCheckResponse {
-    const FULL_NAME: &'static str = "grpc.health.v1.HealthCheckResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("status", "status"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "status" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => {
-                __json::Enum::<
-                    health_check_response::ServingStatus,
-                >::read_field(map, &mut self.status, cx)
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Enum::<
-            health_check_response::ServingStatus,
-        >::write_implicit(map, &Self::FIELDS[0], &self.status, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for HealthCheckResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for HealthCheckResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    HealthCheckResponse = "grpc.health.v1.HealthCheckResponse";
+    status: Implicit(1, "status", "status", Enum(health_check_response::ServingStatus)),
 }
 /// Nested message and enum types in `HealthCheckResponse`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -180,30 +70,8 @@ pub mod health_check_response {
         /// There is no such service; from Watch only.
         ServiceUnknown = 3,
     }
-    impl connect_rs::json::JsonEnum for ServingStatus {
-        const FULL_NAME: &'static str = "grpc.health.v1.HealthCheckResponse.ServingStatus";
-        fn name_of(number: i32) -> ::core::option::Option<&'static str> {
-            ::core::option::Option::Some(
-                match number {
-                    0 => "UNKNOWN",
-                    1 => "SERVING",
-                    2 => "NOT_SERVING",
-                    3 => "SERVICE_UNKNOWN",
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
-        fn number_of(name: &str) -> ::core::option::Option<i32> {
-            ::core::option::Option::Some(
-                match name {
-                    "UNKNOWN" => 0,
-                    "SERVING" => 1,
-                    "NOT_SERVING" => 2,
-                    "SERVICE_UNKNOWN" => 3,
-                    _ => return ::core::option::Option::None,
-                },
-            )
-        }
+    connect_rs::json::enumeration! {
+        ServingStatus = "grpc.health.v1.HealthCheckResponse.ServingStatus";
     }
     impl ServingStatus {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -248,29 +116,8 @@ impl connect_rs::prost::Name for HealthCheckResponse {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct HealthListRequest {}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for HealthListRequest {
-    const FULL_NAME: &'static str = "grpc.health.v1.HealthListRequest";
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for HealthListRequest {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for HealthListRequest {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    HealthListRequest = "grpc.health.v1.HealthListRequest";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -299,61 +146,9 @@ pub struct HealthListResponse {
         HealthCheckResponse,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for HealthListResponse {
-    const FULL_NAME: &'static str = "grpc.health.v1.HealthListResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("statuses", "statuses"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "statuses" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_map(map, &mut self.statuses, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_map(map, &Self::FIELDS[0], &self.statuses, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for HealthListResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for HealthListResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    HealthListResponse = "grpc.health.v1.HealthListResponse";
+    statuses: Map<String>(1, "statuses", "statuses", Message(HealthCheckResponse)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

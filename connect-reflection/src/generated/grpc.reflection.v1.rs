@@ -16,150 +16,16 @@ pub struct ServerReflectionRequest {
         server_reflection_request::MessageRequest,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ServerReflectionRequest {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ServerReflectionRequest";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("host", "host"),
-        connect_rs::json::FieldName::new("fileByFilename", "file_by_filename"),
-        connect_rs::json::FieldName::new(
-            "fileContainingSymbol",
-            "file_containing_symbol",
-        ),
-        connect_rs::json::FieldName::new(
-            "fileContainingExtension",
-            "file_containing_extension",
-        ),
-        connect_rs::json::FieldName::new(
-            "allExtensionNumbersOfType",
-            "all_extension_numbers_of_type",
-        ),
-        connect_rs::json::FieldName::new("listServices", "list_services"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "host" => 0,
-                "fileByFilename" | "file_by_filename" => 1,
-                "fileContainingSymbol" | "file_containing_symbol" => 2,
-                "fileContainingExtension" | "file_containing_extension" => 3,
-                "allExtensionNumbersOfType" | "all_extension_numbers_of_type" => 4,
-                "listServices" | "list_services" => 5,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.host, cx),
-            1 => {
-                __json::Str::read_oneof(
-                    map,
-                    &mut self.message_request,
-                    server_reflection_request::MessageRequest::FileByFilename,
-                    cx,
-                )
-            }
-            2 => {
-                __json::Str::read_oneof(
-                    map,
-                    &mut self.message_request,
-                    server_reflection_request::MessageRequest::FileContainingSymbol,
-                    cx,
-                )
-            }
-            3 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.message_request,
-                    server_reflection_request::MessageRequest::FileContainingExtension,
-                    cx,
-                )
-            }
-            4 => {
-                __json::Str::read_oneof(
-                    map,
-                    &mut self.message_request,
-                    server_reflection_request::MessageRequest::AllExtensionNumbersOfType,
-                    cx,
-                )
-            }
-            5 => {
-                __json::Str::read_oneof(
-                    map,
-                    &mut self.message_request,
-                    server_reflection_request::MessageRequest::ListServices,
-                    cx,
-                )
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.host, cx)?;
-        match &self.message_request {
-            ::core::option::Option::Some(
-                server_reflection_request::MessageRequest::FileByFilename(value),
-            ) => {
-                __json::Str::write_field(map, &Self::FIELDS[1], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_request::MessageRequest::FileContainingSymbol(value),
-            ) => {
-                __json::Str::write_field(map, &Self::FIELDS[2], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_request::MessageRequest::FileContainingExtension(value),
-            ) => {
-                __json::Message::write_field(map, &Self::FIELDS[3], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_request::MessageRequest::AllExtensionNumbersOfType(
-                    value,
-                ),
-            ) => {
-                __json::Str::write_field(map, &Self::FIELDS[4], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_request::MessageRequest::ListServices(value),
-            ) => {
-                __json::Str::write_field(map, &Self::FIELDS[5], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ServerReflectionRequest {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ServerReflectionRequest {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ServerReflectionRequest = "grpc.reflection.v1.ServerReflectionRequest";
+    host: Implicit(1, "host", "host", String),
+    message_request = server_reflection_request::MessageRequest {
+        FileByFilename(3, "file_by_filename", "fileByFilename", String),
+        FileContainingSymbol(4, "file_containing_symbol", "fileContainingSymbol", String),
+        FileContainingExtension(5, "file_containing_extension", "fileContainingExtension", Message(ExtensionRequest)),
+        AllExtensionNumbersOfType(6, "all_extension_numbers_of_type", "allExtensionNumbersOfType", String),
+        ListServices(7, "list_services", "listServices", String),
+    },
 }
 /// Nested message and enum types in `ServerReflectionRequest`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -213,70 +79,10 @@ pub struct ExtensionRequest {
     #[prost(int32, tag = "2")]
     pub extension_number: i32,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ExtensionRequest {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ExtensionRequest";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("containingType", "containing_type"),
-        connect_rs::json::FieldName::new("extensionNumber", "extension_number"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "containingType" | "containing_type" => 0,
-                "extensionNumber" | "extension_number" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.containing_type, cx),
-            1 => __json::Int32::read_field(map, &mut self.extension_number, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.containing_type, cx)?;
-        __json::Int32::write_implicit(
-            map,
-            &Self::FIELDS[1],
-            &self.extension_number,
-            cx,
-        )?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ExtensionRequest {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ExtensionRequest {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ExtensionRequest = "grpc.reflection.v1.ExtensionRequest";
+    containing_type: Implicit(1, "containing_type", "containingType", String),
+    extension_number: Implicit(2, "extension_number", "extensionNumber", Int32),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -308,146 +114,16 @@ pub struct ServerReflectionResponse {
         server_reflection_response::MessageResponse,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ServerReflectionResponse {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ServerReflectionResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("validHost", "valid_host"),
-        connect_rs::json::FieldName::new("originalRequest", "original_request"),
-        connect_rs::json::FieldName::new(
-            "fileDescriptorResponse",
-            "file_descriptor_response",
-        ),
-        connect_rs::json::FieldName::new(
-            "allExtensionNumbersResponse",
-            "all_extension_numbers_response",
-        ),
-        connect_rs::json::FieldName::new(
-            "listServicesResponse",
-            "list_services_response",
-        ),
-        connect_rs::json::FieldName::new("errorResponse", "error_response"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "validHost" | "valid_host" => 0,
-                "originalRequest" | "original_request" => 1,
-                "fileDescriptorResponse" | "file_descriptor_response" => 2,
-                "allExtensionNumbersResponse" | "all_extension_numbers_response" => 3,
-                "listServicesResponse" | "list_services_response" => 4,
-                "errorResponse" | "error_response" => 5,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.valid_host, cx),
-            1 => __json::Message::read_optional(map, &mut self.original_request, cx),
-            2 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.message_response,
-                    server_reflection_response::MessageResponse::FileDescriptorResponse,
-                    cx,
-                )
-            }
-            3 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.message_response,
-                    server_reflection_response::MessageResponse::AllExtensionNumbersResponse,
-                    cx,
-                )
-            }
-            4 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.message_response,
-                    server_reflection_response::MessageResponse::ListServicesResponse,
-                    cx,
-                )
-            }
-            5 => {
-                __json::Message::read_oneof(
-                    map,
-                    &mut self.message_response,
-                    server_reflection_response::MessageResponse::ErrorResponse,
-                    cx,
-                )
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.valid_host, cx)?;
-        __json::Message::write_optional(
-            map,
-            &Self::FIELDS[1],
-            &self.original_request,
-            cx,
-        )?;
-        match &self.message_response {
-            ::core::option::Option::Some(
-                server_reflection_response::MessageResponse::FileDescriptorResponse(
-                    value,
-                ),
-            ) => {
-                __json::Message::write_field(map, &Self::FIELDS[2], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_response::MessageResponse::AllExtensionNumbersResponse(
-                    value,
-                ),
-            ) => {
-                __json::Message::write_field(map, &Self::FIELDS[3], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_response::MessageResponse::ListServicesResponse(value),
-            ) => {
-                __json::Message::write_field(map, &Self::FIELDS[4], value, cx)?;
-            }
-            ::core::option::Option::Some(
-                server_reflection_response::MessageResponse::ErrorResponse(value),
-            ) => {
-                __json::Message::write_field(map, &Self::FIELDS[5], value, cx)?;
-            }
-            ::core::option::Option::None => {}
-        }
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ServerReflectionResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ServerReflectionResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ServerReflectionResponse = "grpc.reflection.v1.ServerReflectionResponse";
+    valid_host: Implicit(1, "valid_host", "validHost", String),
+    original_request: Optional(2, "original_request", "originalRequest", Message(ServerReflectionRequest)),
+    message_response = server_reflection_response::MessageResponse {
+        FileDescriptorResponse(4, "file_descriptor_response", "fileDescriptorResponse", Message(FileDescriptorResponse)),
+        AllExtensionNumbersResponse(5, "all_extension_numbers_response", "allExtensionNumbersResponse", Message(ExtensionNumberResponse)),
+        ListServicesResponse(6, "list_services_response", "listServicesResponse", Message(ListServiceResponse)),
+        ErrorResponse(7, "error_response", "errorResponse", Message(ErrorResponse)),
+    },
 }
 /// Nested message and enum types in `ServerReflectionResponse`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -497,72 +173,9 @@ pub struct FileDescriptorResponse {
         connect_rs::prost::bytes::Bytes,
     >,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for FileDescriptorResponse {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.FileDescriptorResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("fileDescriptorProto", "file_descriptor_proto"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "fileDescriptorProto" | "file_descriptor_proto" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => {
-                __json::BytesKind::read_repeated(
-                    map,
-                    &mut self.file_descriptor_proto,
-                    cx,
-                )
-            }
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::BytesKind::write_repeated(
-            map,
-            &Self::FIELDS[0],
-            &self.file_descriptor_proto,
-            cx,
-        )?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for FileDescriptorResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for FileDescriptorResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    FileDescriptorResponse = "grpc.reflection.v1.FileDescriptorResponse";
+    file_descriptor_proto: Repeated(1, "file_descriptor_proto", "fileDescriptorProto", Bytes),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -589,70 +202,10 @@ pub struct ExtensionNumberResponse {
     #[prost(int32, repeated, tag = "2")]
     pub extension_number: connect_rs::prost::alloc::vec::Vec<i32>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ExtensionNumberResponse {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ExtensionNumberResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("baseTypeName", "base_type_name"),
-        connect_rs::json::FieldName::new("extensionNumber", "extension_number"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "baseTypeName" | "base_type_name" => 0,
-                "extensionNumber" | "extension_number" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.base_type_name, cx),
-            1 => __json::Int32::read_repeated(map, &mut self.extension_number, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.base_type_name, cx)?;
-        __json::Int32::write_repeated(
-            map,
-            &Self::FIELDS[1],
-            &self.extension_number,
-            cx,
-        )?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ExtensionNumberResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ExtensionNumberResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ExtensionNumberResponse = "grpc.reflection.v1.ExtensionNumberResponse";
+    base_type_name: Implicit(1, "base_type_name", "baseTypeName", String),
+    extension_number: Repeated(2, "extension_number", "extensionNumber", Int32),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -676,61 +229,9 @@ pub struct ListServiceResponse {
     #[prost(message, repeated, tag = "1")]
     pub service: connect_rs::prost::alloc::vec::Vec<ServiceResponse>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ListServiceResponse {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ListServiceResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("service", "service"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "service" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Message::read_repeated(map, &mut self.service, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Message::write_repeated(map, &Self::FIELDS[0], &self.service, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ListServiceResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ListServiceResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ListServiceResponse = "grpc.reflection.v1.ListServiceResponse";
+    service: Repeated(1, "service", "service", Message(ServiceResponse)),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -754,61 +255,9 @@ pub struct ServiceResponse {
     #[prost(string, tag = "1")]
     pub name: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ServiceResponse {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ServiceResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("name", "name"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "name" => 0,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Str::read_field(map, &mut self.name, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Str::write_implicit(map, &Self::FIELDS[0], &self.name, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ServiceResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ServiceResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ServiceResponse = "grpc.reflection.v1.ServiceResponse";
+    name: Implicit(1, "name", "name", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -835,65 +284,10 @@ pub struct ErrorResponse {
     #[prost(string, tag = "2")]
     pub error_message: connect_rs::prost::alloc::string::String,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::json::JsonMessage for ErrorResponse {
-    const FULL_NAME: &'static str = "grpc.reflection.v1.ErrorResponse";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("errorCode", "error_code"),
-        connect_rs::json::FieldName::new("errorMessage", "error_message"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "errorCode" | "error_code" => 0,
-                "errorMessage" | "error_message" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Int32::read_field(map, &mut self.error_code, cx),
-            1 => __json::Str::read_field(map, &mut self.error_message, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Int32::write_implicit(map, &Self::FIELDS[0], &self.error_code, cx)?;
-        __json::Str::write_implicit(map, &Self::FIELDS[1], &self.error_message, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for ErrorResponse {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for ErrorResponse {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    ErrorResponse = "grpc.reflection.v1.ErrorResponse";
+    error_code: Implicit(1, "error_code", "errorCode", Int32),
+    error_message: Implicit(2, "error_message", "errorMessage", String),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

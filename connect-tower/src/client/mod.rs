@@ -348,7 +348,7 @@ impl<T: Transport> Client<T> {
     {
         let call = self.begin(spec, &mut request);
         let codec = self.codec().cloned();
-        let decoder = Decoder::new::<L>(codec.clone().unwrap_or(Codec::Proto), Side::Client);
+        let decoder = Decoder::new::<L>(codec.clone().unwrap_or_default(), Side::Client);
         let started = in_scope(call.as_ref(), || {
             let codec = codec?;
             let (shared, state) = self.start_call_object(spec, request, codec.clone())?;
@@ -358,8 +358,8 @@ impl<T: Transport> Client<T> {
             Ok((shared, state, codec)) => (shared, Exchange::new(state, call), codec),
             // Without its other end the sending side takes nothing, and the exchange says why.
             Err(error) => {
-                let (shared, _) = Shared::payloads(Outbox::new(Codec::Proto));
-                (shared, Exchange::failed(error, call), Codec::Proto)
+                let (shared, _) = Shared::payloads(Outbox::new(Codec::default()));
+                (shared, Exchange::failed(error, call), Codec::default())
             }
         };
         BidiCall::new::<L>(shared, exchange, codec, decoder)

@@ -4,42 +4,44 @@ use std::fmt;
 
 use prost_types::FieldMask;
 use serde::{
-    Deserializer, Serializer,
+    Deserializer,
     de::{self, Unexpected, Visitor},
-    ser,
 };
 
-use crate::json::{JsonContext, JsonMessage};
+use crate::{
+    json::{JsonMessage, label::Repeated, text::Writer},
+    table::{Kind, Table},
+};
 
 impl JsonMessage for FieldMask {
     const FULL_NAME: &'static str = "google.protobuf.FieldMask";
-    const WELL_KNOWN: bool = true;
 
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        _: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        let mut text = String::new();
-        for (index, path) in self.paths.iter().enumerate() {
-            if index > 0 {
-                text.push(',');
-            }
-            push_camel(&mut text, path).ok_or_else(|| {
-                ser::Error::custom(format_args!(
-                    "path `{path}` would not come back from lowerCamelCase"
-                ))
-            })?;
+    fn table() -> &'static Table {
+        static TABLE: Table = Table::well_known::<FieldMask>(
+            FieldMask::FULL_NAME,
+            &[Repeated::field(1, "paths", "paths", Kind::String)],
+        );
+        &TABLE
+    }
+}
+
+pub(in crate::json) fn write(mask: &FieldMask, out: &mut Writer<'_>) {
+    let mut text = String::new();
+    for (index, path) in mask.paths.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
         }
-        serializer.serialize_str(&text)
+        if push_camel(&mut text, path).is_none() {
+            return out.fail(format!(
+                "path `{path}` would not come back from lowerCamelCase"
+            ));
+        }
     }
+    out.plain(&text);
+}
 
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        _: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(MaskVisitor)
-    }
+pub(in crate::json) fn read<'de, D: Deserializer<'de>>(input: D) -> Result<FieldMask, D::Error> {
+    input.deserialize_str(MaskVisitor)
 }
 
 struct MaskVisitor;

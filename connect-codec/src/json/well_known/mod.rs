@@ -1,8 +1,8 @@
 //! The JSON forms of `google.protobuf` types (ProtoJSON, "JSON representation", second half).
 
-mod field_mask;
-mod structs;
-mod time;
+pub(super) mod field_mask;
+pub(super) mod structs;
+pub(super) mod time;
 mod wrappers;
 
 use std::sync::OnceLock;

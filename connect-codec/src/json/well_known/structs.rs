@@ -2,102 +2,141 @@
 
 use std::fmt;
 
-use prost_types::{ListValue, Struct, Value, value::Kind};
+use prost_types::{ListValue, Struct, Value, value::Kind as Kinds};
 use serde::{
-    Deserializer, Serializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
-    ser::{self, SerializeMap, SerializeSeq},
+    Deserializer,
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::json::{
-    JsonContext, JsonMessage,
-    field::{Element, Written},
-    kind::Message,
-    number,
+use crate::{
+    json::{
+        JsonContext, JsonMessage,
+        label::{Map, Member, Repeated},
+        number,
+        text::Writer,
+    },
+    table::{Key, Kind, Table},
 };
 
 impl JsonMessage for Struct {
     const FULL_NAME: &'static str = "google.protobuf.Struct";
-    const WELL_KNOWN: bool = true;
 
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        let cx = cx.enter_write()?;
-        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
-        for (key, value) in &self.fields {
-            map.serialize_entry(key, &Written::<Message, _>::new(value, cx))?;
-        }
-        map.end()
-    }
-
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        cx: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(StructVisitor(cx.enter_read()?))
+    fn table() -> &'static Table {
+        static TABLE: Table = Table::well_known::<Struct>(
+            Struct::FULL_NAME,
+            &[Map::field(1, "fields", "fields", VALUE, Key::String)],
+        );
+        &TABLE
     }
 }
 
 impl JsonMessage for ListValue {
     const FULL_NAME: &'static str = "google.protobuf.ListValue";
-    const WELL_KNOWN: bool = true;
 
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        let cx = cx.enter_write()?;
-        let mut list = serializer.serialize_seq(Some(self.values.len()))?;
-        for value in &self.values {
-            list.serialize_element(&Written::<Message, _>::new(value, cx))?;
-        }
-        list.end()
-    }
-
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        cx: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(ListVisitor(cx.enter_read()?))
+    fn table() -> &'static Table {
+        static TABLE: Table = Table::well_known::<ListValue>(
+            ListValue::FULL_NAME,
+            &[Repeated::field(1, "values", "values", VALUE)],
+        );
+        &TABLE
     }
 }
 
 impl JsonMessage for Value {
     const FULL_NAME: &'static str = "google.protobuf.Value";
-    const WELL_KNOWN: bool = true;
-    const NULL_IS_VALUE: bool = true;
 
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        cx: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        match &self.kind {
-            None => Err(ser::Error::custom("a google.protobuf.Value without a kind")),
-            Some(Kind::NullValue(_)) => serializer.serialize_unit(),
-            Some(Kind::NumberValue(value)) => match number::special_name(*value) {
-                Some(name) => Err(ser::Error::custom(format_args!(
-                    "a google.protobuf.Value cannot hold {name}"
-                ))),
-                None => serializer.serialize_f64(*value),
-            },
-            Some(Kind::StringValue(value)) => serializer.serialize_str(value),
-            Some(Kind::BoolValue(value)) => serializer.serialize_bool(*value),
-            Some(Kind::StructValue(value)) => value.write_json(serializer, cx),
-            Some(Kind::ListValue(value)) => value.write_json(serializer, cx),
-        }
+    fn table() -> &'static Table {
+        const STRUCT: Kind = Kind::Message(Struct::table);
+        const LIST: Kind = Kind::Message(ListValue::table);
+        static TABLE: Table = Table::well_known::<Value>(
+            Value::FULL_NAME,
+            &[
+                Member::field(1, "null_value", "nullValue", Kind::Null),
+                Member::field(2, "number_value", "numberValue", Kind::Double),
+                Member::field(3, "string_value", "stringValue", Kind::String),
+                Member::field(4, "bool_value", "boolValue", Kind::Bool),
+                Member::field(5, "struct_value", "structValue", STRUCT),
+                Member::field(6, "list_value", "listValue", LIST),
+            ],
+        )
+        .with_null_as_value();
+        &TABLE
     }
+}
 
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        cx: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        let kind = deserializer.deserialize_any(KindVisitor(cx))?;
-        Ok(Self { kind: Some(kind) })
+const VALUE: Kind = Kind::Message(Value::table);
+
+pub(in crate::json) fn write_struct(message: &Struct, out: &mut Writer<'_>) {
+    let Some(outside) = out.enter() else { return };
+    out.raw("{");
+    let mut first = true;
+    for (key, value) in &message.fields {
+        out.key(key, &mut first);
+        write_value(value, out);
+    }
+    out.raw("}");
+    out.leave(outside);
+}
+
+pub(in crate::json) fn write_list(message: &ListValue, out: &mut Writer<'_>) {
+    let Some(outside) = out.enter() else { return };
+    out.raw("[");
+    for (index, value) in message.values.iter().enumerate() {
+        if index > 0 {
+            out.raw(",");
+        }
+        write_value(value, out);
+    }
+    out.raw("]");
+    out.leave(outside);
+}
+
+pub(in crate::json) fn write_value(message: &Value, out: &mut Writer<'_>) {
+    match &message.kind {
+        None => out.fail("a google.protobuf.Value without a kind".into()),
+        Some(Kinds::NullValue(_)) => out.raw("null"),
+        Some(Kinds::NumberValue(value)) => match number::special_name(*value) {
+            Some(name) => out.fail(format!("a google.protobuf.Value cannot hold {name}")),
+            None => out.double(*value),
+        },
+        Some(Kinds::StringValue(value)) => out.string(value),
+        Some(Kinds::BoolValue(value)) => out.raw(if *value { "true" } else { "false" }),
+        Some(Kinds::StructValue(value)) => write_struct(value, out),
+        Some(Kinds::ListValue(value)) => write_list(value, out),
+    }
+}
+
+pub(in crate::json) fn read_struct<'de, D: Deserializer<'de>>(
+    input: D,
+    cx: JsonContext<'_>,
+) -> Result<Struct, D::Error> {
+    input.deserialize_map(StructVisitor(cx.enter_read()?))
+}
+
+pub(in crate::json) fn read_list<'de, D: Deserializer<'de>>(
+    input: D,
+    cx: JsonContext<'_>,
+) -> Result<ListValue, D::Error> {
+    input.deserialize_seq(ListVisitor(cx.enter_read()?))
+}
+
+pub(in crate::json) fn read_value<'de, D: Deserializer<'de>>(
+    input: D,
+    cx: JsonContext<'_>,
+) -> Result<Value, D::Error> {
+    let kind = input.deserialize_any(KindVisitor(cx))?;
+    Ok(Value { kind: Some(kind) })
+}
+
+/// One value inside of the others.
+struct ValueSeed<'a>(JsonContext<'a>);
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
+        self.0.charge(size_of::<Value>())?;
+        read_value(input, self.0)
     }
 }
 
@@ -113,12 +152,8 @@ impl<'de> Visitor<'de> for StructVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Struct, A::Error> {
         let mut message = Struct::default();
         while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(Element::<Message, Value>::new(self.0))?;
-            if message
-                .fields
-                .insert(key, value.unwrap_or_default())
-                .is_some()
-            {
+            let value = map.next_value_seed(ValueSeed(self.0))?;
+            if message.fields.insert(key, value).is_some() {
                 return Err(de::Error::custom("a key appears twice"));
             }
         }
@@ -137,9 +172,8 @@ impl<'de> Visitor<'de> for ListVisitor<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ListValue, A::Error> {
         let mut message = ListValue::default();
-        let cx = self.0;
-        while let Some(value) = list.next_element_seed(Element::<Message, Value>::new(cx))? {
-            message.values.push(value.unwrap_or_default());
+        while let Some(value) = list.next_element_seed(ValueSeed(self.0))? {
+            message.values.push(value);
         }
         Ok(message)
     }
@@ -148,49 +182,49 @@ impl<'de> Visitor<'de> for ListVisitor<'_> {
 struct KindVisitor<'a>(JsonContext<'a>);
 
 impl<'de> Visitor<'de> for KindVisitor<'_> {
-    type Value = Kind;
+    type Value = Kinds;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Kind, E> {
-        Ok(Kind::NullValue(0))
+    fn visit_unit<E: de::Error>(self) -> Result<Kinds, E> {
+        Ok(Kinds::NullValue(0))
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Kind, E> {
-        Ok(Kind::BoolValue(value))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "the message holds a double")]
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Kind, E> {
-        Ok(Kind::NumberValue(value as f64))
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Kinds, E> {
+        Ok(Kinds::BoolValue(value))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "the message holds a double")]
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Kind, E> {
-        Ok(Kind::NumberValue(value as f64))
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Kinds, E> {
+        Ok(Kinds::NumberValue(value as f64))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kind, E> {
-        Ok(Kind::NumberValue(value))
+    #[expect(clippy::cast_precision_loss, reason = "the message holds a double")]
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Kinds, E> {
+        Ok(Kinds::NumberValue(value as f64))
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Kind, E> {
-        Ok(Kind::StringValue(value.to_owned()))
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Kinds, E> {
+        Ok(Kinds::NumberValue(value))
     }
 
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Kind, E> {
-        Ok(Kind::StringValue(value))
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Kinds, E> {
+        Ok(Kinds::StringValue(value.to_owned()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Kind, A::Error> {
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Kinds, E> {
+        Ok(Kinds::StringValue(value))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Kinds, A::Error> {
         let visitor = StructVisitor(self.0.enter_read()?);
-        visitor.visit_map(map).map(Kind::StructValue)
+        visitor.visit_map(map).map(Kinds::StructValue)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Kind, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Kinds, A::Error> {
         let visitor = ListVisitor(self.0.enter_read()?);
-        visitor.visit_seq(list).map(Kind::ListValue)
+        visitor.visit_seq(list).map(Kinds::ListValue)
     }
 }

@@ -4,65 +4,72 @@ use std::fmt::{self, Write as _};
 
 use prost_types::{Duration, Timestamp};
 use serde::{
-    Deserializer, Serializer,
+    Deserializer,
     de::{self, Unexpected, Visitor},
-    ser,
 };
 
-use crate::json::{JsonContext, JsonMessage};
+use crate::{
+    json::{JsonMessage, label::Implicit, text::Writer},
+    table::{Field, Kind, Table},
+};
 
-/// "Uses RFC 3339, where generated output will always be Z-normalized and use 0, 3, 6 or 9
-/// fractional digits."
 impl JsonMessage for Timestamp {
     const FULL_NAME: &'static str = "google.protobuf.Timestamp";
-    const WELL_KNOWN: bool = true;
 
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        _: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        let text = format_timestamp(self)
-            .ok_or_else(|| ser::Error::custom("a timestamp outside of the years 1 to 9999"))?;
-        serializer.serialize_str(&text)
-    }
-
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        _: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor {
-            parse: parse_timestamp,
-            expecting: "a time as in \"1972-01-01T10:00:20.021Z\"",
-        })
+    fn table() -> &'static Table {
+        static TABLE: Table = Table::well_known::<Timestamp>(Timestamp::FULL_NAME, FIELDS);
+        &TABLE
     }
 }
 
-/// "Generated output always contains 0, 3, 6, or 9 fractional digits, followed by the suffix "s"."
 impl JsonMessage for Duration {
     const FULL_NAME: &'static str = "google.protobuf.Duration";
-    const WELL_KNOWN: bool = true;
 
-    fn write_json<S: Serializer>(
-        &self,
-        serializer: S,
-        _: JsonContext<'_>,
-    ) -> Result<S::Ok, S::Error> {
-        let text = format_duration(self).ok_or_else(|| {
-            ser::Error::custom("a duration past 10,000 years, or with parts of different signs")
-        })?;
-        serializer.serialize_str(&text)
+    fn table() -> &'static Table {
+        static TABLE: Table = Table::well_known::<Duration>(Duration::FULL_NAME, FIELDS);
+        &TABLE
     }
+}
 
-    fn read_json<'de, D: Deserializer<'de>>(
-        deserializer: D,
-        _: JsonContext<'_>,
-    ) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor {
-            parse: parse_duration,
-            expecting: "a duration as in \"1.5s\"",
-        })
+/// Of both.
+const FIELDS: &[Field] = &[
+    Implicit::field(1, "seconds", "seconds", Kind::Int64),
+    Implicit::field(2, "nanos", "nanos", Kind::Int32),
+];
+
+/// "Uses RFC 3339, where generated output will always be Z-normalized and use 0, 3, 6 or 9
+/// fractional digits."
+pub(in crate::json) fn write_timestamp(time: &Timestamp, out: &mut Writer<'_>) {
+    match format_timestamp(time) {
+        Some(text) => out.plain(&text),
+        None => out.fail("a timestamp outside of the years 1 to 9999".into()),
     }
+}
+
+pub(in crate::json) fn read_timestamp<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Timestamp, D::Error> {
+    input.deserialize_str(TextVisitor {
+        parse: parse_timestamp,
+        expecting: "a time as in \"1972-01-01T10:00:20.021Z\"",
+    })
+}
+
+/// "Generated output always contains 0, 3, 6, or 9 fractional digits, followed by the suffix "s"."
+pub(in crate::json) fn write_duration(duration: &Duration, out: &mut Writer<'_>) {
+    match format_duration(duration) {
+        Some(text) => out.plain(&text),
+        None => out.fail("a duration past 10,000 years, or with parts of different signs".into()),
+    }
+}
+
+pub(in crate::json) fn read_duration<'de, D: Deserializer<'de>>(
+    input: D,
+) -> Result<Duration, D::Error> {
+    input.deserialize_str(TextVisitor {
+        parse: parse_duration,
+        expecting: "a duration as in \"1.5s\"",
+    })
 }
 
 struct TextVisitor<T> {

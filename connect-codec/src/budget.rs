@@ -1,0 +1,296 @@
+//! How much memory a message may take once it is decoded: a few bytes of Protobuf can stand for a structure of many.
+//!
+//! JSON is charged while it is read. Protobuf is looked through before: prost decodes in one go, and cannot be stopped.
+
+use std::cell::Cell;
+
+use crate::{
+    decode_error::DecodeError,
+    table::{Field, Key, Kind, Label, Table},
+};
+
+/// What is left of the memory that one message may take.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    left: Cell<usize>,
+    is_exhausted: Cell<bool>,
+}
+
+/// The budget is exhausted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exhausted;
+
+impl Budget {
+    /// 64 MiB.
+    pub(crate) const DEFAULT: usize = 64 << 20;
+
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            left: Cell::new(limit),
+            is_exhausted: Cell::new(false),
+        }
+    }
+
+    /// Takes this many bytes.
+    pub(crate) fn charge(&self, bytes: usize) -> Result<(), Exhausted> {
+        if let Some(left) = self.left.get().checked_sub(bytes) {
+            self.left.set(left);
+            Ok(())
+        } else {
+            self.is_exhausted.set(true);
+            Err(Exhausted)
+        }
+    }
+
+    /// Whether more was to be charged than there was.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.is_exhausted.get()
+    }
+
+    /// The error of a message that takes more.
+    pub(crate) fn error(&self, full_name: &str) -> DecodeError {
+        let limit = self.limit;
+        DecodeError::exhausted(format!(
+            "{full_name} takes more memory than the {limit} bytes of the decode budget"
+        ))
+    }
+}
+
+/// Charges what prost would make of the bytes of a message. Of malformed bytes, what stands before the fault.
+pub(crate) fn charge(
+    table: &'static Table,
+    bytes: &[u8],
+    budget: &Budget,
+) -> Result<(), Exhausted> {
+    let mut scan = Scan { bytes, budget };
+    match scan.message(table, None, MAX_DEPTH) {
+        Err(Stop::Exhausted) => Err(Exhausted),
+        // prost says what is wrong.
+        Ok(()) | Err(Stop::Malformed) => Ok(()),
+    }
+}
+
+enum Stop {
+    Exhausted,
+    Malformed,
+}
+
+impl From<Exhausted> for Stop {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+/// The bytes that are left of a message.
+struct Scan<'a> {
+    bytes: &'a [u8],
+    budget: &'a Budget,
+}
+
+impl<'a> Scan<'a> {
+    /// Goes through a message to its end, or through a group to the tag that ends it.
+    fn message(
+        &mut self,
+        table: &'static Table,
+        group: Option<u32>,
+        depth_left: u32,
+    ) -> Result<(), Stop> {
+        let depth_left = depth_left.checked_sub(1).ok_or(Stop::Malformed)?;
+        let mut expected = 0;
+        while group.is_some() || !self.bytes.is_empty() {
+            let (number, wire_type) = self.tag()?;
+            let field = table.by_number(number, &mut expected);
+            match wire_type {
+                VARINT => self.varint().map(drop)?,
+                I64 => self.take(8).map(drop)?,
+                I32 => self.take(4).map(drop)?,
+                LEN => {
+                    let data = self.delimited()?;
+                    if let Some(field) = field {
+                        self.field(field, data, depth_left)?;
+                    }
+                    continue;
+                }
+                START_GROUP => {
+                    let inner = match field.map(|field| field.kind) {
+                        Some(Kind::Group(table)) => table(),
+                        _ => &UNKNOWN,
+                    };
+                    self.budget.charge(inner.size)?;
+                    self.message(inner, Some(number), depth_left)?;
+                    continue;
+                }
+                END_GROUP if group == Some(number) => return Ok(()),
+                _ => return Err(Stop::Malformed),
+            }
+            if let Some(field) = field.filter(|field| matches!(field.label, Label::Repeated)) {
+                self.budget.charge(field.kind.size())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Charges a field that came with a length.
+    fn field(&self, field: &Field, data: &[u8], depth_left: u32) -> Result<(), Stop> {
+        let size = match field.label {
+            Label::Map(key) => return self.entry(key, field.kind, data, depth_left),
+            Label::Repeated => field.kind.size() * field.kind.packed(data),
+            // It may lie in a box.
+            _ if matches!(field.kind, Kind::Message(_)) => field.kind.size(),
+            _ => 0,
+        };
+        self.budget.charge(size)?;
+        self.content(field.kind, data, depth_left)
+    }
+
+    fn entry(&self, key: Key, kind: Kind, data: &[u8], depth_left: u32) -> Result<(), Stop> {
+        self.budget.charge(key.size() + kind.size() + ENTRY)?;
+        let mut entry = Scan {
+            bytes: data,
+            budget: self.budget,
+        };
+        while !entry.bytes.is_empty() {
+            match entry.tag()? {
+                (KEY, LEN) => self.budget.charge(entry.delimited()?.len())?,
+                (VALUE, LEN) => self.content(kind, entry.delimited()?, depth_left)?,
+                (_, VARINT) => entry.varint().map(drop)?,
+                (_, I64) => entry.take(8).map(drop)?,
+                (_, I32) => entry.take(4).map(drop)?,
+                (_, LEN) => entry.delimited().map(drop)?,
+                _ => return Err(Stop::Malformed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Charges what a value points to.
+    fn content(&self, kind: Kind, data: &[u8], depth_left: u32) -> Result<(), Stop> {
+        match kind {
+            Kind::Bytes | Kind::String => Ok(self.budget.charge(data.len())?),
+            Kind::Message(table) => {
+                let (bytes, budget) = (data, self.budget);
+                Scan { bytes, budget }.message(table(), None, depth_left)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of a field, and how its value is written.
+    fn tag(&mut self) -> Result<(u32, u8), Stop> {
+        let tag = u32::try_from(self.varint()?).map_err(|_| Stop::Malformed)?;
+        Ok((tag >> 3, (tag & 7) as u8))
+    }
+
+    fn delimited(&mut self) -> Result<&'a [u8], Stop> {
+        let len = usize::try_from(self.varint()?).map_err(|_| Stop::Malformed)?;
+        self.take(len)
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Stop> {
+        let (taken, rest) = self.bytes.split_at_checked(len).ok_or(Stop::Malformed)?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn varint(&mut self) -> Result<u64, Stop> {
+        let mut value = 0;
+        for (index, byte) in self.bytes.iter().enumerate().take(MAX_VARINT) {
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if *byte < 0x80 {
+                self.bytes = &self.bytes[index + 1..];
+                return Ok(value);
+            }
+        }
+        Err(Stop::Malformed)
+    }
+}
+
+impl Table {
+    /// The field of a number; `expected` is the index where it is looked for first, and then stands at it.
+    fn by_number(&self, number: u32, expected: &mut usize) -> Option<&'static Field> {
+        let is_it = |index: usize| self.fields.get(index).filter(|f| f.number == number);
+        // The same again, or the next one.
+        let near = [*expected, *expected + 1];
+        let index = match near.into_iter().find(|index| is_it(*index).is_some()) {
+            Some(index) => index,
+            None if self.is_sorted => {
+                let found = self.fields.binary_search_by_key(&number, |f| f.number);
+                found.ok()?
+            }
+            None => self.fields.iter().position(|f| f.number == number)?,
+        };
+        *expected = index;
+        self.fields.get(index)
+    }
+}
+
+impl Kind {
+    /// What a value takes in a field, without what it points to; in bytes.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Bool => 1,
+            Self::Bytes => size_of::<bytes::Bytes>(),
+            Self::Double
+            | Self::Fixed64
+            | Self::Int64
+            | Self::Sfixed64
+            | Self::Sint64
+            | Self::Uint64 => 8,
+            Self::Enum(_)
+            | Self::Fixed32
+            | Self::Float
+            | Self::Int32
+            | Self::Null
+            | Self::Sfixed32
+            | Self::Sint32
+            | Self::Uint32 => 4,
+            Self::Group(table) | Self::Message(table) => table().size,
+            Self::String => size_of::<String>(),
+        }
+    }
+
+    /// How many elements of a list a value with a length is.
+    fn packed(self, data: &[u8]) -> usize {
+        match self {
+            Self::Bytes | Self::Group(_) | Self::Message(_) | Self::String => 1,
+            Self::Fixed32 | Self::Float | Self::Sfixed32 => data.len() / 4,
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => data.len() / 8,
+            _ => data.iter().filter(|byte| **byte < 0x80).count(),
+        }
+    }
+}
+
+impl Key {
+    /// What a key takes in a map, without what it points to; in bytes.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Self::Bool => 1,
+            Self::String => size_of::<String>(),
+            Self::Fixed32 | Self::Int32 | Self::Sfixed32 | Self::Sint32 | Self::Uint32 => 4,
+            Self::Fixed64 | Self::Int64 | Self::Sfixed64 | Self::Sint64 | Self::Uint64 => 8,
+        }
+    }
+}
+
+/// What prost skips.
+static UNKNOWN: Table = Table::new::<()>("", &[]);
+
+/// prost decodes no deeper.
+const MAX_DEPTH: u32 = 101;
+const MAX_VARINT: usize = 10;
+/// What a map takes for an entry, besides key and value: hash maps and B-trees are filled to two thirds or so.
+const ENTRY: usize = 16;
+
+// Wire types.
+const VARINT: u8 = 0;
+const I64: u8 = 1;
+const LEN: u8 = 2;
+const START_GROUP: u8 = 3;
+const END_GROUP: u8 = 4;
+const I32: u8 = 5;
+
+// The fields of a map's entries.
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
