@@ -127,11 +127,14 @@ async fn after_its_requests_an_http2_connection_gets_a_goaway() {
     ends_gracefully(&mut socket, 5).await;
 }
 
+const HTTP1_REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+
 async fn http1_call(socket: &mut Socket) -> String {
-    socket
-        .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-        .await
-        .unwrap();
+    socket.write_all(HTTP1_REQUEST).await.unwrap();
+    http1_answer(socket).await
+}
+
+async fn http1_answer(socket: &mut Socket) -> String {
     let mut answer = Vec::new();
     while !answer.ends_with(b"fine") {
         answer.push(socket.read_u8().await.unwrap());
@@ -209,22 +212,27 @@ async fn calls_are_ended_when_the_grace_is_over() {
 /// The time for a head begins with the head.
 #[apply(async_test)]
 async fn the_time_for_a_head_does_not_count_between_requests() {
-    let (_, service) = counting();
-    let server = start(bind().await.with_header_read_timeout(SHORT), service);
-    let mut socket = connect(server.address).await.unwrap();
-    for _ in 0..3 {
-        http1_call(&mut socket).await;
+    async fn pause() {
         let _ = within(3 * SHORT, std::future::pending::<()>()).await;
+    }
+    let (_, service) = counting();
+    let server = bind().await.with_header_read_timeout(SHORT);
+    let mut socket = connect(server.local_addr().unwrap()).await.unwrap();
+    // It has come before the server waits for it, and so do the others, each in one piece.
+    socket.write_all(HTTP1_REQUEST).await.unwrap();
+    let minutes = Duration::from_secs(600);
+    let _server = start(server.with_linger_timeout(minutes), service);
+    http1_answer(&mut socket).await;
+    for _ in 0..2 {
+        pause().await;
+        http1_call(&mut socket).await;
     }
     // Its body comes after its answer has begun.
     let head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n";
     socket.write_all(head).await.unwrap();
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"fine") {
-        answer.push(socket.read_u8().await.unwrap());
-    }
+    http1_answer(&mut socket).await;
     socket.write_all(b"hi").await.unwrap();
-    let _ = within(3 * SHORT, std::future::pending::<()>()).await;
+    pause().await;
     http1_call(&mut socket).await;
     socket.write_all(b"POST / HT").await.unwrap();
     assert_eq!(socket.read(&mut [0; 1]).await.unwrap_or(0), 0);

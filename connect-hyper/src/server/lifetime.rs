@@ -67,6 +67,11 @@ impl Activity {
         self.set_received(true);
     }
 
+    /// How many calls ended before they had an answer.
+    pub(super) fn canceled(&self) -> usize {
+        self.canceled.load(Ordering::Relaxed)
+    }
+
     pub(super) fn set_received(&self, received: bool) {
         self.has_received.store(received, Ordering::Relaxed);
     }
@@ -222,7 +227,7 @@ impl<R: Runtime> Lifetime<R> {
         if self.poll_head(cx).is_ready() {
             return Poll::Ready(Step::End);
         }
-        let canceled = self.activity.canceled.load(Ordering::Relaxed);
+        let canceled = self.activity.canceled();
         let of_late = self.canceled.note(canceled, || self.runtime.now());
         if of_late > self.config.max_canceled_calls.unwrap_or(usize::MAX) {
             self.activity.set_flood(Flood::CanceledCalls);

@@ -98,14 +98,14 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
             };
             let polled = call.poll(cx);
             if polled.is_ready() {
+                // Noted before the stream is dropped: that wakes the connection, which counts, perhaps on another thread.
+                if this.progress.as_ref().is_some_and(|p| !p.is_answered()) {
+                    this.active.set_canceled();
+                }
                 this.call.set(None);
             }
             polled
         }));
-        let is_answered = this.progress.as_ref().is_none_or(|p| p.is_answered());
-        if matches!(polled, Ok(Poll::Ready(()))) && !is_answered {
-            this.active.set_canceled();
-        }
         if let Ok(Poll::Pending) = polled {
             if let Some(progress) = this.progress {
                 match progress.take_body() {
@@ -132,5 +132,59 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
 impl<F, R> fmt::Debug for ServerCall<F, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerCall").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Waker,
+    };
+
+    use super::*;
+    use crate::{
+        calls::Calls,
+        server::{config::Config, drain::Drain},
+        test_runtime::NoRuntime,
+    };
+
+    /// A call that its client has canceled. Dropped, it tells how many were noted by then.
+    struct Canceled(Arc<Activity>, Arc<AtomicUsize>);
+
+    impl Future for Canceled {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    impl Drop for Canceled {
+        fn drop(&mut self) {
+            self.1.store(self.0.canceled(), Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_canceled_call_is_noted_before_the_end_of_its_stream_wakes_the_connection() {
+        let config = Config::default();
+        let activity = Activity::new(Drain::default().watch(None).connection(), &config);
+        let (mut calls, noted) = (Calls::new(), Arc::default());
+        let slot = ProgressSlot::default();
+        let executor = ServerExecutor::<NoRuntime> {
+            calls: calls.executor(),
+            slot: slot.clone(),
+            write_timeout: WriteTimeout::new(&NoRuntime::default(), config.write_timeout),
+            activity: Arc::clone(&activity),
+        };
+        let _progress = slot.begin();
+        executor.execute(Canceled(activity, Arc::clone(&noted)));
+        assert!(
+            calls
+                .poll_rest(&Context::from_waker(Waker::noop()))
+                .is_ready()
+        );
+        assert_eq!(noted.load(Ordering::SeqCst), 1);
     }
 }
