@@ -167,8 +167,8 @@ impl Calls {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        // Before the poll, so that a wake-up during it counts.
-        slot.wake.queued.store(false, Ordering::SeqCst);
+        // Before the poll, so that a wake-up during it counts. A swap, to see what was written before a wake-up that found it set.
+        slot.wake.queued.swap(false, Ordering::SeqCst);
         // A slot's waker outlives its call: a wake-up after its end finds no call, or polls the next one for nothing.
         let Some(call) = &mut slot.call else { return };
         if call
@@ -257,8 +257,9 @@ impl Turn {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A swap, as for a call: the connection is to see what was written before a wake-up that found the turn woken.
     fn begin(&self) {
-        self.state.store(POLLING, Ordering::SeqCst);
+        self.state.swap(POLLING, Ordering::SeqCst);
     }
 
     /// True if nothing was woken during the turn.

@@ -358,8 +358,13 @@ impl<R: Runtime> Http2Driver<R> {
     }
 
     /// Drives it until no new call can come, as after a GOAWAY; the calls go on to their own ends. Tells how many streams the
-    /// server allows when that changes.
-    pub(super) async fn run(mut self, mut on_max_streams: impl FnMut(usize)) -> LastCalls {
+    /// server allows when that changes; and, before the connection is closed to calls, if the server has ended it because of too
+    /// many pings.
+    pub(super) async fn run(
+        mut self,
+        mut on_max_streams: impl FnMut(usize),
+        on_too_many_pings: impl FnOnce(),
+    ) -> LastCalls {
         let mut max_streams = self.max_streams();
         let mut has_yielded = false;
         let end = poll_fn(|cx| {
@@ -377,14 +382,15 @@ impl<R: Runtime> Http2Driver<R> {
             polled
         })
         .await;
-        let had_too_many_pings = end.is_err_and(|error| error::is_too_many_pings(&error));
+        if end.is_err_and(|error| error::is_too_many_pings(&error)) {
+            on_too_many_pings();
+        }
         self.latest.end();
         // Requests that it did not take any more are given back.
         drop(self.reader);
         LastCalls {
             read_budget: self.read_budget,
             calls: self.calls,
-            had_too_many_pings,
         }
     }
 
@@ -400,15 +406,9 @@ impl<R: Runtime> Http2Driver<R> {
 pub(super) struct LastCalls {
     read_budget: ReadBudget,
     calls: Calls,
-    had_too_many_pings: bool,
 }
 
 impl LastCalls {
-    /// Whether the server has ended the connection because of too many pings.
-    pub(super) fn had_too_many_pings(&self) -> bool {
-        self.had_too_many_pings
-    }
-
     /// Drives them to their ends.
     pub(super) async fn run(mut self) {
         poll_fn(|cx| {

@@ -1,4 +1,4 @@
-use std::{io, mem, pin::pin, sync::Barrier, task::Waker, thread};
+use std::{collections::VecDeque, io, mem, pin::pin, sync::Barrier, task::Waker, thread};
 
 use connect_tower::CallBody;
 
@@ -118,7 +118,7 @@ fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
     };
     // It learns the server's limit.
     assert!(pin!(driver.start()).poll(&mut cx).is_ready());
-    let mut driving = pin!(async { driver.run(drop).await.run().await });
+    let mut driving = pin!(async { driver.run(drop, || {}).await.run().await });
     let links = [(); 2].map(|()| Arc::new(CallLink::default()));
     let mut sending = links.each_ref().map(|link| {
         let latest = connection.latest.clone();
@@ -142,6 +142,89 @@ fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
     // The first has left. The second hyper gives back, or it waited for its stream.
     let is_unsent = |index: usize| ends[index] || links[index].state() == RequestState::Unsent;
     assert_eq!([0, 1].map(is_unsent), [false, true]);
+}
+
+/// A server that says what a test says.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    bytes: VecDeque<&'static [u8]>,
+    reader: Option<Waker>,
+}
+
+impl Told {
+    fn say(&self, bytes: &'static [u8]) {
+        let mut said = self.0.lock().unwrap();
+        said.bytes.push_back(bytes);
+        let reader = said.reader.take();
+        drop(said);
+        reader.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl hyper::rt::Read for Told {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut said = self.0.lock().unwrap();
+        let Some(bytes) = said.bytes.pop_front() else {
+            said.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        buf.put_slice(bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Told {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Else the next connection would be opened with the pings that the server has complained of.
+#[test]
+fn too_many_pings_are_told_before_the_connection_is_closed_to_calls() {
+    let server = Told::default();
+    let io = ClientIo::tls(Box::new(server.clone()));
+    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
+    let settings = http2_settings();
+    let runtime = NoRuntime::default();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
+    let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
+        panic!("opening waits");
+    };
+    // Empty settings.
+    server.say(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    assert!(pin!(driver.start()).poll(&mut cx).is_ready());
+    let mut was_closed = None;
+    {
+        let driving = driver.run(drop, || was_closed = Some(connection.is_closed()));
+        let mut driving = pin!(driving);
+        // GOAWAY, and the end.
+        server.say(b"\0\0\x16\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0btoo_many_pings");
+        server.say(b"");
+        while driving.as_mut().poll(&mut cx).is_pending() {}
+    }
+    assert_eq!(was_closed, Some(false));
+    assert!(connection.is_closed());
 }
 
 /// A connection that tells whether its queue was open when it was dropped.
@@ -248,7 +331,7 @@ fn heads_and_bodies_that_are_ready_together_leave_in_one_write() {
         panic!("opening waits");
     };
     assert!(pin!(driver.start()).poll(&mut cx).is_ready());
-    let mut driving = pin!(driver.run(drop));
+    let mut driving = pin!(driver.run(drop, || {}));
     assert!(driving.as_mut().poll(&mut cx).is_pending());
     assert!(driving.as_mut().poll(&mut cx).is_pending());
     server.writes.lock().unwrap().clear();

@@ -272,18 +272,19 @@ async fn drive_http2<R: Runtime>(
     endpoint: Weak<Endpoint<R>>,
 ) {
     let both = || Some((connection.upgrade()?, endpoint.upgrade()?));
-    let calls = driver
-        .run(|max_streams| {
-            if let Some((connection, endpoint)) = both() {
-                endpoint.pool.set_max_streams(&connection, max_streams);
-            }
-        })
-        .await;
-    // Though nobody may hold the connection any more, calls may wait for it.
-    if let Some(endpoint) = endpoint.upgrade() {
-        if calls.had_too_many_pings() {
+    let on_max_streams = |max_streams| {
+        if let Some((connection, endpoint)) = both() {
+            endpoint.pool.set_max_streams(&connection, max_streams);
+        }
+    };
+    let on_too_many_pings = || {
+        if let Some(endpoint) = endpoint.upgrade() {
             endpoint.pings_seldom.store(true, Ordering::Relaxed);
         }
+    };
+    let calls = driver.run(on_max_streams, on_too_many_pings).await;
+    // Though nobody may hold the connection any more, calls may wait for it.
+    if let Some(endpoint) = endpoint.upgrade() {
         endpoint.start(endpoint.pool.ended_http2());
     }
     calls.run().await;
