@@ -22,8 +22,7 @@ use connect_hyper::{
 use connect_proto::{Code, Error};
 use connect_tower::{
     CallBody, Client, Prost, Request as Call, Response as Answer, Router, Spec, StreamType,
-    Transport,
-    transport::{FailureKind, Sent},
+    Transport, transport::Sent,
 };
 use http::Request;
 use http_body_util::BodyExt;
@@ -31,8 +30,8 @@ use macro_rules_attribute::apply;
 use tokio::{io::copy_bidirectional, sync::watch};
 
 use super::support::{
-    BoxAnswer, Running, ServiceFn, Task, accept, async_test, bind, body_channel, call, connect,
-    listen, post, post_http2, spawn, start, text, yield_now,
+    BoxAnswer, Refusing, Running, ServiceFn, Task, accept, async_test, bind, body_channel, call,
+    call_again, connect, listen, post, post_http2, spawn, start, text, yield_now,
 };
 use crate::rt::{Channel, EndpointAddress, Server};
 
@@ -78,14 +77,10 @@ fn round_robin(addresses: impl IntoIterator<Item = SocketAddr>) -> Channel {
         .unwrap()
 }
 
-/// Who answers a call. What met a connection as it was closed goes out again, as a client would send it.
+/// Who answers a call.
 async fn who(channel: &Channel) -> String {
-    loop {
-        match call(channel, post_http2(CallBody::empty())).await {
-            Ok(response) => return String::from_utf8(response.into_body().to_vec()).unwrap(),
-            Err(error) => assert_eq!(error.kind(), FailureKind::Unsent, "{error}"),
-        }
-    }
+    let answer = call_again(channel, || post_http2(CallBody::empty())).await;
+    String::from_utf8(answer.unwrap().into_body().to_vec()).unwrap()
 }
 
 /// Calls until this one answers.
@@ -341,15 +336,12 @@ async fn more_calls_than_may_wait_for_an_endpoint_fail_at_once() {
     }
 }
 
-async fn refusing() -> SocketAddr {
-    listen().await.local_addr().unwrap()
-}
-
 #[apply(async_test)]
 async fn without_any_server_a_call_fails() {
+    let refusing = [Refusing::new(), Refusing::new()];
     for eager in [true, false] {
         let builder = Channel::builder("http://service.example")
-            .with_endpoints([refusing().await, refusing().await]);
+            .with_endpoints(refusing.each_ref().map(|it| it.address));
         let builder = match eager {
             true => builder.with_balance(RoundRobin::new()),
             false => builder.with_balance(PickFirst),
@@ -372,9 +364,9 @@ async fn without_any_server_a_call_fails() {
 #[apply(async_test)]
 async fn the_first_that_can_be_reached_is_picked() {
     let (a, b) = (server("a").await, server("b").await);
-    let line = Line::to(&a).await;
+    let (line, refusing) = (Line::to(&a).await, Refusing::new());
     let channel = Channel::builder("http://service.example")
-        .with_endpoints([refusing().await, line.address, b.address])
+        .with_endpoints([refusing.address, line.address, b.address])
         .build()
         .unwrap();
     assert_eq!(count(&channel, 10).await, counts([("a", 10)]));
@@ -387,8 +379,8 @@ async fn the_first_that_can_be_reached_is_picked() {
 #[apply(async_test)]
 async fn the_state_is_that_of_the_best_endpoint() {
     let a = server("a").await;
-    let line = Line::to(&a).await;
-    let channel = round_robin([refusing().await, line.address]);
+    let (line, refusing) = (Line::to(&a).await, Refusing::new());
+    let channel = round_robin([refusing.address, line.address]);
     let watching = {
         let channel = channel.clone();
         spawn(async move {

@@ -15,7 +15,8 @@ use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
-    accept, async_test, bind, call, certs::Authority, echo, listen, post, post_http2, spawn, start,
+    Refusing, accept, async_test, bind, call, certs::Authority, echo, listen, post, post_http2,
+    spawn, start,
 };
 use crate::rt::{Channel, ClientTls};
 
@@ -25,9 +26,8 @@ async fn fail(channel: &Channel) -> TransportError {
 
 #[apply(async_test)]
 async fn a_refused_connection_names_the_address() {
-    let listener = listen().await;
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let refusing = Refusing::new();
+    let address = refusing.address;
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let channel = Channel::builder(format!("http://{address}"))
             .with_http_version(version)
@@ -245,9 +245,8 @@ async fn a_server_that_answers_no_pings_is_given_up() {
 #[apply(async_test)]
 async fn what_a_handler_forwards_names_no_address() {
     const SAY: Spec = Spec::new("/test.v1.Test/Say", StreamType::Unary);
-    let listener = listen().await;
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let refusing = Refusing::new();
+    let address = refusing.address;
     let backend = Client::new(Channel::new(format!("http://{address}")).unwrap());
     let (seen, mut errors) = tokio::sync::mpsc::unbounded_channel();
     let router = Router::new().unary(SAY, move |request: Request<String>| {

@@ -154,7 +154,9 @@ async fn a_client_that_never_stops_sending_is_cut_off() {
 /// Answers that do not announce the connection's end promise that it goes on.
 #[apply(async_test)]
 async fn an_unread_body_does_not_cost_the_connection() {
-    let server = start(bind().await, refuse());
+    // However long a busy machine takes for the body.
+    let server = bind().await.with_linger_timeout(Duration::from_secs(600));
+    let server = start(server, refuse());
     let mut socket = connect(server.address).await.unwrap();
     let sized = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
     let chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nF4240\r\n";

@@ -18,7 +18,10 @@ use connect_hyper::{
     server::RequestBody,
 };
 use connect_proto::{Error, Spec, StreamType};
-use connect_tower::{CallBody, Client, Prost, Transport, transport::TransportError};
+use connect_tower::{
+    CallBody, Client, Prost, Transport,
+    transport::{FailureKind, TransportError},
+};
 use futures_util::future::{AbortHandle, Aborted, abortable};
 use http::{Request, Response, Version, header::CONTENT_TYPE};
 use http_body::Body;
@@ -124,6 +127,26 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<Socket> {
 pub(crate) async fn listen() -> <Rt as Runtime>::Listener {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     runtime().listen(any, &ListenOptions::new()).await.unwrap()
+}
+
+/// A port that nobody else takes, and where connections are refused: nobody listens.
+pub(crate) struct Refusing {
+    pub(crate) address: SocketAddr,
+    _socket: socket2::Socket,
+}
+
+impl Refusing {
+    pub(crate) fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self {
+            address,
+            _socket: socket,
+        }
+    }
 }
 
 pub(crate) async fn accept(listener: &mut <Rt as Runtime>::Listener) -> Socket {
@@ -339,6 +362,19 @@ pub(crate) async fn call(
     let (head, body) = channel.send(request).await?.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Ok(Response::from_parts(head, body))
+}
+
+/// As [`call`]; a request that met a connection as it was closed goes out again, as a client would send it.
+pub(crate) async fn call_again(
+    channel: &Channel,
+    request: impl Fn() -> Request<CallBody>,
+) -> Result<Response<Bytes>, TransportError> {
+    loop {
+        match call(channel, request()).await {
+            Err(error) if error.kind() == FailureKind::Unsent => {}
+            ended => return ended,
+        }
+    }
 }
 
 /// The procedure that [`echo`] is.

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::support::{
-    Running, ServiceFn, Socket, accept, async_test, bind, call, certs::Authority, connect, listen,
-    post, post_http2, runtime, spawn, start, text,
+    Refusing, Running, ServiceFn, Socket, accept, async_test, bind, call, certs::Authority,
+    connect, listen, post, post_http2, runtime, spawn, start, text,
 };
 use crate::rt::{Channel, ChannelBuilder, ClientTls, EndpointAddress, ServerTls};
 
@@ -190,9 +190,9 @@ async fn a_proxy_gives_a_tunnel() {
 #[apply(async_test)]
 async fn a_proxy_is_asked_for_each_address_of_a_server() {
     let server = named().await;
-    let closed = listen().await.local_addr().unwrap();
+    let closed = Refusing::new();
     let (uri, mut heads) = proxy().await;
-    let addresses = [closed, server.address];
+    let addresses = [closed.address, server.address];
     let channel = Channel::builder("http://service.example")
         .with_endpoints([EndpointAddress::sockets(addresses)])
         .with_proxy(uri)
