@@ -292,10 +292,10 @@ async fn a_silent_endpoint_holds_up_nobody() {
 /// One that takes connections and says nothing, which only the connect timeout would show.
 #[apply(async_test)]
 async fn a_silent_endpoint_is_overtaken_by_the_next_of_a_list() {
-    let silent = listen().await;
+    let (silent, refusing) = (listen().await, Refusing::new());
     let a = server("a").await;
     let channel = Channel::builder("http://service.example")
-        .with_endpoints([silent.local_addr().unwrap(), refusing().await, a.address])
+        .with_endpoints([silent.local_addr().unwrap(), refusing.address, a.address])
         .with_connect_timeout(Duration::from_secs(3600))
         .build()
         .unwrap();

@@ -181,8 +181,10 @@ async fn serve_limited(
             }
         } else if frame.kind == PING[3] {
             let stream = open.remove(0);
+            // Before the client can see the answer.
+            let count = answered.fetch_add(1, Ordering::SeqCst) + 1;
             socket.write_all(&answer(stream)).await?;
-            if answered.fetch_add(1, Ordering::SeqCst) + 1 == limits.answers {
+            if count == limits.answers {
                 limit = limits.then;
                 socket.write_all(&settings(limit as u8)).await?;
             }
