@@ -332,7 +332,8 @@ async fn an_http1_request_that_is_coming_when_the_drain_begins_is_answered() {
         near.write_all(end).await.unwrap();
         let mut answer = String::new();
         near.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.contains("connection: close"), "{answer:?}");
+        // It need not say that it is the last: the connection may have been at work on what came first when the drain began.
+        assert_eq!(answer.matches("200 OK").count(), 1, "{answer:?}");
         serving.await.unwrap();
     }
 }
