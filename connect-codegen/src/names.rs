@@ -61,6 +61,10 @@ pub(crate) fn gate(item: &mut Item, feature: &str) {
 
 /// Keeps lints of the user's crate off an item: its names and shape are the `.proto` file's.
 pub(crate) fn allow_lints(item: &mut Item) {
+    if let Item::Macro(_) = item {
+        // What they expand to has it from them.
+        return;
+    }
     let Some(attrs) = attributes_of(item) else {
         return;
     };
@@ -79,6 +83,7 @@ fn attributes_of(item: &mut Item) -> Option<&mut Vec<syn::Attribute>> {
         Item::Enum(item) => &mut item.attrs,
         Item::Fn(item) => &mut item.attrs,
         Item::Impl(item) => &mut item.attrs,
+        Item::Macro(item) => &mut item.attrs,
         Item::Mod(item) => &mut item.attrs,
         Item::Static(item) => &mut item.attrs,
         Item::Struct(item) => &mut item.attrs,

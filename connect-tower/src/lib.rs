@@ -144,6 +144,7 @@ pub use transport::{
 pub mod __codegen {
     pub use connect_codec::__codegen::*;
 
+    pub use crate::{__client as client, __server as server};
     pub use crate::{
         BidiCall, Client, ClientConfig, ClientStreamCall, Codecs, Error, Idempotency, Interceptor,
         IntoRequest, IntoStreamRequest, Methods, Observer, Prost, ProstBinary, Request, Resends,

@@ -180,7 +180,9 @@ fn field_head(field: &Field, scope: &[String]) -> TokenStream {
     let docs = docs::attributes(&field.source.comments, || {
         format!("`{}`, field {}.", field.name, field.number)
     });
-    let deprecated = field.deprecated.then(|| quote!(#[deprecated]));
+    // prost-build says nothing of maps.
+    let says_so = field.deprecated && !matches!(field.shape, Shape::Map { .. });
+    let deprecated = says_so.then(|| quote!(#[deprecated]));
     let (prost, attributes) = (prost_attribute(field, scope), &field.attributes);
     quote!(#(#docs)* #deprecated #prost #(#attributes)*)
 }

@@ -1615,40 +1615,7 @@ pub trait NamesService: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Clone>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-/// Serves `names.match.type.NamesService` by an implementation of [`NamesService`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct NamesServiceServer_<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> NamesServiceServer_<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for NamesServiceServer_<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for NamesServiceServer_<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("NamesServiceServer_").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(NamesServiceServer_, NamesService, "names.match.type.NamesService");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: NamesService> connect_rs::Service for NamesServiceServer_<T> {
@@ -2002,91 +1969,10 @@ impl<T: NamesService> connect_rs::Service for NamesServiceServer_<T> {
             );
     }
 }
-/// Calls `names.match.type.NamesService` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct NamesServiceClient_<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for NamesServiceClient_<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("NamesServiceClient_").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(NamesServiceClient_, "names.match.type.NamesService");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> NamesServiceClient_<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.match.type.NamesService/New`.
     ///
     /// # Errors
@@ -2557,40 +2443,7 @@ pub trait Service_: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-/// Serves `names.match.type.Service` by an implementation of [`Service_`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct ServiceServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ServiceServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for ServiceServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ServiceServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ServiceServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(ServiceServer, Service_, "names.match.type.Service");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Service_> connect_rs::Service for ServiceServer<T> {
@@ -2614,91 +2467,10 @@ impl<T: Service_> connect_rs::Service for ServiceServer<T> {
             );
     }
 }
-/// Calls `names.match.type.Service` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct ServiceClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ServiceClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ServiceClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(ServiceClient, "names.match.type.Service");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ServiceClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.match.type.Service/Call`.
     ///
     /// # Errors
@@ -2740,40 +2512,7 @@ pub trait Response_: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-/// Serves `names.match.type.response` by an implementation of [`Response_`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct ResponseServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ResponseServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for ResponseServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ResponseServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ResponseServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(ResponseServer, Response_, "names.match.type.response");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Response_> connect_rs::Service for ResponseServer<T> {
@@ -2797,91 +2536,10 @@ impl<T: Response_> connect_rs::Service for ResponseServer<T> {
             );
     }
 }
-/// Calls `names.match.type.response` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct ResponseClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ResponseClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ResponseClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(ResponseClient, "names.match.type.response");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ResponseClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.match.type.response/Response`.
     ///
     /// # Errors
@@ -3016,40 +2674,7 @@ pub trait WellKnown: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-/// Serves `names.match.type.WellKnown` by an implementation of [`WellKnown`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct WellKnownServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> WellKnownServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for WellKnownServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for WellKnownServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("WellKnownServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(WellKnownServer, WellKnown, "names.match.type.WellKnown");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: WellKnown> connect_rs::Service for WellKnownServer<T> {
@@ -3148,91 +2773,10 @@ impl<T: WellKnown> connect_rs::Service for WellKnownServer<T> {
             );
     }
 }
-/// Calls `names.match.type.WellKnown` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct WellKnownClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for WellKnownClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("WellKnownClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(WellKnownClient, "names.match.type.WellKnown");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> WellKnownClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.match.type.WellKnown/Nothing`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.

@@ -59,40 +59,7 @@ pub trait Request: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-/// Serves `names.services.Request` by an implementation of [`Request`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct RequestServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> RequestServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for RequestServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for RequestServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("RequestServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(RequestServer, Request, "names.services.Request");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Request> connect_rs::Service for RequestServer<T> {
@@ -116,91 +83,10 @@ impl<T: Request> connect_rs::Service for RequestServer<T> {
             );
     }
 }
-/// Calls `names.services.Request` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct RequestClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for RequestClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("RequestClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(RequestClient, "names.services.Request");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> RequestClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.services.Request/Response`.
     ///
     /// # Errors
@@ -239,40 +125,7 @@ pub trait Client: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-/// Serves `names.services.Client` by an implementation of [`Client`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct ClientServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ClientServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for ClientServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ClientServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ClientServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(ClientServer, Client, "names.services.Client");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Client> connect_rs::Service for ClientServer<T> {
@@ -296,91 +149,10 @@ impl<T: Client> connect_rs::Service for ClientServer<T> {
             );
     }
 }
-/// Calls `names.services.Client` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct ClientClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ClientClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ClientClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(ClientClient, "names.services.Client");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ClientClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.services.Client/Request`.
     ///
     /// # Errors
@@ -419,40 +191,7 @@ pub trait Send: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-/// Serves `names.services.Send` by an implementation of [`Send`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct SendServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> SendServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for SendServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for SendServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("SendServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(SendServer, Send, "names.services.Send");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Send> connect_rs::Service for SendServer<T> {
@@ -476,91 +215,10 @@ impl<T: Send> connect_rs::Service for SendServer<T> {
             );
     }
 }
-/// Calls `names.services.Send` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct SendClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for SendClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("SendClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(SendClient, "names.services.Send");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> SendClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.services.Send/Sync`.
     ///
     /// # Errors
@@ -602,40 +260,7 @@ pub trait Streaming: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-/// Serves `names.services.Streaming` by an implementation of [`Streaming`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct StreamingServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> StreamingServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for StreamingServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for StreamingServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("StreamingServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(StreamingServer, Streaming, "names.services.Streaming");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Streaming> connect_rs::Service for StreamingServer<T> {
@@ -659,91 +284,10 @@ impl<T: Streaming> connect_rs::Service for StreamingServer<T> {
             );
     }
 }
-/// Calls `names.services.Streaming` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct StreamingClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for StreamingClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("StreamingClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(StreamingClient, "names.services.Streaming");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> StreamingClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Calls `/names.services.Streaming/Message`.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.

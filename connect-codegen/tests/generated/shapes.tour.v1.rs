@@ -142,40 +142,7 @@ pub trait TourService: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-/// Serves `shapes.tour.v1.TourService` by an implementation of [`TourService`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct TourServiceServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> TourServiceServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for TourServiceServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for TourServiceServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("TourServiceServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(TourServiceServer, TourService, "shapes.tour.v1.TourService");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[allow(deprecated)]
@@ -275,91 +242,10 @@ impl<T: TourService> connect_rs::Service for TourServiceServer<T> {
             );
     }
 }
-/// Calls `shapes.tour.v1.TourService` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct TourServiceClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for TourServiceClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("TourServiceClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(TourServiceClient, "shapes.tour.v1.TourService");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> TourServiceClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Looks at one shape.
     ///
     /// # Errors
@@ -518,40 +404,7 @@ pub mod empty_service {
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub trait EmptyService: ::core::marker::Send + ::core::marker::Sync + 'static {}
-/// Serves `shapes.tour.v1.EmptyService` by an implementation of [`EmptyService`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct EmptyServiceServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> EmptyServiceServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for EmptyServiceServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for EmptyServiceServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("EmptyServiceServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(EmptyServiceServer, EmptyService, "shapes.tour.v1.EmptyService");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: EmptyService> connect_rs::Service for EmptyServiceServer<T> {
@@ -560,92 +413,10 @@ impl<T: EmptyService> connect_rs::Service for EmptyServiceServer<T> {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
     }
 }
-/// Calls `shapes.tour.v1.EmptyService` over a transport.
+connect_rs::client!(EmptyServiceClient, "shapes.tour.v1.EmptyService");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct EmptyServiceClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for EmptyServiceClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("EmptyServiceClient").finish_non_exhaustive()
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T: connect_rs::Transport> EmptyServiceClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
-}
+impl<T: connect_rs::Transport> EmptyServiceClient<T> {}
 /// The files of this package and all that they import, as an encoded
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

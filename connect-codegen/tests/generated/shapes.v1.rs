@@ -118,6 +118,95 @@ impl connect_rs::prost::Name for Legacy {
         "type.googleapis.com/shapes.v1.Legacy".into()
     }
 }
+/// `shapes.v1.Retired`.
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[derive(Clone, PartialEq, connect_rs::prost::Message)]
+#[prost(prost_path = "connect_rs::prost")]
+#[derive(::core::fmt::Debug)]
+#[prost(skip_debug)]
+pub struct Retired {
+    /// `sizes`, field 1.
+    #[prost(btree_map = "int32, int32", tag = "1")]
+    pub sizes: connect_rs::prost::alloc::collections::BTreeMap<i32, i32>,
+    /// `size`, field 2.
+    #[deprecated]
+    #[prost(int32, optional, tag = "2")]
+    pub size: ::core::option::Option<i32>,
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+#[allow(deprecated)]
+impl connect_rs::json::JsonMessage for Retired {
+    const FULL_NAME: &'static str = "shapes.v1.Retired";
+    const FIELDS: &'static [connect_rs::json::FieldName] = &[
+        connect_rs::json::FieldName::new("sizes", "sizes"),
+        connect_rs::json::FieldName::new("size", "size"),
+    ];
+    fn field_index(key: &str) -> ::core::option::Option<usize> {
+        ::core::option::Option::Some(
+            match key {
+                "sizes" => 0,
+                "size" => 1,
+                _ => return ::core::option::Option::None,
+            },
+        )
+    }
+    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
+        &mut self,
+        index: usize,
+        map: &mut A,
+        cx: connect_rs::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), A::Error> {
+        use connect_rs::json::{self as __json, JsonField as _};
+        match index {
+            0 => __json::Int32::read_map(map, &mut self.sizes, cx),
+            1 => __json::Int32::read_optional(map, &mut self.size, cx),
+            _ => ::core::result::Result::Ok(()),
+        }
+    }
+    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
+        &self,
+        map: &mut M,
+        cx: connect_rs::json::JsonContext<'_>,
+    ) -> ::core::result::Result<(), M::Error> {
+        use connect_rs::json::{self as __json, JsonField as _};
+        __json::Int32::write_map(map, &Self::FIELDS[0], &self.sizes, cx)?;
+        __json::Int32::write_optional(map, &Self::FIELDS[1], &self.size, cx)?;
+        ::core::result::Result::Ok(())
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::serde::Serialize for Retired {
+    fn serialize<S: connect_rs::serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> ::core::result::Result<S::Ok, S::Error> {
+        connect_rs::json::serialize(self, serializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl<'de> connect_rs::serde::Deserialize<'de> for Retired {
+    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> ::core::result::Result<Self, D::Error> {
+        connect_rs::json::deserialize(deserializer)
+    }
+}
+#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
+#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
+impl connect_rs::prost::Name for Retired {
+    const NAME: &'static str = "Retired";
+    const PACKAGE: &'static str = "shapes.v1";
+    fn full_name() -> connect_rs::prost::alloc::string::String {
+        "shapes.v1.Retired".into()
+    }
+    fn type_url() -> connect_rs::prost::alloc::string::String {
+        "type.googleapis.com/shapes.v1.Retired".into()
+    }
+}
 /// A shape, with each kind of field.
 ///
 /// References such as \[Side]\[shapes.v1.Side], tags such as \<b> and \<T>, and code in other languages
@@ -432,6 +521,7 @@ impl Color {
 pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
     types.register::<Legacy>();
     types.register::<legacy::Data>();
+    types.register::<Retired>();
     types.register::<Shape>();
     types.register::<shape::Machine>();
     types.register::<Side>();
@@ -441,4 +531,4 @@ pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xDE\x02\n\x16shapes/v1/legacy.proto\x12\tshapes.v1\"\xB8\x02\n\x06Legacy\x12\x12\n\x04name\x18\x01 \x02(\tR\x04name\x12\x18\n\x05count\x18\x02 \x01(\x05:\x02-5R\x05count\x124\n\x04kind\x18\x03 \x01(\x0E2\x16.shapes.v1.Legacy.Kind:\x08KIND_NEWR\x04kind\x12\x1A\n\x08unpacked\x18\x04 \x03(\x05R\x08unpacked\x12*\n\x04data\x18\x05 \x01(\n2\x16.shapes.v1.Legacy.DataR\x04data\x12;\n\rrequired_kind\x18\x07 \x02(\x0E2\x16.shapes.v1.Legacy.KindR\x0CrequiredKind\x1A!\n\x04Data\x12\x19\n\x04blob\x18\x06 \x01(\x0C:\x05\\001aR\x04blob\"\"\n\x04Kind\x12\x0C\n\x08KIND_OLD\x10\x01\x12\x0C\n\x08KIND_NEW\x10\x02\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1A\x19google/protobuf/any.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0CR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0B2\x0F.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0B2\x1B.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0B2\x1C.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1D\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0B2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\0R\x06author\x124\n\x07machine\x18\n \x01(\x0B2\x18.shapes.v1.Shape.MachineH\0R\x07machine\x12+\n\x07copy_of\x18\x0B \x01(\x0B2\x10.shapes.v1.ShapeH\0R\x06copyOf\x12&\n\x04tint\x18\x0C \x01(\x0E2\x10.shapes.v1.ColorH\0R\x04tint\x12*\n\x05extra\x18\r \x01(\x0B2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0E \x01(\x0B2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0F \x01(\x0B2\x1A.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0E2\x1A.google.protobuf.NullValueR\x07nothing\x12\x1D\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1AJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0B2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1AK\n\x0BColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0E2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1A\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0E2\x1E.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\0\x12\x0C\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1A\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1E\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\0\x12\x0E\n\nCOLOR_GREY\x10\x01\x12\x0E\n\nCOLOR_GRAY\x10\x01\x12\x1B\n\x0ECOLOR_NEGATIVE\x10\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\x1A\x02\x10\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xF5\x03\n\x16shapes/v1/legacy.proto\x12\tshapes.v1\"\xB8\x02\n\x06Legacy\x12\x12\n\x04name\x18\x01 \x02(\tR\x04name\x12\x18\n\x05count\x18\x02 \x01(\x05:\x02-5R\x05count\x124\n\x04kind\x18\x03 \x01(\x0E2\x16.shapes.v1.Legacy.Kind:\x08KIND_NEWR\x04kind\x12\x1A\n\x08unpacked\x18\x04 \x03(\x05R\x08unpacked\x12*\n\x04data\x18\x05 \x01(\n2\x16.shapes.v1.Legacy.DataR\x04data\x12;\n\rrequired_kind\x18\x07 \x02(\x0E2\x16.shapes.v1.Legacy.KindR\x0CrequiredKind\x1A!\n\x04Data\x12\x19\n\x04blob\x18\x06 \x01(\x0C:\x05\\001aR\x04blob\"\"\n\x04Kind\x12\x0C\n\x08KIND_OLD\x10\x01\x12\x0C\n\x08KIND_NEW\x10\x02\"\x94\x01\n\x07Retired\x127\n\x05sizes\x18\x01 \x03(\x0B2\x1D.shapes.v1.Retired.SizesEntryB\x02\x18\x01R\x05sizes\x12\x16\n\x04size\x18\x02 \x01(\x05B\x02\x18\x01R\x04size\x1A8\n\nSizesEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1A\x19google/protobuf/any.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0CR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0B2\x0F.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0B2\x1B.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0B2\x1C.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1D\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0B2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\0R\x06author\x124\n\x07machine\x18\n \x01(\x0B2\x18.shapes.v1.Shape.MachineH\0R\x07machine\x12+\n\x07copy_of\x18\x0B \x01(\x0B2\x10.shapes.v1.ShapeH\0R\x06copyOf\x12&\n\x04tint\x18\x0C \x01(\x0E2\x10.shapes.v1.ColorH\0R\x04tint\x12*\n\x05extra\x18\r \x01(\x0B2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0E \x01(\x0B2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0F \x01(\x0B2\x1A.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0E2\x1A.google.protobuf.NullValueR\x07nothing\x12\x1D\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1AJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0B2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1AK\n\x0BColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0E2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1A\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0E2\x1E.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\0\x12\x0C\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1A\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1E\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\0\x12\x0E\n\nCOLOR_GREY\x10\x01\x12\x0E\n\nCOLOR_GRAY\x10\x01\x12\x1B\n\x0ECOLOR_NEGATIVE\x10\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\x1A\x02\x10\x01b\x06proto3";

@@ -343,40 +343,9 @@ pub trait ServerReflection: ::core::marker::Send + ::core::marker::Sync + 'stati
         >,
     > + ::core::marker::Send;
 }
-/// Serves `grpc.reflection.v1.ServerReflection` by an implementation of [`ServerReflection`].
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub struct ServerReflectionServer<T> {
-    inner: ::std::sync::Arc<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ServerReflectionServer<T> {
-    /// Serves the calls with this implementation.
-    #[must_use]
-    pub fn new(service: T) -> Self {
-        Self::from_arc(::std::sync::Arc::new(service))
-    }
-    /// Serves the calls with an implementation that is shared with others.
-    #[must_use]
-    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-        Self { inner: service }
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::clone::Clone for ServerReflectionServer<T> {
-    fn clone(&self) -> Self {
-        Self::from_arc(::std::sync::Arc::clone(&self.inner))
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ServerReflectionServer<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ServerReflectionServer").finish_non_exhaustive()
-    }
-}
+connect_rs::server!(
+    ServerReflectionServer, ServerReflection, "grpc.reflection.v1.ServerReflection"
+);
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: ServerReflection> connect_rs::Service for ServerReflectionServer<T> {
@@ -400,91 +369,10 @@ impl<T: ServerReflection> connect_rs::Service for ServerReflectionServer<T> {
             );
     }
 }
-/// Calls `grpc.reflection.v1.ServerReflection` over a transport.
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[derive(Clone)]
-pub struct ServerReflectionClient<T> {
-    client: connect_rs::Client<T>,
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<T> ::core::fmt::Debug for ServerReflectionClient<T> {
-    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-        f.debug_struct("ServerReflectionClient").finish_non_exhaustive()
-    }
-}
+connect_rs::client!(ServerReflectionClient, "grpc.reflection.v1.ServerReflection");
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ServerReflectionClient<T> {
-    /// A client with default settings: the Connect protocol and the codec `proto`.
-    #[must_use]
-    pub fn new(transport: T) -> Self {
-        Self::from_client(connect_rs::Client::new(transport))
-    }
-    /// A client with the settings, codecs, interceptors and observers of another, which any number
-    /// of services can share.
-    #[must_use]
-    pub fn from_client(client: connect_rs::Client<T>) -> Self {
-        Self { client }
-    }
-    /// Sets protocol, codec, compression, limits and the rest.
-    #[must_use]
-    pub fn with_config(self, config: connect_rs::ClientConfig) -> Self {
-        Self::from_client(self.client.with_config(config))
-    }
-    /// Sets the codecs that the configured name may stand for.
-    #[must_use]
-    pub fn with_codecs(self, codecs: connect_rs::Codecs) -> Self {
-        Self::from_client(self.client.with_codecs(codecs))
-    }
-    /// Sets the timer that deadlines are kept with: the transport's by default.
-    #[must_use]
-    pub fn with_timer(self, timer: connect_rs::SharedTimer) -> Self {
-        Self::from_client(self.client.with_timer(timer))
-    }
-    /// Whether calls end no later than the one that is being served where they begin. Default: not.
-    #[must_use]
-    pub fn with_deadline_propagation(self, propagate: bool) -> Self {
-        Self::from_client(self.client.with_deadline_propagation(propagate))
-    }
-    /// Sets how often a request is sent again that the server did not begin.
-    #[must_use]
-    pub fn with_resends(self, resends: connect_rs::Resends) -> Self {
-        Self::from_client(self.client.with_resends(resends))
-    }
-    /// Sets how many bytes of a stream of requests are kept to be sent again. Default: 64 KiB.
-    #[must_use]
-    pub fn with_max_replay_bytes(self, bytes: usize) -> Self {
-        Self::from_client(self.client.with_max_replay_bytes(bytes))
-    }
-    /// Sets, by procedure, service or for all calls, what is retried or hedged, what waits for a connection, and
-    /// timeouts. Default: nothing.
-    #[must_use]
-    pub fn with_service_config(self, config: connect_rs::ServiceConfig) -> Self {
-        Self::from_client(self.client.with_service_config(config))
-    }
-    /// Retries calls by this policy. Default: not.
-    #[must_use]
-    pub fn with_retry(self, policy: connect_rs::RetryPolicy) -> Self {
-        Self::from_client(self.client.with_retry(policy))
-    }
-    /// Adds an interceptor, inside of those that are there.
-    #[must_use]
-    pub fn add_interceptor(self, interceptor: impl connect_rs::Interceptor) -> Self
-    where
-        T: connect_rs::Transport<
-                Body: ::core::marker::Send + 'static,
-                Future: ::core::marker::Send,
-            > + ::core::marker::Send + ::core::marker::Sync + 'static,
-    {
-        Self::from_client(self.client.add_interceptor(interceptor))
-    }
-    /// Adds an observer, inside of those that are there, and outside of interceptors.
-    #[must_use]
-    pub fn add_observer(self, observer: impl connect_rs::Observer) -> Self {
-        Self::from_client(self.client.add_observer(observer))
-    }
     /// Answers each request by one response, in their order.
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.

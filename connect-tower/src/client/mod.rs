@@ -3,6 +3,7 @@
 mod bidi;
 mod call;
 mod exchange;
+mod generated;
 mod intercepted;
 mod observed;
 mod open;

@@ -4,6 +4,7 @@ pub(crate) mod bearer;
 pub mod cors;
 pub(crate) mod error_writer;
 pub(crate) mod gate;
+mod generated;
 pub(crate) mod handler;
 pub(crate) mod intercepted;
 pub(crate) mod load;

@@ -86,42 +86,13 @@ fn server(service: &Service, config: &Config) -> Vec<Item> {
     let routes = service.methods.iter().map(|method| route(method, service));
     let deprecated = service.methods.iter().any(|method| method.deprecated);
     let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
-    let about = format!(" Serves `{full_name}` by an implementation of [`{trait_name}`].");
     let routes: Vec<_> = routes.collect();
     let descriptors = config
         .descriptor_set
         .then(|| quote!(methods.add_descriptor_set(FILE_DESCRIPTOR_SET);));
     let unused = (routes.is_empty() && descriptors.is_none()).then(|| quote!(let _ = methods;));
     vec![
-        syn::parse_quote! {
-            #[doc = #about]
-            pub struct #server_name<T> {
-                inner: ::std::sync::Arc<T>,
-            }
-        },
-        syn::parse_quote! {
-            impl<T> #server_name<T> {
-                /// Serves the calls with this implementation.
-                #[must_use]
-                pub fn new(service: T) -> Self {
-                    Self::from_arc(::std::sync::Arc::new(service))
-                }
-
-                /// Serves the calls with an implementation that is shared with others.
-                #[must_use]
-                pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
-                    Self { inner: service }
-                }
-            }
-        },
-        syn::parse_quote! {
-            impl<T> ::core::clone::Clone for #server_name<T> {
-                fn clone(&self) -> Self {
-                    Self::from_arc(::std::sync::Arc::clone(&self.inner))
-                }
-            }
-        },
-        debug_impl(server_name),
+        syn::parse_quote!(#root::server!(#server_name, #trait_name, #full_name);),
         syn::parse_quote! {
             #allow
             impl<T: #trait_name> #root::Service for #server_name<T> {
@@ -151,17 +122,5 @@ fn route(method: &Method, service: &Service) -> TokenStream {
             let inner = ::std::sync::Arc::clone(&inner);
             async move { T::#trait_fn(&inner, request).await }
         });
-    }
-}
-
-/// Shows the name only: what is inside need not have a `Debug`.
-pub(super) fn debug_impl(name: &syn::Ident) -> Item {
-    let text = name.to_string();
-    syn::parse_quote! {
-        impl<T> ::core::fmt::Debug for #name<T> {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                f.debug_struct(#text).finish_non_exhaustive()
-            }
-        }
     }
 }
