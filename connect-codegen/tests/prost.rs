@@ -20,7 +20,10 @@ use prost_build::Module;
 use prost_types::FileDescriptorSet;
 use quote::ToTokens as _;
 use support::names_in;
-use syn::{Attribute, Item, visit_mut::VisitMut};
+use syn::{
+    AngleBracketedGenericArguments, Attribute, Item,
+    visit_mut::{self, VisitMut},
+};
 
 /// The items of each module, sorted, as text.
 type Modules = BTreeMap<String, Vec<String>>;
@@ -216,7 +219,10 @@ fn add_items(modules: &mut Modules, module: &str, items: Vec<Item>) {
                 add_items(modules, name, inner.content.unwrap().1);
             }
             item => {
-                let text = item.to_token_stream().to_string();
+                // In the module of a package beside a message, prost-build goes out and in again.
+                let (_, last) = module.rsplit_once("::").unwrap_or(("", module));
+                let detour = format!("super :: {last} :: ");
+                let text = item.to_token_stream().to_string().replace(&detour, "");
                 modules.entry(module.to_owned()).or_default().push(text);
             }
         }
@@ -232,6 +238,15 @@ fn sorted(mut modules: Modules) -> Modules {
 struct Plain;
 
 impl VisitMut for Plain {
+    /// A comma at the end shows but where a line was broken.
+    fn visit_angle_bracketed_generic_arguments_mut(
+        &mut self,
+        arguments: &mut AngleBracketedGenericArguments,
+    ) {
+        arguments.args.pop_punct();
+        visit_mut::visit_angle_bracketed_generic_arguments_mut(self, arguments);
+    }
+
     fn visit_attributes_mut(&mut self, attributes: &mut Vec<Attribute>) {
         attributes.retain(|attribute| {
             let text = attribute.to_token_stream().to_string().replace(' ', "");
