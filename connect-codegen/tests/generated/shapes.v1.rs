@@ -134,66 +134,10 @@ pub struct Retired {
     #[prost(int32, optional, tag = "2")]
     pub size: ::core::option::Option<i32>,
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-#[allow(deprecated)]
-impl connect_rs::json::JsonMessage for Retired {
-    const FULL_NAME: &'static str = "shapes.v1.Retired";
-    const FIELDS: &'static [connect_rs::json::FieldName] = &[
-        connect_rs::json::FieldName::new("sizes", "sizes"),
-        connect_rs::json::FieldName::new("size", "size"),
-    ];
-    fn field_index(key: &str) -> ::core::option::Option<usize> {
-        ::core::option::Option::Some(
-            match key {
-                "sizes" => 0,
-                "size" => 1,
-                _ => return ::core::option::Option::None,
-            },
-        )
-    }
-    fn read_field<'de, A: connect_rs::serde::de::MapAccess<'de>>(
-        &mut self,
-        index: usize,
-        map: &mut A,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), A::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        match index {
-            0 => __json::Int32::read_map(map, &mut self.sizes, cx),
-            1 => __json::Int32::read_optional(map, &mut self.size, cx),
-            _ => ::core::result::Result::Ok(()),
-        }
-    }
-    fn write_fields<M: connect_rs::serde::ser::SerializeMap>(
-        &self,
-        map: &mut M,
-        cx: connect_rs::json::JsonContext<'_>,
-    ) -> ::core::result::Result<(), M::Error> {
-        use connect_rs::json::{self as __json, JsonField as _};
-        __json::Int32::write_map(map, &Self::FIELDS[0], &self.sizes, cx)?;
-        __json::Int32::write_optional(map, &Self::FIELDS[1], &self.size, cx)?;
-        ::core::result::Result::Ok(())
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::serde::Serialize for Retired {
-    fn serialize<S: connect_rs::serde::Serializer>(
-        &self,
-        serializer: S,
-    ) -> ::core::result::Result<S::Ok, S::Error> {
-        connect_rs::json::serialize(self, serializer)
-    }
-}
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl<'de> connect_rs::serde::Deserialize<'de> for Retired {
-    fn deserialize<D: connect_rs::serde::Deserializer<'de>>(
-        deserializer: D,
-    ) -> ::core::result::Result<Self, D::Error> {
-        connect_rs::json::deserialize(deserializer)
-    }
+connect_rs::json::message! {
+    Retired = "shapes.v1.Retired";
+    sizes: Map<Int32>(1, "sizes", "sizes", Int32),
+    size: Optional(2, "size", "size", Int32),
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
