@@ -159,31 +159,29 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
         let reading = self.reading(&request);
         let request = RequestBody::wrap(request, unread, reading);
         CallFuture {
-            state: match broken_host {
+            state: Some(Box::pin(match broken_host {
                 None => State::Waiting {
                     service: self.service.clone(),
                     request: Some(request),
                 },
                 Some(why) => State::Refused { why },
-            },
+            })),
             runtime: self.runtime.clone(),
             link: Some(link),
         }
     }
 }
 
-pin_project! {
-    /// One call: waits for the service to be ready, then for the response's head.
-    pub(super) struct CallFuture<S, R>
-    where
-        S: HttpService,
-    {
-        #[pin]
-        state: State<S>,
-        runtime: R,
-        // None once there is an answer.
-        link: Option<CallLink>,
-    }
+/// One call: waits for the service to be ready, then for the response's head.
+pub(super) struct CallFuture<S, R>
+where
+    S: HttpService,
+{
+    /// In a box: hyper has one future for the call and for its answer's body, and a stream that stays open would hold the room of
+    /// both. None once there is an answer.
+    state: Option<Pin<Box<State<S>>>>,
+    runtime: R,
+    link: Option<CallLink>,
 }
 
 pin_project! {
@@ -201,17 +199,19 @@ pin_project! {
             // What the answer to a failure depends on. None for services that cannot fail.
             head: Option<Parts>,
         },
-        Done,
     }
 }
 
 impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
     type Output = Result<Response<ResponseBody<S::Body>>, Infallible>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let Some(state) = &mut this.state else {
+            return polled_again();
+        };
         // A handler that panics must not take the other calls of its connection with it.
-        let polled = catch_unwind(AssertUnwindSafe(|| this.state.as_mut().poll_call(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| state.as_mut().poll_call(cx)));
         let answer = match polled {
             Ok(polled) => Some(ready!(polled)),
             Err(_panic) => None,
@@ -219,7 +219,7 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
         let deadline = answer
             .as_ref()
             .and_then(|answer| answer.extensions().get::<Deadline>());
-        let end = deadline.map(|deadline| latest_end(this.runtime, deadline));
+        let end = deadline.map(|deadline| latest_end(&this.runtime, deadline));
         let (progress, active) = match this.link.take() {
             Some(CallLink::Http1(call_end, active)) => {
                 call_end.set(end);
@@ -246,7 +246,7 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
             progress,
             _active: active,
         });
-        this.state.set(State::Done);
+        this.state = None;
         Poll::Ready(Ok(response))
     }
 }
@@ -281,7 +281,6 @@ impl<S: HttpService> State<S> {
                     });
                 }
                 StateProj::Refused { why } => return Poll::Ready(bad_request(why)),
-                StateProj::Done => return polled_again(),
             };
             self.set(running);
         }
