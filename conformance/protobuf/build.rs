@@ -10,9 +10,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let files = [
         "conformance/conformance.proto",
+        "google/protobuf/test_messages_edition2023.proto",
         "google/protobuf/test_messages_proto2.proto",
+        "google/protobuf/test_messages_proto2_editions.proto",
         "google/protobuf/test_messages_proto3.proto",
+        "google/protobuf/test_messages_proto3_editions.proto",
     ];
+    // Editions are compiled by the protoc that PROTOC names.
     connect_codegen::Config::new().compile(&files, &[root])?;
     Ok(())
 }

@@ -18,10 +18,7 @@ use proto::{
         ConformanceRequest, ConformanceResponse, TestCategory, WireFormat,
         conformance_request::Payload, conformance_response::Result as Answer,
     },
-    protobuf_test_messages::{
-        proto2::{self, TestAllTypesProto2},
-        proto3::{self, TestAllTypesProto3},
-    },
+    protobuf_test_messages::{editions, proto2, proto3},
 };
 
 /// The runner's messages.
@@ -32,8 +29,15 @@ mod proto {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut types = TypeRegistry::default();
-    proto2::register_types(&mut types);
-    proto3::register_types(&mut types);
+    for register in [
+        editions::register_types,
+        editions::proto2::register_types,
+        editions::proto3::register_types,
+        proto2::register_types,
+        proto3::register_types,
+    ] {
+        register(&mut types);
+    }
     let json = JsonOptions::default().with_types(types);
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     while let Some(request) = read(&mut input)? {
@@ -63,12 +67,18 @@ fn write(output: &mut impl Write, response: &ConformanceResponse) -> Result<(), 
 }
 
 fn answer(request: &ConformanceRequest, json: &JsonOptions) -> Answer {
-    match request.message_type.as_str() {
-        "protobuf_test_messages.proto2.TestAllTypesProto2" => {
-            translate::<TestAllTypesProto2>(request, json)
+    let name = request.message_type.strip_prefix("protobuf_test_messages.");
+    match name.unwrap_or(&request.message_type) {
+        "proto2.TestAllTypesProto2" => translate::<proto2::TestAllTypesProto2>(request, json),
+        "proto3.TestAllTypesProto3" => translate::<proto3::TestAllTypesProto3>(request, json),
+        "editions.TestAllTypesEdition2023" => {
+            translate::<editions::TestAllTypesEdition2023>(request, json)
         }
-        "protobuf_test_messages.proto3.TestAllTypesProto3" => {
-            translate::<TestAllTypesProto3>(request, json)
+        "editions.proto2.TestAllTypesProto2" => {
+            translate::<editions::proto2::TestAllTypesProto2>(request, json)
+        }
+        "editions.proto3.TestAllTypesProto3" => {
+            translate::<editions::proto3::TestAllTypesProto3>(request, json)
         }
         // An older way to learn which tests are known to fail; empty says none.
         "conformance.FailureSet" => Answer::ProtobufPayload(Bytes::new()),
