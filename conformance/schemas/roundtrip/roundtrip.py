@@ -40,7 +40,7 @@ class Schema:
 
     def collect(self, message):
         options = message.GetOptions()
-        if not options.map_entry and not options.message_set_wire_format:
+        if not options.map_entry and not is_impossible(message):
             self.types.append(message)
             for nested in message.nested_types:
                 self.collect(nested)
@@ -66,7 +66,7 @@ class Schema:
 
     def set(self, message, field, depth):
         inner = field.message_type
-        if inner and inner.GetOptions().message_set_wire_format:
+        if inner and is_impossible(inner):
             return
         if inner and depth >= DEEPEST and not field.is_required:
             return
@@ -120,7 +120,8 @@ class Schema:
 
     def number(self, field, more):
         # prost takes -0.0 for the default, which is not written.
-        zero = -0.0 if field.has_presence or field.is_repeated else 0.0
+        in_map = field.containing_type.GetOptions().map_entry
+        zero = -0.0 if (field.has_presence or field.is_repeated) and not in_map else 0.0
         return self.rng.choice([zero, 1.0, -2.5, float("inf"), float("-inf"), float("nan"), *more])
 
     def text(self):
@@ -198,6 +199,15 @@ class Program:
         (size,) = struct.unpack("<I", self.process.stdout.read(4))
         data = self.process.stdout.read(size & ~ERROR)
         return (None, data.decode()) if size & ERROR else (data, None)
+
+
+def is_impossible(message, within=()):
+    """prost has no message sets, and a message that requires itself has no end."""
+    required = [field.message_type for field in message.fields if field.is_required and field.message_type]
+    within = (*within, message)
+    return message.GetOptions().message_set_wire_format or any(
+        inner in within or is_impossible(inner, within) for inner in required
+    )
 
 
 def is_unknown_to_prost(field):
