@@ -8,6 +8,7 @@ messages are written as binary and as JSON; the program reads each and writes bo
 
 import argparse
 import collections
+import difflib
 import json
 import pathlib
 import random
@@ -222,7 +223,11 @@ def canonical(message):
 
 def tree(text):
     """JSON without its layout; numbers are doubles, -0.0 among them."""
-    return json.dumps(json.loads(text, parse_int=float), sort_keys=True)
+    return json.dumps(json.loads(text, parse_int=float), sort_keys=True, indent=1)
+
+
+def difference(ours, theirs):
+    return "\n".join(difflib.unified_diff(ours.splitlines(), theirs.splitlines(), "Python", "Rust", lineterm="", n=1))
 
 
 def check(schema, program, descriptor):
@@ -238,10 +243,12 @@ def check(schema, program, descriptor):
         elif way.endswith("binary"):
             back = message_factory.GetMessageClass(descriptor).FromString(data)
             if canonical(back) != binary:
+                # Maps in the bytes of an Any may have another order.
                 other = json_format.MessageToJson(back, descriptor_pool=schema.pool)
-                yield way, "another message", f"{text}\n--- and not ---\n{other}"
+                if tree(other) != tree(text):
+                    yield way, "another message", difference(tree(text), tree(other))
         elif tree(data) != tree(text):
-            yield way, "another text", f"{tree(text)}\n--- and not ---\n{tree(data)}"
+            yield way, "another text", difference(tree(text), tree(data))
 
 
 def main():
