@@ -116,7 +116,9 @@ fn compile(
     let Some(program) = compiler else {
         return match protox(files, includes) {
             Err(Unread::Edition(error)) => {
-                println!("cargo::rerun-if-env-changed=PROTOC");
+                if env::var_os("OUT_DIR").is_some() {
+                    println!("cargo::rerun-if-env-changed=PROTOC");
+                }
                 let installed = Installed::find().ok_or(error)?;
                 by_program(&installed, files, includes)
             }
