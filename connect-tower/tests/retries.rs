@@ -309,6 +309,27 @@ fn the_server_says_when() {
     }
 }
 
+/// gRFC A6: pushback is trailing metadata. In Connect's streams it comes after a head.
+#[test]
+fn the_server_says_when_after_the_head_too() {
+    for (value, times) in [("1500", &[0, 1_500][..]), ("-1", &[0])] {
+        let fate = Fate::of([pushed_back("grpc-retry-pushback-ms", value)]);
+        let router = Router::new().server_stream(SPLIT, move |_: Request<String>| {
+            let first = fate.next().map(|()| String::from("a"));
+            async { Ok(Response::stream(stream::iter([first]))) }
+        });
+        let transport = Scripted::new(router, []);
+        let client = transport.client().with_retry(any());
+        let result = transport
+            .time()
+            .block_on(call(&client, StreamType::ServerStream));
+        assert_eq!(result.is_ok(), times.len() == 2, "{value}");
+        let seen: Vec<_> = transport.seen().iter().map(|seen| seen.at).collect();
+        let times: Vec<_> = times.iter().map(|&time| ms(time)).collect();
+        assert_eq!(seen, times, "{value}");
+    }
+}
+
 #[test]
 fn a_pushback_that_is_too_long_means_no_retry() {
     for (seconds, policy, attempts) in [

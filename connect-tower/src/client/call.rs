@@ -263,7 +263,7 @@ impl<B> Opened<B> {
     /// The error that was found in place of a message, and what the server says about another attempt.
     pub(crate) fn failure(&self) -> Option<(Code, Pushback)> {
         let error = self.incoming.peeked_error()?;
-        let pushback = Pushback::of(&self.headers, error.metadata());
+        let pushback = Pushback::of(error);
         Some((error.code(), pushback))
     }
 

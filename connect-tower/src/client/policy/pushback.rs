@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use connect_proto::Error;
 use http::{HeaderMap, header::RETRY_AFTER};
 
 /// The server's wish. gRFC A6, "Pushback"; RFC 9110, section 10.2.3.
@@ -16,12 +17,15 @@ pub(crate) enum Pushback {
 }
 
 impl Pushback {
-    /// What the metadata of a response says, that before and that after.
-    pub(crate) fn of(headers: &HeaderMap, trailers: &HeaderMap) -> Self {
+    /// What came with an error, before it and after it.
+    pub(crate) fn of(error: &Error) -> Self {
+        error.received().map_or(Self::None, Self::of_metadata)
+    }
+
+    fn of_metadata(metadata: &HeaderMap) -> Self {
         // What is there, and the number that it is.
         let find = |name: &str| {
-            let maps = [headers, trailers].into_iter();
-            let mut values = maps.flat_map(|map| map.get_all(name));
+            let mut values = metadata.get_all(name).into_iter();
             let text = values.next()?.to_str().ok();
             Some(text.filter(|_| values.next().is_none()).and_then(number))
         };
@@ -85,9 +89,7 @@ mod tests {
         ] {
             let mut map = HeaderMap::new();
             map.insert(name, value.parse().unwrap());
-            let none = HeaderMap::new();
-            assert_eq!(Pushback::of(&map, &none), pushback, "{name}: {value}");
-            assert_eq!(Pushback::of(&none, &map), pushback, "{name}: {value}");
+            assert_eq!(Pushback::of_metadata(&map), pushback, "{name}: {value}");
         }
     }
 
@@ -98,9 +100,7 @@ mod tests {
             let mut map = HeaderMap::new();
             map.append(name, "1".parse().unwrap());
             map.append(name, "2".parse().unwrap());
-            let none = HeaderMap::new();
-            assert_eq!(Pushback::of(&map, &none), pushback, "{name}");
-            assert_eq!(Pushback::of(&none, &map), pushback, "{name}");
+            assert_eq!(Pushback::of_metadata(&map), pushback, "{name}");
         }
     }
 }

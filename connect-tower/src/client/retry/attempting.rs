@@ -243,7 +243,7 @@ impl<S: RequestSource> Ongoing<S> {
             }
             return None;
         };
-        let pushback = Pushback::of(&answer.headers, error.metadata());
+        let pushback = Pushback::of(&error);
         let pause = self.retry(&error, Sent::Yes, pushback, client, spec)?;
         // Who wants to know how each attempt ends learns it.
         answer.incoming.tell_peeked_error();
