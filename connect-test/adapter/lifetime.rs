@@ -209,6 +209,50 @@ async fn calls_are_ended_when_the_grace_is_over() {
     }
 }
 
+/// It is the drain that ends calls then, and not the grace after an age.
+#[apply(async_test)]
+async fn a_shutdown_leaves_calls_the_time_of_the_drain() {
+    for post in [post, post_http2] {
+        let server = bind().await.with_max_connection_age_grace(SHORT);
+        let server = start(server, echo());
+        let channel = Channel::new(server.uri()).unwrap();
+        let (chunks, body) = body_channel();
+        let request = post(CallBody::foreign(body));
+        let stream = channel.send(request).await.unwrap().into_body();
+        let stopping = server.stop();
+        let _ = within(5 * SHORT, std::future::pending::<()>()).await;
+        chunks.send(Ok("x".into())).unwrap();
+        drop(chunks);
+        assert_eq!(stream.collect().await.unwrap().to_bytes(), "x");
+        stopping.await.unwrap();
+    }
+}
+
+/// The call is over for the server, but what it has answered waits for a window.
+#[apply(async_test)]
+async fn an_answer_that_waits_for_its_client_is_not_cut() {
+    let service = ServiceFn(|_: Request<RequestBody>| std::future::ready(text("x".repeat(10_000))));
+    let server = start(bind().await.with_idle_timeout(SHORT), service);
+    let socket = connect(server.address).await.unwrap();
+    let builder = h2::client::Builder::new()
+        .initial_window_size(1_000)
+        .handshake::<_, bytes::Bytes>(socket);
+    let (mut client, connection) = builder.await.unwrap();
+    spawn(connection);
+    let request = Request::post("http://server/").body(()).unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let first = body.data().await.unwrap().unwrap();
+    let _ = within(10 * SHORT, std::future::pending::<()>()).await;
+    let (mut total, mut len) = (0, first.len());
+    while len > 0 {
+        total += len;
+        body.flow_control().release_capacity(len).unwrap();
+        len = body.data().await.map_or(0, |data| data.unwrap().len());
+    }
+    assert_eq!(total, 10_000);
+}
+
 /// The time for a head begins with the head.
 #[apply(async_test)]
 async fn the_time_for_a_head_does_not_count_between_requests() {

@@ -156,8 +156,12 @@ pub(super) struct Lifetime<R> {
     next_look: Option<Sleep>,
     /// Until the connection has its age; none if there is no such.
     age: Option<Sleep>,
-    /// Since the client is to use another connection: until the calls that are left are ended.
+    /// The client was told to use another connection, or is told in the next answer.
+    is_told: bool,
+    /// Since then, for its age or the number of its requests: until the calls that are left are ended.
     end: Option<Sleep>,
+    /// The server shuts down: it is its drain that ends the calls that are left.
+    is_draining: bool,
     /// The client was told, and the connection ends when it is idle.
     is_closing: bool,
     /// HTTP/2: until a client that was told counts as gone, if nothing comes from it: with what it was told it got a ping.
@@ -172,7 +176,7 @@ pub(super) enum LifetimeVersion {
         /// While a part of a head is there.
         head: Option<Sleep>,
         /// The server drains: the connection closes, once no part of a head is there.
-        is_draining: bool,
+        is_to_close: bool,
     },
     /// A client is told by a GOAWAY.
     Http2,
@@ -182,7 +186,7 @@ impl LifetimeVersion {
     pub(super) fn http1() -> Self {
         Self::Http1 {
             head: None,
-            is_draining: false,
+            is_to_close: false,
         }
     }
 }
@@ -206,7 +210,9 @@ impl<R: Runtime> Lifetime<R> {
             seen: Some(0),
             next_look: None,
             age: age.map(|age| runtime.sleep(vary(age, fastrand::f64()))),
+            is_told: false,
             end: None,
+            is_draining: false,
             is_closing: false,
             silence: None,
             canceled: CanceledCalls::default(),
@@ -216,9 +222,10 @@ impl<R: Runtime> Lifetime<R> {
     /// The server drains. To be called before the connection is polled, and so reads what has come already: that is answered,
     /// and the last answer says so. hyper, told to shut down, would leave it.
     pub(super) fn drain(&mut self) {
+        self.is_draining = true;
         self.activity.set_last();
-        if let LifetimeVersion::Http1 { is_draining, .. } = &mut self.version {
-            *is_draining = true;
+        if let LifetimeVersion::Http1 { is_to_close, .. } = &mut self.version {
+            *is_to_close = true;
         }
     }
 
@@ -233,10 +240,14 @@ impl<R: Runtime> Lifetime<R> {
             self.activity.set_flood(Flood::CanceledCalls);
             return Poll::Ready(Step::End);
         }
-        if self.end.is_none() && self.poll_is_last(cx) {
+        if !self.is_told && self.poll_is_last(cx) {
+            self.is_told = true;
             self.age = None;
             self.activity.set_last();
-            self.end = Some(self.runtime.sleep(self.config.max_connection_age_grace));
+            if !self.is_draining {
+                let grace = self.config.max_connection_age_grace;
+                self.end = Some(self.runtime.sleep(grace));
+            }
             if let LifetimeVersion::Http2 = self.version {
                 return Poll::Ready(self.close());
             }
@@ -263,15 +274,15 @@ impl<R: Runtime> Lifetime<R> {
 
     /// Closes a connection that is to end when it is idle.
     fn close(&mut self) -> Step {
-        self.is_closing = true;
+        let was_closing = std::mem::replace(&mut self.is_closing, true);
         // From now on it looks more often.
         self.seen = self.idle_calls();
         self.next_look = None;
-        if let (LifetimeVersion::Http2, Some((_, timeout))) =
-            (&self.version, self.config.keep_alive)
-        {
+        // With the first GOAWAY goes a ping, and with no other.
+        if let (LifetimeVersion::Http2, false) = (&self.version, was_closing) {
             self.activity.is_silent.store(true, Ordering::Relaxed);
-            self.silence = Some(self.runtime.sleep(timeout));
+            let timeout = self.config.keep_alive.map(|(_, timeout)| timeout);
+            self.silence = timeout.map(|timeout| self.runtime.sleep(timeout));
         }
         Step::Close
     }
@@ -302,8 +313,8 @@ impl<R: Runtime> Lifetime<R> {
     fn take_drained(&mut self) -> bool {
         let is_receiving = self.is_receiving();
         match &mut self.version {
-            LifetimeVersion::Http1 { is_draining, .. } if !is_receiving => {
-                std::mem::take(is_draining)
+            LifetimeVersion::Http1 { is_to_close, .. } if !is_receiving => {
+                std::mem::take(is_to_close)
             }
             LifetimeVersion::Http1 { .. } | LifetimeVersion::Http2 => false,
         }
@@ -340,11 +351,16 @@ impl<R: Runtime> Lifetime<R> {
             self.next_look = None;
             let now = self.idle_calls();
             let before = std::mem::replace(&mut self.seen, now);
-            if now.is_some() && now == before {
-                return Poll::Ready(match self.is_closing {
-                    true => Step::End,
-                    false => self.close(),
-                });
+            if now.is_none() || now != before {
+                continue;
+            }
+            if !self.is_closing {
+                return Poll::Ready(self.close());
+            }
+            // HTTP/2 ends by itself when its last stream has ended. One of a client that is there may wait for its window.
+            let is_http1 = matches!(self.version, LifetimeVersion::Http1 { .. });
+            if is_http1 || self.activity.is_silent.load(Ordering::Relaxed) {
+                return Poll::Ready(Step::End);
             }
         }
     }
