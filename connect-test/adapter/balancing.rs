@@ -411,6 +411,64 @@ async fn a_drained_channel_takes_no_calls() {
     assert_eq!(failed.unwrap_err().error().code(), Code::Unavailable);
 }
 
+/// While one endpoint has calls, no other is to get any.
+#[apply(async_test)]
+async fn all_endpoints_of_a_drained_channel_take_no_calls() {
+    let has = Arc::new(AtomicUsize::new(0));
+    let (a, b) = (start(bind().await, hanging("a", &has)), server("b").await);
+    let channel = round_robin([a.address, b.address]);
+    for name in ["a", "b"] {
+        until(&channel, name).await;
+    }
+    let calls: Vec<_> = (0..2)
+        .map(|_| {
+            let mut request = post_http2(CallBody::empty());
+            *request.uri_mut() = "/service/Hang".parse().unwrap();
+            let channel = channel.clone();
+            spawn(async move { call(&channel, request).await })
+        })
+        .collect();
+    while has.load(Ordering::SeqCst) != 1 {
+        yield_now().await;
+    }
+    let mut draining = Box::pin(channel.drain());
+    assert!(is_pending(&mut draining).await);
+    for _ in 0..4 {
+        let failed = call(&channel, post_http2(CallBody::empty())).await;
+        assert_eq!(failed.unwrap_err().error().code(), Code::Unavailable);
+    }
+    for call in calls {
+        call.abort();
+    }
+    draining.await;
+}
+
+/// One that comes back is found, wherever it stands in the list.
+#[apply(async_test)]
+async fn all_endpoints_that_have_failed_are_tried_again() {
+    let (refusing, b) = (Refusing::new(), server("b").await);
+    let address = b.address;
+    let channel = Channel::builder("http://service.example")
+        .with_endpoints([refusing.address, address])
+        .build()
+        .unwrap();
+    assert_eq!(who(&channel).await, "b");
+    b.stop().await.unwrap();
+    let call = || call(&channel, post_http2(CallBody::empty()));
+    loop {
+        if call()
+            .await
+            .is_err_and(|error| error.kind() == connect_tower::transport::FailureKind::NoConnection)
+        {
+            break;
+        }
+    }
+    let _b = start(Server::bind(address).await.unwrap(), naming("b"));
+    while call().await.is_err() {
+        yield_now().await;
+    }
+}
+
 /// A resolver that says what the test says.
 struct Told(Mutex<watch::Receiver<Result<Vec<EndpointAddress>, &'static str>>>);
 

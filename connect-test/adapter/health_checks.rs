@@ -9,7 +9,7 @@ use std::{
 };
 
 use connect_health::Health;
-use connect_hyper::client::RoundRobin;
+use connect_hyper::{ChannelState, client::RoundRobin};
 use connect_tower::{
     Client, Prost, Request as Call, Response as Answer, ResponseStream, Router, Spec, StreamType,
 };
@@ -118,13 +118,16 @@ async fn an_endpoint_that_knows_of_no_health_gets_calls() {
     }
 }
 
-/// A new connection is asked anew, and a channel that is drained does not wait for the answers.
+/// A new connection is asked anew. Neither a server nor a channel that drains waits for the answers.
 #[apply(async_test)]
 async fn health_is_asked_on_each_connection() {
-    let (server, health) = server("a").await;
+    let health = Health::new();
+    health.set_serving(SERVICE);
+    let hour = Duration::from_secs(3600);
+    let server = bind().await.with_drain_timeout(hour);
+    let server = start(server, saying("a").add_service(health));
     let (address, client) = (server.address, client([&server]));
     assert_eq!(say(&client).await.unwrap(), "a");
-    health.shutdown();
     server.stop().await.unwrap();
     until(&client, Result::is_err).await;
     let health = Health::new();
@@ -140,6 +143,31 @@ async fn health_is_asked_on_each_connection() {
     health.set_serving(SERVICE);
     until(&client, |said| said.as_ref().is_ok_and(|name| name == "b")).await;
     client.transport().drain().await;
+}
+
+/// What asks is no call that is open, and keeps no connection that nobody uses.
+#[apply(async_test)]
+async fn a_connection_that_is_asked_may_be_idle() {
+    let (server, _health) = server("a").await;
+    let set = |builder: ChannelBuilder| builder.with_idle_timeout(Duration::from_millis(10));
+    let client = client_with([&server], set);
+    for _ in 0..2 {
+        assert_eq!(say(&client).await.unwrap(), "a");
+        assert_eq!(client.transport().outstanding(), 0);
+        while client.transport().state() != ChannelState::Idle {
+            yield_now().await;
+        }
+    }
+}
+
+/// The answer would take the only place.
+#[apply(async_test)]
+async fn a_connection_that_has_room_for_one_call_is_not_asked() {
+    let (server, health) = server("a").await;
+    health.set_not_serving(SERVICE);
+    let set = |builder: ChannelBuilder| builder.with_streams_per_connection(1);
+    let client = client_with([&server], set);
+    assert_eq!(say(&client).await.unwrap(), "a");
 }
 
 const WATCH: Spec = Spec::new("/grpc.health.v1.Health/Watch", StreamType::ServerStream);

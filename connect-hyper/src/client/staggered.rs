@@ -19,20 +19,27 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(super) struct Staggered<K, F> {
     /// What each is of.
     attempts: Vec<(K, Pin<Box<F>>)>,
-    /// When to begin the next beside them; `None` if there was no other.
-    next: Option<Sleep>,
+    next: Next,
+}
+
+/// When the next attempt begins.
+enum Next {
+    Now,
+    Then(Sleep),
+    /// There was no other.
+    Never,
 }
 
 impl<K, F: Future> Staggered<K, F> {
     pub(super) fn new() -> Self {
         Self {
             attempts: Vec::new(),
-            next: None,
+            next: Next::Now,
         }
     }
 
     /// The output of the next attempt that ends, and what it was of; `None` when all have ended. `begin` makes the next, if
-    /// there is another: at once when none is left, else after the delay.
+    /// there is another: at once when one has ended, else after the delay.
     pub(super) async fn next(
         &mut self,
         timer: &impl Timer,
@@ -51,13 +58,15 @@ impl<K, F: Future> Staggered<K, F> {
             for index in 0..self.attempts.len() {
                 if let Poll::Ready(output) = self.attempts[index].1.as_mut().poll(cx) {
                     let (key, _) = self.attempts.remove(index);
+                    // Whoever goes on has no use for its output.
+                    self.next = Next::Now;
                     return Poll::Ready(Some((key, output)));
                 }
             }
             let is_time = match &mut self.next {
-                _ if self.attempts.is_empty() => true,
-                Some(next) => next.as_mut().poll(cx).is_ready(),
-                None => false,
+                Next::Now => true,
+                Next::Then(sleep) => sleep.as_mut().poll(cx).is_ready(),
+                Next::Never => self.attempts.is_empty(),
             };
             if !is_time {
                 return Poll::Pending;
@@ -65,11 +74,11 @@ impl<K, F: Future> Staggered<K, F> {
             match begin() {
                 Some((key, attempt)) => {
                     self.attempts.push((key, Box::pin(attempt)));
-                    self.next = Some(timer.sleep(ATTEMPT_DELAY));
+                    self.next = Next::Then(timer.sleep(ATTEMPT_DELAY));
                 }
                 None if self.attempts.is_empty() => return Poll::Ready(None),
                 None => {
-                    self.next = None;
+                    self.next = Next::Never;
                     return Poll::Pending;
                 }
             }

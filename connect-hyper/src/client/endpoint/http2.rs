@@ -1,14 +1,18 @@
 //! The HTTP/2 connections of an endpoint that take calls, and the places for calls on them.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{convert::Infallible, mem, sync::Arc, time::Duration};
 
 use connect_proto::Time;
+use futures_channel::oneshot;
 
 use crate::client::connection::Http2Connection;
 
 /// The connections, and how many calls each has.
 #[derive(Debug, Default)]
 pub(super) struct Places(Vec<Open>);
+
+/// A connection, and what ends when it takes no more calls.
+pub(super) type Watch = (Arc<Http2Connection>, oneshot::Receiver<Infallible>);
 
 #[derive(Debug)]
 struct Open {
@@ -21,6 +25,8 @@ struct Open {
     idle_since: Time,
     /// When it is to take no more calls.
     retire_at: Option<Time>,
+    /// A call watches it, that is none of `calls` and ends when this is dropped.
+    watcher: Option<oneshot::Sender<Infallible>>,
 }
 
 impl Places {
@@ -50,19 +56,30 @@ impl Places {
             max_calls,
             idle_since: now,
             retire_at,
+            watcher: None,
         });
     }
 
     /// A place on the connection with the fewest calls. Of those with as few the oldest: the others become idle, and end.
     pub(super) fn take(&mut self, now: Time) -> Option<Arc<Http2Connection>> {
         let has_room = |open: &&mut Open| {
-            open.calls < open.max_calls
-                && open.retire_at.is_none_or(|at| now < at)
-                && !open.connection.is_closed()
+            let watchers = usize::from(open.watcher.is_some());
+            open.calls + watchers < open.max_calls && open.is_live(now)
         };
         let open = self.0.iter_mut().filter(has_room).min_by_key(|o| o.calls)?;
         open.calls += 1;
         Some(Arc::clone(&open.connection))
+    }
+
+    /// A connection, for one more call than it has, until what comes with it ends. The inner `None` if it may have no two.
+    pub(super) fn watch(&mut self, now: Time) -> Option<Option<Watch>> {
+        let open = self.0.iter_mut().find(|open| open.is_live(now))?;
+        if open.max_calls < 2 {
+            return Some(None);
+        }
+        let (watcher, let_go) = oneshot::channel();
+        open.watcher = Some(watcher);
+        Some(Some((Arc::clone(&open.connection), let_go)))
     }
 
     /// Gives a place back. The connection may be none of these any more.
@@ -76,6 +93,10 @@ impl Places {
     pub(super) fn set_max_calls(&mut self, connection: &Arc<Http2Connection>, max_calls: usize) {
         if let Some(open) = self.find(connection) {
             open.max_calls = max_calls;
+            if max_calls < 2 {
+                // It would take the only place.
+                open.watcher = None;
+            }
         }
     }
 
@@ -124,6 +145,10 @@ impl Places {
 }
 
 impl Open {
+    fn is_live(&self, now: Time) -> bool {
+        self.retire_at.is_none_or(|at| now < at) && !self.connection.is_closed()
+    }
+
     fn ends_at(&self, idle_timeout: Duration) -> Option<Time> {
         let idle = (self.calls == 0).then(|| self.idle_since.saturating_add(idle_timeout));
         idle.into_iter().chain(self.retire_at).min()

@@ -31,6 +31,7 @@ use futures_channel::oneshot;
 pub(super) use self::pool::{Http1Lease, Http2Lease, Lease, too_many};
 use self::{
     attempts::Attempt,
+    http2::Watch,
     pool::{Found, Pool, shutting_down},
 };
 use super::{
@@ -105,9 +106,14 @@ impl<R: Runtime> Endpoint<R> {
         }
     }
 
+    /// Takes no more calls.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
     /// Takes no more calls, and ends when the last one has ended.
     pub(super) async fn drain(&self) {
-        self.pool.close();
+        self.close();
         while let Some(changed) = self.pool.watch_drain() {
             let _ = changed.await;
         }
@@ -141,6 +147,25 @@ impl<R: Runtime> Endpoint<R> {
                 }
             }
             return Ok(lease);
+        }
+    }
+
+    /// A connection of HTTP/2 for a call that lasts as long as it, and is not counted: it keeps no connection from being idle or
+    /// closed. What comes with it ends when the connection takes no more calls; then the call is to end. `None` if a connection
+    /// has no room for such a call beside others.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_out`](Self::check_out), if there is no connection of HTTP/2 yet.
+    pub(super) async fn watch(
+        self: &Arc<Self>,
+        want: Want,
+    ) -> Result<Option<Watch>, TransportError> {
+        loop {
+            if let Some(watch) = self.pool.watch_http2() {
+                return Ok(watch);
+            }
+            drop(self.check_out(want, false).await?);
         }
     }
 

@@ -24,7 +24,7 @@ use http::Request;
 use super::{
     attempts::{Attempt, Attempts},
     http1::Http1s,
-    http2::Places,
+    http2::{Places, Watch},
     queue::{Queue, Waiter},
     watch::{Watched, Watchers},
 };
@@ -101,6 +101,7 @@ pub(in crate::client) struct Http1Lease {
 #[derive(Debug)]
 pub(in crate::client) struct Http2Lease {
     pub(in crate::client) connection: Arc<Http2Connection>,
+    /// None if it is not counted.
     pool: Weak<Pool>,
 }
 
@@ -237,6 +238,13 @@ impl Pool {
             connection,
             pool: Weak::clone(&self.me),
         })
+    }
+
+    /// A connection of HTTP/2 that is watched from now on, with something that ends when it takes no more calls. The inner
+    /// `None` if it has no room for that, the outer if there is none.
+    pub(super) fn watch_http2(&self) -> Option<Option<Watch>> {
+        let now = self.timer.now();
+        self.with(|state| state.http2.watch(now))
     }
 
     /// Gives an HTTP/1.1 connection to the next call that waits for one, or keeps it.
@@ -420,6 +428,12 @@ impl Drop for Http1Lease {
 }
 
 impl Http2Lease {
+    /// Of a call that is none of the connection's calls.
+    pub(in crate::client) fn uncounted(connection: Arc<Http2Connection>) -> Self {
+        let pool = Weak::new();
+        Self { connection, pool }
+    }
+
     /// The connection has failed: no new call is to use it.
     pub(in crate::client) fn retire(&self) {
         if let Some(pool) = self.pool.upgrade() {

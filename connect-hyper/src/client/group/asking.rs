@@ -168,7 +168,8 @@ impl<R: Runtime> Drop for Asking<R> {
 
 /// An endpoint that the resolver names no more ends when its last call has.
 async fn leave<R: Runtime>(group: Weak<Group<R>>, member: Arc<Member<R>>) {
-    member.drain().await;
+    member.close();
+    member.endpoint.drain().await;
     if let Some(group) = group.upgrade() {
         let mut state = group.lock();
         state.leaving.retain(|it| !Arc::ptr_eq(it, &member));

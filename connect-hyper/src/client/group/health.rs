@@ -21,6 +21,8 @@ pub(super) struct HealthRecord {
     health: Health,
     /// What watches it ends when this is dropped.
     watching: Option<oneshot::Sender<Infallible>>,
+    /// It is not to be asked any more.
+    is_stopped: bool,
 }
 
 impl HealthRecord {
@@ -28,6 +30,7 @@ impl HealthRecord {
         Self {
             health: Health::Unasked,
             watching: None,
+            is_stopped: false,
         }
     }
 
@@ -40,9 +43,9 @@ impl HealthRecord {
         std::mem::replace(&mut self.health, health) != health
     }
 
-    /// The watching is to end when what this returns does. `None` if it is under way.
+    /// The watching is to end when what this returns does. `None` if it is under way, or nobody wants to know any more.
     pub(super) fn start(&mut self) -> Option<oneshot::Receiver<Infallible>> {
-        if self.health != Health::Unasked {
+        if self.health != Health::Unasked || self.is_stopped {
             return None;
         }
         let (watching, stopped) = oneshot::channel();
@@ -54,5 +57,6 @@ impl HealthRecord {
     /// Ends the watching: the endpoint takes no more calls.
     pub(super) fn stop(&mut self) {
         self.watching = None;
+        self.is_stopped = true;
     }
 }

@@ -103,10 +103,10 @@ impl<R: Runtime> Member<R> {
         Some(work(&mut record.unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Takes no more calls, and ends when the last one has ended.
-    pub(super) async fn drain(&self) {
+    /// Takes no more calls, and is not asked for its health any more.
+    pub(super) fn close(&self) {
         self.with_health(HealthRecord::stop);
-        self.endpoint.drain().await;
+        self.endpoint.close();
     }
 
     /// How many attempts to connect have ended.

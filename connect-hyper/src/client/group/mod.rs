@@ -228,18 +228,19 @@ impl<R: Runtime> Group<R> {
         if let Some(member) = self.next_untried(&search.tried) {
             return Pick::Take(member);
         }
-        if let Some(failure) = search.failure.take() {
-            return Pick::Fail(failure);
-        }
-        // One of those that failed before is tried again, and no more than one.
-        let member = self.choose(&self.refresh().failed, &[]);
-        member.map_or(Pick::Again, Pick::Take)
+        // All have been tried, or there are others now.
+        search.failure.take().map_or(Pick::Again, Pick::Fail)
     }
 
-    /// The balancer's choice among the fittest endpoints that have not been tried and have not failed before.
+    /// The balancer's choice among the fittest endpoints that have not been tried. Those that failed before come last.
     fn next_untried(&self, tried: &[Arc<Member<R>>]) -> Option<Arc<Member<R>>> {
         let picture = self.refresh();
-        let tiers = [&picture.ready, &picture.waiting, &picture.ejected];
+        let tiers = [
+            &picture.ready,
+            &picture.waiting,
+            &picture.ejected,
+            &picture.failed,
+        ];
         tiers.into_iter().find_map(|tier| self.choose(tier, tried))
     }
 
@@ -472,8 +473,12 @@ impl<R: Runtime> Group<R> {
             state.all_members()
         };
         self.changed();
-        for member in members {
-            member.drain().await;
+        // All at once: while one has calls no other is to get any.
+        for member in &members {
+            member.close();
+        }
+        for member in &members {
+            member.endpoint.drain().await;
         }
     }
 }

@@ -11,8 +11,9 @@ use connect_proto::{ClientConfig, Code, Error, Protocol, Spec, StreamType};
 use connect_tower::{
     CallBody, Client, Prost, Request, Transport,
     rt::{Backoff, SharedTimer},
-    transport::{ChannelState, FailureKind, TransportError},
+    transport::{ChannelState, FailureKind, Sent, TransportError},
 };
+use http::Version;
 
 use super::{
     Group, Member,
@@ -21,7 +22,8 @@ use super::{
 use crate::{
     client::{
         balance::Load,
-        endpoint::Endpoint,
+        connection::Http2Connection,
+        endpoint::{Endpoint, Http2Lease, Lease},
         exchange::{Outcome, exchange},
         response_body::ChannelBody,
         shared::Shared,
@@ -50,10 +52,8 @@ impl<R: Runtime> Group<R> {
         let watch = HealthWatch {
             group: Arc::downgrade(self),
             member: Arc::downgrade(member),
-            of: OfEndpoint {
-                shared: Arc::clone(&self.shared),
-                endpoint: Arc::clone(&member.endpoint),
-            },
+            shared: Arc::clone(&self.shared),
+            endpoint: Arc::clone(&member.endpoint),
             service: Arc::clone(service),
             has_ended: false,
         };
@@ -64,11 +64,12 @@ impl<R: Runtime> Group<R> {
     }
 }
 
-/// Watches an endpoint while it has a connection. It holds neither the group nor the endpoint's record: both end it.
+/// Watches a connection of an endpoint. It holds neither the group nor the endpoint's record: both end it.
 struct HealthWatch<R: Runtime> {
     group: Weak<Group<R>>,
     member: Weak<Member<R>>,
-    of: OfEndpoint<R>,
+    shared: Arc<Shared<R>>,
+    endpoint: Arc<Endpoint<R>>,
     service: Arc<str>,
     /// The connection is lost. Else, if this is dropped, a runtime that is shutting down has done so.
     has_ended: bool,
@@ -76,31 +77,56 @@ struct HealthWatch<R: Runtime> {
 
 impl<R: Runtime> HealthWatch<R> {
     async fn run(mut self) {
-        self.watch_connection().await;
+        self.watch_endpoint().await;
         self.has_ended = true;
     }
 
-    /// Asks until there is no connection any more.
-    async fn watch_connection(&self) {
-        let config = ClientConfig::new().with_protocol(Protocol::Grpc);
-        let client = Client::new(self.of.clone()).with_config(config);
-        let (runtime, endpoint) = (&self.of.shared.runtime, &self.of.endpoint);
+    /// Asks until the connection takes no more calls: another may be to another server.
+    async fn watch_endpoint(&self) {
+        let want = self.shared.want(Version::HTTP_2);
         let mut failures = 0;
-        while endpoint.state() == ChannelState::Ready {
-            let ended = self.watch(&client).await;
-            match ended {
+        while self.endpoint.state() == ChannelState::Ready {
+            match self.endpoint.watch(want).await {
+                Ok(Some((connection, let_go))) => {
+                    let shared = Arc::clone(&self.shared);
+                    let of = OfConnection { shared, connection };
+                    race(self.watch_connection(of), let_go).await;
+                    return;
+                }
+                // Nothing can be asked beside the calls.
+                Ok(None) => {
+                    self.tell(Health::Serving, None);
+                    self.endpoint.changed(ChannelState::Ready).await;
+                    return;
+                }
+                Err(error) => self.tell(Health::NotServing, Some(error.error())),
+            }
+            failures += 1;
+            let pause = self.shared.runtime.sleep(PAUSES.pause(failures));
+            race(pause, self.endpoint.changed(ChannelState::Ready)).await;
+        }
+    }
+
+    /// Asks, and asks again when the stream has ended.
+    async fn watch_connection(&self, of: OfConnection<R>) {
+        let config = ClientConfig::new().with_protocol(Protocol::Grpc);
+        let client = Client::new(of).with_config(config);
+        let mut failures = 0;
+        loop {
+            match self.watch(&client).await {
                 // What it has said holds until it says something else. A stream may end for reasons of its own.
                 Ok(()) => failures = 0,
                 // It does not know of health, and so says nothing against calls.
                 Err(error) if error.code() == Code::Unimplemented => {
                     self.tell(Health::Serving, None);
-                    endpoint.changed(ChannelState::Ready).await;
+                    return std::future::pending().await;
                 }
+                // It was not asked. The connection is about to be let go.
+                Err(error) if Sent::of(&error) == Some(Sent::No) => {}
                 Err(error) => self.tell(Health::NotServing, Some(&error)),
             }
             failures += 1;
-            let pause = runtime.sleep(PAUSES.pause(failures));
-            race(pause, endpoint.changed(ChannelState::Ready)).await;
+            self.shared.runtime.sleep(PAUSES.pause(failures)).await;
         }
     }
 
@@ -109,13 +135,8 @@ impl<R: Runtime> HealthWatch<R> {
     /// # Errors
     ///
     /// Why it has said nothing.
-    async fn watch(&self, client: &Client<OfEndpoint<R>>) -> Result<(), Error> {
-        let settings = &self.of.shared.settings;
-        let mut request = Request::new(self.service.to_string());
-        if let Some(age) = settings.max_connection_age {
-            // Else it would keep a connection that takes no more calls.
-            request = request.with_timeout(age);
-        }
+    async fn watch(&self, client: &Client<OfConnection<R>>) -> Result<(), Error> {
+        let request = Request::new(self.service.to_string());
         // The messages of the service, a string and a number with the tag 1, are those of `StringValue` and `Int32Value`.
         let first = async {
             let opening = client.server_stream::<Prost, String, i32>(&WATCH, request);
@@ -123,8 +144,8 @@ impl<R: Runtime> HealthWatch<R> {
             let status = stream.message().await?;
             Ok::<_, Error>((stream, status))
         };
-        let limit = settings.connect_timeout;
-        let answered = timeout(&self.of.shared.runtime, limit, first).await;
+        let limit = self.shared.settings.connect_timeout;
+        let answered = timeout(&self.shared.runtime, limit, first).await;
         let (mut stream, status) = answered.unwrap_or_else(|| {
             let text = format!("no answer within {limit:?}");
             Err(Error::deadline_exceeded(text))
@@ -186,31 +207,22 @@ impl<R: Runtime> Drop for HealthWatch<R> {
     }
 }
 
-/// Calls to one endpoint, whatever is known of it.
-struct OfEndpoint<R: Runtime> {
+/// Calls on one connection, beside those that are counted.
+#[derive(Clone)]
+struct OfConnection<R: Runtime> {
     shared: Arc<Shared<R>>,
-    endpoint: Arc<Endpoint<R>>,
+    connection: Arc<Http2Connection>,
 }
 
-impl<R: Runtime> Clone for OfEndpoint<R> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            endpoint: Arc::clone(&self.endpoint),
-        }
-    }
-}
-
-impl<R: Runtime> Transport for OfEndpoint<R> {
+impl<R: Runtime> Transport for OfConnection<R> {
     type Body = ChannelBody;
     type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
     fn send(&self, request: http::Request<CallBody>) -> Self::Future {
-        let Self { shared, endpoint } = self.clone();
+        let shared = Arc::clone(&self.shared);
+        let lease = Lease::Http2(Http2Lease::uncounted(Arc::clone(&self.connection)));
         Box::pin(async move {
             let path = shared.target.path(request.uri())?;
-            let want = shared.want(request.version());
-            let lease = endpoint.check_out(want, false).await?;
             exchange(&shared.target, lease, request, path).await
         })
     }
