@@ -182,30 +182,37 @@ where
 
 /// The value of a header that has one: of several fields the list that they are together, which no reader of one value takes
 /// (RFC 9110, section 5.3). What is said again is said once.
+#[inline]
 pub(crate) fn single<'a>(map: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, HeaderValue>> {
-    let mut fields = map.get_all(name).iter();
-    let first = fields.next()?;
-    if fields.all(|field| field == first) {
-        return Some(Cow::Borrowed(first));
+    let first = map.get(name)?;
+    match map.len() == map.keys_len() {
+        // No name has several.
+        true => Some(Cow::Borrowed(first)),
+        false => Some(list(map, name, first)),
     }
-    let fields: Vec<_> = map
-        .get_all(name)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
+}
+
+#[cold]
+fn list<'a>(map: &'a HeaderMap, name: &HeaderName, first: &'a HeaderValue) -> Cow<'a, HeaderValue> {
+    if map.get_all(name).iter().all(|field| field == first) {
+        return Cow::Borrowed(first);
+    }
+    let fields = map.get_all(name).iter().map(HeaderValue::as_bytes);
+    let fields: Vec<_> = fields.collect();
     // What is joined are values.
     let list = HeaderValue::from_maybe_shared(Bytes::from(fields.join(&b", "[..])));
-    Some(list.map_or(Cow::Borrowed(first), Cow::Owned))
+    list.map_or(Cow::Borrowed(first), Cow::Owned)
 }
 
 /// Takes the value of a header out of a map, as [`single`] reads it.
+#[inline]
 pub(crate) fn take_single(map: &mut HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let list = match single(map, name)? {
-        Cow::Owned(list) => Some(list),
-        Cow::Borrowed(_) => None,
-    };
-    let first = map.remove(name);
-    list.or(first)
+    if map.len() == map.keys_len() {
+        return map.remove(name);
+    }
+    let value = single(map, name).map(Cow::into_owned);
+    map.remove(name);
+    value
 }
 
 /// Whether a name belongs to HTTP or to one of the three protocols, and so cannot be user metadata.

@@ -203,10 +203,14 @@ impl SendBuffer {
 
     /// Room for `len` bytes in the last buffer, and for `more` if it must grow. What fills a large one leaves as a
     /// piece of its own: it is not copied.
+    #[inline]
     fn make_room(&mut self, len: usize, more: usize) {
-        if self.tail.capacity() - self.tail.len() >= len {
-            return;
+        if self.tail.capacity() - self.tail.len() < len {
+            self.grow(len, more);
         }
+    }
+
+    fn grow(&mut self, len: usize, more: usize) {
         if self.tail.len() >= COPY_BELOW {
             let tail = self.take_tail();
             self.enqueue(tail);
