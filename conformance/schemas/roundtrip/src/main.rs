@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let text = frame(&mut input)?.ok_or("no JSON")?;
         let translate = schemas::find(&name).ok_or_else(|| format!("no message type {name}"))?;
         let answers = [
-            translate(binary.into(), &Codec::Proto, &json),
+            translate(binary.into(), &Codec::default(), &json),
             translate(text.into(), &json, &json),
         ];
         for answer in answers.into_iter().flatten() {
@@ -79,7 +79,7 @@ fn translate<M: prost::Message + JsonMessage>(
             ];
         }
     };
-    [&Codec::Proto, json].map(|codec| {
+    [&Codec::default(), json].map(|codec| {
         let mut output = BytesMut::new();
         match Prost::encode(&message, codec, &mut output) {
             Ok(()) => Ok(output.freeze()),
