@@ -27,7 +27,7 @@ struct Watched {
 /// Functions that tell how something is; `None` once it has gone.
 struct Sources<T>(Mutex<Vec<Source<T>>>);
 
-type Source<T> = Box<dyn Fn() -> Option<T> + Send + Sync>;
+type Source<T> = Arc<dyn Fn() -> Option<T> + Send + Sync>;
 
 /// One number of a gauge, and what it is of.
 type Point = (usize, Vec<KeyValue>);
@@ -203,18 +203,33 @@ impl<T> Sources<T> {
     }
 
     fn add(&self, source: impl Fn() -> Option<T> + Send + Sync + 'static) {
-        self.lock().push(Box::new(source));
+        let has_grown = {
+            let mut sources = self.lock();
+            let has_grown = sources.len() == sources.capacity();
+            sources.push(Arc::new(source));
+            has_grown
+        };
+        if has_grown {
+            // Perhaps nobody ever collects.
+            self.all();
+        }
     }
 
     /// How all are that are still there; the others are forgotten.
     fn all(&self) -> Vec<T> {
-        let mut all = Vec::new();
-        self.lock().retain(|source| {
-            let stats = source();
-            let is_there = stats.is_some();
-            all.extend(stats);
-            is_there
-        });
+        // Without the lock: they are a user's.
+        let sources = self.lock().clone();
+        let (mut all, mut gone) = (Vec::new(), Vec::new());
+        for source in sources {
+            match source() {
+                Some(stats) => all.push(stats),
+                None => gone.push(source),
+            }
+        }
+        if !gone.is_empty() {
+            let is_gone = |it: &Source<T>| gone.iter().any(|gone| Arc::ptr_eq(gone, it));
+            self.lock().retain(|source| !is_gone(source));
+        }
         all
     }
 }

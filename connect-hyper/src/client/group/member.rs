@@ -8,7 +8,7 @@ use std::sync::{
 use connect_proto::{Code, Time};
 use connect_tower::{
     Deadline,
-    transport::{ChannelState, Outcome, OutcomeListener, Sent, TransportError},
+    transport::{ChannelState, EndpointStats, Outcome, OutcomeListener, Sent, TransportError},
 };
 use http::Response;
 
@@ -90,6 +90,13 @@ impl<R: Runtime> Member<R> {
             }
             (ChannelState::Ready, Some(Health::NotServing)) => ChannelState::Failed,
             (state, _) => state,
+        }
+    }
+
+    pub(super) fn stats(&self) -> EndpointStats {
+        EndpointStats {
+            state: self.state(),
+            ..self.endpoint.stats()
         }
     }
 

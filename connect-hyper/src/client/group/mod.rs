@@ -182,8 +182,6 @@ impl<R: Runtime> Group<R> {
             // In a box, to keep the future of a call small.
             return Box::pin(self.first_connection(member, search, skip_idle)).await;
         }
-        // If it waits any more, it is there.
-        search.place = None;
         match member.endpoint.check_out(search.want, skip_idle).await {
             Ok(lease) => Ok(Some((lease, member))),
             Err(error) => {
@@ -459,7 +457,7 @@ impl<R: Runtime> Group<R> {
         ChannelStats {
             state: self.state(),
             waiting_calls: self.waiting_calls.load(Ordering::Relaxed),
-            endpoints: members.iter().map(|it| it.endpoint.stats()).collect(),
+            endpoints: members.iter().map(|it| it.stats()).collect(),
             ..ChannelStats::default()
         }
     }
