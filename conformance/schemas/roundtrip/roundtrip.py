@@ -212,9 +212,10 @@ def is_impossible(message, within=()):
 
 
 def is_unknown_to_prost(field):
-    """prost-types has the descriptors of an older Protobuf, without editions."""
+    """prost-types has the descriptors of an older Protobuf, without editions, SYNTAX_EDITIONS among them."""
     file = field.file.name
-    return file.endswith("/descriptor.proto") or file.startswith("google/protobuf/") and field.name == "edition"
+    of_editions = file.startswith("google/protobuf/") and field.name in ("edition", "syntax")
+    return file.endswith("/descriptor.proto") or of_editions
 
 
 def canonical(message):
