@@ -212,10 +212,9 @@ def is_impossible(message, within=()):
 
 
 def is_unknown_to_prost(field):
-    """prost-types has the descriptors of an older Protobuf, without editions, SYNTAX_EDITIONS among them."""
+    """prost-types has the descriptors of an older Protobuf, without editions."""
     file = field.file.name
-    of_editions = file.startswith("google/protobuf/") and field.name in ("edition", "syntax")
-    return file.endswith("/descriptor.proto") or of_editions
+    return file.endswith("/descriptor.proto") or file.startswith("google/protobuf/") and field.name == "edition"
 
 
 def canonical(message):

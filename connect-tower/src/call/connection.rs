@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use connect_proto::Limits;
 use http::Extensions;
 
 use crate::call::{peer::Peer, receive::ReceiveLimits, rt::SharedTimer};
@@ -138,6 +139,12 @@ impl Connection {
     pub fn header_limit(&self) -> Option<usize> {
         let bytes = self.0.header_limit.load(Ordering::Relaxed);
         (bytes != NOT_SAID).then_some(bytes)
+    }
+
+    /// These limits, with what the client of a request with these extensions takes of header fields, if it has said that.
+    pub(crate) fn sent_limits(extensions: &Extensions, limits: Limits) -> Limits {
+        let said = extensions.get().and_then(Self::header_limit);
+        said.map_or(limits, |bytes| limits.with_sent_header_bytes(bytes))
     }
 
     /// The other end of the connection of a request with these extensions.

@@ -192,7 +192,8 @@ where
                     match (outcome, body.take()) {
                         (Ok(()), Some(body)) => accept(opening, body, observed),
                         (Err(error), _) => {
-                            let limits = sent_limits(&opening.policy, opening.head.extensions());
+                            let limits = *opening.policy.limits();
+                            let limits = Connection::sent_limits(opening.head.extensions(), limits);
                             Self::refused(&opening.head.detected, &limits, error)
                         }
                         (Ok(()), None) => return polled_again(),
@@ -375,7 +376,8 @@ where
         procedure,
         now,
     } = opening;
-    policy = policy.with_limits(sent_limits(&policy, head.extensions()));
+    let limits = Connection::sent_limits(head.extensions(), *policy.limits());
+    policy = policy.with_limits(limits);
     let CallHead {
         parts,
         detected,
@@ -441,15 +443,6 @@ where
     let incoming =
         Incoming::new(Source::Wire { body, recv, held }, None).with_observed(observed.cloned());
     State::running(call.start(Ok(Input::Stream(Box::new(incoming)))))
-}
-
-/// The limits of a call, with what its client takes of header fields if it has said that.
-fn sent_limits(policy: &CallPolicy, extensions: &Extensions) -> Limits {
-    let said = extensions.get().and_then(Connection::header_limit);
-    match said {
-        Some(bytes) => policy.limits().with_sent_header_bytes(bytes),
-        None => *policy.limits(),
-    }
 }
 
 fn deadline_exceeded_in_gates() -> Error {
