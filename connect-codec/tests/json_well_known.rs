@@ -401,6 +401,19 @@ fn any_with_its_type_anywhere() {
     assert!(json::from_slice::<Any>(unknown, &options().with_reject_unknown(true)).is_err());
 }
 
+/// prost-types has the enum of an older schema.
+#[test]
+fn names_that_prost_types_lacks() {
+    for (text, number) in [
+        (r#"{"syntax":"SYNTAX_PROTO3"}"#, 1),
+        (r#"{"syntax":"SYNTAX_EDITIONS"}"#, 2),
+    ] {
+        let read: prost_types::Enum = json::from_slice(text.as_bytes(), &options()).unwrap();
+        assert_eq!(read.syntax, number);
+        assert_eq!(json::to_string(&read, &options()).unwrap(), text);
+    }
+}
+
 #[test]
 fn any_that_is_none() {
     for (text, reason) in [

@@ -89,9 +89,30 @@ connect_rs::json::fields! {
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::field_descriptor_proto::Type = "google.protobuf.FieldDescriptorProto.Type";
+    "TYPE_DOUBLE" = 1,
+    "TYPE_FLOAT" = 2,
+    "TYPE_INT64" = 3,
+    "TYPE_UINT64" = 4,
+    "TYPE_INT32" = 5,
+    "TYPE_FIXED64" = 6,
+    "TYPE_FIXED32" = 7,
+    "TYPE_BOOL" = 8,
+    "TYPE_STRING" = 9,
+    "TYPE_GROUP" = 10,
+    "TYPE_MESSAGE" = 11,
+    "TYPE_BYTES" = 12,
+    "TYPE_UINT32" = 13,
+    "TYPE_ENUM" = 14,
+    "TYPE_SFIXED32" = 15,
+    "TYPE_SFIXED64" = 16,
+    "TYPE_SINT32" = 17,
+    "TYPE_SINT64" = 18,
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::field_descriptor_proto::Label = "google.protobuf.FieldDescriptorProto.Label";
+    "LABEL_OPTIONAL" = 1,
+    "LABEL_REPEATED" = 3,
+    "LABEL_REQUIRED" = 2,
 }
 connect_rs::json::fields! {
     connect_rs::prost_types::OneofDescriptorProto = "google.protobuf.OneofDescriptorProto";
@@ -158,6 +179,9 @@ connect_rs::json::fields! {
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::file_options::OptimizeMode = "google.protobuf.FileOptions.OptimizeMode";
+    "SPEED" = 1,
+    "CODE_SIZE" = 2,
+    "LITE_RUNTIME" = 3,
 }
 connect_rs::json::fields! {
     connect_rs::prost_types::MessageOptions = "google.protobuf.MessageOptions";
@@ -179,9 +203,15 @@ connect_rs::json::fields! {
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::field_options::CType = "google.protobuf.FieldOptions.CType";
+    "STRING" = 0,
+    "CORD" = 1,
+    "STRING_PIECE" = 2,
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::field_options::JsType = "google.protobuf.FieldOptions.JSType";
+    "JS_NORMAL" = 0,
+    "JS_STRING" = 1,
+    "JS_NUMBER" = 2,
 }
 connect_rs::json::fields! {
     connect_rs::prost_types::OneofOptions = "google.protobuf.OneofOptions";
@@ -211,6 +241,9 @@ connect_rs::json::fields! {
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::method_options::IdempotencyLevel = "google.protobuf.MethodOptions.IdempotencyLevel";
+    "IDEMPOTENCY_UNKNOWN" = 0,
+    "NO_SIDE_EFFECTS" = 1,
+    "IDEMPOTENT" = 2,
 }
 connect_rs::json::fields! {
     connect_rs::prost_types::UninterpretedOption = "google.protobuf.UninterpretedOption";
@@ -278,9 +311,32 @@ connect_rs::json::fields! {
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::field::Kind = "google.protobuf.Field.Kind";
+    "TYPE_UNKNOWN" = 0,
+    "TYPE_DOUBLE" = 1,
+    "TYPE_FLOAT" = 2,
+    "TYPE_INT64" = 3,
+    "TYPE_UINT64" = 4,
+    "TYPE_INT32" = 5,
+    "TYPE_FIXED64" = 6,
+    "TYPE_FIXED32" = 7,
+    "TYPE_BOOL" = 8,
+    "TYPE_STRING" = 9,
+    "TYPE_GROUP" = 10,
+    "TYPE_MESSAGE" = 11,
+    "TYPE_BYTES" = 12,
+    "TYPE_UINT32" = 13,
+    "TYPE_ENUM" = 14,
+    "TYPE_SFIXED32" = 15,
+    "TYPE_SFIXED64" = 16,
+    "TYPE_SINT32" = 17,
+    "TYPE_SINT64" = 18,
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::field::Cardinality = "google.protobuf.Field.Cardinality";
+    "CARDINALITY_UNKNOWN" = 0,
+    "CARDINALITY_OPTIONAL" = 1,
+    "CARDINALITY_REQUIRED" = 2,
+    "CARDINALITY_REPEATED" = 3,
 }
 connect_rs::json::fields! {
     connect_rs::prost_types::Enum = "google.protobuf.Enum";
@@ -303,4 +359,7 @@ connect_rs::json::fields! {
 }
 connect_rs::json::enumeration! {
     connect_rs::prost_types::Syntax = "google.protobuf.Syntax";
+    "SYNTAX_PROTO2" = 0,
+    "SYNTAX_PROTO3" = 1,
+    "SYNTAX_EDITIONS" = 2,
 }

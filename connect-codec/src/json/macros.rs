@@ -120,12 +120,13 @@ macro_rules! __json_serde {
     };
 }
 
-/// The names of an enum's values.
+/// The names of an enum's values: those that prost knows, and others.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __json_enum {
-    ($enum:ty = $name:literal; $($alias:literal = $number:literal,)*) => {
-        #[allow(unused_qualifications)]
+    ($enum:ty = $name:literal; $($other:literal = $number:literal,)*) => {
+        // Two names may have one number.
+        #[allow(unreachable_patterns, unused_qualifications)]
         impl $crate::__codegen::json::Described for $enum {
             type Description = &'static $crate::__codegen::json::EnumTable;
             const DESCRIPTION: Self::Description =
@@ -133,10 +134,16 @@ macro_rules! __json_enum {
                     name: $name,
                     name_of: |number| {
                         let value = <$enum as ::core::convert::TryFrom<i32>>::try_from(number);
-                        value.ok().map(|value| value.as_str_name())
+                        match (value, number) {
+                            (::core::result::Result::Ok(value), _) => {
+                                ::core::option::Option::Some(value.as_str_name())
+                            }
+                            $((_, $number) => ::core::option::Option::Some($other),)*
+                            _ => ::core::option::Option::None,
+                        }
                     },
                     number_of: |name| match name {
-                        $($alias => ::core::option::Option::Some($number),)*
+                        $($other => ::core::option::Option::Some($number),)*
                         _ => <$enum>::from_str_name(name).map(|value| value as i32),
                     },
                 };

@@ -6,7 +6,7 @@ use syn::Item;
 
 use crate::{
     names::{self, identifier},
-    schema::{Enum, Field, File, Kind, Message, Scalar, Shape, TypePath},
+    schema::{Enum, Field, File, Kind, Message, Scalar, Shape, TypePath, Value},
 };
 
 /// What stands beside a message, in these modules.
@@ -17,14 +17,19 @@ pub(super) fn message(message: &Message, scope: &[String]) -> Item {
 
 /// What stands beside an enum: only names for a number that has one already; prost knows the others.
 pub(super) fn enumeration(enumeration: &Enum, scope: &[String]) -> Item {
+    named(enumeration, scope, |value| value.alias)
+}
+
+/// An enum with those of its names that prost may not know.
+fn named(enumeration: &Enum, scope: &[String], unknown: impl Fn(&Value) -> bool) -> Item {
     let json = names::json();
     let (name, path) = (&enumeration.full_name, enumeration.path.tokens(scope));
-    let aliases = enumeration.values.iter().filter(|value| value.alias);
-    let aliases = aliases.map(|value| {
+    let names = enumeration.values.iter().filter(|value| unknown(value));
+    let names = names.map(|value| {
         let (name, number) = (&value.name, Literal::i32_unsuffixed(value.number));
         quote!(#name = #number,)
     });
-    syn::parse_quote!(#json::enumeration! { #path = #name; #(#aliases)* })
+    syn::parse_quote!(#json::enumeration! { #path = #name; #(#names)* })
 }
 
 /// The function that registers these messages.
@@ -49,12 +54,13 @@ pub(super) fn well_known(file: &File, scope: &[String], items: &mut Vec<Item>) {
             .messages
             .iter()
             .for_each(|nested| add(nested, scope, items));
-        items.extend(message.enums.iter().map(|e| enumeration(e, scope)));
+        items.extend(message.enums.iter().map(|e| named(e, scope, |_| true)));
     }
     file.messages
         .iter()
         .for_each(|message| add(message, scope, items));
-    items.extend(file.enums.iter().map(|e| enumeration(e, scope)));
+    // Those of prost-types are of an older schema: `SYNTAX_EDITIONS` is not among them.
+    items.extend(file.enums.iter().map(|e| named(e, scope, |_| true)));
 }
 
 /// A message with its fields.
