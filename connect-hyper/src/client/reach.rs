@@ -138,8 +138,10 @@ impl<R: Runtime> ChannelBuilder<R> {
     /// a second at first, up to two minutes when it keeps giving no answer, at random. When none serves, calls end `unavailable`, or wait if they
     /// [wait for ready](connect_tower::Request::with_wait_for_ready).
     ///
-    /// It needs a balancer that connects to all endpoints; others refuse to be built with it (gRFC A17). The stream counts as one
-    /// of an endpoint's calls.
+    /// It needs a balancer that connects to all endpoints; others refuse to be built with it (gRFC A17). The stream takes one
+    /// of the places for calls on a connection, but is none of them: it keeps no connection from being idle, and none that drains.
+    /// A connection that has one place is not asked. The request has no metadata: an endpoint that wants a token for it counts as
+    /// not serving.
     ///
     /// Specification: [gRPC Health Checking Protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
     pub fn with_health_check(mut self, service: impl Into<String>) -> Self {
