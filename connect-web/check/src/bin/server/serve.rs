@@ -38,7 +38,10 @@ pub(crate) async fn run() -> Result<(), Box<dyn StdError>> {
         .allow_headers(allowed)
         .expose_headers(exposed);
 
-    let server = Server::bind("127.0.0.1:0").await?;
+    // A browser that gives a call up closes its connection, and waits for nothing.
+    let server = Server::bind("127.0.0.1:0")
+        .await?
+        .with_http1_half_close(None);
     println!("http://{}", server.local_addr()?);
     server.serve(layer.layer(router(&Notes::default()))).await;
     Ok(())
