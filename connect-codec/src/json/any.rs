@@ -10,8 +10,8 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-use super::{JsonContext, JsonMessage, label::Implicit, options::TypeEntry, text::Writer};
-use crate::table::{Kind, Table};
+use super::{JsonContext, JsonMessage, label::field, options::TypeEntry, text::Writer};
+use crate::table::{Kind, Label, Table};
 
 /// "If the Any contains a value that has a special JSON mapping, it will be converted as
 /// `{"@type": xxx, "value": yyy}`. Otherwise, the value will be converted into a JSON object, and
@@ -169,8 +169,8 @@ impl JsonMessage for Any {
         static TABLE: Table = Table::well_known::<Any>(
             Any::FULL_NAME,
             &[
-                Implicit::field(1, "type_url", "typeUrl", Kind::String),
-                Implicit::field(2, "value", "value", Kind::Bytes),
+                field(1, "type_url", "typeUrl", Label::Implicit, Kind::String),
+                field(2, "value", "value", Label::Implicit, Kind::Bytes),
             ],
         );
         &TABLE

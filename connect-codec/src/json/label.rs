@@ -2,15 +2,33 @@
 
 use super::reflect::{Entries, Input, MapField, MapKey, Ref, Sink, Stop, Value};
 use super::text::is_plain;
-use crate::table::{Field, Key, Kind, Label};
+use crate::table::{Field, Kind, Label};
 
-/// A field without presence: it holds a value always, and its default is not written.
-#[derive(Clone, Copy, Debug)]
-pub struct Implicit;
+/// What the table says of a field: its names in the `.proto` file and in JSON.
+#[must_use]
+pub const fn field(
+    number: u32,
+    proto: &'static str,
+    json: &'static str,
+    label: Label,
+    kind: Kind,
+) -> Field {
+    Field {
+        number,
+        proto,
+        json,
+        json_is_plain: is_plain(json.as_bytes()),
+        label,
+        kind,
+    }
+}
 
-/// A field that proto2 requires.
+/// A field that always holds a value. Whether its default is written, the table says.
 #[derive(Clone, Copy, Debug)]
 pub struct Required;
+
+/// A field without presence.
+pub type Implicit = Required;
 
 /// A field with presence.
 #[derive(Clone, Copy, Debug)]
@@ -28,36 +46,7 @@ pub struct Map;
 #[derive(Clone, Copy, Debug)]
 pub struct Member;
 
-impl Implicit {
-    /// What the table says of the field.
-    #[must_use]
-    pub const fn field(number: u32, proto: &'static str, json: &'static str, kind: Kind) -> Field {
-        field(number, proto, json, Label::Implicit, kind)
-    }
-
-    /// Writes the field.
-    #[inline]
-    pub fn write<V: Value>(value: &V, number: u32, out: &mut dyn Sink) {
-        out.field(number, value.get());
-    }
-
-    /// Reads the field.
-    ///
-    /// # Errors
-    /// The input knows.
-    #[inline]
-    pub fn read<V: Value>(value: &mut V, input: &mut dyn Input) -> Result<(), Stop> {
-        value.read(input).map(drop)
-    }
-}
-
 impl Required {
-    /// What the table says of the field.
-    #[must_use]
-    pub const fn field(number: u32, proto: &'static str, json: &'static str, kind: Kind) -> Field {
-        field(number, proto, json, Label::Required, kind)
-    }
-
     /// Writes the field.
     #[inline]
     pub fn write<V: Value>(value: &V, number: u32, out: &mut dyn Sink) {
@@ -75,12 +64,6 @@ impl Required {
 }
 
 impl Optional {
-    /// What the table says of the field.
-    #[must_use]
-    pub const fn field(number: u32, proto: &'static str, json: &'static str, kind: Kind) -> Field {
-        field(number, proto, json, Label::Optional, kind)
-    }
-
     /// Writes the field.
     #[inline]
     pub fn write<V: Value>(value: &Option<V>, number: u32, out: &mut dyn Sink) {
@@ -102,12 +85,6 @@ impl Optional {
 }
 
 impl Repeated {
-    /// What the table says of the field.
-    #[must_use]
-    pub const fn field(number: u32, proto: &'static str, json: &'static str, kind: Kind) -> Field {
-        field(number, proto, json, Label::Repeated, kind)
-    }
-
     /// Writes the field.
     #[inline]
     pub fn write<V: Value>(values: &Vec<V>, number: u32, out: &mut dyn Sink) {
@@ -130,18 +107,6 @@ impl Repeated {
 }
 
 impl Map {
-    /// What the table says of the field.
-    #[must_use]
-    pub const fn field(
-        number: u32,
-        proto: &'static str,
-        json: &'static str,
-        kind: Kind,
-        key: Key,
-    ) -> Field {
-        field(number, proto, json, Label::Map(key), kind)
-    }
-
     /// Writes the field.
     #[inline]
     pub fn write<M: MapField>(entries: &M, number: u32, out: &mut dyn Sink) {
@@ -158,18 +123,6 @@ impl Map {
 }
 
 impl Member {
-    /// What the table says of the field.
-    #[must_use]
-    pub const fn field(number: u32, proto: &'static str, json: &'static str, kind: Kind) -> Field {
-        field(number, proto, json, Label::Optional, kind)
-    }
-
-    /// Writes the set member.
-    #[inline]
-    pub fn write<V: Value>(value: &V, number: u32, out: &mut dyn Sink) {
-        out.field(number, value.get());
-    }
-
     /// Reads the member; it is an error if another one was set before.
     ///
     /// # Errors
@@ -188,23 +141,6 @@ impl Member {
         }
         *oneof = Some(member(value));
         Ok(())
-    }
-}
-
-const fn field(
-    number: u32,
-    proto: &'static str,
-    json: &'static str,
-    label: Label,
-    kind: Kind,
-) -> Field {
-    Field {
-        number,
-        proto,
-        json,
-        json_is_plain: is_plain(json.as_bytes()),
-        label,
-        kind,
     }
 }
 

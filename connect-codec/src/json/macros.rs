@@ -41,7 +41,7 @@ macro_rules! __json_fields {
                         type Members = $oneof;
                         match &self.$rust {
                             $(::core::option::Option::Some(Members::$variant(value)) => {
-                                $crate::__codegen::json::Member::write(value, $mnumber, out)
+                                $crate::__codegen::json::Required::write(value, $mnumber, out)
                             })*
                             ::core::option::Option::None => {}
                         }
@@ -74,18 +74,20 @@ macro_rules! __json_fields {
             fn table() -> &'static $crate::__codegen::json::Table {
                 static TABLE: $crate::__codegen::json::Table =
                     $crate::__codegen::json::Table::new::<$message>($name, &[$(
-                        $($crate::__codegen::json::$label::field(
+                        $($crate::__codegen::json::field(
                             $number,
                             $proto,
                             $json,
+                            $crate::__codegen::json::Label::$label
+                                $(($crate::__codegen::json::Key::$key))?,
                             $crate::__codegen::json::Kind::$kind
                                 $((<$of as $crate::__codegen::json::Described>::DESCRIPTION))?
-                            $(, $crate::__codegen::json::Key::$key)?
                         ),)?
-                        $($($crate::__codegen::json::Member::field(
+                        $($($crate::__codegen::json::field(
                             $mnumber,
                             $mproto,
                             $mjson,
+                            $crate::__codegen::json::Label::Optional,
                             $crate::__codegen::json::Kind::$mkind
                                 $((<$mof as $crate::__codegen::json::Described>::DESCRIPTION))?
                         ),)*)?

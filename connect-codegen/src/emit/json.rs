@@ -121,21 +121,6 @@ fn entry(field: &Field, scope: &[String]) -> TokenStream {
 }
 
 fn scalar(scalar: Scalar) -> TokenStream {
-    let name = identifier(match scalar {
-        Scalar::Bool => "Bool",
-        Scalar::Double => "Double",
-        Scalar::Fixed32 => "Fixed32",
-        Scalar::Fixed64 => "Fixed64",
-        Scalar::Float => "Float",
-        Scalar::Int32 => "Int32",
-        Scalar::Int64 => "Int64",
-        Scalar::Sfixed32 => "Sfixed32",
-        Scalar::Sfixed64 => "Sfixed64",
-        Scalar::Sint32 => "Sint32",
-        Scalar::Sint64 => "Sint64",
-        Scalar::String => "String",
-        Scalar::Uint32 => "Uint32",
-        Scalar::Uint64 => "Uint64",
-    });
+    let name = identifier(&format!("{scalar:?}"));
     quote!(#name)
 }

@@ -29,21 +29,20 @@ impl Options {
         }
         let type_attributes = attributes("type_attribute", &config.type_attributes)?;
         let field_attributes = attributes("field_attribute", &config.field_attributes)?;
-        let option = |name, what| (name, what);
         Ok(Self {
             extern_paths: PathOption::new(
-                option("extern_path", "package or type"),
+                ("extern_path", "package or type"),
                 config.extern_paths.clone(),
             )?,
-            bytes: PathOption::new(option("bytes", "field of type bytes"), flags(&config.bytes))?,
-            hash_maps: PathOption::new(option("hash_map", "map field"), flags(&config.hash_maps))?,
-            boxed: PathOption::new(option("boxed", "message field"), flags(&config.boxed))?,
+            bytes: PathOption::new(("bytes", "field of type bytes"), flags(&config.bytes))?,
+            hash_maps: PathOption::new(("hash_map", "map field"), flags(&config.hash_maps))?,
+            boxed: PathOption::new(("boxed", "message field"), flags(&config.boxed))?,
             type_attributes: PathOption::new(
-                option("type_attribute", "message, enum or oneof"),
+                ("type_attribute", "message, enum or oneof"),
                 type_attributes,
             )?,
             field_attributes: PathOption::new(
-                option("field_attribute", "field or value of an enum"),
+                ("field_attribute", "field or value of an enum"),
                 field_attributes,
             )?,
         })
@@ -68,31 +67,24 @@ impl Options {
 
     /// Whether a `bytes` field is `Bytes`.
     pub(super) fn shared_bytes(&self, names: &[&str]) -> bool {
-        self.bytes.of(names).count() > 0
+        self.bytes.has(names)
     }
 
     /// Whether a map is a `HashMap`.
     pub(super) fn hash_map(&self, names: &[&str]) -> bool {
-        self.hash_maps.of(names).count() > 0
+        self.hash_maps.has(names)
     }
 
     pub(super) fn boxed(&self, names: &[&str]) -> bool {
-        self.boxed.of(names).count() > 0
+        self.boxed.has(names)
     }
 
     pub(super) fn type_attributes(&self, name: &str) -> Vec<Attribute> {
-        let names = [name];
-        let found = self.type_attributes.of(&names);
-        found
-            .flat_map(|(_, attributes)| attributes.clone())
-            .collect()
+        self.type_attributes.all(&[name])
     }
 
     pub(super) fn field_attributes(&self, names: &[&str]) -> Vec<Attribute> {
-        let found = self.field_attributes.of(names);
-        found
-            .flat_map(|(_, attributes)| attributes.clone())
-            .collect()
+        self.field_attributes.all(names)
     }
 
     /// Without an error, a misspelt path has no effect.
@@ -153,6 +145,11 @@ impl<T> PathOption<T> {
         })
     }
 
+    /// Whether it is given. All paths that say so have an effect, not the first alone.
+    fn has(&self, names: &[&str]) -> bool {
+        self.of(names).count() > 0
+    }
+
     fn check(&self) -> Result<(), Error> {
         let mut unused = self.entries.iter().filter(|entry| !entry.used.get());
         match unused.find(|entry| entry.path != ".") {
@@ -162,6 +159,15 @@ impl<T> PathOption<T> {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+impl PathOption<Vec<Attribute>> {
+    fn all(&self, names: &[&str]) -> Vec<Attribute> {
+        let found = self.of(names);
+        found
+            .flat_map(|(_, attributes)| attributes.clone())
+            .collect()
     }
 }
 

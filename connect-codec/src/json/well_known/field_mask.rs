@@ -9,8 +9,8 @@ use serde::{
 };
 
 use crate::{
-    json::{JsonMessage, label::Repeated, text::Writer},
-    table::{Kind, Table},
+    json::{JsonMessage, label::field, text::Writer},
+    table::{Kind, Label, Table},
 };
 
 impl JsonMessage for FieldMask {
@@ -19,7 +19,7 @@ impl JsonMessage for FieldMask {
     fn table() -> &'static Table {
         static TABLE: Table = Table::well_known::<FieldMask>(
             FieldMask::FULL_NAME,
-            &[Repeated::field(1, "paths", "paths", Kind::String)],
+            &[field(1, "paths", "paths", Label::Repeated, Kind::String)],
         );
         &TABLE
     }

@@ -9,13 +9,8 @@ use serde::{
 };
 
 use crate::{
-    json::{
-        JsonContext, JsonMessage,
-        label::{Map, Member, Repeated},
-        number,
-        text::Writer,
-    },
-    table::{Key, Kind, Table},
+    json::{JsonContext, JsonMessage, label::field, number, text::Writer},
+    table::{Key, Kind, Label, Table},
 };
 
 impl JsonMessage for Struct {
@@ -24,7 +19,7 @@ impl JsonMessage for Struct {
     fn table() -> &'static Table {
         static TABLE: Table = Table::well_known::<Struct>(
             Struct::FULL_NAME,
-            &[Map::field(1, "fields", "fields", VALUE, Key::String)],
+            &[field(1, "fields", "fields", Label::Map(Key::String), VALUE)],
         );
         &TABLE
     }
@@ -36,7 +31,7 @@ impl JsonMessage for ListValue {
     fn table() -> &'static Table {
         static TABLE: Table = Table::well_known::<ListValue>(
             ListValue::FULL_NAME,
-            &[Repeated::field(1, "values", "values", VALUE)],
+            &[field(1, "values", "values", Label::Repeated, VALUE)],
         );
         &TABLE
     }
@@ -51,12 +46,24 @@ impl JsonMessage for Value {
         static TABLE: Table = Table::well_known::<Value>(
             Value::FULL_NAME,
             &[
-                Member::field(1, "null_value", "nullValue", Kind::Null),
-                Member::field(2, "number_value", "numberValue", Kind::Double),
-                Member::field(3, "string_value", "stringValue", Kind::String),
-                Member::field(4, "bool_value", "boolValue", Kind::Bool),
-                Member::field(5, "struct_value", "structValue", STRUCT),
-                Member::field(6, "list_value", "listValue", LIST),
+                field(1, "null_value", "nullValue", Label::Optional, Kind::Null),
+                field(
+                    2,
+                    "number_value",
+                    "numberValue",
+                    Label::Optional,
+                    Kind::Double,
+                ),
+                field(
+                    3,
+                    "string_value",
+                    "stringValue",
+                    Label::Optional,
+                    Kind::String,
+                ),
+                field(4, "bool_value", "boolValue", Label::Optional, Kind::Bool),
+                field(5, "struct_value", "structValue", Label::Optional, STRUCT),
+                field(6, "list_value", "listValue", Label::Optional, LIST),
             ],
         )
         .with_null_as_value();

@@ -9,8 +9,8 @@ use serde::{
 };
 
 use crate::{
-    json::{JsonMessage, label::Implicit, text::Writer},
-    table::{Field, Kind, Table},
+    json::{JsonMessage, label::field, text::Writer},
+    table::{Field, Kind, Label, Table},
 };
 
 impl JsonMessage for Timestamp {
@@ -33,8 +33,8 @@ impl JsonMessage for Duration {
 
 /// Of both.
 const FIELDS: &[Field] = &[
-    Implicit::field(1, "seconds", "seconds", Kind::Int64),
-    Implicit::field(2, "nanos", "nanos", Kind::Int32),
+    field(1, "seconds", "seconds", Label::Implicit, Kind::Int64),
+    field(2, "nanos", "nanos", Label::Implicit, Kind::Int32),
 ];
 
 /// "Uses RFC 3339, where generated output will always be Z-normalized and use 0, 3, 6 or 9

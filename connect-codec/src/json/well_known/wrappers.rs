@@ -7,10 +7,10 @@ use bytes::Bytes;
 use crate::{
     json::{
         JsonMessage, TypeRegistry,
-        label::Implicit,
+        label::field,
         reflect::{Fields, Input, Sink, Stop},
     },
-    table::{Kind, Table},
+    table::{Kind, Label, Table},
 };
 
 pub(super) fn register_types(types: &mut TypeRegistry) {
@@ -34,7 +34,7 @@ macro_rules! wrapper {
             fn table() -> &'static Table {
                 static TABLE: Table = Table::well_known::<$rust>(
                     $name,
-                    &[Implicit::field(1, "value", "value", Kind::$kind)],
+                    &[field(1, "value", "value", Label::Implicit, Kind::$kind)],
                 );
                 &TABLE
             }
