@@ -1,10 +1,11 @@
-use std::{collections::VecDeque, io, mem, pin::pin, sync::Barrier, task::Waker, thread};
+use std::{collections::VecDeque, io, pin::pin, sync::Barrier, task::Waker, thread};
 
 use connect_tower::CallBody;
 
 use super::*;
 use crate::{
     client::request_body::{CallLink, RequestState},
+    frames::{HEAD, HEADERS},
     test_runtime::{NoIo, NoRuntime},
 };
 
@@ -31,71 +32,99 @@ fn a_new_http1_connection_takes_a_request_before_its_driver_runs() {
     assert!(pin!(sending).poll(&mut cx).is_pending());
 }
 
-fn http2_settings() -> Http2Settings {
-    Http2Settings {
-        windows: Windows::new(65_535, 65_535),
-        max_frame_size: 1 << 14,
-        max_header_size: 1 << 14,
-        send_buffer_size: 1 << 14,
-        keep_alive: None,
-    }
-}
-
-/// A server with one stream at a time. It takes HEADERS, and then the connection breaks.
+/// A server that says what a test says, and keeps what is written to it at once.
 #[derive(Clone, Default)]
-struct Breaking(Arc<Mutex<Script>>);
+struct Scripted(Arc<Mutex<Script>>);
 
 #[derive(Default)]
 struct Script {
-    has_begun: bool,
-    written: Vec<u8>,
+    said: VecDeque<&'static [u8]>,
+    reader: Option<Waker>,
+    writes: Vec<Vec<u8>>,
+    /// The connection breaks when it has HEADERS.
+    breaks: bool,
 }
 
-impl Breaking {
+/// SETTINGS with `MAX_CONCURRENT_STREAMS`.
+const ONE_STREAM: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1];
+const HUNDRED_STREAMS: &[u8] = &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
+
+impl Scripted {
+    fn say(&self, bytes: &'static [u8]) {
+        let mut script = self.0.lock().unwrap();
+        script.said.push_back(bytes);
+        let reader = script.reader.take();
+        drop(script);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// A connection to it, once it has said its settings.
+    fn open(&self) -> (Http2Connection, Http2Driver<NoRuntime>) {
+        let io = ClientIo::tls(Box::new(self.clone()));
+        let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
+        let runtime = NoRuntime::default();
+        let settings = Http2Settings {
+            windows: Windows::new(65_535, 65_535),
+            max_frame_size: 1 << 14,
+            max_header_size: 1 << 14,
+            send_buffer_size: 1 << 14,
+            keep_alive: None,
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
+        let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
+            panic!("opening waits");
+        };
+        assert!(pin!(driver.start()).poll(&mut cx).is_ready());
+        (connection, driver)
+    }
+
     /// How many frames of HEADERS have come.
     fn headers(&self) -> usize {
-        let script = self.0.lock().unwrap();
+        let written = self.0.lock().unwrap().writes.concat();
         // The preface.
-        let mut rest = script.written.get(24..).unwrap_or(&[]);
+        let mut rest = written.get(24..).unwrap_or(&[]);
         let mut count = 0;
         while let [l0, l1, l2, kind, ..] = *rest {
-            count += usize::from(kind == 1);
+            count += usize::from(kind == HEADERS);
             let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
-            rest = rest.get(9 + length..).unwrap_or(&[]);
+            rest = rest.get(HEAD + length..).unwrap_or(&[]);
         }
         count
     }
 }
 
-impl hyper::rt::Read for Breaking {
+impl hyper::rt::Read for Scripted {
     fn poll_read(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if mem::replace(&mut self.0.lock().unwrap().has_begun, true) {
+        let mut script = self.0.lock().unwrap();
+        let Some(bytes) = script.said.pop_front() else {
+            script.reader = Some(cx.waker().clone());
             return Poll::Pending;
-        }
-        // SETTINGS with MAX_CONCURRENT_STREAMS.
-        buf.put_slice(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1]);
+        };
+        buf.put_slice(bytes);
         Poll::Ready(Ok(()))
     }
 }
 
-impl hyper::rt::Write for Breaking {
+impl hyper::rt::Write for Scripted {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.lock().unwrap().written.extend_from_slice(bytes);
+        self.0.lock().unwrap().writes.push(bytes.to_vec());
         Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.headers() {
-            0 => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        let breaks = self.0.lock().unwrap().breaks;
+        match breaks && self.headers() > 0 {
+            false => Poll::Ready(Ok(())),
+            true => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
         }
     }
 
@@ -104,32 +133,33 @@ impl hyper::rt::Write for Breaking {
     }
 }
 
+/// A request on a connection, which takes it.
+fn send(
+    connection: &Http2Connection,
+    body: CallBody,
+    link: Arc<CallLink>,
+) -> Pin<Box<impl Future<Output = SendResult> + use<>>> {
+    let body = RequestBody::http2(body, link, connection.latest.clone());
+    let mut request = Request::new(body);
+    *request.uri_mut() = http::Uri::from_static("http://example.com/");
+    let Ok(sending) = connection.send(request) else {
+        panic!("the queue is closed");
+    };
+    Box::pin(sending)
+}
+
 #[test]
 fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
-    let server = Breaking::default();
-    let io = ClientIo::tls(Box::new(server.clone()));
-    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
-    let settings = http2_settings();
-    let runtime = NoRuntime::default();
+    let server = Scripted::default();
+    server.0.lock().unwrap().breaks = true;
+    server.say(ONE_STREAM);
+    let (connection, driver) = server.open();
     let mut cx = Context::from_waker(Waker::noop());
-    let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
-    let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
-        panic!("opening waits");
-    };
-    // It learns the server's limit.
-    assert!(pin!(driver.start()).poll(&mut cx).is_ready());
     let mut driving = pin!(async { driver.run(drop, || {}).await.run().await });
     let links = [(); 2].map(|()| Arc::new(CallLink::default()));
-    let mut sending = links.each_ref().map(|link| {
-        let latest = connection.latest.clone();
-        let body = RequestBody::http2(CallBody::empty(), Arc::clone(link), latest);
-        let mut request = Request::new(body);
-        *request.uri_mut() = http::Uri::from_static("http://example.com/");
-        let Ok(sending) = connection.send(request) else {
-            panic!("the queue is closed");
-        };
-        Box::pin(sending)
-    });
+    let mut sending = links
+        .each_ref()
+        .map(|link| send(&connection, CallBody::empty(), Arc::clone(link)));
     for sending in &mut sending {
         assert!(sending.as_mut().poll(&mut cx).is_pending());
     }
@@ -144,76 +174,13 @@ fn a_request_that_left_as_the_connection_broke_is_not_unsent() {
     assert_eq!([0, 1].map(is_unsent), [false, true]);
 }
 
-/// A server that says what a test says.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<Said>>);
-
-#[derive(Default)]
-struct Said {
-    bytes: VecDeque<&'static [u8]>,
-    reader: Option<Waker>,
-}
-
-impl Told {
-    fn say(&self, bytes: &'static [u8]) {
-        let mut said = self.0.lock().unwrap();
-        said.bytes.push_back(bytes);
-        let reader = said.reader.take();
-        drop(said);
-        reader.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl hyper::rt::Read for Told {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut said = self.0.lock().unwrap();
-        let Some(bytes) = said.bytes.pop_front() else {
-            said.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        buf.put_slice(bytes);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl hyper::rt::Write for Told {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 /// Else the next connection would be opened with the pings that the server has complained of.
 #[test]
 fn too_many_pings_are_told_before_the_connection_is_closed_to_calls() {
-    let server = Told::default();
-    let io = ClientIo::tls(Box::new(server.clone()));
-    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
-    let settings = http2_settings();
-    let runtime = NoRuntime::default();
+    let server = Scripted::default();
+    server.say(HUNDRED_STREAMS);
+    let (connection, driver) = server.open();
     let mut cx = Context::from_waker(Waker::noop());
-    let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
-    let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
-        panic!("opening waits");
-    };
-    // Empty settings.
-    server.say(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
-    assert!(pin!(driver.start()).poll(&mut cx).is_ready());
     let mut was_closed = None;
     {
         let driving = driver.run(drop, || was_closed = Some(connection.is_closed()));
@@ -278,80 +245,24 @@ fn a_sender_at_work_is_waited_for() {
     }
 }
 
-/// Counts what is written at once. The server allows a hundred streams.
-#[derive(Clone, Default)]
-struct Counting {
-    has_begun: Arc<AtomicBool>,
-    writes: Arc<Mutex<Vec<Vec<u8>>>>,
-}
-
-impl hyper::rt::Read for Counting {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        mut buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.has_begun.swap(true, Ordering::Relaxed) {
-            return Poll::Pending;
-        }
-        buf.put_slice(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl hyper::rt::Write for Counting {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.writes.lock().unwrap().push(bytes.to_vec());
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[test]
 fn heads_and_bodies_that_are_ready_together_leave_in_one_write() {
-    let server = Counting::default();
-    let io = ClientIo::tls(Box::new(server.clone()));
-    let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
-    let runtime = NoRuntime::default();
+    let server = Scripted::default();
+    server.say(HUNDRED_STREAMS);
+    let (connection, driver) = server.open();
     let mut cx = Context::from_waker(Waker::noop());
-    let settings = http2_settings();
-    let mut opening = pin!(Http2Connection::open(io, remote, &runtime, settings));
-    let Poll::Ready(Ok((connection, mut driver))) = opening.as_mut().poll(&mut cx) else {
-        panic!("opening waits");
-    };
-    assert!(pin!(driver.start()).poll(&mut cx).is_ready());
     let mut driving = pin!(driver.run(drop, || {}));
     assert!(driving.as_mut().poll(&mut cx).is_pending());
     assert!(driving.as_mut().poll(&mut cx).is_pending());
-    server.writes.lock().unwrap().clear();
-    let mut sending = [(); 3].map(|()| {
-        let body = CallBody::full("body");
-        let body = RequestBody::http2(body, Arc::default(), connection.latest.clone());
-        let mut request = Request::new(body);
-        *request.uri_mut() = http::Uri::from_static("http://example.com/");
-        let Ok(sending) = connection.send(request) else {
-            panic!("the queue is closed");
-        };
-        Box::pin(sending)
-    });
+    server.0.lock().unwrap().writes.clear();
+    let mut sending = [(); 3].map(|()| send(&connection, CallBody::full("body"), Arc::default()));
     for sending in &mut sending {
         assert!(sending.as_mut().poll(&mut cx).is_pending());
     }
     assert!(driving.as_mut().poll(&mut cx).is_pending());
     // The calls that are ready come first.
-    assert!(server.writes.lock().unwrap().is_empty());
+    assert!(server.0.lock().unwrap().writes.is_empty());
     assert!(driving.as_mut().poll(&mut cx).is_pending());
     // h2 takes nothing of a body before it writes the head: that write has waited for the bodies.
-    assert_eq!(server.writes.lock().unwrap().len(), 1);
+    assert_eq!(server.0.lock().unwrap().writes.len(), 1);
 }
