@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use connect_hyper::{CallTasks, HttpVersion, server::RequestBody};
 use connect_tower::{CallBody, Transport, transport::Sent};
 use http::Request;
@@ -16,8 +17,9 @@ use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
-    GOAWAY, HEADERS, HTTP2_PREFACE, PING, ServiceFn, Socket, async_test, bind, body_channel, call,
-    connect, echo, frame, http2_request, post, post_http2, read_until, spawn, start, text, within,
+    GOAWAY, HEADERS, HTTP2_PREFACE, PING, Running, ServiceFn, Socket, async_test, bind,
+    body_channel, call, connect, echo, frame, http2_request, post, post_http2, read_until, spawn,
+    start, text, within,
 };
 use crate::rt::{Channel, Server};
 
@@ -228,21 +230,27 @@ async fn a_shutdown_leaves_calls_the_time_of_the_drain() {
     }
 }
 
-/// The call is over for the server, but what it has answered waits for a window.
-#[apply(async_test)]
-async fn an_answer_that_waits_for_its_client_is_not_cut() {
+/// An answer of 10,000 bytes, of which the client has taken 1,000: the call is over for the server, but the rest waits for a
+/// window.
+async fn waiting_answer(set: impl FnOnce(Server) -> Server) -> (Running, Bytes, h2::RecvStream) {
     let service = ServiceFn(|_: Request<RequestBody>| std::future::ready(text("x".repeat(10_000))));
-    let server = start(bind().await.with_idle_timeout(SHORT), service);
+    let server = start(set(bind().await.with_idle_timeout(SHORT)), service);
     let socket = connect(server.address).await.unwrap();
     let builder = h2::client::Builder::new()
         .initial_window_size(1_000)
-        .handshake::<_, bytes::Bytes>(socket);
+        .handshake::<_, Bytes>(socket);
     let (mut client, connection) = builder.await.unwrap();
     spawn(connection);
     let request = Request::post("http://server/").body(()).unwrap();
     let (response, _) = client.send_request(request, true).unwrap();
     let mut body = response.await.unwrap().into_body();
     let first = body.data().await.unwrap().unwrap();
+    (server, first, body)
+}
+
+#[apply(async_test)]
+async fn an_answer_that_waits_for_its_client_is_not_cut() {
+    let (_server, first, mut body) = waiting_answer(|server| server).await;
     let _ = within(10 * SHORT, std::future::pending::<()>()).await;
     let (mut total, mut len) = (0, first.len());
     while len > 0 {
@@ -251,6 +259,14 @@ async fn an_answer_that_waits_for_its_client_is_not_cut() {
         len = body.data().await.map_or(0, |data| data.unwrap().len());
     }
     assert_eq!(total, 10_000);
+}
+
+/// Though it answers pings.
+#[apply(async_test)]
+async fn an_answer_waits_for_its_client_no_longer_than_a_write() {
+    let set = |server: Server| server.with_write_timeout(SHORT);
+    let (_server, _first, mut body) = waiting_answer(set).await;
+    assert!(body.data().await.unwrap().is_err());
 }
 
 /// The time for a head begins with the head.

@@ -164,6 +164,8 @@ pub(super) struct Lifetime<R> {
     is_draining: bool,
     /// The client was told, and the connection ends when it is idle.
     is_closing: bool,
+    /// HTTP/2: the connection was idle at a look since, though its client is there: what is left of an answer waits for its window.
+    is_waiting: bool,
     /// HTTP/2: until a client that was told counts as gone, if nothing comes from it: with what it was told it got a ping.
     silence: Option<Sleep>,
     canceled: CanceledCalls,
@@ -214,6 +216,7 @@ impl<R: Runtime> Lifetime<R> {
             end: None,
             is_draining: false,
             is_closing: false,
+            is_waiting: false,
             silence: None,
             canceled: CanceledCalls::default(),
         }
@@ -338,9 +341,10 @@ impl<R: Runtime> Lifetime<R> {
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
             let idle_timeout = self.config.idle_timeout;
-            let pause = match self.is_closing {
-                true => idle_timeout.min(CLOSE_TIMEOUT),
-                false => idle_timeout,
+            let pause = match (self.is_closing, self.is_waiting) {
+                (false, _) => idle_timeout,
+                (true, false) => idle_timeout.min(CLOSE_TIMEOUT),
+                (true, true) => self.config.write_timeout,
             };
             let next = self
                 .next_look
@@ -352,16 +356,19 @@ impl<R: Runtime> Lifetime<R> {
             let now = self.idle_calls();
             let before = std::mem::replace(&mut self.seen, now);
             if now.is_none() || now != before {
+                self.is_waiting = false;
                 continue;
             }
             if !self.is_closing {
                 return Poll::Ready(self.close());
             }
-            // HTTP/2 ends by itself when its last stream has ended. One of a client that is there may wait for its window.
+            // HTTP/2 ends by itself when its last stream has ended. One of a client that is there may wait for its window, as
+            // long as for a write.
             let is_http1 = matches!(self.version, LifetimeVersion::Http1 { .. });
-            if is_http1 || self.activity.is_silent.load(Ordering::Relaxed) {
+            if is_http1 || self.is_waiting || self.activity.is_silent.load(Ordering::Relaxed) {
                 return Poll::Ready(Step::End);
             }
+            self.is_waiting = true;
         }
     }
 

@@ -126,7 +126,8 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
     ///
     /// It does not end an HTTP/2 call whose whole answer was handed over, which is at most
     /// [`send_buffer_size`](Self::send_buffer_size), and waits for the window: that counts as over, and its connection, when it has no
-    /// other calls, is closed by the [idle timeout](Self::with_idle_timeout).
+    /// other calls, is closed by the [idle timeout](Self::with_idle_timeout), and ended when its client takes nothing for this time
+    /// more.
     pub fn with_write_timeout(mut self, timeout: Duration) -> Self {
         self.config.write_timeout = timeout.min(LONGEST);
         self
