@@ -44,6 +44,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         &["proto"],
     )?;
     let out = env::var("OUT_DIR")?;
+    connect_codegen::Config::new()
+        .add_view(".greet.v1.GreetService.Greet")
+        .with_crate_path("::connect_tokio")
+        .with_out_dir(Path::new(&out).join("viewed"))
+        .compile(&["proto/greet/v1/greet.proto"], &["proto"])?;
     for (source, target) in CHAPTERS {
         println!("cargo::rerun-if-changed={source}");
         let text = fs::read_to_string(source)?;

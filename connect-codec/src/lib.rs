@@ -6,9 +6,11 @@
 //!   libraries.
 //! - [`ErrorExt`] and [`rpc`]: typed error details, and the standard ones of `google.rpc`.
 //! - [`json`]: canonical Protobuf JSON for generated messages and the well-known types.
+//! - [`view`]: messages that are read where they lie, without copies of their strings.
 
 pub mod json;
 pub mod rpc;
+pub mod view;
 
 mod budget;
 mod codec;
@@ -28,6 +30,10 @@ pub mod __codegen {
 
     pub mod json {
         pub use crate::json::codegen::*;
+    }
+
+    pub mod view {
+        pub use crate::view::codegen::*;
     }
 }
 

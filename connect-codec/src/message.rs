@@ -148,14 +148,14 @@ impl<M: prost::Message + JsonMessage> DynMessage for M {
 }
 
 /// One pass for the length, one reservation, one pass for the bytes.
-fn encode_proto<M: prost::Message>(message: &M, out: &mut BytesMut) {
+pub(crate) fn encode_proto<M: prost::Message>(message: &M, out: &mut BytesMut) {
     out.reserve(message.encoded_len());
     // `Message::encode` would compute the length once more, only to compare it with the space.
     message.encode_raw(out);
 }
 
 /// As [`decode_proto`], within the budget of the options.
-fn decode_within<M: prost::Message + JsonMessage>(
+pub(crate) fn decode_within<M: prost::Message + JsonMessage>(
     bytes: Bytes,
     options: &ProtoOptions,
 ) -> Result<M, DecodeError> {

@@ -35,6 +35,12 @@ fn main() -> Result<(), Error> {
         .with_out_dir(out.join("other"))
         .with_descriptor_set(false)
         .compile(&files, &["proto"])?;
+    // Views of everything.
+    Config::new()
+        .add_view(".")
+        .with_crate_path("::connect_tower")
+        .with_out_dir(out.join("views"))
+        .compile(&files, &["proto"])?;
     // Services over messages that are elsewhere.
     Config::new()
         .add_extern_path(".shapes.v1", "crate::built::shapes::v1")

@@ -51,6 +51,7 @@ pub struct Config {
     pub(crate) hash_maps: Vec<String>,
     pub(crate) bytes: Vec<String>,
     pub(crate) boxed: Vec<String>,
+    pub(crate) views: Vec<String>,
     pub(crate) type_attributes: Vec<(String, String)>,
     pub(crate) field_attributes: Vec<(String, String)>,
     pub(crate) well_known_json: bool,
@@ -215,6 +216,19 @@ impl Config {
         self
     }
 
+    /// Adds views to messages, and lets the handlers of methods take them: a path of a message, a method, or
+    /// of what they are in.
+    ///
+    /// The view of `Order` is `OrderView<'a>`, a struct whose strings and bytes are slices of the encoded
+    /// message. All that a message holds gets views with it, if it is generated here and holds a string or
+    /// bytes. The handler of such a method takes `Request<View<Order>>` instead of `Request<Order>`; its client
+    /// stays as it is.
+    #[must_use]
+    pub fn add_view(mut self, path: impl Into<String>) -> Self {
+        self.views.push(path.into());
+        self
+    }
+
     /// Adds an attribute to messages, enums and oneofs: `#[derive(my::Derive)]`.
     #[must_use]
     pub fn add_type_attribute(
@@ -248,6 +262,8 @@ impl Config {
             "default_methods: no traits are generated"
         } else if include_file && self.layout == Layout::Modules {
             "include_file: layout `modules` includes no files"
+        } else if !self.views.is_empty() && !(self.messages && self.json) {
+            "view: views are of messages that are generated with JSON"
         } else {
             return Ok(());
         };
@@ -291,6 +307,7 @@ impl Default for Config {
             hash_maps: Vec::new(),
             bytes: vec![String::from(".")],
             boxed: Vec::new(),
+            views: Vec::new(),
             type_attributes: Vec::new(),
             field_attributes: Vec::new(),
             well_known_json: false,

@@ -77,8 +77,9 @@ fn push_token(out: &mut String, token: TokenTree) {
 }
 
 /// The lines with which they begin.
-const MACROS: [&str; 3] = [
+const MACROS: [&str; 4] = [
     "connect_rs::json::enumeration! {",
     "connect_rs::json::message! {",
     "connect_rs::json::fields! {",
+    "connect_rs::view::message! {",
 ];

@@ -345,6 +345,7 @@ fn paths_that_stand_for_nothing_are_refused() {
         ),
         (config().add_hash_map(".p.A.ma"), "hash_map \".p.A.ma\""),
         (config().add_boxed(".p.B.e"), "boxed \".p.B.e\""),
+        (config().add_view(".p.A.map"), "view \".p.A.map\""),
         (
             config().add_type_attribute("p.A", attribute),
             "type_attribute \"p.A\": a path begins with a dot, and stands for all that is below it",

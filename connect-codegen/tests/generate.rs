@@ -285,6 +285,39 @@ fn maps_are_ordered_but_for_the_paths_that_ask_for_hash_maps() {
     assert_eq!(counts(&Config::new().add_hash_map(".p.A.x")), (2, 1));
 }
 
+#[test]
+fn views_are_of_what_is_asked_for_and_all_that_it_holds() {
+    let body = "message A { string x = 1; B b = 2; D d = 3; }
+        message B { repeated C c = 1; }
+        message C { map<string, int32> z = 1; oneof one { bool yes = 2; int32 no = 3; } }
+        message D { int32 y = 1; }
+        message E { string x = 1; }
+        message EView { string x = 1; }
+        service S { rpc Take(A) returns (E); rpc Leave(A) returns (D); rpc Count(D) returns (D); }";
+    let views = |path: &str| {
+        let code = code_of(body, &Config::new().add_view(path));
+        let views = code.lines().filter_map(|line| {
+            let line = line.trim_start().strip_prefix("pub ")?;
+            let name = line
+                .strip_prefix("struct ")
+                .or(line.strip_prefix("enum "))?;
+            let name = name.strip_suffix(" {")?;
+            name.contains("View").then(|| name.to_owned())
+        });
+        let taken = code.matches("Request<connect_rs::view::View<").count();
+        (views.collect::<Vec<_>>().join(" "), taken)
+    };
+    let all_of_a = "AView<'a> BView<'a> CView<'a> OneView EView";
+    assert_eq!(views(".p.A"), (all_of_a.into(), 0));
+    assert_eq!(views(".p.S.Take"), (all_of_a.into(), 1));
+    assert_eq!(views(".p.S"), (all_of_a.into(), 2));
+    assert_eq!(views(".p.D"), ("EView".into(), 0), "it holds no string");
+    assert_eq!(views(".p.E"), ("EView_<'a> EView".into(), 0));
+    let (all, taken) = views(".");
+    assert!(all.contains("EView EViewView<'a>"), "{all}");
+    assert_eq!(taken, 2);
+}
+
 /// It took time cubic in the number of files: hours for as many as these.
 #[test]
 fn a_descriptor_set_of_2000_files_takes_linear_time() {

@@ -56,6 +56,10 @@ fn settings_without_effect_are_refused() {
     let nothing = FileDescriptorSet::default().encode_to_vec();
     for (options, says) in [
         (
+            "view=.,json=false",
+            "view: views are of messages that are generated with JSON",
+        ),
+        (
             "server=false,server_feature=server",
             "server_feature: no servers are generated",
         ),
@@ -93,7 +97,7 @@ fn every_option_is_in_the_help() {
         Config::from_options(&format!("{name}={value}")).unwrap();
         count += 1;
     }
-    assert_eq!(count, 17);
+    assert_eq!(count, 18);
 }
 
 #[test]

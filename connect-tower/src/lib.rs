@@ -87,7 +87,7 @@ use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub use connect_codec::{
     Codec, Codecs, CustomCodec, Decode, DecodeError, DynMessage, Encode, ErrorExt,
-    InvalidCodecName, MessageLibrary, Prost, ProstBinary, ProtoOptions, json, rpc,
+    InvalidCodecName, MessageLibrary, Prost, ProstBinary, ProtoOptions, json, rpc, view,
 };
 // Crates whose types are in signatures here, or are fields of generated messages: nobody has to list them too.
 #[doc(no_inline)]

@@ -16,6 +16,11 @@ pub mod greet {
     connect_tokio::include_proto!("greet.v1");
 }
 
+/// The same, whose handlers take views.
+pub mod viewed {
+    include!(concat!(env!("OUT_DIR"), "/viewed/greet.v1.rs"));
+}
+
 /// `docs/proto/talk/v1/talk.proto`, the service of the chapter on streaming.
 pub mod talk {
     connect_tokio::include_proto!("talk.v1");

@@ -15,6 +15,11 @@ pub mod other {
     include!(concat!(env!("OUT_DIR"), "/other/_protos.rs"));
 }
 
+/// Included with views of all messages.
+pub mod views {
+    include!(concat!(env!("OUT_DIR"), "/views/_protos.rs"));
+}
+
 /// Services over the messages of another module.
 pub mod stubs {
     include!(concat!(env!("OUT_DIR"), "/stubs/_protos.rs"));

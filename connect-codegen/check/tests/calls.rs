@@ -1,11 +1,9 @@
 //! Calls through generated servers and clients, in one process.
 
+mod support;
+
 use std::{
-    future::Future,
-    pin::pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
     time::Duration,
 };
 
@@ -20,6 +18,7 @@ use connect_tower::{
     json::JsonOptions, rt::NoTimer,
 };
 use futures_util::stream;
+use support::block_on;
 
 /// A tour that remembers which names were looked at.
 #[derive(Debug, Default)]
@@ -322,25 +321,4 @@ fn calls_are_send() {
     let mut call = assert_send(client.talk());
     drop(assert_send(call.send(String::new())));
     assert_send(TourServiceServer::new(Tour::default()));
-}
-
-/// Polls a future on this thread until it is done.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
-        }
-        thread::park();
-    }
 }

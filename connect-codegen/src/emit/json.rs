@@ -1,7 +1,7 @@
 //! The JSON of messages and enums: macros of connect-codec, one line per field.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, Literal, TokenStream};
+use quote::{ToTokens as _, quote};
 use syn::Item;
 
 use crate::{
@@ -66,34 +66,51 @@ pub(super) fn well_known(file: &File, scope: &[String], items: &mut Vec<Item>) {
 /// A message with its fields.
 fn fields(message: &Message, scope: &[String]) -> TokenStream {
     let (name, path) = (&message.full_name, message.path.tokens(scope));
+    let oneof = |at: usize| {
+        let path = message.oneofs[at].path.tokens(scope);
+        let members = message.members(at).map(|field| {
+            let (variant, entry) = (identifier(&field.rust_name), entry(field, scope));
+            quote!(#variant #entry)
+        });
+        quote!(#path { #(#members,)* })
+    };
+    let lines = by_field(message, |field| entry(field, scope), oneof);
+    quote!(#path = #name; #(#lines,)*)
+}
+
+/// A line for each field with its shape, and for each oneof where its first member is.
+pub(super) fn by_field(
+    message: &Message,
+    line: impl Fn(&Field) -> TokenStream,
+    oneof: impl Fn(usize) -> TokenStream,
+) -> Vec<TokenStream> {
     let mut oneofs_done = Vec::new();
     let mut lines = Vec::new();
     for field in &message.fields {
-        let (rust, entry) = (identifier(&field.rust_name), entry(field, scope));
-        lines.push(match field.shape {
-            Shape::Implicit => quote!(#rust: Implicit(#entry)),
-            Shape::Optional => quote!(#rust: Optional(#entry)),
-            Shape::Required => quote!(#rust: Required(#entry)),
-            Shape::Repeated { .. } => quote!(#rust: Repeated(#entry)),
+        let rust = identifier(&field.rust_name);
+        let label = match field.shape {
+            Shape::Implicit => quote!(Implicit),
+            Shape::Optional => quote!(Optional),
+            Shape::Required => quote!(Required),
+            Shape::Repeated { .. } => quote!(Repeated),
             Shape::Map { key, .. } => {
                 let key = scalar(key);
-                quote!(#rust: Map<#key>(#entry))
+                quote!(Map<#key>)
             }
-            Shape::Oneof(at) if oneofs_done.contains(&at) => continue,
             Shape::Oneof(at) => {
-                oneofs_done.push(at);
-                let oneof = &message.oneofs[at];
-                let (rust, path) = (identifier(&oneof.rust_name), oneof.path.tokens(scope));
-                let members = message.members(at).map(|field| {
-                    let (variant, entry) =
-                        (identifier(&field.rust_name), self::entry(field, scope));
-                    quote!(#variant(#entry))
-                });
-                quote!(#rust = #path { #(#members,)* })
+                if !oneofs_done.contains(&at) {
+                    oneofs_done.push(at);
+                    let rust = identifier(&message.oneofs[at].rust_name);
+                    let oneof = oneof(at);
+                    lines.push(quote!(#rust = #oneof));
+                }
+                continue;
             }
-        });
+        };
+        let line = line(field);
+        lines.push(quote!(#rust: #label #line));
     }
-    quote!(#path = #name; #(#lines,)*)
+    lines
 }
 
 /// Number, names and kind of a field.
@@ -101,7 +118,7 @@ fn entry(field: &Field, scope: &[String]) -> TokenStream {
     let number = Literal::i32_unsuffixed(field.number);
     let (name, json_name) = (&field.name, &field.json_name);
     let kind = match &field.kind {
-        Kind::Scalar(kind) => scalar(*kind),
+        Kind::Scalar(kind) => scalar(*kind).into_token_stream(),
         Kind::Bytes { .. } => quote!(Bytes),
         Kind::Message { to, delimited } => {
             let path = to.path.tokens(scope);
@@ -117,10 +134,10 @@ fn entry(field: &Field, scope: &[String]) -> TokenStream {
             quote!(Enum(#path))
         }
     };
-    quote!(#number, #name, #json_name, #kind)
+    quote!((#number, #name, #json_name, #kind))
 }
 
-fn scalar(scalar: Scalar) -> TokenStream {
-    let name = identifier(&format!("{scalar:?}"));
-    quote!(#name)
+/// What connect-codec calls it.
+pub(super) fn scalar(scalar: Scalar) -> Ident {
+    identifier(&format!("{scalar:?}"))
 }

@@ -286,7 +286,8 @@ fn word(word: &str) -> TokenStream {
     quote!(#word)
 }
 
-fn scalar_type(scalar: Scalar) -> TokenStream {
+/// Of a field in Rust.
+pub(super) fn scalar_type(scalar: Scalar) -> TokenStream {
     word(match scalar {
         Scalar::Bool => "bool",
         Scalar::Double => "f64",

@@ -6,6 +6,7 @@ mod docs;
 mod json;
 mod messages;
 mod services;
+mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ pub(crate) use descriptors::DescriptorSets;
 use crate::{
     Config, Error,
     names::{self, Taken},
-    schema::{Enum, File, Message, Schema, TypePath, module_of},
+    schema::{Enum, File, Message, Schema, TypePath, Views, module_of},
 };
 
 /// The code of a package.
@@ -53,9 +54,13 @@ pub(crate) fn packages<'a>(
         inner.for_each(|name| drop(taken.claim(&name[path.len()])));
         let services = module.files.iter().flat_map(|file| &file.services);
         for service in services.filter(|_| config.server || config.client) {
-            module
-                .items
-                .extend(services::items(service, &path, config, &mut taken));
+            module.items.extend(services::items(
+                service,
+                &path,
+                &schema.views,
+                config,
+                &mut taken,
+            ));
         }
         if config.descriptor_set && !module.files.is_empty() {
             let files = module.files.iter().map(|file| file.name.as_str());
@@ -89,6 +94,7 @@ struct Module<'a> {
 /// The modules of all packages, while their code is written.
 struct Modules<'a, 'c> {
     config: &'c Config,
+    views: &'a Views,
     /// All modules of packages, and the modules around them, with their names in Protobuf.
     all: BTreeMap<Vec<String>, String>,
     found: BTreeMap<Vec<String>, Module<'a>>,
@@ -98,6 +104,7 @@ impl<'a, 'c> Modules<'a, 'c> {
     fn new(schema: &'a Schema, config: &'c Config) -> Self {
         let mut out = Self {
             config,
+            views: &schema.views,
             all: BTreeMap::new(),
             found: BTreeMap::new(),
         };
@@ -143,6 +150,7 @@ impl<'a, 'c> Modules<'a, 'c> {
         if self.config.json {
             items.push(json::message(message, scope));
         }
+        items.extend(views::message(message, self.views, scope));
         if let Some(module) = message.module() {
             items.extend(self.nested(message, file, [scope, &[module]].concat()));
         }
@@ -163,7 +171,12 @@ impl<'a, 'c> Modules<'a, 'c> {
                 .flat_map(|e| self.enumeration(e, &scope)),
         );
         let oneofs = message.oneofs.iter().enumerate();
-        items.extend(oneofs.map(|(at, oneof)| messages::oneof(message, at, oneof, &scope)));
+        items.extend(oneofs.flat_map(|(at, oneof)| {
+            let view = views::oneof(message, at, oneof, self.views, &scope);
+            [messages::oneof(message, at, oneof, &scope)]
+                .into_iter()
+                .chain(view)
+        }));
         if items.is_empty() {
             return None;
         }

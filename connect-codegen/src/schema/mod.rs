@@ -10,12 +10,14 @@ mod names;
 mod options;
 mod read;
 mod types;
+mod views;
 
 use std::collections::BTreeSet;
 
 pub(crate) use features::{EDITION_2024, EDITION_PROTO2};
 pub(crate) use names::{module_of, snake};
 pub(crate) use types::TypePath;
+pub(crate) use views::Views;
 
 use crate::{Config, Error, descriptor::FileDescriptor, error::Place};
 
@@ -23,6 +25,7 @@ use crate::{Config, Error, descriptor::FileDescriptor, error::Place};
 pub(crate) struct Schema {
     /// Sorted by name, as frontends have them in different orders.
     pub(crate) files: Vec<File>,
+    pub(crate) views: Views,
     options: options::Options,
 }
 
@@ -39,7 +42,11 @@ impl Schema {
         if config.messages {
             collisions::check(&files)?;
         }
-        Ok(Self { files, options })
+        Ok(Self {
+            views: Views::new(&files, &options),
+            files,
+            options,
+        })
     }
 
     /// Whether each path of the configuration stands for something in the files.
@@ -225,6 +232,8 @@ pub(crate) struct Method {
     pub(crate) server_streaming: bool,
     /// The method, or its whole service.
     pub(crate) deprecated: bool,
+    /// Whether its handler takes the view of its input, if there is one.
+    pub(crate) takes_view: bool,
     /// `IdempotencyLevel`, unless it is unknown.
     pub(crate) idempotency: Option<Idempotency>,
 }

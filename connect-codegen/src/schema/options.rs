@@ -17,6 +17,7 @@ pub(super) struct Options {
     bytes: PathOption<()>,
     hash_maps: PathOption<()>,
     boxed: PathOption<()>,
+    views: PathOption<()>,
     type_attributes: PathOption<Vec<Attribute>>,
     field_attributes: PathOption<Vec<Attribute>>,
 }
@@ -37,6 +38,7 @@ impl Options {
             bytes: PathOption::new(("bytes", "field of type bytes"), flags(&config.bytes))?,
             hash_maps: PathOption::new(("hash_map", "map field"), flags(&config.hash_maps))?,
             boxed: PathOption::new(("boxed", "message field"), flags(&config.boxed))?,
+            views: PathOption::new(("view", "message or method"), flags(&config.views))?,
             type_attributes: PathOption::new(
                 ("type_attribute", "message, enum or oneof"),
                 type_attributes,
@@ -79,6 +81,11 @@ impl Options {
         self.boxed.has(names)
     }
 
+    /// Whether a message has a view, or a method takes one.
+    pub(super) fn view(&self, name: &str) -> bool {
+        self.views.has(&[name])
+    }
+
     pub(super) fn type_attributes(&self, name: &str) -> Vec<Attribute> {
         self.type_attributes.all(&[name])
     }
@@ -93,6 +100,7 @@ impl Options {
         self.bytes.check()?;
         self.hash_maps.check()?;
         self.boxed.check()?;
+        self.views.check()?;
         self.type_attributes.check()?;
         self.field_attributes.check()
     }

@@ -307,16 +307,15 @@ impl Reader<'_> {
     ) -> Result<Service, Error> {
         let options = service.options.as_ref();
         let deprecated = options.is_some_and(|options| options.deprecated());
+        let full_name = scope.join(service.name());
         Ok(Service {
             source: self.sources.get(path),
-            full_name: scope
-                .join(service.name())
-                .trim_start_matches('.')
-                .to_owned(),
+            full_name: full_name.trim_start_matches('.').to_owned(),
             rust_name: camel(service.name()),
             module: snake(service.name()),
             methods: each(&service.method, path, METHOD_OF_SERVICE, |method, path| {
-                self.method(method, deprecated, path)
+                let name = format!("{full_name}.{}", method.name());
+                self.method(method, &name, deprecated, path)
             })?,
         })
     }
@@ -324,6 +323,7 @@ impl Reader<'_> {
     fn method(
         &self,
         method: &MethodDescriptorProto,
+        name: &str,
         deprecated: bool,
         path: &[i32],
     ) -> Result<Method, Error> {
@@ -337,6 +337,7 @@ impl Reader<'_> {
             client_streaming: method.client_streaming(),
             server_streaming: method.server_streaming(),
             deprecated: deprecated || options.deprecated(),
+            takes_view: self.options.view(name),
             idempotency: match options.idempotency_level() {
                 1 => Some(Idempotency::NoSideEffects),
                 2 => Some(Idempotency::Idempotent),

@@ -59,6 +59,14 @@ impl TypePath {
         }
     }
 
+    /// A type of a longer name in the same place.
+    pub(super) fn with_suffix(&self, suffix: &str) -> Self {
+        let mut path = self.clone();
+        let (Self::Local { name, .. } | Self::Extern(name)) = &mut path;
+        name.push_str(suffix);
+        path
+    }
+
     pub(crate) fn is_extern(&self) -> bool {
         matches!(self, Self::Extern(_))
     }

@@ -11,17 +11,18 @@ use super::docs;
 use crate::{
     Config,
     names::{self, Taken},
-    schema,
+    schema::{self, Views},
 };
 
 /// The items of a service, for these modules, in which the names that are `taken` are.
 pub(super) fn items(
     service: &schema::Service,
     scope: &[String],
+    views: &Views,
     config: &Config,
     taken: &mut Taken,
 ) -> Vec<Item> {
-    let service = Service::new(service, scope, config, taken);
+    let service = Service::new(service, scope, views, config, taken);
     let mut items = vec![service.constants()];
     if config.server {
         let server = server::items(&service, config);
@@ -70,6 +71,8 @@ struct Method {
     /// Of the same: the one that takes a stream of all requests.
     client_fn_from: Ident,
     input: TokenStream,
+    /// What the handler takes of it: the message, or its view.
+    handled: TokenStream,
     output: TokenStream,
 }
 
@@ -85,6 +88,7 @@ impl Service {
     fn new(
         service: &schema::Service,
         scope: &[String],
+        views: &Views,
         config: &Config,
         taken: &mut Taken,
     ) -> Self {
@@ -94,7 +98,8 @@ impl Service {
         let library = names::identifier(library);
         let mut names = MethodNames::default();
         let methods = service.methods.iter();
-        let methods = methods.map(|method| Method::new(method, full_name, scope, &mut names));
+        let methods =
+            methods.map(|method| Method::new(method, full_name, scope, views, &mut names));
         Self {
             docs: docs::attributes(&service.source.comments, || {
                 format!("The service `{full_name}`.")
@@ -151,6 +156,7 @@ impl Method {
         method: &schema::Method,
         service: &str,
         scope: &[String],
+        views: &Views,
         names: &mut MethodNames,
     ) -> Self {
         let procedure = format!("/{service}/{}", method.name);
@@ -158,6 +164,15 @@ impl Method {
         // Without what makes it a name in Rust, if it is not the whole name.
         let plain = name.trim_start_matches("r#").trim_end_matches('_');
         let client_fn = names.client_fns.claim(name);
+        let input = method.input.path.tokens(scope);
+        let view = views.message(&method.input.full_name);
+        let handled = match view.filter(|_| method.takes_view) {
+            Some(_) => {
+                let root = names::root();
+                quote!(#root::view::View<#input>)
+            }
+            None => input.clone(),
+        };
         Self {
             docs: docs::attributes(&method.source.comments, || format!("Calls `{procedure}`.")),
             deprecated: method.deprecated,
@@ -176,7 +191,8 @@ impl Method {
             client_fn_with: names.client_fns.claim(&format!("{plain}_with")),
             client_fn_from: names.client_fns.claim(&format!("{plain}_from")),
             client_fn,
-            input: method.input.path.tokens(scope),
+            input,
+            handled,
             output: method.output.path.tokens(scope),
             procedure,
         }

@@ -33,7 +33,7 @@ fn trait_method(method: &Method, config: &Config) -> TokenStream {
     let Method {
         docs,
         trait_fn,
-        input,
+        handled,
         output,
         stream_type,
         ..
@@ -41,8 +41,8 @@ fn trait_method(method: &Method, config: &Config) -> TokenStream {
     let root = names::root();
     let deprecated = method.deprecated();
     let input = match stream_type {
-        StreamType::Unary | StreamType::ServerStream => quote!(#input),
-        StreamType::ClientStream | StreamType::BidiStream => quote!(#root::Streaming<#input>),
+        StreamType::Unary | StreamType::ServerStream => quote!(#handled),
+        StreamType::ClientStream | StreamType::BidiStream => quote!(#root::Streaming<#handled>),
     };
     let output = match stream_type {
         StreamType::Unary | StreamType::ClientStream => quote!(#output),
