@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use connect_tower::{
@@ -18,7 +19,8 @@ use crate::runtime::{Accepted, ListenAddr, ListenOptions, Listener, Runtime};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NoRuntime {
-    time_is_over: bool,
+    /// Sleeps up to this time are over at once, others never.
+    slept: Time,
 }
 
 impl NoRuntime {
@@ -31,7 +33,14 @@ impl NoRuntime {
 
     /// Every sleep is over when it begins.
     pub(crate) fn with_time_over() -> Self {
-        Self { time_is_over: true }
+        Self { slept: Time::MAX }
+    }
+
+    /// Sleeps from the beginning of time are over when they last no longer than this.
+    pub(crate) fn with_sleeps_of(time: Duration) -> Self {
+        Self {
+            slept: Time::ZERO.saturating_add(time),
+        }
     }
 }
 
@@ -65,8 +74,8 @@ impl Timer for NoRuntime {
         Time::ZERO
     }
 
-    fn sleep_until(&self, _: Time) -> Sleep {
-        match self.time_is_over {
+    fn sleep_until(&self, at: Time) -> Sleep {
+        match at <= self.slept {
             true => Box::pin(ready(())),
             false => Box::pin(pending()),
         }

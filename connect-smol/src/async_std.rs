@@ -48,8 +48,8 @@ pub use connect_health as health;
 pub use connect_hyper::{
     CallTasks, EndpointAddress, Flood, HttpService, HttpVersion, ServerEvent, ServerHandle,
     client::{
-        Balance, Candidate, Connect, Connecting, Ejection, LeastOutstanding, PickFirst, Resolve,
-        Resolving, RoundRobin,
+        Balance, Candidate, Connect, Connecting, Ejection, HealthCheck, LeastOutstanding,
+        PickFirst, Resolve, Resolving, RoundRobin,
     },
     runtime::{ListenAddr, ListenOptions, StreamListener},
 };

@@ -129,7 +129,7 @@ impl OpenTelemetry {
     /// | `http.client.open_connections` | `{connection}` | `http.connection.state`: `active` or `idle` |
     /// | `http.client.active_requests` | `{request}` | |
     /// | `connectrpc.client.waiting_calls` | `{call}` | |
-    /// | `connectrpc.client.endpoints` | `{endpoint}` | `connectrpc.endpoint.state`: `idle`, `connecting`, `ready` or `failed` |
+    /// | `connectrpc.client.endpoints` | `{endpoint}` | `connectrpc.endpoint.state`: `idle`, `connecting`, `ready`, `failed` or `ejected` |
     ///
     /// All have `server.address` and `server.port` of the endpoint; calls that wait for whichever comes first those of the
     /// channel. The first two are of the semantic conventions for HTTP, version 1.44, which have no others for this.

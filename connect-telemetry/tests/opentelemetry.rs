@@ -489,6 +489,7 @@ fn what_is_open_and_what_waits() {
     let endpoint = |address: &str, calls| EndpointStats {
         address: address.to_owned(),
         state: ChannelState::Ready,
+        is_ejected: false,
         connections: 3,
         idle_connections: 1,
         active_calls: calls,
@@ -500,7 +501,10 @@ fn what_is_open_and_what_waits() {
         waiting_calls: 7,
         endpoints: vec![
             endpoint("192.0.2.1:8080", 5),
-            endpoint("unix:/run/shop.sock", 0),
+            EndpointStats {
+                is_ejected: true,
+                ..endpoint("unix:/run/shop.sock", 0)
+            },
             endpoint("192.0.2.1:1, 192.0.2.2:1", 0),
         ],
     };
@@ -527,7 +531,7 @@ fn what_is_open_and_what_waits() {
     for line in [
         "connectrpc.client.endpoints {endpoint} 2: connectrpc.endpoint.state=ready server.address=192.0.2.1 \
          server.port=8080",
-        "connectrpc.client.endpoints {endpoint} 1: connectrpc.endpoint.state=ready \
+        "connectrpc.client.endpoints {endpoint} 1: connectrpc.endpoint.state=ejected \
          server.address=/run/shop.sock",
         "connectrpc.client.waiting_calls {call} 0: server.address=192.0.2.1 server.port=8080",
         "connectrpc.client.waiting_calls {call} 7: server.address=shop.internal",

@@ -655,6 +655,11 @@ async fn an_endpoint_that_fails_calls_is_ejected() {
     while failures < 4 {
         failures += usize::from(say(&client).await == Err(Code::Internal));
     }
+    let endpoints = client.transport().stats().endpoints;
+    for endpoint in endpoints {
+        let is_a = endpoint.address == a.address.to_string();
+        assert_eq!(endpoint.is_ejected, is_a, "{endpoint:?}");
+    }
     for _ in 0..100 {
         assert!(say(&client).await.is_ok());
     }

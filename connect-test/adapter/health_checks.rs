@@ -9,11 +9,16 @@ use std::{
 };
 
 use connect_health::Health;
-use connect_hyper::{ChannelState, client::RoundRobin};
+use connect_hyper::{
+    ChannelState,
+    client::{HealthCheck, RoundRobin},
+};
 use connect_tower::{
     Client, Prost, Request as Call, Response as Answer, ResponseStream, Router, Spec, StreamType,
+    bearer,
 };
 use futures_util::{StreamExt, stream};
+use http::header::AUTHORIZATION;
 use macro_rules_attribute::apply;
 
 use super::support::{Running, async_test, bind, spawn, start, yield_now};
@@ -233,10 +238,40 @@ async fn an_endpoint_that_does_not_say_whether_it_serves_fails_calls() {
 }
 
 #[apply(async_test)]
+async fn a_gate_is_passed_with_the_metadata_that_it_wants() {
+    let (health, asked) = (Health::new(), Arc::new(AtomicUsize::new(0)));
+    health.set_serving(SERVICE);
+    let guarded = Router::new().add_service(health);
+    let guarded = guarded.add_gate(bearer(|token: String| {
+        std::future::ready(match token.as_str() {
+            "token-0" => Ok(()),
+            _ => Err(Error::unauthenticated("the token is not known")),
+        })
+    }));
+    let server = start(bind().await, saying("a").merge(guarded).unwrap());
+    let without = client([&server]);
+    let error = say(&without).await.unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    let text = format!("{error:#}");
+    assert!(text.contains("health check of"), "{text}");
+    let check = HealthCheck::new(SERVICE).with_headers({
+        let asked = Arc::clone(&asked);
+        move |headers| {
+            let number = asked.fetch_add(1, Ordering::SeqCst);
+            let token = format!("Bearer token-{number}").parse().unwrap();
+            headers.insert(AUTHORIZATION, token);
+        }
+    });
+    let with = client_with([&server], |builder| builder.with_health_check(check));
+    assert_eq!(say(&with).await.unwrap(), "a");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[apply(async_test)]
 async fn a_balancer_that_keeps_what_it_has_cannot_check_health() {
     for endpoints in [None, Some(["127.0.0.1:1"])] {
         let mut builder = Channel::builder("http://service.example").with_health_check("");
-        assert_eq!(builder.health_check(), Some(""));
+        assert_eq!(builder.health_check().map(HealthCheck::service), Some(""));
         if let Some(endpoints) = endpoints {
             builder = builder.with_endpoints(endpoints);
         }

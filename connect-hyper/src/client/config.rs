@@ -25,6 +25,9 @@ pub struct ChannelBuilder<R: Runtime> {
     pub(super) settings: Settings,
 }
 
+/// Below that the attempts would be a burst of packets for each connection.
+const SHORTEST_ATTEMPT_DELAY: Duration = Duration::from_millis(10);
+
 impl<R: Runtime> ChannelBuilder<R> {
     pub(super) fn new(uri: String) -> Self {
         Self {
@@ -73,6 +76,20 @@ impl<R: Runtime> ChannelBuilder<R> {
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
         self.settings.connect_timeout
+    }
+
+    /// How long one address is tried alone; then the next is tried beside it, and the first that answers is taken. It holds for
+    /// the addresses of a name, and with [`PickFirst`](super::PickFirst) for the endpoints of a list. After a failure the next
+    /// begins at once. Default: 250 milliseconds. At least 10 (RFC 8305, section 5, "Connection Attempt Delay").
+    pub fn with_attempt_delay(mut self, delay: Duration) -> Self {
+        self.settings.attempt_delay = delay.clamp(SHORTEST_ATTEMPT_DELAY, LONGEST);
+        self
+    }
+
+    /// Set by [`with_attempt_delay`](Self::with_attempt_delay).
+    #[must_use]
+    pub fn attempt_delay(&self) -> Duration {
+        self.settings.attempt_delay
     }
 
     /// The longest wait between failed attempts to connect: up to 50 milliseconds after the first, twice as long after each
@@ -338,10 +355,12 @@ mod tests {
         let time = Duration::from_secs;
         let builder = Channel::<NoRuntime>::builder("http://example.com");
         assert_eq!(builder.connect_timeout(), time(20));
+        assert_eq!(builder.attempt_delay(), Duration::from_millis(250));
         assert_eq!(builder.keep_alive(), Some((time(30), time(20))));
         let builder = builder
             .with_http_version(HttpVersion::Http2)
             .with_connect_timeout(time(1))
+            .with_attempt_delay(Duration::ZERO)
             .with_max_backoff(time(2))
             .with_max_connections(0)
             .with_max_http2_connections(0)
@@ -359,6 +378,7 @@ mod tests {
             .with_http1_buffer_size(0)
             .with_send_buffer_size(0);
         assert_eq!(builder.http_version(), HttpVersion::Http2);
+        assert_eq!(builder.attempt_delay(), Duration::from_millis(10));
         assert_eq!(builder.connect_timeout(), time(1));
         assert_eq!(builder.max_backoff(), time(2));
         assert_eq!(builder.max_connections(), 1);

@@ -94,10 +94,9 @@ async fn open<R: Runtime>(
     http2: Http2Settings,
     is_silent: &mut bool,
 ) -> Result<Connected<R>, Failure> {
-    let http1 = shared.settings.http1;
     let reached = shared
         .connector
-        .reach(&shared.runtime, address, http1)
+        .reach(&shared.runtime, address, &shared.settings)
         .await;
     let Reached { io, name } = reached.map_err(Failure::Other)?;
     let remote = Arc::new(Remote::new(name));

@@ -1,11 +1,11 @@
 //! From an address to a byte stream: sockets, a proxy, or the user's own way.
 
-use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use connect_proto::Error;
 use connect_tower::transport::{FailureKind, TransportError};
 
-use super::{address::EndpointAddress, connection::Http1Settings, dial::dial, proxy::Proxy};
+use super::{address::EndpointAddress, dial::dial, proxy::Proxy, settings::Settings};
 use crate::runtime::{BoxIo, Io, Runtime};
 
 /// How connections are opened, in place of sockets: through a tunnel, in memory, with options of your own.
@@ -108,7 +108,7 @@ impl Connector {
         &self,
         runtime: &R,
         address: &EndpointAddress,
-        http1: Http1Settings,
+        settings: &Settings,
     ) -> Result<Reached, TransportError> {
         match (self, address) {
             (Self::Own(own), _) => {
@@ -132,14 +132,15 @@ impl Connector {
                 Ok(Reached { io, name })
             }
             (Self::Proxy(proxy), _) if proxy.is_for(address) => {
-                through(runtime, proxy, address, http1).await
+                through(runtime, proxy, address, settings).await
             }
             (_, EndpointAddress::Host(host, port)) => {
                 let addresses = resolve(runtime, host, *port).await?;
-                socket(runtime, host, addresses).await
+                socket(runtime, host, addresses, settings.attempt_delay).await
             }
             (_, EndpointAddress::Sockets(addresses)) => {
-                socket(runtime, "the server", addresses.to_vec()).await
+                let addresses = addresses.to_vec();
+                socket(runtime, "the server", addresses, settings.attempt_delay).await
             }
         }
     }
@@ -162,8 +163,9 @@ async fn socket<R: Runtime>(
     runtime: &R,
     host: &str,
     addresses: Vec<SocketAddr>,
+    delay: Duration,
 ) -> Result<Reached, TransportError> {
-    match dial(runtime, addresses).await {
+    match dial(runtime, delay, addresses).await {
         Ok((io, address)) => Ok(Reached {
             io: Box::new(io),
             name: address.to_string(),
@@ -185,7 +187,7 @@ async fn through<R: Runtime>(
     runtime: &R,
     proxy: &Proxy,
     address: &EndpointAddress,
-    http1: Http1Settings,
+    settings: &Settings,
 ) -> Result<Reached, TransportError> {
     let destinations = match address {
         EndpointAddress::Sockets(addresses) => addresses.iter().map(ToString::to_string).collect(),
@@ -194,7 +196,7 @@ async fn through<R: Runtime>(
     let mut failures = Vec::new();
     let mut cause = None;
     for destination in destinations {
-        match tunnel(runtime, proxy, &destination, http1).await {
+        match tunnel(runtime, proxy, &destination, settings).await {
             Ok(io) => {
                 let name = format!("{destination} by the proxy {proxy}");
                 return Ok(Reached { io, name });
@@ -218,7 +220,7 @@ async fn tunnel<R: Runtime>(
     runtime: &R,
     proxy: &Proxy,
     destination: &str,
-    http1: Http1Settings,
+    settings: &Settings,
 ) -> Result<BoxIo, ProxyFailure> {
     let (host, port) = proxy.address();
     let resolved = runtime.resolve(host, port).await;
@@ -226,12 +228,12 @@ async fn tunnel<R: Runtime>(
         let why = format!("resolve {host}: {error}; check the proxy's name");
         (why, Some(error))
     })?;
-    let dialled = dial(runtime, addresses).await;
+    let dialled = dial(runtime, settings.attempt_delay, addresses).await;
     let (io, _) = dialled.map_err(|(why, source)| match why.is_empty() {
         true => (format!("resolve {host}: the name has no address"), source),
         false => (format!("connect to {why}; is the proxy running?"), source),
     })?;
-    let tunnel = proxy.tunnel(io, destination, http1).await;
+    let tunnel = proxy.tunnel(io, destination, settings.http1).await;
     tunnel.map_err(|why| (why, None))
 }
 
@@ -242,5 +244,33 @@ impl fmt::Debug for Connector {
             Self::Proxy(proxy) => f.debug_tuple("Proxy").field(proxy).finish(),
             Self::Own(_) => f.write_str("Own"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+    use crate::test_runtime::NoRuntime;
+
+    #[test]
+    fn the_next_address_is_tried_after_the_delay_that_is_set() {
+        let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let addresses = [NoRuntime::SILENT, NoRuntime::TAKES].map(address);
+        let server = EndpointAddress::Sockets(addresses.into());
+        let mut settings = Settings::default();
+        let mut reach = |delay, slept| {
+            settings.attempt_delay = Duration::from_millis(delay);
+            let runtime = NoRuntime::with_sleeps_of(Duration::from_millis(slept));
+            let reaching = pin!(Connector::Direct.reach(&runtime, &server, &settings));
+            let polled = reaching.poll(&mut Context::from_waker(Waker::noop()));
+            matches!(polled, Poll::Ready(Ok(_)))
+        };
+        assert!(!reach(250, 249) && reach(250, 250));
+        assert!(!reach(40, 39) && reach(40, 40));
     }
 }

@@ -1,20 +1,25 @@
 //! A socket to one of a host's addresses.
 
-use std::{collections::VecDeque, fmt::Write, io, net::SocketAddr};
+use std::{collections::VecDeque, fmt::Write, io, net::SocketAddr, time::Duration};
 
 use super::staggered::Staggered;
 use crate::runtime::Runtime;
 
 type Dialled<R> = Result<(<R as Runtime>::Io, SocketAddr), (String, Option<io::Error>)>;
 
-/// Connects to the first of these addresses that answers; they are tried one after the other, as RFC 8305 says.
+/// Connects to the first of these addresses that answers; they are tried one after the other, as RFC 8305 says, the next when
+/// one has failed or after the delay.
 ///
 /// # Errors
 ///
 /// When none did: what each of them said, in one text, and the last cause. No cause if there is no address.
-pub(super) async fn dial<R: Runtime>(runtime: &R, addresses: Vec<SocketAddr>) -> Dialled<R> {
+pub(super) async fn dial<R: Runtime>(
+    runtime: &R,
+    delay: Duration,
+    addresses: Vec<SocketAddr>,
+) -> Dialled<R> {
     let mut waiting = interleaved(addresses);
-    let mut attempts = Staggered::new();
+    let mut attempts = Staggered::new(delay);
     let mut begin = || {
         let address = waiting.pop_front()?;
         Some((address, runtime.connect(address)))
@@ -71,12 +76,14 @@ mod tests {
     const SILENT: u16 = NoRuntime::SILENT;
     const TAKES: u16 = NoRuntime::TAKES;
 
+    const DELAY: Duration = Duration::from_millis(100);
+
     fn dial_ports(
         runtime: &NoRuntime,
         ports: &[u16],
     ) -> Poll<Result<SocketAddr, (String, Option<io::ErrorKind>)>> {
         let addresses = ports.iter().copied().map(address).collect();
-        let mut dialling = pin!(dial(runtime, addresses));
+        let mut dialling = pin!(dial(runtime, DELAY, addresses));
         let polled = dialling
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()));
@@ -120,8 +127,9 @@ mod tests {
     #[test]
     fn a_silent_address_is_overtaken_after_the_delay() {
         let ports = [SILENT, TAKES];
-        assert!(dial_ports(&NoRuntime::default(), &ports).is_pending());
-        let dialled = dial_ports(&NoRuntime::with_time_over(), &ports);
+        let before = NoRuntime::with_sleeps_of(DELAY - Duration::from_nanos(1));
+        assert!(dial_ports(&before, &ports).is_pending());
+        let dialled = dial_ports(&NoRuntime::with_sleeps_of(DELAY), &ports);
         assert_eq!(dialled, Poll::Ready(Ok(address(TAKES))));
     }
 

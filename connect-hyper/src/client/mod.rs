@@ -16,6 +16,7 @@ mod endpoints;
 mod error;
 mod exchange;
 mod group;
+mod health_check;
 mod io;
 mod large_trailers;
 mod options;
@@ -56,6 +57,7 @@ pub use self::{
     balance::{Balance, Candidate, Ejection, LeastOutstanding, PickFirst, RoundRobin},
     config::ChannelBuilder,
     connector::{Connect, Connecting},
+    health_check::HealthCheck,
     resolve::{Resolve, Resolving},
     response_body::ChannelBody,
     settings::HttpVersion,

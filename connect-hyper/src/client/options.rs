@@ -10,6 +10,7 @@ use super::{
     endpoint::Endpoint,
     endpoints::Endpoints,
     group::{Group, GroupSettings},
+    health_check::HealthCheck,
     resolve::{Dns, Fixed, Resolve},
     shared::Shared,
 };
@@ -20,7 +21,7 @@ pub(super) struct EndpointOptions {
     pub(super) source: Option<EndpointSource>,
     pub(super) balance: Option<Box<dyn Balance>>,
     pub(super) ejection: Option<Ejection>,
-    pub(super) health_check: Option<String>,
+    pub(super) health_check: Option<HealthCheck>,
     pub(super) resolve_interval: Option<Duration>,
 }
 
@@ -78,7 +79,7 @@ impl EndpointOptions {
             resolver,
             balance,
             ejection: self.ejection,
-            health_check: self.health_check.map(Arc::from),
+            health_check: self.health_check,
             resolve_interval: self.resolve_interval,
         };
         Ok(Endpoints::Many(Group::new(Arc::clone(shared), settings)))

@@ -7,6 +7,7 @@ use super::{
     address::EndpointAddress,
     balance::{Balance, Ejection},
     connector::{Connect, Connector},
+    health_check::HealthCheck,
     options::EndpointSource,
     resolve::Resolve,
     way::Way,
@@ -140,19 +141,19 @@ impl<R: Runtime> ChannelBuilder<R> {
     ///
     /// It needs a balancer that connects to all endpoints; others refuse to be built with it (gRFC A17). The stream takes one
     /// of the places for calls on a connection, but is none of them: it keeps no connection from being idle, and none that drains.
-    /// A connection that has one place is not asked. The request has no metadata: an endpoint that wants a token for it counts as
-    /// not serving.
+    /// A connection that has one place is not asked. Where a gate wants a token for it, [`HealthCheck::with_headers`] gives one;
+    /// an endpoint that refuses the request counts as not serving.
     ///
     /// Specification: [gRPC Health Checking Protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
-    pub fn with_health_check(mut self, service: impl Into<String>) -> Self {
-        self.endpoints.health_check = Some(service.into());
+    pub fn with_health_check(mut self, check: impl Into<HealthCheck>) -> Self {
+        self.endpoints.health_check = Some(check.into());
         self
     }
 
     /// Set by [`with_health_check`](Self::with_health_check).
     #[must_use]
-    pub fn health_check(&self) -> Option<&str> {
-        self.endpoints.health_check.as_deref()
+    pub fn health_check(&self) -> Option<&HealthCheck> {
+        self.endpoints.health_check.as_ref()
     }
 
     /// How old a list of endpoints becomes before the resolver is asked again, by the next call. At least a second. Default:
@@ -177,12 +178,15 @@ mod tests {
     #[test]
     fn getters_read_what_setters_have_set() {
         let builder = Channel::<NoRuntime>::builder("http://example.com");
-        assert!(builder.ejection().is_none());
+        assert!(builder.ejection().is_none() && builder.health_check().is_none());
         assert_eq!(builder.resolve_interval(), Some(Duration::from_secs(30)));
         let builder = builder
             .with_ejection(Ejection::new().with_failures(2))
+            .with_health_check("greet.v1.GreetService")
             .with_resolve_interval(None);
         assert_eq!(builder.ejection().map(Ejection::failures), Some(2));
+        let service = builder.health_check().map(HealthCheck::service);
+        assert_eq!(service, Some("greet.v1.GreetService"));
         assert_eq!(builder.resolve_interval(), None);
     }
 

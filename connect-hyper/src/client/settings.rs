@@ -9,6 +9,7 @@ use crate::runtime::{MAX_FRAME_SIZE, Windows};
 pub(super) struct Settings {
     pub(super) version: HttpVersion,
     pub(super) connect_timeout: Duration,
+    pub(super) attempt_delay: Duration,
     pub(super) max_backoff: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) http1_idle_timeout: Duration,
@@ -39,6 +40,8 @@ impl Default for Settings {
         Self {
             version: HttpVersion::default(),
             connect_timeout: Duration::from_secs(20),
+            // RFC 8305, section 5, recommends this.
+            attempt_delay: Duration::from_millis(250),
             max_backoff: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(5 * 60),
             http1_idle_timeout: Duration::from_secs(20),

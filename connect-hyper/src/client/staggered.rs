@@ -9,14 +9,12 @@ use std::{
 
 use connect_tower::rt::{Sleep, Timer};
 
-/// How long one attempt is made alone; then the next begins beside it (RFC 8305, section 5: "Connection Attempt Delay",
-/// 250 ms recommended).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
 /// Attempts of which the first that succeeds is wanted: of those that get no answer, none holds up the others.
 ///
 /// Dropped, it drops the attempts that go on.
 pub(super) struct Staggered<K, F> {
+    /// How long one attempt is made alone; then the next begins beside it.
+    delay: Duration,
     /// What each is of.
     attempts: Vec<(K, Pin<Box<F>>)>,
     next: Next,
@@ -31,8 +29,9 @@ enum Next {
 }
 
 impl<K, F: Future> Staggered<K, F> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(delay: Duration) -> Self {
         Self {
+            delay,
             attempts: Vec::new(),
             next: Next::Now,
         }
@@ -74,7 +73,7 @@ impl<K, F: Future> Staggered<K, F> {
             match begin() {
                 Some((key, attempt)) => {
                     self.attempts.push((key, Box::pin(attempt)));
-                    self.next = Next::Then(timer.sleep(ATTEMPT_DELAY));
+                    self.next = Next::Then(timer.sleep(self.delay));
                 }
                 None if self.attempts.is_empty() => return Poll::Ready(None),
                 None => {

@@ -77,7 +77,7 @@ impl Gauges {
             );
             self.of_channels(
                 ("connectrpc.client.endpoints", "{endpoint}"),
-                "Number of servers that a channel calls, by whether it has a connection to them.",
+                "Number of servers that a channel calls, by whether it has a connection to them, or leaves them alone.",
                 endpoints,
             );
             self.of_servers(
@@ -190,7 +190,10 @@ fn endpoints(channel: &ChannelStats) -> Vec<Point> {
     let endpoints = channel.endpoints.iter();
     let points = endpoints.map(|endpoint| {
         let mut attributes = attributes(&endpoint.address);
-        let state = endpoint.state.as_str();
+        let state = match endpoint.is_ejected {
+            true => "ejected",
+            false => endpoint.state.as_str(),
+        };
         attributes.push(KeyValue::new("connectrpc.endpoint.state", state));
         (1, attributes)
     });

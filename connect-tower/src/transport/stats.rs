@@ -47,6 +47,8 @@ pub struct EndpointStats {
     pub address: String,
     /// Whether it has a connection.
     pub state: ChannelState,
+    /// Whether it is left alone for a while because it failed calls.
+    pub is_ejected: bool,
     /// How many connections take calls, or have one. An HTTP/2 connection that takes no more, because of its age or because the
     /// server ends it, is not counted, although it has calls.
     pub connections: usize,

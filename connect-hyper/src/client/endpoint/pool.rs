@@ -142,17 +142,17 @@ impl Pool {
         self.with(|state| state.lent + state.queue.len())
     }
 
-    /// But for the address.
+    /// But for the address, and what a group knows of it.
     pub(super) fn stats(&self) -> EndpointStats {
         self.with(|state| {
             state.queue.remove_gone();
             EndpointStats {
-                address: String::new(),
                 state: state.watched().state,
                 connections: state.http1.open + state.http2.len(),
                 idle_connections: state.http1.idle() + state.http2.idle(),
                 active_calls: state.lent,
                 waiting_calls: state.queue.len(),
+                ..EndpointStats::default()
             }
         })
     }

@@ -36,7 +36,8 @@ impl<R: Runtime> Group<R> {
             let attempt = async move { endpoint.check_out(want, skip_idle).await };
             Some((member, attempt))
         };
-        let (mut attempts, mut begin) = (Staggered::new(), begin);
+        let delay = self.shared.settings.attempt_delay;
+        let (mut attempts, mut begin) = (Staggered::new(delay), begin);
         while let Some((member, outcome)) = attempts.next(&self.shared.runtime, &mut begin).await {
             match outcome {
                 Ok(lease) => return Ok(Some((lease, member))),

@@ -93,9 +93,10 @@ impl<R: Runtime> Member<R> {
         }
     }
 
-    pub(super) fn stats(&self) -> EndpointStats {
+    pub(super) fn stats(&self, now: Time) -> EndpointStats {
         EndpointStats {
             state: self.state(),
+            is_ejected: self.is_ejected(now),
             ..self.endpoint.stats()
         }
     }

@@ -35,6 +35,7 @@ use self::{
 use super::{
     balance::{Balance, Ejection, Load},
     endpoint::{Lease, too_many},
+    health_check::HealthCheck,
     resolve::Resolve,
     shared::{Shared, Want},
 };
@@ -46,7 +47,7 @@ pub(super) struct GroupSettings {
     pub(super) balance: Box<dyn Balance>,
     pub(super) ejection: Option<Ejection>,
     /// Endpoints are asked whether they serve this service.
-    pub(super) health_check: Option<Arc<str>>,
+    pub(super) health_check: Option<HealthCheck>,
     /// How old an answer of the resolver becomes while the channel is used.
     pub(super) resolve_interval: Option<Duration>,
 }
@@ -454,10 +455,11 @@ impl<R: Runtime> Group<R> {
 
     pub(super) fn stats(&self) -> ChannelStats {
         let members = self.lock().all_members();
+        let now = self.now();
         ChannelStats {
             state: self.state(),
             waiting_calls: self.waiting_calls.load(Ordering::Relaxed),
-            endpoints: members.iter().map(|it| it.stats()).collect(),
+            endpoints: members.iter().map(|it| it.stats(now)).collect(),
             ..ChannelStats::default()
         }
     }

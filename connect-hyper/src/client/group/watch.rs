@@ -25,6 +25,7 @@ use crate::{
         connection::Http2Connection,
         endpoint::{Endpoint, Http2Lease, Lease},
         exchange::{Outcome, exchange},
+        health_check::HealthCheck,
         response_body::ChannelBody,
         shared::Shared,
     },
@@ -42,7 +43,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs
 impl<R: Runtime> Group<R> {
     /// Asks an endpoint that has a connection, unless it is being asked or nobody wants to know. Whether it does.
     pub(super) fn watch_health(self: &Arc<Self>, member: &Arc<Member<R>>) -> bool {
-        let Some(service) = &self.settings.health_check else {
+        let Some(check) = &self.settings.health_check else {
             return false;
         };
         let started = member.with_health(HealthRecord::start);
@@ -54,7 +55,7 @@ impl<R: Runtime> Group<R> {
             member: Arc::downgrade(member),
             shared: Arc::clone(&self.shared),
             endpoint: Arc::clone(&member.endpoint),
-            service: Arc::clone(service),
+            check: check.clone(),
             has_ended: false,
         };
         self.shared.runtime.spawn(async move {
@@ -70,7 +71,7 @@ struct HealthWatch<R: Runtime> {
     member: Weak<Member<R>>,
     shared: Arc<Shared<R>>,
     endpoint: Arc<Endpoint<R>>,
-    service: Arc<str>,
+    check: HealthCheck,
     /// The connection is lost. Else, if this is dropped, a runtime that is shutting down has done so.
     has_ended: bool,
 }
@@ -136,7 +137,8 @@ impl<R: Runtime> HealthWatch<R> {
     ///
     /// Why it has said nothing.
     async fn watch(&self, client: &Client<OfConnection<R>>) -> Result<(), Error> {
-        let request = Request::new(self.service.to_string());
+        let mut request = Request::new(self.check.service().to_owned());
+        self.check.add_headers(request.headers_mut());
         // The messages of the service, a string and a number with the tag 1, are those of `StringValue` and `Int32Value`.
         let first = async {
             let opening = client.server_stream::<Prost, String, i32>(&WATCH, request);
@@ -176,7 +178,7 @@ impl<R: Runtime> HealthWatch<R> {
             return;
         }
         if health == Health::NotServing {
-            let service = &self.service;
+            let service = self.check.service();
             let why = error.map_or_else(|| "it is not serving".into(), ToString::to_string);
             let detail = format!(
                 "health check of {} for {service:?}: {why}",

@@ -117,7 +117,8 @@ fn an_excepted_endpoint_is_connected_to() {
     let runtime = NoRuntime::default();
     let reach = |ip: [u8; 4]| {
         let address = SocketAddr::from((ip, NoRuntime::TAKES)).into();
-        let reaching = connector.reach(&runtime, &address, Settings::default().http1);
+        let settings = Settings::default();
+        let reaching = connector.reach(&runtime, &address, &settings);
         let mut cx = Context::from_waker(Waker::noop());
         match pin!(reaching).poll(&mut cx) {
             Poll::Ready(reached) => reached.map(|it| it.name),
