@@ -18,7 +18,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&tonic)?;
     tonic_prost_build::configure()
         .bytes(".")
-        .build_client(false)
         .out_dir(tonic)
         .compile_fds(descriptors)?;
 

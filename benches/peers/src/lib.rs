@@ -3,6 +3,7 @@
 //! `serve` is the server, `compare` drives all of them in one run. The client is the same for all: it sends prepared
 //! bytes, so that only the server differs.
 
+pub mod clients;
 pub mod cpu;
 pub mod load;
 pub mod peers;
