@@ -1,15 +1,28 @@
-//! Chunks gathered into one buffer that never grows past what it may become.
+//! Chunks gathered into one buffer that grows with what comes, never past what it may become.
 
 use std::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-/// ChunkBuffers chunks of a body or of a message; what came in one chunk is that chunk, without a copy.
+/// Chunks of a body or of a message; what came in one chunk is that chunk, without a copy.
 #[derive(Debug, Default)]
 pub(crate) struct ChunkBuffer {
     first: Bytes,
-    rest: BytesMut,
+    rest: Vec<u8>,
 }
+
+/// How large a whole may become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// What the peer says that it will be, if it does.
+    pub(crate) claimed: Option<usize>,
+    /// Bytes that it must not pass.
+    pub(crate) max: usize,
+}
+
+/// A claim is believed for so many times the bytes that have come: a whole of 1 MiB, in frames of 16 KiB, is moved once on its
+/// way, and a peer makes us reserve at most this much for each byte that it sends.
+const BELIEF: usize = 8;
 
 impl ChunkBuffer {
     /// Bytes that are held.
@@ -17,11 +30,10 @@ impl ChunkBuffer {
         self.first.len() + self.rest.len()
     }
 
-    /// Takes a chunk; the whole will have at most `max` bytes, so no more is ever allocated for it. `false` if the
-    /// chunk goes past that; then what was held is let go.
-    pub(crate) fn push(&mut self, chunk: Bytes, max: usize) -> bool {
+    /// Takes a chunk. `false` if it goes past the size; then what was held is let go.
+    pub(crate) fn push(&mut self, chunk: Bytes, size: Size) -> bool {
         let held = self.len();
-        if chunk.len() > max.saturating_sub(held) {
+        if chunk.len() > size.max.saturating_sub(held) {
             *self = Self::default();
             return false;
         }
@@ -29,16 +41,16 @@ impl ChunkBuffer {
             self.first = chunk;
             return true;
         }
-        let first = mem::take(&mut self.first);
         let needed = held + chunk.len();
         if needed > self.rest.capacity() {
-            // `BytesMut::reserve` may double past the bound, so the larger buffer is made here.
-            let capacity = needed.max(self.rest.capacity().saturating_mul(2)).min(max);
-            let mut larger = BytesMut::with_capacity(capacity);
-            larger.extend_from_slice(&self.rest);
-            self.rest = larger;
+            let capacity = match size.claimed {
+                Some(claimed) if claimed >= needed => claimed.min(needed.saturating_mul(BELIEF)),
+                _ => needed.saturating_mul(2),
+            };
+            let more = capacity.min(size.max) - self.rest.len();
+            self.rest.reserve_exact(more);
         }
-        self.rest.extend_from_slice(&first);
+        self.rest.extend_from_slice(&mem::take(&mut self.first));
         self.rest.extend_from_slice(&chunk);
         true
     }
@@ -48,7 +60,7 @@ impl ChunkBuffer {
         if self.rest.is_empty() {
             mem::take(&mut self.first)
         } else {
-            mem::take(&mut self.rest).freeze()
+            mem::take(&mut self.rest).into()
         }
     }
 }
@@ -57,32 +69,71 @@ impl ChunkBuffer {
 mod tests {
     use super::*;
 
+    fn at_most(max: usize) -> Size {
+        Size { claimed: None, max }
+    }
+
+    fn claimed(claimed: usize) -> Size {
+        Size {
+            claimed: Some(claimed),
+            max: claimed,
+        }
+    }
+
     #[test]
     fn capacity_stays_within_the_bound() {
         for cut in [1, 7, 1000] {
-            let mut gather = ChunkBuffer::default();
-            let max = 10_000;
-            for _ in 0..max / cut {
-                assert!(gather.push(Bytes::from(vec![1; cut]), max));
-                assert!(gather.rest.capacity() <= max);
+            for size in [at_most(10_000), claimed(10_000)] {
+                let mut gather = ChunkBuffer::default();
+                for _ in 0..size.max / cut {
+                    assert!(gather.push(Bytes::from(vec![1; cut]), size));
+                    assert!(gather.rest.capacity() <= size.max);
+                    assert!(gather.rest.capacity() <= BELIEF * gather.len());
+                }
+                assert_eq!(gather.len(), size.max / cut * cut);
             }
-            assert_eq!(gather.len(), max / cut * cut);
         }
+    }
+
+    #[test]
+    fn a_whole_of_a_claimed_size_is_moved_once() {
+        let mut gather = ChunkBuffer::default();
+        let mut capacities = Vec::new();
+        for _ in 0..64 {
+            assert!(gather.push(Bytes::from(vec![1; 16 << 10]), claimed(1 << 20)));
+            capacities.push(gather.rest.capacity());
+        }
+        capacities.dedup();
+        assert_eq!(capacities, [0, 256 << 10, 1 << 20]);
+    }
+
+    /// More than was claimed is taken, as far as the limit goes.
+    #[test]
+    fn a_claim_that_was_too_small_is_no_limit() {
+        let mut gather = ChunkBuffer::default();
+        let size = Size {
+            claimed: Some(3),
+            max: 100,
+        };
+        for _ in 0..10 {
+            assert!(gather.push(Bytes::from_static(b"1234567890"), size));
+        }
+        assert!(!gather.push(Bytes::from_static(b"1"), size));
     }
 
     #[test]
     fn a_single_chunk_is_not_copied() {
         let chunk = Bytes::from_static(b"chunk");
         let mut gather = ChunkBuffer::default();
-        assert!(gather.push(chunk.clone(), 5));
+        assert!(gather.push(chunk.clone(), at_most(5)));
         assert_eq!(gather.take().as_ptr(), chunk.as_ptr());
     }
 
     #[test]
     fn nothing_is_held_past_the_bound() {
         let mut gather = ChunkBuffer::default();
-        assert!(gather.push(Bytes::from_static(b"1234"), 5));
-        assert!(!gather.push(Bytes::from_static(b"56"), 5));
+        assert!(gather.push(Bytes::from_static(b"1234"), at_most(5)));
+        assert!(!gather.push(Bytes::from_static(b"56"), at_most(5)));
         assert_eq!(gather.len(), 0);
     }
 }

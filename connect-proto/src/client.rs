@@ -199,7 +199,7 @@ impl ExpectHead {
         let (params, unknown) = self.params(leading, encoding);
         match unknown {
             Some(error) => RecvHalf::failed(params, error),
-            None if enveloped => RecvHalf::new(params),
+            None if enveloped => RecvHalf::enveloped(params),
             None => RecvHalf::unary_response(params, trailers),
         }
     }

@@ -5,7 +5,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::chunks::ChunkBuffer;
+use crate::chunks::{ChunkBuffer, Size};
 
 /// Bytes in front of each payload.
 pub const PREFIX_LEN: usize = 5;
@@ -57,7 +57,7 @@ pub struct Envelope {
 /// Cuts a stream of bytes into envelopes, however it arrives in chunks.
 ///
 /// A payload that lies inside one chunk is a slice of it; one that spans chunks is gathered in a buffer that
-/// grows with the bytes that arrive, never with the length that a prefix claims, and never past that length.
+/// grows with the bytes that arrive, to at most eight times as many, and never past the length that a prefix claims.
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -163,7 +163,11 @@ impl Deframer {
         };
         let len = prefix.len as usize;
         let take = self.chunk.len().min(len - gathered.len());
-        gathered.push(self.chunk.split_to(take), len);
+        let size = Size {
+            claimed: Some(len),
+            max: len,
+        };
+        gathered.push(self.chunk.split_to(take), size);
         if gathered.len() < len {
             return Ok(None);
         }

@@ -98,38 +98,37 @@ enum EndOfBody {
 }
 
 impl RecvHalf {
-    /// A half whose body is a sequence of envelopes, or one Connect unary message.
-    pub(crate) fn new(params: RecvParams) -> Self {
-        let framing = if params.wire.is_enveloped() {
-            Framing::Enveloped(Enveloped::new(params.wire, params.side))
-        } else {
-            Framing::Bare(Bare::message(HeaderMap::new()))
-        };
-        Self::with_state(params, State::Open(framing))
+    /// A server's half of a request with these headers, whose body is a sequence of envelopes, or one Connect unary message.
+    pub(crate) fn request(params: RecvParams, headers: &HeaderMap) -> Self {
+        if params.wire.is_enveloped() {
+            return Self::enveloped(params);
+        }
+        Self::message(params, announced_length(headers), HeaderMap::new())
+    }
+
+    /// A half whose body is a sequence of envelopes.
+    pub(crate) fn enveloped(params: RecvParams) -> Self {
+        let body = Enveloped::new(params.wire, params.side);
+        Self::with_state(params, State::Open(Framing::Enveloped(body)))
     }
 
     /// A client's half of a Connect unary call, whose trailers came with the head.
     pub(crate) fn unary_response(params: RecvParams, trailers: HeaderMap) -> Self {
         let announced = announced_length(&params.headers);
-        let bare = Bare::message(trailers);
-        Self::with_state(params, State::Open(Framing::Bare(bare))).check_length(announced)
+        Self::message(params, announced, trailers)
     }
 
-    /// The same half, or one that has failed because a body without envelopes has a `content-length` over the limit: it
-    /// need not be read to know that.
-    pub(crate) fn check_announced_length(self, headers: &HeaderMap) -> Self {
-        self.check_length(announced_length(headers))
-    }
-
-    fn check_length(self, announced: Option<u64>) -> Self {
-        let params = &self.params;
+    /// A half whose body is one message; it has failed if a `content-length` over the limit announces that: the body need not
+    /// be read to know it.
+    fn message(params: RecvParams, announced: Option<u64>, trailers: HeaderMap) -> Self {
+        let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         let limit = params.wire_limit(params.encoding.is_some());
-        let is_too_large = announced.is_some_and(|length| length > limit as u64);
-        if params.wire.is_enveloped() || !is_too_large {
-            return self;
+        if announced.is_some_and(|length| length > limit) {
+            let error = params.too_large("a message");
+            return Self::failed(params, error);
         }
-        let error = params.too_large("a message");
-        Self::failed(self.params, error)
+        let bare = Bare::message(trailers, announced);
+        Self::with_state(params, State::Open(Framing::Bare(bare)))
     }
 
     /// A client's half of a Connect unary call that failed: the body is the error.
@@ -146,7 +145,7 @@ impl RecvHalf {
 
     /// A server's half of a Connect GET: the message was in the head, there is no body.
     pub(crate) fn from_query(params: RecvParams, message: Bytes) -> Self {
-        let mut bare = Bare::message(HeaderMap::new());
+        let mut bare = Bare::message(HeaderMap::new(), None);
         let outcome = match bare.push(message, &params) {
             Pushed::Failed(error) => Err(error),
             Pushed::More | Pushed::Enough => bare.finish(EndOfBody::Clean, &params),

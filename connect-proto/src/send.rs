@@ -239,15 +239,9 @@ impl SendHalf {
     /// As for [`send_message`](Self::send_message).
     pub fn send_bytes(&mut self, payload: Bytes) -> Result<(), Error> {
         self.check_open()?;
-        if self.encoder.applies_to(payload.len()) {
-            return self.send_message(|buffer| {
-                buffer.extend_from_slice(&payload);
-                Ok(())
-            });
-        }
-        self.waiting
-            .push_bytes(payload, self.content_type.wire.is_enveloped())?;
-        self.after_message(false);
+        let enveloped = self.content_type.wire.is_enveloped();
+        let compressed = self.waiting.push_bytes(&self.encoder, enveloped, payload)?;
+        self.after_message(compressed);
         Ok(())
     }
 

@@ -299,7 +299,7 @@ impl Detected {
             deadline,
         };
         let recv = match message {
-            None => RecvHalf::new(recv).check_announced_length(&parts.headers),
+            None => RecvHalf::request(recv, &parts.headers),
             Some(message) => RecvHalf::from_query(recv, message),
         };
         let mut send = self.answering(&parts.headers).send_params(

@@ -339,7 +339,9 @@ fn the_protocol_version_can_be_required() {
 
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut out = bytes::BytesMut::new();
-    Gzip::new().compress(data, &mut out).unwrap();
+    // As small as can be, for bombs.
+    let gzip = Gzip::new().with_level(9);
+    gzip.compress(data, &mut out).unwrap();
     out.to_vec()
 }
 

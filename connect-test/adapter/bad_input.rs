@@ -119,7 +119,8 @@ fn bomb() -> Vec<u8> {
     static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
     let made = BOMB.get_or_init(|| {
         let mut out = bytes::BytesMut::new();
-        Gzip::new().compress(&vec![0; 1 << 20], &mut out).unwrap();
+        let gzip = Gzip::new().with_level(9);
+        gzip.compress(&vec![0; 1 << 20], &mut out).unwrap();
         out.to_vec()
     });
     made.clone()

@@ -1,6 +1,6 @@
 //! Zstandard (RFC 8878) by libzstd.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use bytes::BytesMut;
 use zstd::zstd_safe::{
@@ -12,8 +12,8 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 
 /// The `zstd` content coding, RFC 8878 and RFC 9659.
 ///
-/// Frames with a window of more than 8 MiB are refused, as RFC 9659 says. Contexts are pooled, at
-/// most 32 for each direction, made as threads need them. One for compressing takes up to 1.3 MB at
+/// Frames with a window of more than 8 MiB are refused, as RFC 9659 says. All values share their contexts: at most 32 for
+/// each level and 32 for decompressing are kept, made as threads need them. One for compressing takes up to 1.3 MB at
 /// level 3 and more at higher levels; one for decompressing is kept only if it took no more than 2 MiB.
 ///
 /// ```
@@ -26,21 +26,17 @@ use super::{Compression, CompressionError, buffer::Room, pool::Pool};
 /// assert_eq!(back, [b'a'; 1000].as_slice());
 /// # Ok::<(), CompressionError>(())
 /// ```
+#[derive(Clone, Copy, Debug)]
 pub struct Zstd {
-    level: i32,
-    compressors: Pool<Compressor>,
-    decompressors: Pool<DCtx<'static>>,
+    /// From 1 to [`MAX_LEVEL`].
+    level: usize,
 }
 
 impl Zstd {
     /// zstd at level 3, its own default.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            level: 3,
-            compressors: Pool::new(),
-            decompressors: Pool::new(),
-        }
+        Self { level: 3 }
     }
 
     /// Sets the level: 1 is fast, 19 is smallest. A value outside is taken as the nearest of these.
@@ -48,48 +44,50 @@ impl Zstd {
     /// Levels from 20 on need windows that RFC 9659 forbids on the wire.
     #[must_use]
     pub fn with_level(mut self, level: i32) -> Self {
-        self.level = level.clamp(1, 19);
-        self.compressors = Pool::new();
+        self.level = usize::try_from(level).map_or(1, |level| level.clamp(1, MAX_LEVEL));
         self
     }
 
-    fn compressor(&self) -> Result<Compressor, CompressionError> {
-        if let Some(compressor) = self.compressors.take() {
+    /// Contexts of the level.
+    fn compressors(self) -> &'static Pool<Compressor> {
+        static POOLS: [Pool<Compressor>; MAX_LEVEL] = [const { Pool::new() }; MAX_LEVEL];
+        &POOLS[self.level - 1]
+    }
+
+    fn compressor(self) -> Result<Compressor, CompressionError> {
+        if let Some(compressor) = self.compressors().take() {
             return Ok(compressor);
         }
         let mut context = CCtx::try_create().ok_or(NO_MEMORY)?;
-        context
-            .set_parameter(CParameter::CompressionLevel(self.level))
-            .map_err(failed)?;
+        // At most 19.
+        let level = CParameter::CompressionLevel(self.level as i32);
+        context.set_parameter(level).map_err(failed)?;
         Ok(Compressor {
             context,
             scratch: Vec::new(),
         })
     }
+}
 
-    fn decompressor(&self) -> Result<DCtx<'static>, CompressionError> {
-        if let Some(context) = self.decompressors.take() {
-            return Ok(context);
-        }
-        let mut context = DCtx::try_create().ok_or(NO_MEMORY)?;
-        context
-            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
-            .map_err(failed)?;
-        Ok(context)
+/// Contexts to decompress, which know no level.
+static DECOMPRESSORS: Pool<DCtx<'static>> = Pool::new();
+
+const MAX_LEVEL: usize = 19;
+
+fn decompressor() -> Result<DCtx<'static>, CompressionError> {
+    if let Some(context) = DECOMPRESSORS.take() {
+        return Ok(context);
     }
+    let mut context = DCtx::try_create().ok_or(NO_MEMORY)?;
+    context
+        .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
+        .map_err(failed)?;
+    Ok(context)
 }
 
 impl Default for Zstd {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for Zstd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Zstd")
-            .field("level", &self.level)
-            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +110,7 @@ impl Compression for Zstd {
             scratch = Vec::new();
         }
         if context.sizeof() <= MAX_COMPRESSOR {
-            self.compressors.put(Compressor { context, scratch });
+            self.compressors().put(Compressor { context, scratch });
         }
         Ok(())
     }
@@ -123,7 +121,7 @@ impl Compression for Zstd {
         limit: usize,
         output: &mut BytesMut,
     ) -> Result<(), CompressionError> {
-        let mut context = self.decompressor()?;
+        let mut context = decompressor()?;
         let mut room = Room::new(output, limit, first_guess(input));
         let result = decompress_frames(&mut context, input, &mut room);
         if result.is_ok() {
@@ -131,7 +129,7 @@ impl Compression for Zstd {
         }
         let reset = context.reset(ResetDirective::SessionOnly);
         if reset.is_ok() && context.sizeof() <= MAX_DECOMPRESSOR {
-            self.decompressors.put(context);
+            DECOMPRESSORS.put(context);
         }
         result.map_err(|stop| match stop {
             Stop::Full => CompressionError::TooLarge { limit },

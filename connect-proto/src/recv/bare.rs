@@ -10,13 +10,19 @@ use super::{
     not_rpc::{QUOTED_BYTES, quote_body},
     params::RecvParams,
 };
-use crate::{Error, MessageSize, chunks::ChunkBuffer, protocol::connect};
+use crate::{
+    Error, MessageSize,
+    chunks::{ChunkBuffer, Size},
+    protocol::connect,
+};
 
 /// A body of bounded size that is gathered whole.
 #[derive(Debug)]
 pub(super) struct Bare {
     chunks: ChunkBuffer,
     content: Content,
+    /// The body's `content-length`.
+    announced: Option<usize>,
     /// What the message had on the wire, once it is whole.
     wire_bytes: usize,
     is_compressed: bool,
@@ -49,8 +55,11 @@ pub(super) enum Pushed {
 
 impl Bare {
     /// Connect, "Unary-Request", "Unary-Response": the body is the message.
-    pub(super) fn message(trailers: HeaderMap) -> Self {
-        Self::new(Content::Message { trailers })
+    pub(super) fn message(trailers: HeaderMap, announced: Option<usize>) -> Self {
+        Self {
+            announced,
+            ..Self::new(Content::Message { trailers })
+        }
     }
 
     /// Connect, "Unary-Response": the body is the error.
@@ -67,6 +76,7 @@ impl Bare {
         Self {
             chunks: ChunkBuffer::default(),
             content,
+            announced: None,
             wire_bytes: 0,
             is_compressed: false,
         }
@@ -88,16 +98,21 @@ impl Bare {
     }
 
     pub(super) fn push(&mut self, mut data: Bytes, params: &RecvParams) -> Pushed {
+        let claimed = self.announced;
+        let at_most = |max| Size { claimed, max };
         match &mut self.content {
             Content::Message { .. } => {
                 let max = params.wire_limit(params.encoding.is_some());
-                if self.chunks.push(data, max) {
+                if self.chunks.push(data, at_most(max)) {
                     return Pushed::More;
                 }
                 Pushed::Failed(params.too_large("a message"))
             }
             Content::Error { fallback, trailers } => {
-                if self.chunks.push(data, params.limits.trailer_bytes()) {
+                if self
+                    .chunks
+                    .push(data, at_most(params.limits.trailer_bytes()))
+                {
                     return Pushed::More;
                 }
                 let trailers = mem::take(trailers);
@@ -106,7 +121,7 @@ impl Bare {
             Content::NotRpc { .. } => {
                 let room = QUOTED_BYTES + 1 - self.chunks.len();
                 data.truncate(room);
-                self.chunks.push(data, QUOTED_BYTES + 1);
+                self.chunks.push(data, at_most(QUOTED_BYTES + 1));
                 match self.chunks.len() > QUOTED_BYTES {
                     true => Pushed::Enough,
                     false => Pushed::More,

@@ -147,16 +147,32 @@ impl SendBuffer {
         outcome.map(|(_, compressed)| compressed)
     }
 
-    /// Takes an encoded message, behind a prefix or as the whole body; never compressed.
-    pub(super) fn push_bytes(&mut self, payload: Bytes, enveloped: bool) -> Result<(), Error> {
-        check_limit(payload.len(), self.limit)?;
-        self.size = MessageSize::new(payload.len(), payload.len(), false);
-        if enveloped {
-            self.put(&prefix(0, payload.len())?, payload);
-        } else {
-            self.put(&[], payload);
+    /// Takes an encoded message, behind a prefix or as the whole body; returns whether it was compressed.
+    pub(super) fn push_bytes(
+        &mut self,
+        encoder: &Encoder,
+        enveloped: bool,
+        payload: Bytes,
+    ) -> Result<bool, Error> {
+        let prefix_len = if enveloped { PREFIX_LEN } else { 0 };
+        let encoded = payload.len();
+        check_limit(encoded, self.limit)?;
+        if let Some(mut packed) = self.compress(encoder, prefix_len, &payload)? {
+            let wire = packed.len() - prefix_len;
+            let prefix = prefix(FLAG_COMPRESSED, wire)?;
+            packed[..prefix_len].copy_from_slice(&prefix[..prefix_len]);
+            if self.tail.is_empty() {
+                self.tail = packed;
+            } else {
+                self.join(packed);
+            }
+            self.size = MessageSize::new(encoded, wire, true);
+            return Ok(true);
         }
-        Ok(())
+        let prefix = prefix(0, encoded)?;
+        self.put(&prefix[..prefix_len], payload);
+        self.size = MessageSize::new(encoded, encoded, false);
+        Ok(false)
     }
 
     /// The last envelope of a stream. It is the protocol's own, so no limit applies but the prefix's.
@@ -250,39 +266,47 @@ impl SendBuffer {
         let plain = &own[start..];
         let encoded = plain.len();
         check_limit(encoded, self.limit)?;
-        let mut compressed = false;
-        if encoder.applies_to(encoded) {
-            let mut packed = mem::take(&mut self.packed);
-            packed.put_slice(&PLACE_OF_PREFIX[..start]);
-            encoder.compress(plain, &mut packed)?;
-            check_compressed(&packed, start, plain)?;
-            // With a threshold of 0 every message is compressed, even if that makes it longer.
-            compressed = encoder.min_bytes == 0 || packed.len() < own.len();
-            if compressed {
-                mem::swap(own, &mut packed);
-            }
-            self.packed = reuse(packed);
+        let packed = self.compress(encoder, start, plain)?;
+        let compressed = packed.is_some();
+        if let Some(packed) = packed {
+            self.packed = reuse(mem::replace(own, packed));
         }
         let flags = if compressed { FLAG_COMPRESSED } else { 0 };
         let wire = own.len() - start;
         self.size = MessageSize::new(encoded, wire, compressed);
         Ok((prefix(flags, wire)?, compressed))
     }
+
+    /// The message compressed, behind the place of its prefix, if that is asked for and makes it smaller.
+    fn compress(
+        &mut self,
+        encoder: &Encoder,
+        start: usize,
+        plain: &[u8],
+    ) -> Result<Option<BytesMut>, Error> {
+        let Some(Named { compression, .. }) = encoder.compression_for(plain.len()) else {
+            return Ok(None);
+        };
+        let mut packed = mem::take(&mut self.packed);
+        packed.put_slice(&PLACE_OF_PREFIX[..start]);
+        compression.compress(plain, &mut packed).map_err(|error| {
+            Error::internal(format!("cannot compress a message: {error}")).with_source(error)
+        })?;
+        check_compressed(&packed, start, plain)?;
+        // With a threshold of 0 every message is compressed, even if that makes it longer.
+        if encoder.min_bytes == 0 || packed.len() - start < plain.len() {
+            return Ok(Some(packed));
+        }
+        self.packed = reuse(packed);
+        Ok(None)
+    }
 }
 
 impl Encoder {
-    pub(super) fn applies_to(&self, len: usize) -> bool {
-        self.enabled && self.compression.is_some() && len >= self.min_bytes
-    }
-
-    /// Appends the compressed message.
-    fn compress(&self, plain: &[u8], out: &mut BytesMut) -> Result<(), Error> {
-        let Some(Named { compression, .. }) = &self.compression else {
-            return Ok(());
-        };
-        compression.compress(plain, out).map_err(|error| {
-            Error::internal(format!("cannot compress a message: {error}")).with_source(error)
-        })
+    /// What a message of this size is compressed with.
+    fn compression_for(&self, len: usize) -> Option<&Named> {
+        let compression = self.compression.as_ref();
+        compression.filter(|_| self.enabled && len >= self.min_bytes)
     }
 }
 
