@@ -97,6 +97,34 @@ async fn a_client_that_has_closed_its_side_is_not_waited_with_for_ever() {
     assert!(said.contains("begun"), "{said}");
 }
 
+/// A flush looks ahead for a reset; what it reads then must not cut a body into pieces of that size.
+#[apply(async_test)]
+async fn a_large_body_comes_in_large_pieces() {
+    const SIZE: usize = 1 << 20;
+    let service = ServiceFn(
+        |request: Request<connect_hyper::server::RequestBody>| async move {
+            let mut body = request.into_body();
+            let (mut pieces, mut bytes) = (0, 0);
+            while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
+                pieces += 1;
+                bytes += frame.unwrap().into_data().unwrap().len();
+            }
+            assert_eq!(bytes, SIZE);
+            // As they lie in the socket when the server comes to read: seldom less than some KiB.
+            text(if pieces < SIZE / 256 { "few" } else { "many" })
+        },
+    );
+    let server = start(bind().await, service);
+    let mut socket = connect(server.address).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {SIZE}\r\n\r\n"
+    );
+    let mut request = head.into_bytes();
+    request.resize(request.len() + SIZE, b'x');
+    let said = say(&mut socket, &request).await;
+    assert!(said.ends_with("few"), "{said}");
+}
+
 #[apply(async_test)]
 async fn a_call_whose_client_has_reset_the_connection_is_dropped() {
     let (chunks, body) = body_channel();

@@ -325,6 +325,13 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
             buf.put_slice(&self.prefix[self.prefix_start..end]);
             self.prefix_start = end;
             self.activity.note_read();
+            let looks_ahead = self.half_close.is_some() && !self.at_eof && buf.remaining() > 0;
+            if looks_ahead && self.read_budget.poll_spend(cx).is_ready() {
+                // A body goes on behind what was read ahead: without this it would come in pieces as small as that.
+                if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_read(cx, buf) {
+                    return Poll::Ready(Err(error));
+                }
+            }
             return Poll::Ready(Ok(()));
         }
         if self.at_eof {
