@@ -9,9 +9,12 @@ use protox::file::{ChainFileResolver, GoogleFileResolver, IncludeFileResolver};
 
 use crate::{
     Config, Error, GeneratedFile, Layout,
-    descriptor::FileSet,
+    descriptor::{FileDescriptor, FileSet},
+    error::Columns,
     generate::{read, write},
     installed::Installed,
+    schema::Schema,
+    unread,
 };
 
 impl Config {
@@ -37,10 +40,28 @@ impl Config {
         files: &[impl AsRef<Path>],
         includes: &[impl AsRef<Path>],
     ) -> Result<(), Error> {
-        let includes = Includes::new(includes);
+        let schemas = self.read(files, includes)?;
+        schemas.watch();
+        write_all(&schemas.generate()?, &self.output()?)
+    }
+
+    /// Reads `.proto` files as [`compile`](Self::compile) does, and writes nothing: what the command
+    /// `connect-codegen` begins with, and a test that compares with code that is checked in.
+    ///
+    /// # Errors
+    /// If a file does not compile, or needs a compiler that is not there.
+    pub fn read(
+        &self,
+        files: &[impl AsRef<Path>],
+        includes: &[impl AsRef<Path>],
+    ) -> Result<Schemas, Error> {
+        let (config, includes) = (self.clone(), Includes::new(includes));
         let compiled = compile(files, &includes, self.compiler.as_deref())?;
-        self.write_set(&compiled)
-            .map_err(|error| error.map_file(|file| includes.on_disk(file)))
+        Ok(Schemas {
+            config,
+            includes,
+            compiled,
+        })
     }
 
     /// Writes the code of all files in an encoded `google.protobuf.FileDescriptorSet`, which `protoc
@@ -52,26 +73,27 @@ impl Config {
     /// # Errors
     /// If the file cannot be read or is no such set; else as [`compile`](Self::compile).
     pub fn compile_descriptor_set(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let path = path.as_ref();
-        self.write_set(&Compiled {
-            set: fs::read(path).map_err(|error| Error::io("read", path, error))?,
-            read: vec![path.to_owned()],
-        })
+        let schemas = self.read_descriptor_set(path)?;
+        schemas.watch();
+        write_all(&schemas.generate()?, &self.output()?)
     }
 
-    fn write_set(&self, compiled: &Compiled) -> Result<(), Error> {
-        if env::var_os("OUT_DIR").is_some() {
-            for path in &compiled.read {
-                println!("cargo::rerun-if-changed={}", path.display());
-            }
-        }
-        let files = FileSet::files(&compiled.set)?;
-        let names: Vec<_> = files.iter().map(|file| file.file.name()).collect();
-        let schema = read(&files, &names, self)?;
-        // A plugin may be called for each directory: there a path may stand for nothing.
-        schema.check_options()?;
-        let generated = write(&schema, &files, self)?;
-        write_all(&generated, &self.output()?)
+    /// Reads an encoded `FileDescriptorSet` as [`compile_descriptor_set`](Self::compile_descriptor_set)
+    /// does, and writes nothing.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read_descriptor_set(&self, path: impl AsRef<Path>) -> Result<Schemas, Error> {
+        let path = path.as_ref();
+        Ok(Schemas {
+            config: self.clone(),
+            includes: Includes(vec![PathBuf::new()]),
+            compiled: Compiled {
+                set: fs::read(path).map_err(|error| Error::io("read", path, error))?,
+                read: vec![path.to_owned()],
+                columns: Columns::Tabs,
+            },
+        })
     }
 
     fn output(&self) -> Result<PathBuf, Error> {
@@ -88,6 +110,58 @@ impl Config {
     }
 }
 
+/// Files that [`Config::read`] has read, and what to make of them.
+#[derive(Debug)]
+pub struct Schemas {
+    config: Config,
+    includes: Includes,
+    compiled: Compiled,
+}
+
+impl Schemas {
+    /// The code of all files, and what makes a tree of modules of them: what
+    /// [`compile`](Config::compile) writes, sorted by name.
+    ///
+    /// # Errors
+    /// As [`generate`](crate::generate).
+    pub fn generate(&self) -> Result<Vec<GeneratedFile>, Error> {
+        self.with_model(write)
+    }
+
+    /// Whether code can be generated, which it is not.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn check(&self) -> Result<(), Error> {
+        self.with_model(|_, _, _| Ok(()))
+    }
+
+    fn with_model<T>(
+        &self,
+        then: impl FnOnce(&Schema, &[FileDescriptor], &Config) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let work = || {
+            let files = FileSet::files(&self.compiled.set)?;
+            let names: Vec<_> = files.iter().map(|file| file.file.name()).collect();
+            let schema = read(&files, &names, &self.config)?;
+            // A plugin may be called for each directory: there a path may stand for nothing.
+            schema.check_options()?;
+            then(&schema, &files, &self.config)
+        };
+        let columns = self.compiled.columns;
+        work().map_err(|error| error.show(columns, |file| self.includes.on_disk(file)))
+    }
+
+    /// Tells Cargo to run the build script again when a file changes.
+    fn watch(&self) {
+        if env::var_os("OUT_DIR").is_some() {
+            for path in &self.compiled.read {
+                println!("cargo::rerun-if-changed={}", path.display());
+            }
+        }
+    }
+}
+
 /// Compiles `.proto` files into an encoded `google.protobuf.FileDescriptorSet`, imports and comments
 /// included.
 ///
@@ -100,11 +174,13 @@ pub fn descriptors(
     compile(files, &Includes::new(includes), None).map(|compiled| compiled.set)
 }
 
+#[derive(Debug)]
 struct Compiled {
     /// A `FileDescriptorSet`.
     set: Vec<u8>,
     /// The files on disk.
     read: Vec<PathBuf>,
+    columns: Columns,
 }
 
 /// Compiles files by the given program, or here, or by another program if they need it.
@@ -141,20 +217,13 @@ fn by_program(
         .iter()
         .filter_map(|file| includes.on_disk(file.file.name()));
     Ok(Compiled {
-        read: read.map(PathBuf::from).collect(),
+        read: read.collect(),
+        columns: Columns::Tabs,
         set,
     })
 }
 
-/// Why protox cannot read a file.
-enum Unread {
-    /// It has an edition, which protox does not know.
-    Edition(Error),
-    Other(Error),
-}
-
 fn protox(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, Unread> {
-    let explain = |error| includes.explain(&error);
     let mut resolver = ChainFileResolver::new();
     // A newer one on the way may say what protox does not know.
     resolver.add(GoogleFileResolver::new());
@@ -163,30 +232,29 @@ fn protox(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, U
     }
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
+    let mut errors = Vec::new();
     for file in files {
-        let opened = compiler.open_file(file);
-        opened.map_err(|error| {
-            let unfound = error.is_file_not_found() && error.file().is_none();
-            if unfound {
-                Unread::Other(includes.missing(file.as_ref()))
-            } else {
-                explain(error)
+        match compiler.open_file(file) {
+            Ok(_) => {}
+            Err(error) if error.is_file_not_found() && error.file().is_none() => {
+                errors.push(includes.missing(file.as_ref()));
             }
-        })?;
+            Err(error) => errors.push(includes.explain(&error)?),
+        }
     }
+    Error::all(errors).map_err(Unread::Other)?;
     let read = compiler
         .files()
         .filter_map(|file| file.path().map(Path::to_owned));
     Ok(Compiled {
         read: read.collect(),
         set: compiler.encode_file_descriptor_set(),
+        columns: Columns::Bytes,
     })
 }
 
-/// What to do where no compiler is installed.
-const NEEDS_COMPILER: &str = " (editions need protoc or buf: install one of them, or name it in PROTOC or with_compiler, or give compile_descriptor_set what it wrote elsewhere)";
-
 /// The directories in which imports are looked for.
+#[derive(Debug)]
 struct Includes(Vec<PathBuf>);
 
 impl Includes {
@@ -197,44 +265,47 @@ impl Includes {
     /// Why a file to compile was not found.
     fn missing(&self, file: &Path) -> Error {
         let (is, places) = (file.display(), self.list());
-        Error::new(if file.exists() {
-            format!(
-                "{is} is in no include directory, so it has no name that others could import it by: add the directory that its imports start from (there are: {places})"
-            )
-        } else if file.is_absolute() {
-            format!("{is} does not exist")
+        if file.exists() {
+            let text = format!(
+                "{is} is in no include directory, so it has no name that others could import it by"
+            );
+            return Error::new(text).with_help(format!(
+                "add the directory that its imports start from (there are: {places})"
+            ));
+        }
+        let error = Error::new(format!("{is} does not exist"));
+        if file.is_absolute() {
+            error
         } else {
-            format!("{is} does not exist (looked in the current directory, {places})")
-        })
+            error.with_note(format!("looked in the current directory, {places}"))
+        }
     }
 
     /// Where a file is that schemas know by this name.
-    fn on_disk(&self, name: &str) -> Option<String> {
+    fn on_disk(&self, name: &str) -> Option<PathBuf> {
         let mut paths = self.0.iter().map(|dir| dir.join(name));
-        let path = paths.find(|path| path.exists())?;
-        Some(path.display().to_string())
+        paths.find(|path| path.exists())
     }
 
-    /// protox puts file, line and column into the debug form only, and the file as imports name it.
-    fn explain(&self, error: &protox::Error) -> Unread {
-        let mut text = format!("{error:?}");
-        let place = error.file().and_then(|name| {
-            let rest = text.strip_prefix(name)?;
-            rest.starts_with(':').then_some((name, rest))
-        });
-        if let Some((name, rest)) = place {
-            if let Some(path) = self.on_disk(name) {
-                text = format!("{path}{rest}");
-            }
-        }
+    /// What protox says, with the files as they are on disk.
+    ///
+    /// # Errors
+    /// If another compiler may know better.
+    fn explain(&self, error: &protox::Error) -> Result<Error, Unread> {
+        let mut found = unread::errors(error);
         if error.is_file_not_found() {
-            text.push_str(&format!(" (looked in {})", self.list()));
+            found = found.with_note(format!("looked in {}", self.list()));
         }
-        if text.contains("but found 'edition'") {
-            text.push_str(NEEDS_COMPILER);
-            return Unread::Edition(Error::new(text));
+        let is_edition = format!("{error:?}").contains("but found 'edition'");
+        if is_edition {
+            found = found.with_help(NEEDS_COMPILER);
         }
-        Unread::Other(Error::new(text))
+        let found = found.show(Columns::Bytes, |file| self.on_disk(file));
+        if is_edition {
+            Err(Unread::Edition(found))
+        } else {
+            Ok(found)
+        }
     }
 
     fn list(&self) -> String {
@@ -242,6 +313,17 @@ impl Includes {
         dirs.join(", ")
     }
 }
+
+/// Why protox cannot read a file.
+enum Unread {
+    /// It has an edition, which protox does not know.
+    Edition(Error),
+    Other(Error),
+}
+
+/// What to do where no compiler is installed.
+const NEEDS_COMPILER: &str = "editions need protoc or buf: install one of them, or name it in PROTOC or with_compiler, \
+    or give compile_descriptor_set what it wrote elsewhere";
 
 fn write_all(files: &[GeneratedFile], dir: &Path) -> Result<(), Error> {
     fs::create_dir_all(dir).map_err(|error| Error::io("create", dir, error))?;

@@ -254,20 +254,33 @@ impl Config {
     /// Whether each setting has an effect. Those with paths need files for that.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let include_file = self.include_file != DEFAULT_INCLUDE_FILE;
-        let text = if self.server_feature.is_some() && !self.server {
-            "server_feature: no servers are generated"
-        } else if self.client_feature.is_some() && !self.client {
-            "client_feature: no clients are generated"
-        } else if self.default_methods && !self.server {
-            "default_methods: no traits are generated"
-        } else if include_file && self.layout == Layout::Modules {
-            "include_file: layout `modules` includes no files"
-        } else if !self.views.is_empty() && !(self.messages && self.json) {
-            "view: views are of messages that are generated with JSON"
-        } else {
-            return Ok(());
-        };
-        Err(Error::new(format!("an option has no effect: {text}")))
+        let settings = [
+            (
+                self.server_feature.is_some() && !self.server,
+                "server_feature: no servers are generated",
+            ),
+            (
+                self.client_feature.is_some() && !self.client,
+                "client_feature: no clients are generated",
+            ),
+            (
+                self.default_methods && !self.server,
+                "default_methods: no traits are generated",
+            ),
+            (
+                include_file && self.layout == Layout::Modules,
+                "include_file: layout `modules` includes no files",
+            ),
+            (
+                !self.views.is_empty() && !(self.messages && self.json),
+                "view: views are of messages that are generated with JSON",
+            ),
+        ];
+        let unused = settings.iter().filter(|(is_unused, _)| *is_unused);
+        Error::all(unused.map(|(_, text)| {
+            Error::new(format!("an option has no effect: {text}"))
+                .with_help("leave the option out, or generate what it is for")
+        }))
     }
 
     /// The path of the crate that generated code names itself, if no macro does.

@@ -7,6 +7,7 @@ use crate::{
     descriptor::{FileDescriptor, FileSet},
     emit::{self, DescriptorSets},
     layout::{self, GeneratedFile, Package},
+    nearest::nearest,
     print,
     schema::Schema,
 };
@@ -45,9 +46,11 @@ pub(crate) fn read(
     let wanted: BTreeSet<_> = to_generate.iter().map(AsRef::as_ref).collect();
     let names: BTreeSet<_> = files.iter().map(|file| file.file.name()).collect();
     if let Some(missing) = wanted.difference(&names).next() {
-        return Err(Error::new(format!(
-            "{missing} is not among the descriptors"
-        )));
+        let error = Error::new(format!("{missing} is not among the descriptors"));
+        return Err(match nearest(missing, names.iter().copied()) {
+            Some(near) => error.with_help(format!("did you mean {near}?")),
+            None => error,
+        });
     }
     let schema = Schema::new(files, &wanted, config)?;
     if !config.messages {
@@ -77,18 +80,18 @@ pub(crate) fn write(
 /// Without messages, each that a service names must exist.
 fn check_services(schema: &Schema) -> Result<(), Error> {
     let files = schema.files.iter().filter(|file| file.wanted);
-    for method in files
-        .flat_map(|file| &file.services)
-        .flat_map(|service| &service.methods)
-    {
-        let mut types = [&method.input, &method.output].into_iter();
-        if let Some(missing) = types.find(|to| !to.path.is_extern()) {
-            let text = format!(
-                "{} names .{}, but messages are not generated and no extern_path covers it",
-                method.name, missing.full_name
-            );
-            return Err(Error::at(method.source.place.clone(), text));
-        }
-    }
-    Ok(())
+    let services = files.flat_map(|file| &file.services);
+    let methods = services.flat_map(|service| &service.methods);
+    let missing = methods.flat_map(|method| {
+        let types = [&method.input, &method.output].into_iter();
+        let missing = types.filter(|to| !to.path.is_extern());
+        missing.map(|to| {
+            let (name, to) = (&method.name, &to.full_name);
+            let text = format!("{name} names .{to}, but messages are not generated");
+            Error::at(method.source.place.clone(), text).with_help(format!(
+                "say where it is: extern_path=.{to}=::path::of::the_type"
+            ))
+        })
+    });
+    Error::all(missing)
 }

@@ -41,6 +41,7 @@ mod error;
 mod generate;
 mod layout;
 mod names;
+mod nearest;
 mod options;
 mod plugin;
 mod print;
@@ -50,9 +51,11 @@ mod schema;
 mod compile;
 #[cfg(feature = "compile")]
 mod installed;
+#[cfg(feature = "compile")]
+mod unread;
 
 #[cfg(feature = "compile")]
-pub use compile::descriptors;
+pub use compile::{Schemas, descriptors};
 pub use config::{Config, Layout};
 pub use error::Error;
 pub use generate::generate;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{Config, Error, config::Layout};
+use crate::{Config, Error, config::Layout, nearest::nearest};
 
 /// What `protoc-gen-connect-prost --help` prints. It is the list of options too.
 pub(crate) const HELP: &str = include_str!("help.txt");
@@ -102,11 +102,12 @@ impl Setting<'_> {
                 config.add_field_attribute(path, attribute)
             }
             unknown => {
-                let names = known().map(|(name, ..)| name).collect::<Vec<_>>();
-                let names = names.join(", ");
-                return Err(Error::new(format!(
-                    "unknown option {unknown:?}; there are {names}"
-                )));
+                let error = Error::new(format!("unknown option {unknown:?}"));
+                let names: Vec<_> = known().map(|(name, ..)| name).collect();
+                return Err(match nearest(unknown, names.iter().copied()) {
+                    Some(near) => error.with_help(format!("did you mean {near}?")),
+                    None => error.with_help(format!("there are {}", names.join(", "))),
+                });
             }
         })
     }

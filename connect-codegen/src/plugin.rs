@@ -2,11 +2,14 @@
 //!
 //! Specification: `google/protobuf/compiler/plugin.proto`.
 
+use std::path::PathBuf;
+
 use prost::{Message as _, bytes::Bytes};
 
 use crate::{
     Config, Error,
     descriptor::FileDescriptor,
+    error::Columns,
     generate::{read, write},
     options,
     schema::{EDITION_2024, EDITION_PROTO2},
@@ -54,7 +57,8 @@ const FEATURES: u64 = 1 | 2;
 /// Answers an encoded `CodeGeneratorRequest` by an encoded `CodeGeneratorResponse`: all that
 /// `protoc-gen-connect-prost` does, as a function of bytes.
 ///
-/// What is wrong with options or files is in the `error` of the response, as the protocol has it. It
+/// What is wrong with options or files is in the `error` of the response, as the protocol has it, with
+/// the line of the file if there is one of its name below the current directory. It
 /// declares `FEATURE_PROTO3_OPTIONAL` and `FEATURE_SUPPORTS_EDITIONS`, for all up to 2024.
 ///
 /// # Errors
@@ -64,7 +68,12 @@ pub fn plugin(request: &[u8]) -> Result<Vec<u8>, Error> {
         .map_err(|error| Error::new(format!("stdin is no CodeGeneratorRequest: {error}")))?;
     let (file, error) = match files(request) {
         Ok(files) => (files, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
+        Err(error) => {
+            // A plugin is not told where files are: often below the directory it runs in.
+            let here = |file: &str| Some(PathBuf::from(file)).filter(|path| path.exists());
+            let error = error.show(Columns::Tabs, here);
+            (Vec::new(), Some(error.to_string()))
+        }
     };
     let response = Response {
         error,

@@ -132,7 +132,7 @@ fn what_a_file_says_holds_but_for_maps_and_messages() {
 #[test]
 fn later_editions_are_refused() {
     let error = code(1002, &[], &[]).unwrap_err().to_string();
-    let says = "a.proto: edition 1002 is not known: there are proto2, proto3, 2023 and 2024";
+    let says = "edition 1002 is not known: there are proto2, proto3, 2023 and 2024\n --> a.proto\n  = help: a later version of connect-codegen may know it";
     assert_eq!(error, says);
 }
 

@@ -138,12 +138,12 @@ fn errors_go_through_the_protocol() {
         for (options, says) in [
             (
                 "jsn=true",
-                "unknown option \"jsn\"; there are messages, json",
+                "unknown option \"jsn\"\n  = help: did you mean json?",
             ),
             ("crate_path=a b", "crate_path \"a b\" is not a path"),
             (
                 "messages=false",
-                "names .shapes.tour.v1.LookRequest, but messages are not generated and no extern_path covers it",
+                "names .shapes.tour.v1.LookRequest, but messages are not generated",
             ),
         ] {
             let files = ["shapes/v1/tour.proto", "shapes/v1/shapes.proto"];

@@ -105,7 +105,11 @@ fn what_is_wrong_is_said() {
     for (options, says) in [
         (
             "jsn=true",
-            "unknown option \"jsn\"; there are messages, json, ",
+            "unknown option \"jsn\"\n  = help: did you mean json?",
+        ),
+        (
+            "nothing_like_it",
+            "unknown option \"nothing_like_it\"\n  = help: there are messages, json, ",
         ),
         ("json=yes", "option json=yes: expected json=true|false"),
         ("json,json", "option json is given twice"),

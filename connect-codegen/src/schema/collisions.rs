@@ -10,15 +10,11 @@ use crate::{Error, error::Place, names::ROOT};
 pub(super) fn check(files: &[File]) -> Result<(), Error> {
     let mut found = Found::default();
     for file in files.iter().filter(|file| file.wanted) {
-        found.package(file)?;
-        for message in &file.messages {
-            found.message(message)?;
-        }
-        for enumeration in &file.enums {
-            found.enumeration(enumeration)?;
-        }
+        found.package(file);
+        file.messages.iter().for_each(|m| found.message(m));
+        file.enums.iter().for_each(|e| found.enumeration(e));
     }
-    Ok(())
+    Error::all(found.errors)
 }
 
 #[derive(Default)]
@@ -26,71 +22,67 @@ struct Found<'a> {
     packages: HashMap<Vec<String>, &'a str>,
     types: HashMap<&'a TypePath, &'a str>,
     package: &'a str,
+    errors: Vec<Error>,
 }
 
 impl<'a> Found<'a> {
-    fn package(&mut self, file: &'a File) -> Result<(), Error> {
+    fn package(&mut self, file: &'a File) {
         self.package = &file.package;
         let package = &file.package;
-        let at = |text| {
-            let file = file.name.as_str().into();
-            Err(Error::at(
-                Place {
-                    file,
-                    position: None,
-                },
-                text,
-            ))
-        };
         let modules = module_of(package);
-        if modules.iter().any(|module| module == ROOT) {
-            return at(format!("package {package}: {RESERVED}"));
-        }
-        match self.packages.insert(modules.clone(), package) {
-            Some(other) if other != package => at(format!(
-                "two packages are both the module {} in Rust: {other}, {package}",
-                modules.join("::")
-            )),
-            _ => Ok(()),
-        }
+        let text = if modules.iter().any(|module| module == ROOT) {
+            format!("package {package}: {RESERVED}")
+        } else {
+            match self.packages.insert(modules.clone(), package) {
+                Some(other) if other != package => format!(
+                    "two packages are both the module {} in Rust: {other}, {package}",
+                    modules.join("::")
+                ),
+                _ => return,
+            }
+        };
+        let place = Place {
+            file: file.name.as_str().into(),
+            position: None,
+        };
+        let error = Error::at(place, text).with_help("the package needs another name");
+        self.errors.push(error);
     }
 
-    fn message(&mut self, message: &'a Message) -> Result<(), Error> {
+    fn say(&mut self, source: &Source, text: String, help: &str) {
+        let error = Error::at(source.place.clone(), text);
+        self.errors.push(error.with_help(help));
+    }
+
+    fn message(&mut self, message: &'a Message) {
         if message.path.is_extern() {
-            return Ok(());
+            return;
         }
-        self.add(&message.path, &message.name, &message.source)?;
+        self.add(&message.path, &message.name, &message.source);
         if message.module().is_some_and(|module| module == ROOT) {
-            let text = format!("{RESERVED}: the message needs another name");
-            return Err(Error::at(message.source.place.clone(), text));
+            let help = "the message needs another name";
+            self.say(&message.source, RESERVED.to_owned(), help);
         }
         for oneof in &message.oneofs {
-            self.add(&oneof.path, &oneof.name, &oneof.source)?;
+            self.add(&oneof.path, &oneof.name, &oneof.source);
         }
-        self.fields(message)?;
-        for nested in &message.messages {
-            self.message(nested)?;
-        }
-        for nested in &message.enums {
-            self.enumeration(nested)?;
-        }
-        Ok(())
+        self.fields(message);
+        message.messages.iter().for_each(|m| self.message(m));
+        message.enums.iter().for_each(|e| self.enumeration(e));
     }
 
-    fn add(&mut self, path: &'a TypePath, name: &'a str, source: &Source) -> Result<(), Error> {
+    fn add(&mut self, path: &'a TypePath, name: &'a str, source: &Source) {
         let Some(other) = self.types.insert(path, name) else {
-            return Ok(());
+            return;
         };
         let (package, ident) = (self.package, path.ident());
-        Err(Error::at(
-            source.place.clone(),
-            format!(
-                "two types of package {package} are both named {ident} in Rust: {other}, {name}"
-            ),
-        ))
+        let text = format!(
+            "two types of package {package} are both named {ident} in Rust: {other}, {name}"
+        );
+        self.say(source, text, "rename one of them");
     }
 
-    fn fields(&self, message: &Message) -> Result<(), Error> {
+    fn fields(&mut self, message: &Message) {
         // The oneof that a name is in, if any, is part of it.
         let mut names = HashMap::new();
         let of_fields = message.fields.iter().map(|field| {
@@ -106,35 +98,31 @@ impl<'a> Found<'a> {
         for (key, name, source) in of_fields.chain(of_oneofs) {
             if let Some(other) = names.insert(key, name) {
                 let (message, rust) = (&message.name, key.1);
-                return Err(Error::at(
-                    source.place.clone(),
-                    format!(
-                        "two fields of {message} are both named {rust} in Rust: {other}, {name}"
-                    ),
-                ));
+                let text = format!(
+                    "two fields of {message} are both named {rust} in Rust: {other}, {name}"
+                );
+                let help = "rename one of them: the binary encoding stays, and json_name keeps its name in JSON";
+                self.say(source, text, help);
             }
         }
-        Ok(())
     }
 
-    fn enumeration(&mut self, enumeration: &'a Enum) -> Result<(), Error> {
+    fn enumeration(&mut self, enumeration: &'a Enum) {
         if enumeration.path.is_extern() {
-            return Ok(());
+            return;
         }
-        self.add(&enumeration.path, &enumeration.name, &enumeration.source)?;
+        self.add(&enumeration.path, &enumeration.name, &enumeration.source);
         let mut variants = HashMap::new();
         for value in enumeration.values.iter().filter(|value| !value.alias) {
             if let Some(other) = variants.insert(&value.variant, &value.name) {
                 let (enumeration, rust, name) = (&enumeration.name, &value.variant, &value.name);
-                return Err(Error::at(
-                    value.source.place.clone(),
-                    format!(
-                        "two values of {enumeration} are both named {rust} in Rust: {other}, {name}"
-                    ),
-                ));
+                let text = format!(
+                    "two values of {enumeration} are both named {rust} in Rust: {other}, {name}"
+                );
+                let help = "rename one of them: the binary encoding stays, JSON has the new name";
+                self.say(&value.source, text, help);
             }
         }
-        Ok(())
     }
 }
 

@@ -27,10 +27,11 @@ impl<'a> Sources<'a> {
 
     pub(super) fn get(&self, path: &[i32]) -> Source {
         let location = self.locations.get(path);
+        let name = self.locations.get([path, &[NAME]].concat().as_slice());
         Source {
             place: Place {
                 file: Arc::clone(&self.file),
-                position: location.and_then(|location| location.position()),
+                position: name.or(location).and_then(|location| location.position()),
             },
             comments: location.map_or_else(Vec::new, |location| comments(location)),
         }
@@ -54,3 +55,6 @@ fn indented(line: &str) -> String {
         Some(_) => format!(" {line}"),
     }
 }
+
+/// The field that the descriptor of every element has its name in.
+const NAME: i32 = 1;

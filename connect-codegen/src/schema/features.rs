@@ -66,7 +66,8 @@ impl Features {
             (syntax, edition) => {
                 let name = edition.map_or_else(|| syntax.to_owned(), |e| format!("edition {e}"));
                 let text = format!("{name} is not known: there are proto2, proto3, 2023 and 2024");
-                return Err(Error::at(file.place(&[SYNTAX]), text));
+                return Err(Error::at(file.place(&[SYNTAX]), text)
+                    .with_help("a later version of connect-codegen may know it"));
             }
         };
         let own = file.file.options.as_ref().and_then(|o| o.features.as_ref());

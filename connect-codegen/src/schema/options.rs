@@ -1,12 +1,15 @@
 //! The options of the configuration that have paths of elements: what each says of an element, and
 //! whether it says it of any.
 
-use std::cell::Cell;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
+};
 
 use syn::{Attribute, parse::Parser as _};
 
 use super::names::{camel, snake};
-use crate::{Config, Error, names::ROOT};
+use crate::{Config, Error, names::ROOT, nearest::nearest};
 
 /// What the configuration says of elements.
 ///
@@ -96,13 +99,11 @@ impl Options {
 
     /// Without an error, a misspelt path has no effect.
     pub(super) fn check(&self) -> Result<(), Error> {
-        self.extern_paths.check()?;
-        self.bytes.check()?;
-        self.hash_maps.check()?;
-        self.boxed.check()?;
-        self.views.check()?;
-        self.type_attributes.check()?;
-        self.field_attributes.check()
+        let flags = [&self.bytes, &self.hash_maps, &self.boxed, &self.views];
+        let attributes = [&self.type_attributes, &self.field_attributes];
+        let unused = self.extern_paths.unused();
+        let unused = unused.chain(flags.into_iter().flat_map(PathOption::unused));
+        Error::all(unused.chain(attributes.into_iter().flat_map(PathOption::unused)))
     }
 }
 
@@ -112,6 +113,8 @@ struct PathOption<T> {
     /// What its paths stand for.
     what: &'static str,
     entries: Vec<Entry<T>>,
+    /// The names that there are, if a path may turn out to be none of them.
+    names: RefCell<BTreeSet<String>>,
 }
 
 struct Entry<T> {
@@ -125,9 +128,10 @@ impl<T> PathOption<T> {
         (name, what): (&'static str, &'static str),
         entries: Vec<(String, T)>,
     ) -> Result<Self, Error> {
-        if let Some((path, _)) = entries.iter().find(|(path, _)| !path.starts_with('.')) {
-            return Err(Error::new(format!("{name} {path:?}: {PATHS}")));
-        }
+        let undotted = entries.iter().filter(|(path, _)| !path.starts_with('.'));
+        Error::all(undotted.map(|(path, _)| {
+            Error::new(format!("{name} {path:?}: {PATHS}")).with_help(format!("write \".{path}\""))
+        }))?;
         let entry = |(path, value)| Entry {
             path,
             value,
@@ -137,11 +141,16 @@ impl<T> PathOption<T> {
             name,
             what,
             entries: entries.into_iter().map(entry).collect(),
+            names: RefCell::default(),
         })
     }
 
     /// What is given for an element with these names.
     fn of<'a>(&'a self, names: &'a [&str]) -> impl Iterator<Item = (&'a str, &'a T)> {
+        if self.entries.iter().any(Entry::may_be_unused) {
+            let names = names.iter().map(|&name| name.to_owned());
+            self.names.borrow_mut().extend(names);
+        }
         let covered = |path: &str| names.iter().any(move |name| covers(path, name));
         let entries = self
             .entries
@@ -158,15 +167,26 @@ impl<T> PathOption<T> {
         self.of(names).count() > 0
     }
 
-    fn check(&self) -> Result<(), Error> {
-        let mut unused = self.entries.iter().filter(|entry| !entry.used.get());
-        match unused.find(|entry| entry.path != ".") {
-            Some(Entry { path, .. }) => Err(Error::new(format!(
-                "{} {path:?}: there is no {} of this name in the files; {PATHS}",
-                self.name, self.what
-            ))),
-            None => Ok(()),
-        }
+    /// An error for each path that stands for nothing.
+    fn unused(&self) -> impl Iterator<Item = Error> {
+        let unused = self.entries.iter().filter(|entry| entry.may_be_unused());
+        unused.map(|Entry { path, .. }| {
+            let (name, what) = (self.name, self.what);
+            let text = format!("{name} {path:?}: there is no {what} of this name in the files");
+            let names = self.names.borrow();
+            let known = names.iter().flat_map(|name| prefixes(name));
+            match nearest(path, known) {
+                Some(near) => Error::new(text).with_help(format!("did you mean {near:?}?")),
+                None => Error::new(text).with_help(PATHS),
+            }
+        })
+    }
+}
+
+impl<T> Entry<T> {
+    /// Whether it has stood for nothing yet, and says of what it should.
+    fn may_be_unused(&self) -> bool {
+        !self.used.get() && self.path != "."
     }
 }
 
@@ -179,6 +199,12 @@ impl PathOption<Vec<Attribute>> {
     }
 }
 
+/// The names of all that a name is in, and itself: paths that stand for it.
+fn prefixes(name: &str) -> impl Iterator<Item = &str> {
+    let ends = name.match_indices('.').skip(1).map(|(at, _)| at);
+    ends.chain([name.len()]).map(|end| &name[..end])
+}
+
 /// Whether a path of the configuration stands for this full name, which has a leading dot.
 fn covers(path: &str, full_name: &str) -> bool {
     let rest = full_name.strip_prefix(path);
@@ -187,9 +213,10 @@ fn covers(path: &str, full_name: &str) -> bool {
 
 fn check_extern_path(rust: &str) -> Result<(), Error> {
     if !rust.starts_with("::") && !rust.starts_with("crate::") && rust != "crate" {
-        return Err(Error::new(format!(
+        let text = format!(
             "extern_path {rust:?} must start with `::` or `crate`, as it is used in modules of any depth"
-        )));
+        );
+        return Err(Error::new(text).with_help(format!("write \"::{rust}\" or \"crate::{rust}\"")));
     }
     match syn::parse_str::<syn::Type>(rust) {
         Ok(_) => Ok(()),
