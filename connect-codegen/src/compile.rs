@@ -7,8 +7,11 @@ use std::{
 
 use protox::file::{ChainFileResolver, GoogleFileResolver, IncludeFileResolver};
 
+#[cfg(feature = "command")]
+use crate::explain::explain;
 use crate::{
     Config, Error, GeneratedFile, Layout,
+    config::Stage,
     descriptor::{FileDescriptor, FileSet},
     error::Columns,
     generate::{read, write},
@@ -56,7 +59,7 @@ impl Config {
         includes: &[impl AsRef<Path>],
     ) -> Result<Schemas, Error> {
         let (config, includes) = (self.clone(), Includes::new(includes));
-        let compiled = compile(files, &includes, self.compiler.as_deref())?;
+        let compiled = compile(files, &includes, self)?;
         Ok(Schemas {
             config,
             includes,
@@ -136,6 +139,17 @@ impl Schemas {
         self.with_model(|_, _, _| Ok(()))
     }
 
+    /// How the element of a full name comes out in Rust, and why, as text: what `connect-codegen explain`
+    /// prints.
+    ///
+    /// # Errors
+    /// If there is none of this name; else as [`generate`](Self::generate).
+    #[cfg(feature = "command")]
+    pub fn explain(&self, name: &str) -> Result<String, Error> {
+        let on_disk = |file: &str| self.includes.on_disk(file);
+        self.with_model(|schema, files, config| explain(schema, files, config, name, on_disk))
+    }
+
     fn with_model<T>(
         &self,
         then: impl FnOnce(&Schema, &[FileDescriptor], &Config) -> Result<T, Error>,
@@ -171,7 +185,7 @@ pub fn descriptors(
     files: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
 ) -> Result<Vec<u8>, Error> {
-    compile(files, &Includes::new(includes), None).map(|compiled| compiled.set)
+    compile(files, &Includes::new(includes), &Config::new()).map(|compiled| compiled.set)
 }
 
 #[derive(Debug)]
@@ -187,10 +201,10 @@ struct Compiled {
 fn compile(
     files: &[impl AsRef<Path>],
     includes: &Includes,
-    compiler: Option<&Path>,
+    config: &Config,
 ) -> Result<Compiled, Error> {
-    let Some(program) = compiler else {
-        return match protox(files, includes) {
+    let Some(program) = &config.compiler else {
+        return match protox(files, includes, config) {
             Err(Unread::Edition(error)) => {
                 if env::var_os("OUT_DIR").is_some() {
                     println!("cargo::rerun-if-env-changed=PROTOC");
@@ -223,7 +237,11 @@ fn by_program(
     })
 }
 
-fn protox(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, Unread> {
+fn protox(
+    files: &[impl AsRef<Path>],
+    includes: &Includes,
+    config: &Config,
+) -> Result<Compiled, Unread> {
     let mut resolver = ChainFileResolver::new();
     // A newer one on the way may say what protox does not know.
     resolver.add(GoogleFileResolver::new());
@@ -233,7 +251,8 @@ fn protox(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, U
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).include_source_info(true);
     let mut errors = Vec::new();
-    for file in files {
+    let total = files.len();
+    for (file, done) in files.iter().zip(1..) {
         match compiler.open_file(file) {
             Ok(_) => {}
             Err(error) if error.is_file_not_found() && error.file().is_none() => {
@@ -241,6 +260,7 @@ fn protox(files: &[impl AsRef<Path>], includes: &Includes) -> Result<Compiled, U
             }
             Err(error) => errors.push(includes.explain(&error)?),
         }
+        config.report(Stage::Read, done, total);
     }
     Error::all(errors).map_err(Unread::Other)?;
     let read = compiler
@@ -283,7 +303,10 @@ impl Includes {
 
     /// Where a file is that schemas know by this name.
     fn on_disk(&self, name: &str) -> Option<PathBuf> {
-        let mut paths = self.0.iter().map(|dir| dir.join(name));
+        let mut paths = self.0.iter().map(|dir| match dir.to_str() {
+            Some(".") => PathBuf::from(name),
+            _ => dir.join(name),
+        });
         paths.find(|path| path.exists())
     }
 

@@ -1,6 +1,6 @@
 //! What to generate, and how: the same for `build.rs`, the plugin and tests.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use crate::Error;
 
@@ -15,6 +15,38 @@ pub enum Layout {
     ///
     /// `#[rustfmt::skip]` on the outermost `mod` keeps `cargo fmt` from all of them.
     Modules,
+}
+
+/// How far reading or generating is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// How many files it has been done with.
+    pub done: usize,
+    /// Of how many.
+    pub total: usize,
+}
+
+/// What a [`Progress`] is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stage {
+    /// `.proto` files are read, those that are asked for.
+    Read,
+    /// `.proto` files become items of Rust, with those that they import.
+    Generated,
+    /// Files of Rust are printed, one for each package.
+    Printed,
+}
+
+/// What is told of progress.
+#[derive(Clone)]
+pub(crate) struct Report(Arc<dyn Fn(Progress) + Send + Sync>);
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Report")
+    }
 }
 
 /// What to generate, and how.
@@ -55,6 +87,7 @@ pub struct Config {
     pub(crate) type_attributes: Vec<(String, String)>,
     pub(crate) field_attributes: Vec<(String, String)>,
     pub(crate) well_known_json: bool,
+    pub(crate) progress: Report,
 }
 
 impl Config {
@@ -251,6 +284,19 @@ impl Config {
         self
     }
 
+    /// Calls this function whenever a [`Stage`] is done with a file.
+    ///
+    /// What an installed compiler reads is not reported.
+    #[must_use]
+    pub fn with_progress(mut self, report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Report(Arc::new(report));
+        self
+    }
+
+    pub(crate) fn report(&self, stage: Stage, done: usize, total: usize) {
+        (self.progress.0)(Progress { stage, done, total });
+    }
+
     /// Whether each setting has an effect. Those with paths need files for that.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let include_file = self.include_file != DEFAULT_INCLUDE_FILE;
@@ -272,7 +318,7 @@ impl Config {
                 "include_file: layout `modules` includes no files",
             ),
             (
-                !self.views.is_empty() && !(self.messages && self.json),
+                !(self.views.is_empty() || self.messages && self.json),
                 "view: views are of messages that are generated with JSON",
             ),
         ];
@@ -324,6 +370,7 @@ impl Default for Config {
             type_attributes: Vec::new(),
             field_attributes: Vec::new(),
             well_known_json: false,
+            progress: Report(Arc::new(|_| ())),
         }
     }
 }

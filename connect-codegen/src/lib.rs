@@ -49,6 +49,8 @@ mod schema;
 
 #[cfg(feature = "compile")]
 mod compile;
+#[cfg(feature = "command")]
+mod explain;
 #[cfg(feature = "compile")]
 mod installed;
 #[cfg(feature = "compile")]
@@ -56,7 +58,7 @@ mod unread;
 
 #[cfg(feature = "compile")]
 pub use compile::{Schemas, descriptors};
-pub use config::{Config, Layout};
+pub use config::{Config, Layout, Progress, Stage};
 pub use error::Error;
 pub use generate::generate;
 pub use layout::GeneratedFile;

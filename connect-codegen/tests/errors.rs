@@ -476,8 +476,8 @@ fn paths_that_stand_for_nothing_are_refused() {
         ),
         (
             config().add_view(".p.A.map"),
-            "view \".p.A.map\"",
-            "did you mean \".p.A\"?",
+            "view \".p.A.map\": there is no message or method",
+            "a path begins with a dot, ",
         ),
         (
             config().add_type_attribute("p.A", attribute),

@@ -300,7 +300,7 @@ fn views_are_of_what_is_asked_for_and_all_that_it_holds() {
             let line = line.trim_start().strip_prefix("pub ")?;
             let name = line
                 .strip_prefix("struct ")
-                .or(line.strip_prefix("enum "))?;
+                .or_else(|| line.strip_prefix("enum "))?;
             let name = name.strip_suffix(" {")?;
             name.contains("View").then(|| name.to_owned())
         });
@@ -374,4 +374,36 @@ fn defaults_are_spelled_one_way() {
         let default = format!("default = \"{spelled}\"");
         assert!(code.contains(&default), "{default}: {code}");
     }
+}
+
+/// Each stage, file by file.
+#[test]
+fn progress_is_reported() {
+    use std::sync::{Arc, Mutex};
+
+    use connect_codegen::Stage;
+
+    let dir = TempDir::new("progress");
+    let syntax = "syntax = \"proto3\";\n";
+    dir.write(
+        "a.proto",
+        &format!("{syntax}package a; import \"b.proto\"; message A {{}}"),
+    );
+    dir.write("b.proto", &format!("{syntax}package b; message B {{}}"));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let teller = Arc::clone(&told);
+    let config = Config::new().with_progress(move |progress| {
+        let step = (progress.stage, progress.done, progress.total);
+        teller.lock().unwrap().push(step);
+    });
+    let read = config.read(&[dir.path().join("a.proto")], &[dir.path()]);
+    read.unwrap().generate().unwrap();
+    let expected = [
+        (Stage::Read, 1, 1),
+        (Stage::Generated, 1, 2),
+        (Stage::Generated, 2, 2),
+        (Stage::Printed, 1, 2),
+        (Stage::Printed, 2, 2),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected);
 }

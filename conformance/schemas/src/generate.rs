@@ -89,7 +89,9 @@ pub(crate) fn plugin(set: &Set, parameter: &str) -> Result<Generated, Box<dyn Er
         };
         // The plugin stops at the first file; once more without it shows the others.
         let all = &mut request.file_to_generate;
-        let guilty = all.iter().position(|name| error.starts_with(name.as_str()));
+        let guilty = all
+            .iter()
+            .position(|name| error.contains(&format!("--> {name}")));
         let Some(guilty) = guilty.or_else(|| (all.len() == 1).then_some(0)) else {
             generated
                 .failed

@@ -262,7 +262,7 @@ fn boxed(field: &Field, scope: &[String]) -> TokenStream {
     }
 }
 
-fn can_pack(kind: &Kind) -> bool {
+pub(crate) fn can_pack(kind: &Kind) -> bool {
     match kind {
         Kind::Scalar(scalar) => *scalar != Scalar::String,
         Kind::Enum(_) => true,

@@ -13,9 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::{Item, ItemMod};
 
 pub(crate) use descriptors::DescriptorSets;
+#[cfg(feature = "command")]
+pub(crate) use messages::can_pack;
 
 use crate::{
     Config, Error,
+    config::Stage,
     names::{self, Taken},
     schema::{Enum, File, Message, Schema, TypePath, Views, module_of},
 };
@@ -35,8 +38,11 @@ pub(crate) fn packages<'a>(
     config: &Config,
 ) -> Result<Vec<Package<'a>>, Error> {
     let mut modules = Modules::new(schema, config);
-    for file in schema.files.iter().filter(|file| file.wanted) {
+    let wanted = || schema.files.iter().filter(|file| file.wanted);
+    let total = wanted().count();
+    for (file, done) in wanted().zip(1..) {
         modules.add_types(file);
+        config.report(Stage::Generated, done, total);
     }
     let import = names::import_from_crate(config)?;
     let names = modules.all;

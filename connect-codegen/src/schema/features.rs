@@ -59,7 +59,16 @@ impl Features {
     /// # Errors
     /// If it is of an edition that is not known here.
     pub(crate) fn of_file(file: &FileDescriptor) -> Result<Self, Error> {
-        let defaults = match (file.file.syntax(), file.file.edition) {
+        let own = file.file.options.as_ref().and_then(|o| o.features.as_ref());
+        Ok(Self::of_edition(file)?.with(own))
+    }
+
+    /// What its edition says.
+    ///
+    /// # Errors
+    /// If it is not known here.
+    pub(super) fn of_edition(file: &FileDescriptor) -> Result<Self, Error> {
+        Ok(match (file.file.syntax(), file.file.edition) {
             ("" | "proto2", _) => Self::PROTO2,
             ("proto3", _) => Self::PROTO3,
             ("editions", Some(EDITION_2023..=EDITION_2024)) => Self::EDITION_2023,
@@ -69,9 +78,7 @@ impl Features {
                 return Err(Error::at(file.place(&[SYNTAX]), text)
                     .with_help("a later version of connect-codegen may know it"));
             }
-        };
-        let own = file.file.options.as_ref().and_then(|o| o.features.as_ref());
-        Ok(defaults.with(own))
+        })
     }
 
     /// These, but for what an element of the file says itself.
@@ -83,6 +90,17 @@ impl Features {
             let _ = self.merge(own.clone());
         }
         self
+    }
+
+    /// All of them; zero is none.
+    #[cfg(feature = "command")]
+    pub(super) fn values(self) -> [i32; 3] {
+        let Self {
+            field_presence,
+            repeated_field_encoding,
+            message_encoding,
+        } = self;
+        [field_presence, repeated_field_encoding, message_encoding]
     }
 
     /// The features of a field of a message or oneof with these features, in proto2 and proto3 by the
@@ -109,6 +127,14 @@ impl Features {
         }
         out
     }
+
+    /// What says nothing.
+    #[cfg(feature = "command")]
+    pub(super) const NONE: Self = Self {
+        field_presence: 0,
+        repeated_field_encoding: 0,
+        message_encoding: 0,
+    };
 
     const PROTO2: Self = Self {
         field_presence: Presence::Explicit as i32,

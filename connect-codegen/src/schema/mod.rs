@@ -8,6 +8,8 @@ mod derive;
 mod features;
 mod names;
 mod options;
+#[cfg(feature = "command")]
+mod origins;
 mod read;
 mod types;
 mod views;
@@ -16,6 +18,10 @@ use std::collections::BTreeSet;
 
 pub(crate) use features::{EDITION_2024, EDITION_PROTO2};
 pub(crate) use names::{module_of, snake};
+#[cfg(feature = "command")]
+pub(crate) use options::covers;
+#[cfg(feature = "command")]
+pub(crate) use origins::{Feature, origins};
 pub(crate) use types::TypePath;
 pub(crate) use views::Views;
 

@@ -206,7 +206,7 @@ fn prefixes(name: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a path of the configuration stands for this full name, which has a leading dot.
-fn covers(path: &str, full_name: &str) -> bool {
+pub(crate) fn covers(path: &str, full_name: &str) -> bool {
     let rest = full_name.strip_prefix(path);
     path == "." || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
