@@ -1,8 +1,9 @@
 //! How much memory a message may take once it is decoded: a few bytes of Protobuf can stand for a structure of many.
 //!
 //! JSON is charged while it is read. Protobuf is looked through before: prost decodes in one go, and cannot be stopped.
+//! Nothing is looked through that is too short to take more, whatever is in it: of most messages, no byte is read twice.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::HashSet, sync::atomic::Ordering};
 
 use crate::{
     decode_error::DecodeError,
@@ -58,12 +59,17 @@ impl Budget {
     }
 }
 
-/// Charges what prost would make of the bytes of a message. Of malformed bytes, what stands before the fault.
+/// Charges what prost would make of the bytes of a message, unless they cannot take what is left. Of malformed bytes,
+/// what stands before the fault.
 pub(crate) fn charge(
     table: &'static Table,
     bytes: &[u8],
     budget: &Budget,
 ) -> Result<(), Exhausted> {
+    let at_most = bytes.len().saturating_mul(table.amplification());
+    if at_most <= budget.left.get() {
+        return Ok(());
+    }
     let mut scan = Scan { bytes, budget };
     match scan.message(table, None, MAX_DEPTH) {
         Err(Stop::Exhausted) => Err(Exhausted),
@@ -208,6 +214,41 @@ impl<'a> Scan<'a> {
 }
 
 impl Table {
+    /// What a byte of the encoding of such a message can be charged with at most.
+    fn amplification(&'static self) -> usize {
+        match self.amplification.load(Ordering::Relaxed) {
+            0 => {
+                let found = self.worst(&mut HashSet::new());
+                self.amplification.store(found, Ordering::Relaxed);
+                found
+            }
+            known => known,
+        }
+    }
+
+    fn worst(&'static self, seen: &mut HashSet<*const Self>) -> usize {
+        // A byte of a string, or of what is kept as it came.
+        let mut worst = 2;
+        if !seen.insert(self) {
+            return worst;
+        }
+        for field in self.fields {
+            // At least a tag and a length, or two tags; in packed lists, one byte an element.
+            let charged = match (field.label, field.kind) {
+                (Label::Map(key), kind) => (key.size() + kind.size() + ENTRY).div_ceil(2),
+                (_, kind @ (Kind::Message(_) | Kind::Group(_))) => kind.size().div_ceil(2),
+                (Label::Repeated, kind) => kind.size(),
+                _ => 0,
+            };
+            let within = match field.kind {
+                Kind::Message(table) | Kind::Group(table) => table().worst(seen),
+                _ => 0,
+            };
+            worst = worst.max(charged + 1).max(within);
+        }
+        worst
+    }
+
     /// The field of a number; `expected` is the index where it is looked for first, and then stands at it.
     fn by_number(&self, number: u32, expected: &mut usize) -> Option<&'static Field> {
         let is_it = |index: usize| self.fields.get(index).filter(|f| f.number == number);

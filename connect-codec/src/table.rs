@@ -1,6 +1,8 @@
 //! What a schema says of a message, as data: one static [`Table`] per message type, from which shared code writes and
 //! reads JSON and reckons what a message will hold.
 
+use std::sync::atomic::AtomicUsize;
+
 /// A message type.
 #[derive(Debug)]
 pub struct Table {
@@ -15,6 +17,8 @@ pub struct Table {
     pub(crate) fields: &'static [Field],
     /// Whether the fields are in the order of their numbers.
     pub(crate) is_sorted: bool,
+    /// What a byte of the encoding can take in memory at most, in bytes, once it was asked for; else 0.
+    pub(crate) amplification: AtomicUsize,
 }
 
 impl Table {
@@ -28,6 +32,7 @@ impl Table {
             null_is_value: false,
             fields,
             is_sorted: is_sorted(fields),
+            amplification: AtomicUsize::new(0),
         }
     }
 

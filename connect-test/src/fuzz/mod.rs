@@ -3,6 +3,7 @@
 //! Each checks the core's contract beyond "does not panic": the same events at any cut, one ending, bounded messages,
 //! and that what was sent is what arrives.
 
+mod budget;
 mod calls;
 mod heads;
 mod input;
@@ -13,6 +14,7 @@ use std::sync::LazyLock;
 
 use connect_proto::Compressions;
 
+pub use budget::decode_budget;
 pub use calls::{Outcome, calls, play_call};
 pub use heads::{detect, get_query};
 pub use responses::{end_stream, grpc_trailers, response};
@@ -22,8 +24,9 @@ pub use streams::{decompress, envelopes, request_body};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, for runners.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("calls", calls),
+    ("decode_budget", decode_budget),
     ("decompress", decompress),
     ("detect", detect),
     ("end_stream", end_stream),
