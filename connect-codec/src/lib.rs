@@ -17,6 +17,7 @@ mod codec;
 mod decode_error;
 mod details;
 mod message;
+mod name;
 mod table;
 
 /// Crates whose types are fields of generated messages: `bytes::Bytes`, `prost_types::Timestamp`.
@@ -25,7 +26,11 @@ pub use {bytes, prost, prost_types};
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]
 pub mod __codegen {
-    pub use crate::message::{Prost, ProstBinary};
+    pub use crate::{
+        __name as name,
+        message::{Prost, ProstBinary},
+        name::owned,
+    };
     pub use {prost, prost_types, serde};
 
     pub mod json {

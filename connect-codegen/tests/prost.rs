@@ -21,7 +21,9 @@ use prost_types::FileDescriptorSet;
 use quote::ToTokens as _;
 use support::names_in;
 use syn::{
-    AngleBracketedGenericArguments, Attribute, Item,
+    AngleBracketedGenericArguments, Attribute, Item, LitStr, Token,
+    parse::ParseStream,
+    punctuated::Punctuated,
     visit_mut::{self, VisitMut},
 };
 
@@ -234,6 +236,7 @@ fn add_items(modules: &mut Modules, module: &str, items: Vec<Item>) {
                 add_items(modules, name, inner.content.unwrap().1);
             }
             item => {
+                let item = names_of(&item).unwrap_or(item);
                 // In the module of a package beside a message, prost-build goes out and in again.
                 let (_, last) = module.rsplit_once("::").unwrap_or(("", module));
                 let detour = format!("super :: {last} :: ");
@@ -242,6 +245,32 @@ fn add_items(modules: &mut Modules, module: &str, items: Vec<Item>) {
             }
         }
     }
+}
+
+/// What the macro of a message's names stands for.
+fn names_of(item: &Item) -> Option<Item> {
+    let Item::Macro(item) = item else { return None };
+    let parts = |input: ParseStream<'_>| {
+        let message: syn::Path = input.parse()?;
+        input.parse::<Token![=]>()?;
+        let names = Punctuated::<LitStr, Token![,]>::parse_terminated(input)?;
+        Ok((message, names))
+    };
+    let (message, names) = item.mac.parse_body_with(parts).unwrap();
+    let (full_name, package, name) = (&names[0], &names[1], &names[2]);
+    let url = format!("type.googleapis.com/{}", full_name.value());
+    Some(syn::parse_quote! {
+        impl connect_rs::prost::Name for #message {
+            const NAME: &'static str = #name;
+            const PACKAGE: &'static str = #package;
+            fn full_name() -> connect_rs::prost::alloc::string::String {
+                #full_name.into()
+            }
+            fn type_url() -> connect_rs::prost::alloc::string::String {
+                #url.into()
+            }
+        }
+    })
 }
 
 fn sorted(mut modules: Modules) -> Modules {

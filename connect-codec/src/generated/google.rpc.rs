@@ -28,18 +28,7 @@ connect_rs::json::message! {
     domain: Implicit(2, "domain", "domain", String),
     metadata: Map<String>(3, "metadata", "metadata", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ErrorInfo {
-    const NAME: &'static str = "ErrorInfo";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.ErrorInfo".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.ErrorInfo".into()
-    }
-}
+connect_rs::name!(ErrorInfo = "google.rpc.ErrorInfo", "google.rpc", "ErrorInfo");
 /// When the caller may try again.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -54,18 +43,7 @@ connect_rs::json::message! {
     RetryInfo = "google.rpc.RetryInfo";
     retry_delay: Optional(1, "retry_delay", "retryDelay", Message(connect_rs::prost_types::Duration)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for RetryInfo {
-    const NAME: &'static str = "RetryInfo";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.RetryInfo".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.RetryInfo".into()
-    }
-}
+connect_rs::name!(RetryInfo = "google.rpc.RetryInfo", "google.rpc", "RetryInfo");
 /// What a developer needs to find the fault.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -86,18 +64,7 @@ connect_rs::json::message! {
     stack_entries: Repeated(1, "stack_entries", "stackEntries", String),
     detail: Implicit(2, "detail", "detail", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for DebugInfo {
-    const NAME: &'static str = "DebugInfo";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.DebugInfo".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.DebugInfo".into()
-    }
-}
+connect_rs::name!(DebugInfo = "google.rpc.DebugInfo", "google.rpc", "DebugInfo");
 /// Which quotas were exceeded.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -162,29 +129,13 @@ pub mod quota_failure {
         quota_value: Implicit(7, "quota_value", "quotaValue", Int64),
         future_quota_value: Optional(8, "future_quota_value", "futureQuotaValue", Int64),
     }
-    impl connect_rs::prost::Name for Violation {
-        const NAME: &'static str = "Violation";
-        const PACKAGE: &'static str = "google.rpc";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "google.rpc.QuotaFailure.Violation".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/google.rpc.QuotaFailure.Violation".into()
-        }
-    }
+    connect_rs::name!(
+        Violation = "google.rpc.QuotaFailure.Violation", "google.rpc", "Violation"
+    );
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for QuotaFailure {
-    const NAME: &'static str = "QuotaFailure";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.QuotaFailure".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.QuotaFailure".into()
-    }
-}
+connect_rs::name!(
+    QuotaFailure = "google.rpc.QuotaFailure", "google.rpc", "QuotaFailure"
+);
 /// What must be so before the call can succeed, and is not.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -224,29 +175,14 @@ pub mod precondition_failure {
         subject: Implicit(2, "subject", "subject", String),
         description: Implicit(3, "description", "description", String),
     }
-    impl connect_rs::prost::Name for Violation {
-        const NAME: &'static str = "Violation";
-        const PACKAGE: &'static str = "google.rpc";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "google.rpc.PreconditionFailure.Violation".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/google.rpc.PreconditionFailure.Violation".into()
-        }
-    }
+    connect_rs::name!(
+        Violation = "google.rpc.PreconditionFailure.Violation", "google.rpc", "Violation"
+    );
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for PreconditionFailure {
-    const NAME: &'static str = "PreconditionFailure";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.PreconditionFailure".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.PreconditionFailure".into()
-    }
-}
+connect_rs::name!(
+    PreconditionFailure = "google.rpc.PreconditionFailure", "google.rpc",
+    "PreconditionFailure"
+);
 /// What is wrong with the fields of the request.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -292,29 +228,12 @@ pub mod bad_request {
         reason: Implicit(3, "reason", "reason", String),
         localized_message: Optional(4, "localized_message", "localizedMessage", Message(super::LocalizedMessage)),
     }
-    impl connect_rs::prost::Name for FieldViolation {
-        const NAME: &'static str = "FieldViolation";
-        const PACKAGE: &'static str = "google.rpc";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "google.rpc.BadRequest.FieldViolation".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/google.rpc.BadRequest.FieldViolation".into()
-        }
-    }
+    connect_rs::name!(
+        FieldViolation = "google.rpc.BadRequest.FieldViolation", "google.rpc",
+        "FieldViolation"
+    );
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for BadRequest {
-    const NAME: &'static str = "BadRequest";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.BadRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.BadRequest".into()
-    }
-}
+connect_rs::name!(BadRequest = "google.rpc.BadRequest", "google.rpc", "BadRequest");
 /// What identifies the call in the logs of the service.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -333,18 +252,7 @@ connect_rs::json::message! {
     request_id: Implicit(1, "request_id", "requestId", String),
     serving_data: Implicit(2, "serving_data", "servingData", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for RequestInfo {
-    const NAME: &'static str = "RequestInfo";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.RequestInfo".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.RequestInfo".into()
-    }
-}
+connect_rs::name!(RequestInfo = "google.rpc.RequestInfo", "google.rpc", "RequestInfo");
 /// Which resource the call failed on.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -371,18 +279,9 @@ connect_rs::json::message! {
     owner: Implicit(3, "owner", "owner", String),
     description: Implicit(4, "description", "description", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ResourceInfo {
-    const NAME: &'static str = "ResourceInfo";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.ResourceInfo".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.ResourceInfo".into()
-    }
-}
+connect_rs::name!(
+    ResourceInfo = "google.rpc.ResourceInfo", "google.rpc", "ResourceInfo"
+);
 /// Where to read on.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -418,29 +317,9 @@ pub mod help {
         description: Implicit(1, "description", "description", String),
         url: Implicit(2, "url", "url", String),
     }
-    impl connect_rs::prost::Name for Link {
-        const NAME: &'static str = "Link";
-        const PACKAGE: &'static str = "google.rpc";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "google.rpc.Help.Link".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/google.rpc.Help.Link".into()
-        }
-    }
+    connect_rs::name!(Link = "google.rpc.Help.Link", "google.rpc", "Link");
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Help {
-    const NAME: &'static str = "Help";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.Help".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.Help".into()
-    }
-}
+connect_rs::name!(Help = "google.rpc.Help", "google.rpc", "Help");
 /// A message that may be shown to the user.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -459,18 +338,9 @@ connect_rs::json::message! {
     locale: Implicit(1, "locale", "locale", String),
     message: Implicit(2, "message", "message", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for LocalizedMessage {
-    const NAME: &'static str = "LocalizedMessage";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.LocalizedMessage".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.LocalizedMessage".into()
-    }
-}
+connect_rs::name!(
+    LocalizedMessage = "google.rpc.LocalizedMessage", "google.rpc", "LocalizedMessage"
+);
 /// An error as gRPC sends it in `grpc-status-details-bin`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -493,18 +363,7 @@ connect_rs::json::message! {
     message: Implicit(2, "message", "message", String),
     details: Repeated(3, "details", "details", Message(connect_rs::prost_types::Any)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Status {
-    const NAME: &'static str = "Status";
-    const PACKAGE: &'static str = "google.rpc";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "google.rpc.Status".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/google.rpc.Status".into()
-    }
-}
+connect_rs::name!(Status = "google.rpc.Status", "google.rpc", "Status");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

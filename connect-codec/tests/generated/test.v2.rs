@@ -64,16 +64,7 @@ pub mod legacy {
         Data = "test.v2.Legacy.Data";
         amount: Optional(8, "amount", "amount", Int32),
     }
-    impl connect_rs::prost::Name for Data {
-        const NAME: &'static str = "Data";
-        const PACKAGE: &'static str = "test.v2";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "test.v2.Legacy.Data".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/test.v2.Legacy.Data".into()
-        }
-    }
+    connect_rs::name!(Data = "test.v2.Legacy.Data", "test.v2", "Data");
     /// `test.v2.Legacy.Row`.
     #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -86,16 +77,7 @@ pub mod legacy {
         Row = "test.v2.Legacy.Row";
         cell: Required(10, "cell", "cell", String),
     }
-    impl connect_rs::prost::Name for Row {
-        const NAME: &'static str = "Row";
-        const PACKAGE: &'static str = "test.v2";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "test.v2.Legacy.Row".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/test.v2.Legacy.Row".into()
-        }
-    }
+    connect_rs::name!(Row = "test.v2.Legacy.Row", "test.v2", "Row");
     /// `test.v2.Legacy.Part`.
     #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -108,16 +90,7 @@ pub mod legacy {
         Part = "test.v2.Legacy.Part";
         id: Optional(1, "id", "id", String),
     }
-    impl connect_rs::prost::Name for Part {
-        const NAME: &'static str = "Part";
-        const PACKAGE: &'static str = "test.v2";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "test.v2.Legacy.Part".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/test.v2.Legacy.Part".into()
-        }
-    }
+    connect_rs::name!(Part = "test.v2.Legacy.Part", "test.v2", "Part");
     /// `test.v2.Legacy.Side`.
     #[derive(
         Clone,
@@ -162,18 +135,7 @@ pub mod legacy {
         }
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Legacy {
-    const NAME: &'static str = "Legacy";
-    const PACKAGE: &'static str = "test.v2";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v2.Legacy".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v2.Legacy".into()
-    }
-}
+connect_rs::name!(Legacy = "test.v2.Legacy", "test.v2", "Legacy");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

@@ -79,18 +79,7 @@ connect_rs::json::message! {
     color: Implicit(16, "color", "color", Enum(Color)),
     null_value: Implicit(17, "null_value", "nullValue", Null),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Scalars {
-    const NAME: &'static str = "Scalars";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Scalars".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Scalars".into()
-    }
-}
+connect_rs::name!(Scalars = "test.v3.Scalars", "test.v3", "Scalars");
 /// The same with presence.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -133,18 +122,7 @@ connect_rs::json::message! {
     color: Optional(16, "color", "color", Enum(Color)),
     null_value: Optional(17, "null_value", "nullValue", Null),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Optionals {
-    const NAME: &'static str = "Optionals";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Optionals".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Optionals".into()
-    }
-}
+connect_rs::name!(Optionals = "test.v3.Optionals", "test.v3", "Optionals");
 /// `test.v3.Lists`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -201,18 +179,7 @@ connect_rs::json::message! {
     values: Repeated(19, "values", "values", Message(connect_rs::prost_types::Value)),
     wrapped: Repeated(20, "wrapped", "wrapped", Message(i64)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Lists {
-    const NAME: &'static str = "Lists";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Lists".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Lists".into()
-    }
-}
+connect_rs::name!(Lists = "test.v3.Lists", "test.v3", "Lists");
 /// `test.v3.Maps`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -262,18 +229,7 @@ connect_rs::json::message! {
     bool_message: Map<Bool>(6, "bool_message", "boolMessage", Message(Scalars)),
     string_value: Map<String>(7, "string_value", "stringValue", Message(connect_rs::prost_types::Value)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Maps {
-    const NAME: &'static str = "Maps";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Maps".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Maps".into()
-    }
-}
+connect_rs::name!(Maps = "test.v3.Maps", "test.v3", "Maps");
 /// `test.v3.Choice`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -370,16 +326,7 @@ pub mod choice {
             }
         }
     }
-    impl connect_rs::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "test.v3";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "test.v3.Choice.Inner".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/test.v3.Choice.Inner".into()
-        }
-    }
+    connect_rs::name!(Inner = "test.v3.Choice.Inner", "test.v3", "Inner");
     /// At most one of several fields.
     #[derive(Clone, PartialEq, connect_rs::prost::Oneof)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -413,18 +360,7 @@ pub mod choice {
         Empty(()),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Choice {
-    const NAME: &'static str = "Choice";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Choice".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Choice".into()
-    }
-}
+connect_rs::name!(Choice = "test.v3.Choice", "test.v3", "Choice");
 /// Names that JSON spells differently.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -467,18 +403,7 @@ connect_rs::json::message! {
     self_: Implicit(7, "self", "self", String),
     quoted: Implicit(8, "quoted", "a\"b", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Names {
-    const NAME: &'static str = "Names";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Names".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Names".into()
-    }
-}
+connect_rs::name!(Names = "test.v3.Names", "test.v3", "Names");
 /// `test.v3.Node`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -506,18 +431,7 @@ connect_rs::json::message! {
     children: Repeated(2, "children", "children", Message(Node)),
     by_name: Map<String>(3, "by_name", "byName", Message(Node)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Node {
-    const NAME: &'static str = "Node";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Node".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Node".into()
-    }
-}
+connect_rs::name!(Node = "test.v3.Node", "test.v3", "Node");
 /// `test.v3.WellKnown`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -596,18 +510,7 @@ connect_rs::json::message! {
     uint32_value: Optional(16, "uint32_value", "uint32Value", Message(u32)),
     uint64_value: Optional(17, "uint64_value", "uint64Value", Message(u64)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for WellKnown {
-    const NAME: &'static str = "WellKnown";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.WellKnown".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.WellKnown".into()
-    }
-}
+connect_rs::name!(WellKnown = "test.v3.WellKnown", "test.v3", "WellKnown");
 /// `test.v3.Nothing`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -617,18 +520,7 @@ pub struct Nothing {}
 connect_rs::json::message! {
     Nothing = "test.v3.Nothing";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Nothing {
-    const NAME: &'static str = "Nothing";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Nothing".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Nothing".into()
-    }
-}
+connect_rs::name!(Nothing = "test.v3.Nothing", "test.v3", "Nothing");
 /// More fields than bits in a word.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -907,18 +799,7 @@ connect_rs::json::message! {
     f66: Implicit(66, "f66", "f66", Int32),
     f67: Implicit(67, "f67", "f67", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Wide {
-    const NAME: &'static str = "Wide";
-    const PACKAGE: &'static str = "test.v3";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "test.v3.Wide".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/test.v3.Wide".into()
-    }
-}
+connect_rs::name!(Wide = "test.v3.Wide", "test.v3", "Wide");
 /// `test.v3.Color`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

@@ -45,22 +45,9 @@ pub(super) fn message(message: &Message, scope: &[String]) -> Item {
 
 /// Its names.
 pub(super) fn name(message: &Message, package: &str) -> Item {
-    let prost = names::prost();
-    let ident = message.path.ident();
+    let (root, ident) = (names::root(), message.path.ident());
     let (name, full_name) = (&message.name, &message.full_name);
-    let url = format!("type.googleapis.com/{full_name}");
-    syn::parse_quote! {
-        impl #prost::Name for #ident {
-            const NAME: &'static str = #name;
-            const PACKAGE: &'static str = #package;
-            fn full_name() -> #prost::alloc::string::String {
-                #full_name.into()
-            }
-            fn type_url() -> #prost::alloc::string::String {
-                #url.into()
-            }
-        }
-    }
+    syn::parse_quote!(#root::name!(#ident = #full_name, #package, #name);)
 }
 
 /// The enum of a oneof, for the module of its message.

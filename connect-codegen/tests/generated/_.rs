@@ -21,18 +21,7 @@ connect_rs::json::message! {
     shape: Optional(1, "shape", "shape", Message(shapes::v1::Shape)),
     deepest: Optional(2, "deepest", "deepest", Message(deep::deeper::Deepest)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Unnamed {
-    const NAME: &'static str = "Unnamed";
-    const PACKAGE: &'static str = "";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "Unnamed".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/Unnamed".into()
-    }
-}
+connect_rs::name!(Unnamed = "Unnamed", "", "Unnamed");
 /// `Deep`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -139,40 +128,11 @@ pub mod deep {
                 Mood(i32),
             }
         }
-        impl connect_rs::prost::Name for Deepest {
-            const NAME: &'static str = "Deepest";
-            const PACKAGE: &'static str = "";
-            fn full_name() -> connect_rs::prost::alloc::string::String {
-                "Deep.Deeper.Deepest".into()
-            }
-            fn type_url() -> connect_rs::prost::alloc::string::String {
-                "type.googleapis.com/Deep.Deeper.Deepest".into()
-            }
-        }
+        connect_rs::name!(Deepest = "Deep.Deeper.Deepest", "", "Deepest");
     }
-    impl connect_rs::prost::Name for Deeper {
-        const NAME: &'static str = "Deeper";
-        const PACKAGE: &'static str = "";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "Deep.Deeper".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/Deep.Deeper".into()
-        }
-    }
+    connect_rs::name!(Deeper = "Deep.Deeper", "", "Deeper");
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Deep {
-    const NAME: &'static str = "Deep";
-    const PACKAGE: &'static str = "";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "Deep".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/Deep".into()
-    }
-}
+connect_rs::name!(Deep = "Deep", "", "Deep");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

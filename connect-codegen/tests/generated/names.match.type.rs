@@ -10,18 +10,10 @@ pub struct NamesServiceClient {}
 connect_rs::json::message! {
     NamesServiceClient = "names.match.type.NamesServiceClient";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for NamesServiceClient {
-    const NAME: &'static str = "NamesServiceClient";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.NamesServiceClient".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.NamesServiceClient".into()
-    }
-}
+connect_rs::name!(
+    NamesServiceClient = "names.match.type.NamesServiceClient", "names.match.type",
+    "NamesServiceClient"
+);
 /// `names.match.type.NamesServiceServer`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -43,29 +35,15 @@ pub mod names_service_server {
     connect_rs::json::message! {
         NamesService = "names.match.type.NamesServiceServer.NamesService";
     }
-    impl connect_rs::prost::Name for NamesService {
-        const NAME: &'static str = "NamesService";
-        const PACKAGE: &'static str = "names.match.type";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "names.match.type.NamesServiceServer.NamesService".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/names.match.type.NamesServiceServer.NamesService".into()
-        }
-    }
+    connect_rs::name!(
+        NamesService = "names.match.type.NamesServiceServer.NamesService",
+        "names.match.type", "NamesService"
+    );
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for NamesServiceServer {
-    const NAME: &'static str = "NamesServiceServer";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.NamesServiceServer".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.NamesServiceServer".into()
-    }
-}
+connect_rs::name!(
+    NamesServiceServer = "names.match.type.NamesServiceServer", "names.match.type",
+    "NamesServiceServer"
+);
 /// `names.match.type.NamesServiceMessage`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -75,18 +53,10 @@ pub struct NamesServiceMessage {}
 connect_rs::json::message! {
     NamesServiceMessage = "names.match.type.NamesServiceMessage";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for NamesServiceMessage {
-    const NAME: &'static str = "NamesServiceMessage";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.NamesServiceMessage".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.NamesServiceMessage".into()
-    }
-}
+connect_rs::name!(
+    NamesServiceMessage = "names.match.type.NamesServiceMessage", "names.match.type",
+    "NamesServiceMessage"
+);
 /// `names.match.type.Option`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -101,18 +71,7 @@ connect_rs::json::message! {
     Option = "names.match.type.Option";
     some: Optional(1, "some", "some", Message(Result)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Option {
-    const NAME: &'static str = "Option";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Option".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Option".into()
-    }
-}
+connect_rs::name!(Option = "names.match.type.Option", "names.match.type", "Option");
 /// `names.match.type.Result`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -131,18 +90,7 @@ connect_rs::json::message! {
     ok: Optional(1, "ok", "ok", Message(Vec)),
     err: Optional(2, "err", "err", Message(Option)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Result {
-    const NAME: &'static str = "Result";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Result".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Result".into()
-    }
-}
+connect_rs::name!(Result = "names.match.type.Result", "names.match.type", "Result");
 /// `names.match.type.Vec`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -161,18 +109,7 @@ connect_rs::json::message! {
     string: Optional(1, "string", "string", Message(String)),
     r#box: Optional(2, "box", "box", Message(Box)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Vec {
-    const NAME: &'static str = "Vec";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Vec".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Vec".into()
-    }
-}
+connect_rs::name!(Vec = "names.match.type.Vec", "names.match.type", "Vec");
 /// `names.match.type.String`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -187,18 +124,7 @@ connect_rs::json::message! {
     String = "names.match.type.String";
     value: Implicit(1, "value", "value", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for String {
-    const NAME: &'static str = "String";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.String".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.String".into()
-    }
-}
+connect_rs::name!(String = "names.match.type.String", "names.match.type", "String");
 /// `names.match.type.Box`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -217,18 +143,7 @@ connect_rs::json::message! {
     bool: Implicit(1, "bool", "bool", Bool),
     self_: Optional(2, "self", "self", Message(Self_)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Box {
-    const NAME: &'static str = "Box";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Box".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Box".into()
-    }
-}
+connect_rs::name!(Box = "names.match.type.Box", "names.match.type", "Box");
 /// Its module would be `self`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -250,29 +165,11 @@ pub mod self_ {
     connect_rs::json::message! {
         Inner = "names.match.type.Self_.Inner";
     }
-    impl connect_rs::prost::Name for Inner {
-        const NAME: &'static str = "Inner";
-        const PACKAGE: &'static str = "names.match.type";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "names.match.type.Self_.Inner".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/names.match.type.Self_.Inner".into()
-        }
-    }
+    connect_rs::name!(
+        Inner = "names.match.type.Self_.Inner", "names.match.type", "Inner"
+    );
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Self_ {
-    const NAME: &'static str = "Self_";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Self_".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Self_".into()
-    }
-}
+connect_rs::name!(Self_ = "names.match.type.Self_", "names.match.type", "Self_");
 /// `names.match.type.Request`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -282,18 +179,7 @@ pub struct Request {}
 connect_rs::json::message! {
     Request = "names.match.type.Request";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Request {
-    const NAME: &'static str = "Request";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Request".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Request".into()
-    }
-}
+connect_rs::name!(Request = "names.match.type.Request", "names.match.type", "Request");
 /// `names.match.type.Response`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -303,18 +189,9 @@ pub struct Response {}
 connect_rs::json::message! {
     Response = "names.match.type.Response";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Response {
-    const NAME: &'static str = "Response";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Response".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Response".into()
-    }
-}
+connect_rs::name!(
+    Response = "names.match.type.Response", "names.match.type", "Response"
+);
 /// `names.match.type.Error`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -324,18 +201,7 @@ pub struct Error {}
 connect_rs::json::message! {
     Error = "names.match.type.Error";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Error {
-    const NAME: &'static str = "Error";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Error".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Error".into()
-    }
-}
+connect_rs::name!(Error = "names.match.type.Error", "names.match.type", "Error");
 /// `names.match.type.Json`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -369,16 +235,9 @@ pub mod json {
     connect_rs::json::message! {
         Nested = "names.match.type.Json.Nested";
     }
-    impl connect_rs::prost::Name for Nested {
-        const NAME: &'static str = "Nested";
-        const PACKAGE: &'static str = "names.match.type";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "names.match.type.Json.Nested".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/names.match.type.Json.Nested".into()
-        }
-    }
+    connect_rs::name!(
+        Nested = "names.match.type.Json.Nested", "names.match.type", "Nested"
+    );
     /// `names.match.type.Json.Message`.
     #[derive(
         Clone,
@@ -434,18 +293,7 @@ pub mod json {
         Bool(Nested),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Json {
-    const NAME: &'static str = "Json";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Json".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Json".into()
-    }
-}
+connect_rs::name!(Json = "names.match.type.Json", "names.match.type", "Json");
 /// What generated code, or code that derives make, might name.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -533,18 +381,7 @@ pub mod some {
         Serialize(super::Serialize),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Some {
-    const NAME: &'static str = "Some";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Some".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Some".into()
-    }
-}
+connect_rs::name!(Some = "names.match.type.Some", "names.match.type", "Some");
 /// `names.match.type.None`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -554,18 +391,7 @@ pub struct None {}
 connect_rs::json::message! {
     None = "names.match.type.None";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for None {
-    const NAME: &'static str = "None";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.None".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.None".into()
-    }
-}
+connect_rs::name!(None = "names.match.type.None", "names.match.type", "None");
 /// `names.match.type.Ok`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -575,18 +401,7 @@ pub struct Ok {}
 connect_rs::json::message! {
     Ok = "names.match.type.Ok";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Ok {
-    const NAME: &'static str = "Ok";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Ok".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Ok".into()
-    }
-}
+connect_rs::name!(Ok = "names.match.type.Ok", "names.match.type", "Ok");
 /// `names.match.type.Err`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -596,18 +411,7 @@ pub struct Err {}
 connect_rs::json::message! {
     Err = "names.match.type.Err";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Err {
-    const NAME: &'static str = "Err";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Err".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Err".into()
-    }
-}
+connect_rs::name!(Err = "names.match.type.Err", "names.match.type", "Err");
 /// `names.match.type.Default`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -622,18 +426,7 @@ connect_rs::json::message! {
     Default = "names.match.type.Default";
     default: Optional(1, "default", "default", Bool),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Default {
-    const NAME: &'static str = "Default";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Default".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Default".into()
-    }
-}
+connect_rs::name!(Default = "names.match.type.Default", "names.match.type", "Default");
 /// `names.match.type.Debug`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -648,18 +441,7 @@ connect_rs::json::message! {
     Debug = "names.match.type.Debug";
     debug: Implicit(1, "debug", "debug", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Debug {
-    const NAME: &'static str = "Debug";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Debug".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Debug".into()
-    }
-}
+connect_rs::name!(Debug = "names.match.type.Debug", "names.match.type", "Debug");
 /// `names.match.type.Clone`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -674,18 +456,7 @@ connect_rs::json::message! {
     Clone = "names.match.type.Clone";
     clone: Implicit(1, "clone", "clone", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Clone {
-    const NAME: &'static str = "Clone";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Clone".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Clone".into()
-    }
-}
+connect_rs::name!(Clone = "names.match.type.Clone", "names.match.type", "Clone");
 /// `names.match.type.Send`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -745,18 +516,7 @@ pub mod send {
         }
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Send {
-    const NAME: &'static str = "Send";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Send".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Send".into()
-    }
-}
+connect_rs::name!(Send = "names.match.type.Send", "names.match.type", "Send");
 /// `names.match.type.HashMap`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -771,18 +531,7 @@ connect_rs::json::message! {
     HashMap = "names.match.type.HashMap";
     bytes: Implicit(1, "bytes", "bytes", Bytes),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for HashMap {
-    const NAME: &'static str = "HashMap";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.HashMap".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.HashMap".into()
-    }
-}
+connect_rs::name!(HashMap = "names.match.type.HashMap", "names.match.type", "HashMap");
 /// `names.match.type.Future`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -792,18 +541,7 @@ pub struct Future {}
 connect_rs::json::message! {
     Future = "names.match.type.Future";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Future {
-    const NAME: &'static str = "Future";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Future".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Future".into()
-    }
-}
+connect_rs::name!(Future = "names.match.type.Future", "names.match.type", "Future");
 /// `names.match.type.Bytes`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -818,18 +556,7 @@ connect_rs::json::message! {
     Bytes = "names.match.type.Bytes";
     bytes: Implicit(1, "bytes", "bytes", Bytes),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Bytes {
-    const NAME: &'static str = "Bytes";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Bytes".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Bytes".into()
-    }
-}
+connect_rs::name!(Bytes = "names.match.type.Bytes", "names.match.type", "Bytes");
 /// `names.match.type.Streaming`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -839,18 +566,9 @@ pub struct Streaming {}
 connect_rs::json::message! {
     Streaming = "names.match.type.Streaming";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Streaming {
-    const NAME: &'static str = "Streaming";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Streaming".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Streaming".into()
-    }
-}
+connect_rs::name!(
+    Streaming = "names.match.type.Streaming", "names.match.type", "Streaming"
+);
 /// `names.match.type.ResponseStream`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -860,18 +578,10 @@ pub struct ResponseStream {}
 connect_rs::json::message! {
     ResponseStream = "names.match.type.ResponseStream";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ResponseStream {
-    const NAME: &'static str = "ResponseStream";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.ResponseStream".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.ResponseStream".into()
-    }
-}
+connect_rs::name!(
+    ResponseStream = "names.match.type.ResponseStream", "names.match.type",
+    "ResponseStream"
+);
 /// `names.match.type.Message`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -890,18 +600,7 @@ connect_rs::json::message! {
     encoded_len: Implicit(1, "encoded_len", "encodedLen", String),
     clear: Implicit(2, "clear", "clear", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Message {
-    const NAME: &'static str = "Message";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Message".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Message".into()
-    }
-}
+connect_rs::name!(Message = "names.match.type.Message", "names.match.type", "Message");
 /// `names.match.type.Serialize`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -916,18 +615,9 @@ connect_rs::json::message! {
     Serialize = "names.match.type.Serialize";
     deserialize: Implicit(1, "deserialize", "deserialize", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Serialize {
-    const NAME: &'static str = "Serialize";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Serialize".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Serialize".into()
-    }
-}
+connect_rs::name!(
+    Serialize = "names.match.type.Serialize", "names.match.type", "Serialize"
+);
 /// `names.match.type.Service_`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -937,18 +627,7 @@ pub struct Service {}
 connect_rs::json::message! {
     Service = "names.match.type.Service_";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Service {
-    const NAME: &'static str = "Service_";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Service_".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Service_".into()
-    }
-}
+connect_rs::name!(Service = "names.match.type.Service_", "names.match.type", "Service_");
 /// `names.match.type.Prost`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -958,18 +637,7 @@ pub struct Prost {}
 connect_rs::json::message! {
     Prost = "names.match.type.Prost";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Prost {
-    const NAME: &'static str = "Prost";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Prost".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Prost".into()
-    }
-}
+connect_rs::name!(Prost = "names.match.type.Prost", "names.match.type", "Prost");
 /// `names.match.type.Spec`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -979,18 +647,7 @@ pub struct Spec {}
 connect_rs::json::message! {
     Spec = "names.match.type.Spec";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Spec {
-    const NAME: &'static str = "Spec";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Spec".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Spec".into()
-    }
-}
+connect_rs::name!(Spec = "names.match.type.Spec", "names.match.type", "Spec");
 /// `names.match.type.Transport`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1000,18 +657,9 @@ pub struct Transport {}
 connect_rs::json::message! {
     Transport = "names.match.type.Transport";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Transport {
-    const NAME: &'static str = "Transport";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Transport".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Transport".into()
-    }
-}
+connect_rs::name!(
+    Transport = "names.match.type.Transport", "names.match.type", "Transport"
+);
 /// `names.match.type.Client`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1021,18 +669,7 @@ pub struct Client {}
 connect_rs::json::message! {
     Client = "names.match.type.Client";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Client {
-    const NAME: &'static str = "Client";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Client".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Client".into()
-    }
-}
+connect_rs::name!(Client = "names.match.type.Client", "names.match.type", "Client");
 /// All keywords.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -1232,18 +869,9 @@ pub mod keywords {
         Abstract(connect_rs::prost::alloc::string::String),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Keywords {
-    const NAME: &'static str = "Keywords";
-    const PACKAGE: &'static str = "names.match.type";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.match.type.Keywords".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.match.type.Keywords".into()
-    }
-}
+connect_rs::name!(
+    Keywords = "names.match.type.Keywords", "names.match.type", "Keywords"
+);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

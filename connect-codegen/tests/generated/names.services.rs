@@ -15,18 +15,7 @@ connect_rs::json::message! {
     Message = "names.services.Message";
     text: Implicit(1, "text", "text", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Message {
-    const NAME: &'static str = "Message";
-    const PACKAGE: &'static str = "names.services";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "names.services.Message".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/names.services.Message".into()
-    }
-}
+connect_rs::name!(Message = "names.services.Message", "names.services", "Message");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

@@ -15,18 +15,9 @@ connect_rs::json::message! {
     LookRequest = "shapes.tour.v1.LookRequest";
     name: Implicit(1, "name", "name", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for LookRequest {
-    const NAME: &'static str = "LookRequest";
-    const PACKAGE: &'static str = "shapes.tour.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shapes.tour.v1.LookRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shapes.tour.v1.LookRequest".into()
-    }
-}
+connect_rs::name!(
+    LookRequest = "shapes.tour.v1.LookRequest", "shapes.tour.v1", "LookRequest"
+);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

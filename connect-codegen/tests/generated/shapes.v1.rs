@@ -52,16 +52,7 @@ pub mod legacy {
         Data = "shapes.v1.Legacy.Data";
         blob: Optional(6, "blob", "blob", Bytes),
     }
-    impl connect_rs::prost::Name for Data {
-        const NAME: &'static str = "Data";
-        const PACKAGE: &'static str = "shapes.v1";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "shapes.v1.Legacy.Data".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/shapes.v1.Legacy.Data".into()
-        }
-    }
+    connect_rs::name!(Data = "shapes.v1.Legacy.Data", "shapes.v1", "Data");
     /// `shapes.v1.Legacy.Kind`.
     #[derive(
         Clone,
@@ -106,18 +97,7 @@ pub mod legacy {
         }
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Legacy {
-    const NAME: &'static str = "Legacy";
-    const PACKAGE: &'static str = "shapes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shapes.v1.Legacy".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shapes.v1.Legacy".into()
-    }
-}
+connect_rs::name!(Legacy = "shapes.v1.Legacy", "shapes.v1", "Legacy");
 /// `shapes.v1.Retired`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -139,18 +119,7 @@ connect_rs::json::message! {
     sizes: Map<Int32>(1, "sizes", "sizes", Int32),
     size: Optional(2, "size", "size", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Retired {
-    const NAME: &'static str = "Retired";
-    const PACKAGE: &'static str = "shapes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shapes.v1.Retired".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shapes.v1.Retired".into()
-    }
-}
+connect_rs::name!(Retired = "shapes.v1.Retired", "shapes.v1", "Retired");
 /// A shape, with each kind of field.
 ///
 /// References such as \[Side]\[shapes.v1.Side], tags such as \<b> and \<T>, and code in other languages
@@ -319,16 +288,7 @@ pub mod shape {
             }
         }
     }
-    impl connect_rs::prost::Name for Machine {
-        const NAME: &'static str = "Machine";
-        const PACKAGE: &'static str = "shapes.v1";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "shapes.v1.Shape.Machine".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/shapes.v1.Shape.Machine".into()
-        }
-    }
+    connect_rs::name!(Machine = "shapes.v1.Shape.Machine", "shapes.v1", "Machine");
     /// At most one of several fields.
     #[derive(Clone, PartialEq, connect_rs::prost::Oneof)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -347,18 +307,7 @@ pub mod shape {
         Tint(i32),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Shape {
-    const NAME: &'static str = "Shape";
-    const PACKAGE: &'static str = "shapes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shapes.v1.Shape".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shapes.v1.Shape".into()
-    }
-}
+connect_rs::name!(Shape = "shapes.v1.Shape", "shapes.v1", "Shape");
 /// `shapes.v1.Side`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -373,18 +322,7 @@ connect_rs::json::message! {
     Side = "shapes.v1.Side";
     length: Implicit(1, "length", "length", Double),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Side {
-    const NAME: &'static str = "Side";
-    const PACKAGE: &'static str = "shapes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shapes.v1.Side".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shapes.v1.Side".into()
-    }
-}
+connect_rs::name!(Side = "shapes.v1.Side", "shapes.v1", "Side");
 /// `shapes.v1.Empty`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -394,18 +332,7 @@ pub struct Empty {}
 connect_rs::json::message! {
     Empty = "shapes.v1.Empty";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Empty {
-    const NAME: &'static str = "Empty";
-    const PACKAGE: &'static str = "shapes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shapes.v1.Empty".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shapes.v1.Empty".into()
-    }
-}
+connect_rs::name!(Empty = "shapes.v1.Empty", "shapes.v1", "Empty");
 /// The colors.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]

@@ -24,18 +24,7 @@ connect_rs::json::message! {
     name: Implicit(1, "name", "name", String),
     tickets: Map<String>(2, "tickets", "tickets", Message(Ticket)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Line {
-    const NAME: &'static str = "Line";
-    const PACKAGE: &'static str = "shop";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shop.Order.Line".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shop.Order.Line".into()
-    }
-}
+connect_rs::name!(Line = "shop.Order.Line", "shop", "Line");
 /// `shop.Order.State`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -110,18 +99,7 @@ connect_rs::json::message! {
     Ticket = "shop.order.Ticket";
     number: Implicit(1, "number", "number", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Ticket {
-    const NAME: &'static str = "Ticket";
-    const PACKAGE: &'static str = "shop.order";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shop.order.Ticket".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shop.order.Ticket".into()
-    }
-}
+connect_rs::name!(Ticket = "shop.order.Ticket", "shop.order", "Ticket");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

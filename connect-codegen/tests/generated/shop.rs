@@ -26,18 +26,7 @@ connect_rs::json::message! {
         Ticket(4, "ticket", "ticket", Message(order::Ticket)),
     },
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Order {
-    const NAME: &'static str = "Order";
-    const PACKAGE: &'static str = "shop";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shop.Order".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shop.Order".into()
-    }
-}
+connect_rs::name!(Order = "shop.Order", "shop", "Order");
 /// Nothing is in the package `shop.stock` itself.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -52,18 +41,7 @@ connect_rs::json::message! {
     Stock = "shop.Stock";
     shelf: Optional(1, "shelf", "shelf", Message(stock::Shelf)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Stock {
-    const NAME: &'static str = "Stock";
-    const PACKAGE: &'static str = "shop";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shop.Stock".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shop.Stock".into()
-    }
-}
+connect_rs::name!(Stock = "shop.Stock", "shop", "Stock");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

@@ -15,15 +15,4 @@ connect_rs::json::message! {
     Shelf = "shop.Stock.Shelf";
     number: Implicit(1, "number", "number", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Shelf {
-    const NAME: &'static str = "Shelf";
-    const PACKAGE: &'static str = "shop";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shop.Stock.Shelf".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shop.Stock.Shelf".into()
-    }
-}
+connect_rs::name!(Shelf = "shop.Stock.Shelf", "shop", "Shelf");

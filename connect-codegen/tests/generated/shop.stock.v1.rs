@@ -15,18 +15,7 @@ connect_rs::json::message! {
     Count = "shop.stock.v1.Count";
     number: Implicit(1, "number", "number", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Count {
-    const NAME: &'static str = "Count";
-    const PACKAGE: &'static str = "shop.stock.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "shop.stock.v1.Count".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/shop.stock.v1.Count".into()
-    }
-}
+connect_rs::name!(Count = "shop.stock.v1.Count", "shop.stock.v1", "Count");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

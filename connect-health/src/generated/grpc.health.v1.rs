@@ -15,18 +15,10 @@ connect_rs::json::message! {
     HealthCheckRequest = "grpc.health.v1.HealthCheckRequest";
     service: Implicit(1, "service", "service", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for HealthCheckRequest {
-    const NAME: &'static str = "HealthCheckRequest";
-    const PACKAGE: &'static str = "grpc.health.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.health.v1.HealthCheckRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.health.v1.HealthCheckRequest".into()
-    }
-}
+connect_rs::name!(
+    HealthCheckRequest = "grpc.health.v1.HealthCheckRequest", "grpc.health.v1",
+    "HealthCheckRequest"
+);
 /// How a service is.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -98,18 +90,10 @@ pub mod health_check_response {
         }
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for HealthCheckResponse {
-    const NAME: &'static str = "HealthCheckResponse";
-    const PACKAGE: &'static str = "grpc.health.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.health.v1.HealthCheckResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.health.v1.HealthCheckResponse".into()
-    }
-}
+connect_rs::name!(
+    HealthCheckResponse = "grpc.health.v1.HealthCheckResponse", "grpc.health.v1",
+    "HealthCheckResponse"
+);
 /// Asks for all services.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -119,18 +103,10 @@ pub struct HealthListRequest {}
 connect_rs::json::message! {
     HealthListRequest = "grpc.health.v1.HealthListRequest";
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for HealthListRequest {
-    const NAME: &'static str = "HealthListRequest";
-    const PACKAGE: &'static str = "grpc.health.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.health.v1.HealthListRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.health.v1.HealthListRequest".into()
-    }
-}
+connect_rs::name!(
+    HealthListRequest = "grpc.health.v1.HealthListRequest", "grpc.health.v1",
+    "HealthListRequest"
+);
 /// How all services are.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -150,18 +126,10 @@ connect_rs::json::message! {
     HealthListResponse = "grpc.health.v1.HealthListResponse";
     statuses: Map<String>(1, "statuses", "statuses", Message(HealthCheckResponse)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for HealthListResponse {
-    const NAME: &'static str = "HealthListResponse";
-    const PACKAGE: &'static str = "grpc.health.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.health.v1.HealthListResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.health.v1.HealthListResponse".into()
-    }
-}
+connect_rs::name!(
+    HealthListResponse = "grpc.health.v1.HealthListResponse", "grpc.health.v1",
+    "HealthListResponse"
+);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

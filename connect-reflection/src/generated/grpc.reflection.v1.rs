@@ -54,18 +54,10 @@ pub mod server_reflection_request {
         ListServices(connect_rs::prost::alloc::string::String),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ServerReflectionRequest {
-    const NAME: &'static str = "ServerReflectionRequest";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ServerReflectionRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ServerReflectionRequest".into()
-    }
-}
+connect_rs::name!(
+    ServerReflectionRequest = "grpc.reflection.v1.ServerReflectionRequest",
+    "grpc.reflection.v1", "ServerReflectionRequest"
+);
 /// An extension of a message.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -84,18 +76,10 @@ connect_rs::json::message! {
     containing_type: Implicit(1, "containing_type", "containingType", String),
     extension_number: Implicit(2, "extension_number", "extensionNumber", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ExtensionRequest {
-    const NAME: &'static str = "ExtensionRequest";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ExtensionRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ExtensionRequest".into()
-    }
-}
+connect_rs::name!(
+    ExtensionRequest = "grpc.reflection.v1.ExtensionRequest", "grpc.reflection.v1",
+    "ExtensionRequest"
+);
 /// An answer.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -148,18 +132,10 @@ pub mod server_reflection_response {
         ErrorResponse(super::ErrorResponse),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ServerReflectionResponse {
-    const NAME: &'static str = "ServerReflectionResponse";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ServerReflectionResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ServerReflectionResponse".into()
-    }
-}
+connect_rs::name!(
+    ServerReflectionResponse = "grpc.reflection.v1.ServerReflectionResponse",
+    "grpc.reflection.v1", "ServerReflectionResponse"
+);
 /// A file, and the files that it imports.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -177,18 +153,10 @@ connect_rs::json::message! {
     FileDescriptorResponse = "grpc.reflection.v1.FileDescriptorResponse";
     file_descriptor_proto: Repeated(1, "file_descriptor_proto", "fileDescriptorProto", Bytes),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for FileDescriptorResponse {
-    const NAME: &'static str = "FileDescriptorResponse";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.FileDescriptorResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.FileDescriptorResponse".into()
-    }
-}
+connect_rs::name!(
+    FileDescriptorResponse = "grpc.reflection.v1.FileDescriptorResponse",
+    "grpc.reflection.v1", "FileDescriptorResponse"
+);
 /// The extensions of a message.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -207,18 +175,10 @@ connect_rs::json::message! {
     base_type_name: Implicit(1, "base_type_name", "baseTypeName", String),
     extension_number: Repeated(2, "extension_number", "extensionNumber", Int32),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ExtensionNumberResponse {
-    const NAME: &'static str = "ExtensionNumberResponse";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ExtensionNumberResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ExtensionNumberResponse".into()
-    }
-}
+connect_rs::name!(
+    ExtensionNumberResponse = "grpc.reflection.v1.ExtensionNumberResponse",
+    "grpc.reflection.v1", "ExtensionNumberResponse"
+);
 /// The services of the server.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -233,18 +193,10 @@ connect_rs::json::message! {
     ListServiceResponse = "grpc.reflection.v1.ListServiceResponse";
     service: Repeated(1, "service", "service", Message(ServiceResponse)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ListServiceResponse {
-    const NAME: &'static str = "ListServiceResponse";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ListServiceResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ListServiceResponse".into()
-    }
-}
+connect_rs::name!(
+    ListServiceResponse = "grpc.reflection.v1.ListServiceResponse", "grpc.reflection.v1",
+    "ListServiceResponse"
+);
 /// A service of the server.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -259,18 +211,10 @@ connect_rs::json::message! {
     ServiceResponse = "grpc.reflection.v1.ServiceResponse";
     name: Implicit(1, "name", "name", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ServiceResponse {
-    const NAME: &'static str = "ServiceResponse";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ServiceResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ServiceResponse".into()
-    }
-}
+connect_rs::name!(
+    ServiceResponse = "grpc.reflection.v1.ServiceResponse", "grpc.reflection.v1",
+    "ServiceResponse"
+);
 /// Why there is no answer.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -289,18 +233,10 @@ connect_rs::json::message! {
     error_code: Implicit(1, "error_code", "errorCode", Int32),
     error_message: Implicit(2, "error_message", "errorMessage", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for ErrorResponse {
-    const NAME: &'static str = "ErrorResponse";
-    const PACKAGE: &'static str = "grpc.reflection.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "grpc.reflection.v1.ErrorResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/grpc.reflection.v1.ErrorResponse".into()
-    }
-}
+connect_rs::name!(
+    ErrorResponse = "grpc.reflection.v1.ErrorResponse", "grpc.reflection.v1",
+    "ErrorResponse"
+);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

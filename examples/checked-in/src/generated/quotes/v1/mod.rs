@@ -15,18 +15,7 @@ connect_rs::json::message! {
     QuoteRequest = "quotes.v1.QuoteRequest";
     symbol: Implicit(1, "symbol", "symbol", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for QuoteRequest {
-    const NAME: &'static str = "QuoteRequest";
-    const PACKAGE: &'static str = "quotes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "quotes.v1.QuoteRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/quotes.v1.QuoteRequest".into()
-    }
-}
+connect_rs::name!(QuoteRequest = "quotes.v1.QuoteRequest", "quotes.v1", "QuoteRequest");
 /// `quotes.v1.QuoteResponse`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -41,18 +30,9 @@ connect_rs::json::message! {
     QuoteResponse = "quotes.v1.QuoteResponse";
     price: Optional(1, "price", "price", Message(Price)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for QuoteResponse {
-    const NAME: &'static str = "QuoteResponse";
-    const PACKAGE: &'static str = "quotes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "quotes.v1.QuoteResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/quotes.v1.QuoteResponse".into()
-    }
-}
+connect_rs::name!(
+    QuoteResponse = "quotes.v1.QuoteResponse", "quotes.v1", "QuoteResponse"
+);
 /// `quotes.v1.WatchRequest`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -67,18 +47,7 @@ connect_rs::json::message! {
     WatchRequest = "quotes.v1.WatchRequest";
     symbol: Implicit(1, "symbol", "symbol", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for WatchRequest {
-    const NAME: &'static str = "WatchRequest";
-    const PACKAGE: &'static str = "quotes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "quotes.v1.WatchRequest".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/quotes.v1.WatchRequest".into()
-    }
-}
+connect_rs::name!(WatchRequest = "quotes.v1.WatchRequest", "quotes.v1", "WatchRequest");
 /// `quotes.v1.WatchResponse`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -93,18 +62,9 @@ connect_rs::json::message! {
     WatchResponse = "quotes.v1.WatchResponse";
     price: Optional(1, "price", "price", Message(Price)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for WatchResponse {
-    const NAME: &'static str = "WatchResponse";
-    const PACKAGE: &'static str = "quotes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "quotes.v1.WatchResponse".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/quotes.v1.WatchResponse".into()
-    }
-}
+connect_rs::name!(
+    WatchResponse = "quotes.v1.WatchResponse", "quotes.v1", "WatchResponse"
+);
 /// `quotes.v1.Price`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -123,18 +83,7 @@ connect_rs::json::message! {
     cents: Implicit(1, "cents", "cents", Int64),
     at: Optional(2, "at", "at", Message(connect_rs::prost_types::Timestamp)),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Price {
-    const NAME: &'static str = "Price";
-    const PACKAGE: &'static str = "quotes.v1";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "quotes.v1.Price".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/quotes.v1.Price".into()
-    }
-}
+connect_rs::name!(Price = "quotes.v1.Price", "quotes.v1", "Price");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
