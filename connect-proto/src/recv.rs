@@ -184,6 +184,12 @@ impl RecvHalf {
         &self.params.headers
     }
 
+    /// The same, taken out. Whoever does so before the end loses them for the error that may follow.
+    #[must_use]
+    pub fn take_headers(&mut self) -> HeaderMap {
+        mem::take(&mut self.params.headers)
+    }
+
     /// The protocol of the call.
     #[must_use]
     pub fn protocol(&self) -> Protocol {

@@ -6,9 +6,9 @@
 //! field that passes h2's limit either comes from the compression's table, which holds 4 KiB, and the kept ones fill nearly
 //! all of the limit; or it stands in the frames, where it is not less than 5/8 as long.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
 };
 
 use connect_proto::metadata::list_size;
@@ -25,32 +25,56 @@ pub(super) struct LargeTrailers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    are_large: Mutex<BTreeMap<u32, bool>>,
+    streams: Mutex<Vec<Stream>>,
+    /// Whether any was large so far: only then calls look for theirs.
+    any_is_large: AtomicBool,
     max: usize,
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: u32,
+    is_large: bool,
 }
 
 impl LargeTrailers {
     /// On a connection that announces this limit of header fields.
     pub(super) fn new(announced: u32) -> Self {
         Self(Arc::new(Shared {
-            are_large: Mutex::default(),
+            streams: Mutex::default(),
+            any_is_large: AtomicBool::new(false),
             max: usize::try_from(announced / 4).unwrap_or(usize::MAX),
         }))
     }
 
     /// A call begins on this stream.
     pub(super) fn open(&self, stream: u32) -> LiveStream {
-        self.lock().insert(stream, false);
+        self.lock().push(Stream {
+            id: stream,
+            is_large: false,
+        });
         LiveStream {
             trailers: self.clone(),
             stream,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, bool>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Stream>> {
         // Nothing that can panic runs under the lock.
-        let are_large = self.0.are_large.lock();
-        are_large.unwrap_or_else(PoisonError::into_inner)
+        let streams = self.0.streams.lock();
+        streams.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_large(&self, stream: u32) {
+        if let Some(stream) = self.lock().iter_mut().find(|it| it.id == stream) {
+            stream.is_large = true;
+            self.0.any_is_large.store(true, Ordering::Release);
+        }
+    }
+
+    fn is_large(&self, stream: u32) -> bool {
+        self.0.any_is_large.load(Ordering::Acquire)
+            && self.lock().iter().any(|it| it.id == stream && it.is_large)
     }
 }
 
@@ -65,14 +89,18 @@ impl LiveStream {
     /// How many bytes of trailers are taken, if these are larger.
     pub(super) fn exceeded(&self, trailers: &HeaderMap) -> Option<usize> {
         let max = self.trailers.0.max;
-        let is_large = || self.trailers.lock().get(&self.stream) == Some(&true);
-        (list_size(trailers) > max || is_large()).then_some(max)
+        let is_large = list_size(trailers) > max || self.trailers.is_large(self.stream);
+        is_large.then_some(max)
     }
 }
 
 impl Drop for LiveStream {
     fn drop(&mut self) {
-        self.trailers.lock().remove(&self.stream);
+        let mut streams = self.trailers.lock();
+        // There are as many as the connection has calls.
+        if let Some(index) = streams.iter().position(|it| it.id == self.stream) {
+            streams.swap_remove(index);
+        }
     }
 }
 
@@ -113,9 +141,7 @@ impl BlockTracker {
             };
             *block = before.map(|before| head.payload.saturating_add(before));
             if block.is_some_and(|size| size > trailers.0.max.saturating_add(SLACK)) {
-                if let Some(is_large) = trailers.lock().get_mut(&head.stream) {
-                    *is_large = true;
-                }
+                trailers.set_large(head.stream);
             }
         });
     }

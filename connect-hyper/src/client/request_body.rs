@@ -264,8 +264,11 @@ impl Drop for RequestBody {
 /// for what it could not send at once of the body, or else one that waits for the response. The request's body says here
 /// whose that future is. Between head and future hyper waits while the server allows no more streams.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LatestRequest {
-    state: Arc<Mutex<Requests>>,
+pub(super) struct LatestRequest(Arc<Latests>);
+
+#[derive(Debug, Default)]
+struct Latests {
+    state: Mutex<Requests>,
     sent: SentStreams,
     trailers: LargeTrailers,
 }
@@ -287,11 +290,11 @@ struct Latest {
 impl LatestRequest {
     /// Of a connection that opens these streams, and looks for these trailers.
     pub(super) fn new(sent: SentStreams, trailers: LargeTrailers) -> Self {
-        Self {
-            state: Arc::default(),
+        Self(Arc::new(Latests {
+            state: Mutex::default(),
             sent,
             trailers,
-        }
+        }))
     }
 
     fn set(&self, link: &Arc<CallLink>, has_body: bool) {
@@ -299,7 +302,7 @@ impl LatestRequest {
         // RFC 9113, section 5.1.1: a client's streams are 1, 3, 5 and so on.
         let stream = requests.begun.saturating_mul(2).saturating_add(1);
         requests.begun = requests.begun.saturating_add(1);
-        let _ = link.stream.set(self.trailers.open(stream));
+        let _ = link.stream.set(self.0.trailers.open(stream));
         requests.latest = Some(Latest {
             link: Arc::clone(link),
             has_body,
@@ -321,7 +324,7 @@ impl LatestRequest {
     /// The connection takes no more requests: one that still waits for its stream does not leave any more, or just has.
     pub(super) fn end(&self) {
         if let Some(Latest { link, stream, .. }) = self.take() {
-            let state = match self.sent.withhold(stream) {
+            let state = match self.0.sent.withhold(stream) {
                 true => RequestState::Unsent,
                 false => RequestState::Lost,
             };
@@ -331,7 +334,7 @@ impl LatestRequest {
 
     fn lock(&self) -> MutexGuard<'_, Requests> {
         // Nothing that can panic runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

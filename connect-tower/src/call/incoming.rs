@@ -189,21 +189,26 @@ impl<B> Incoming<B> {
         }
     }
 
-    /// Ends with this cause, once it is set, whatever the peer answers.
-    pub(crate) fn with_cause(mut self, cause: Option<Cause>) -> Self {
-        self.cause = cause;
-        self
+    /// Those of a client's call: they end with the cause, once it is set, whatever the peer answers. Observers are told of the
+    /// messages, the transport of the end.
+    pub(crate) fn of_response(
+        source: Source<B>,
+        deadline_timer: Option<DeadlineTimer>,
+        cause: Option<Cause>,
+        observed: Option<Observed>,
+        outcome: Option<Outcome>,
+    ) -> Self {
+        Self {
+            cause,
+            observed,
+            outcome,
+            ..Self::new(source, deadline_timer)
+        }
     }
 
     /// Tells the observers of a call of the messages that come from the wire.
     pub(crate) fn with_observed(mut self, observed: Option<Observed>) -> Self {
         self.observed = observed;
-        self
-    }
-
-    /// Tells the transport how the call ends.
-    pub(crate) fn with_outcome(mut self, outcome: Option<Outcome>) -> Self {
-        self.outcome = outcome;
         self
     }
 
@@ -236,6 +241,22 @@ impl<B> Incoming<B> {
     /// How it ended, once it has.
     pub(crate) fn ended(&self) -> Option<&Result<(), Error>> {
         self.ended.as_ref()
+    }
+
+    /// The leading metadata, if it comes from the wire.
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+        match &self.source {
+            Source::Wire { recv, .. } => Some(recv.headers()),
+            Source::Payloads(_) | Source::Dropped => None,
+        }
+    }
+
+    /// The same, taken out: errors that come later lack it.
+    pub(crate) fn take_headers(&mut self) -> Option<HeaderMap> {
+        match &mut self.source {
+            Source::Wire { recv, .. } => Some(recv.take_headers()),
+            Source::Payloads(_) | Source::Dropped => None,
+        }
     }
 
     /// The trailing metadata; empty before the end.

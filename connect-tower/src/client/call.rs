@@ -45,9 +45,11 @@ pub(crate) struct Waiting {
 
 /// A call whose response has begun.
 pub(crate) struct Opened<B> {
-    pub(crate) headers: HeaderMap,
+    /// An interceptor's; those of a response from the wire are with the incoming messages.
+    headers: HeaderMap,
     pub(crate) extensions: Extensions,
-    pub(crate) incoming: Incoming<B>,
+    /// In a box: it goes through many hands on its way to the caller, and is large.
+    pub(crate) incoming: Box<Incoming<B>>,
 }
 
 /// What the attempts of a call are started with.
@@ -240,21 +242,20 @@ impl Waiting {
         let mut extensions = mem::take(&mut parts.extensions);
         let outcome = extensions.remove::<Outcome>();
         let recv = self.expect.recv_head(parts);
-        let headers = recv.headers().clone();
         Opened {
-            headers,
+            headers: HeaderMap::new(),
             extensions,
-            incoming: Incoming::new(
+            incoming: Box::new(Incoming::of_response(
                 Source::Wire {
                     body,
                     recv,
                     held: Held::default(),
                 },
                 self.deadline_timer,
-            )
-            .with_cause(self.cause)
-            .with_observed(self.observed)
-            .with_outcome(outcome),
+                self.cause,
+                self.observed,
+                outcome,
+            )),
         }
     }
 }
@@ -274,16 +275,21 @@ impl<B> Opened<B> {
         Self {
             headers: head.headers,
             extensions: head.extensions,
-            incoming: Incoming::new(Source::Payloads(payloads), deadline_timer),
+            incoming: Box::new(Incoming::new(Source::Payloads(payloads), deadline_timer)),
         }
+    }
+
+    /// The leading metadata. It is to be read before the messages: one that is broken takes it along.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.incoming.headers().unwrap_or(&self.headers)
     }
 
     /// The response without its messages, and where they come from.
     pub(crate) fn into_stream(self) -> (Response<()>, Incoming<B>) {
         let mut response = Response::new(());
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = self.headers().clone();
         *response.extensions_mut() = self.extensions;
-        (response, self.incoming)
+        (response, *self.incoming)
     }
 }
 
@@ -293,7 +299,9 @@ where
 {
     /// The one message of the response, still encoded.
     pub(crate) async fn into_single(self) -> Result<(Response<()>, Bytes), Error> {
-        let (mut response, mut incoming) = self.into_stream();
+        let mut incoming = self.incoming;
+        let mut response = Response::new(());
+        *response.extensions_mut() = self.extensions;
         let Some(message) = poll_fn(|cx| incoming.poll_message(cx)).await? else {
             return Err(Error::internal("the call ended without its one message"));
         };
@@ -301,6 +309,8 @@ where
         if poll_fn(|cx| incoming.poll_message(cx)).await?.is_some() {
             return Err(Error::internal("there is more than one message"));
         }
+        // Only now: until the end an error would have them.
+        *response.headers_mut() = incoming.take_headers().unwrap_or(self.headers);
         *response.trailers_mut() = incoming.take_trailers();
         Ok((response, message))
     }

@@ -71,6 +71,8 @@ pin_project! {
 /// A call whose response has begun.
 pub(crate) struct Open<B> {
     opened: Opened<B>,
+    /// The leading metadata, whatever becomes of the call.
+    headers: HeaderMap,
     /// What was received while only the sender polled.
     ahead: VecDeque<(Bytes, bool)>,
     ahead_bytes: usize,
@@ -101,12 +103,8 @@ impl<T: Transport> Exchange<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(HeaderMap, Extensions), Error>> {
         self.poll_with(Half::Receiver, cx, |state, cx| {
-            let Opened {
-                headers,
-                extensions,
-                ..
-            } = &ready!(state.poll_open(cx))?.opened;
-            Poll::Ready(Ok((headers.clone(), extensions.clone())))
+            let open = ready!(state.poll_open(cx))?;
+            Poll::Ready(Ok((open.headers.clone(), open.opened.extensions.clone())))
         })
     }
 
@@ -242,6 +240,7 @@ impl<T: Transport> State<T> {
 
     fn open(opened: Opened<T::Body>) -> Self {
         Self::Open(Box::new(Open {
+            headers: opened.headers().clone(),
             opened,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
