@@ -22,7 +22,8 @@
 //! `connect_tokio::include_protos!()`.
 //!
 //! `protoc` and `buf generate` run the same code as the plugin `protoc-gen-connect-prost`, for code that
-//! is checked in.
+//! is checked in. The command `connect-codegen`, which needs neither, checks schemas, generates code,
+//! compares it with what is checked in, and explains what becomes of an element.
 //!
 //! # How it works
 //!
