@@ -9,6 +9,7 @@
 //! Not `FuturesUnordered`: it wakes its task after every round, which here would repeat every turn.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
@@ -44,7 +45,7 @@ where
             Self::Connection(turn) => {
                 // Without a connection there is nothing to carry the call: it is dropped, and so cancelled.
                 if let Some(turn) = turn.upgrade() {
-                    push(&mut turn.inbox().new, Box::pin(call));
+                    push(&mut turn.inbox(), Event::New(Box::pin(call)));
                     // While the connection is polled, its calls are polled next anyway.
                     if !turn.in_connection.load(Ordering::Relaxed) {
                         turn.wake_by_ref();
@@ -61,8 +62,6 @@ where
 pub(crate) struct Calls {
     slots: Vec<Slot>,
     free: Vec<usize>,
-    /// The batch in hand; kept to reuse its memory.
-    batch: Inbox,
     turn: Arc<Turn>,
     waker: Waker,
 }
@@ -81,7 +80,6 @@ impl Calls {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            batch: Inbox::default(),
             waker: Waker::from(Arc::clone(&turn)),
             turn,
         }
@@ -123,24 +121,30 @@ impl Calls {
     /// Polls the calls that outlive the connection's own future; ready when none is left.
     pub(crate) fn poll_rest(&mut self, cx: &Context<'_>) -> Poll<()> {
         let polled = self.poll_with(cx, |_| Poll::<()>::Pending);
-        if self.free.len() == self.slots.len() && self.turn.inbox().new.is_empty() {
+        if self.free.len() == self.slots.len() && self.turn.inbox().is_empty() {
             return Poll::Ready(());
         }
         polled
     }
 
-    /// Polls new calls and those that were woken, once each.
+    /// Polls new calls and those that were woken, once each. What comes meanwhile is for the next turn.
     fn run(&mut self) {
-        std::mem::swap(&mut self.batch, &mut *self.turn.inbox());
-        let mut batch = std::mem::take(&mut self.batch);
-        for call in batch.new.drain(..) {
-            let index = self.insert(call);
+        let (mut next, mut left) = {
+            let mut inbox = self.turn.inbox();
+            (inbox.pop_front(), inbox.len())
+        };
+        while let Some(event) = next {
+            let index = match event {
+                Event::New(call) => self.insert(call),
+                Event::Woken(index) => index,
+            };
             self.poll_call(index);
+            if left == 0 {
+                return;
+            }
+            left -= 1;
+            next = self.turn.inbox().pop_front();
         }
-        for index in batch.woken.drain(..) {
-            self.poll_call(index);
-        }
-        self.batch = batch;
     }
 
     fn insert(&mut self, call: BoxCall) -> usize {
@@ -159,7 +163,11 @@ impl Calls {
             waker: Waker::from(Arc::clone(&wake)),
             wake,
         };
-        push(&mut self.slots, slot);
+        if self.slots.capacity() == 0 {
+            self.slots.reserve_exact(1);
+            self.free.reserve_exact(1);
+        }
+        self.slots.push(slot);
         index
     }
 
@@ -177,18 +185,18 @@ impl Calls {
             .is_ready()
         {
             slot.call = None;
-            push(&mut self.free, index);
+            self.free.push(index);
         }
     }
 }
 
-/// Adds an item; the first takes room for itself alone. Most connections have one call at a time, and room for four is a lot
+/// Adds an event; the first takes room for itself alone. Most connections have one call at a time, and room for four is a lot
 /// beside an idle one.
-fn push<T>(items: &mut Vec<T>, item: T) {
-    if items.capacity() == 0 {
-        items.reserve_exact(1);
+fn push(inbox: &mut VecDeque<Event>, event: Event) {
+    if inbox.capacity() == 0 {
+        inbox.reserve_exact(1);
     }
-    items.push(item);
+    inbox.push_back(event);
 }
 
 struct Slot {
@@ -219,7 +227,7 @@ impl Wake for CallWake {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::SeqCst) {
-            self.turn.inbox().woken.push(self.index);
+            push(&mut self.turn.inbox(), Event::Woken(self.index));
             self.turn.wake_by_ref();
         }
     }
@@ -237,14 +245,14 @@ pub(crate) struct Turn {
     state: AtomicU8,
     in_connection: AtomicBool,
     task: AtomicWaker,
-    inbox: Mutex<Inbox>,
+    /// What came since the last turn.
+    inbox: Mutex<VecDeque<Event>>,
 }
 
-/// What came since the last turn: new calls, and the slots of those that were woken.
-#[derive(Default)]
-struct Inbox {
-    new: Vec<BoxCall>,
-    woken: Vec<usize>,
+enum Event {
+    New(BoxCall),
+    /// The call in this slot.
+    Woken(usize),
 }
 
 const IDLE: u8 = 0;
@@ -252,7 +260,7 @@ const POLLING: u8 = 1;
 const WOKEN: u8 = 2;
 
 impl Turn {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+    fn inbox(&self) -> MutexGuard<'_, VecDeque<Event>> {
         // Nothing that can panic runs under the lock.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -291,15 +299,6 @@ impl Wake for Turn {
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inbox")
-            .field("new", &self.new.len())
-            .field("woken", &self.woken)
-            .finish()
     }
 }
 

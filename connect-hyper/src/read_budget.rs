@@ -4,10 +4,7 @@
 //! that sends without end would keep the thread for itself.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll},
 };
 
@@ -15,12 +12,12 @@ use std::{
 const READS_PER_POLL: u32 = 32;
 
 /// The reads that are left to a connection in this poll of its task. Shared by its task, which refills it, and its IO.
-#[derive(Clone, Debug)]
-pub(crate) struct ReadBudget(Arc<AtomicU32>);
+#[derive(Debug)]
+pub(crate) struct ReadBudget(AtomicU32);
 
 impl ReadBudget {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicU32::new(READS_PER_POLL)))
+        Self(AtomicU32::new(READS_PER_POLL))
     }
 
     /// The task of the connection is polled again.

@@ -15,6 +15,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -98,36 +99,39 @@ impl Epoch {
     }
 }
 
-/// A timer as hyper wants it. Its instants mean something to hyper's connection alone.
+/// A timer as hyper wants it. Its instants mean something to hyper's connections alone.
 #[derive(Clone, Debug)]
-pub(crate) struct HyperTimer {
+pub(crate) struct HyperTimer(Arc<TimerSince>);
+
+#[derive(Debug)]
+struct TimerSince {
     timer: SharedTimer,
     epoch: Epoch,
 }
 
 impl HyperTimer {
     pub(crate) fn new(timer: SharedTimer) -> Self {
-        Self {
+        Self(Arc::new(TimerSince {
             timer,
             epoch: Epoch::at(Instant::now()),
-        }
+        }))
     }
 }
 
 impl hyper::rt::Timer for HyperTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        Box::pin(HyperSleep(self.timer.sleep(duration)))
+        Box::pin(HyperSleep(self.0.timer.sleep(duration)))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        let at = self.epoch.time(deadline);
-        Box::pin(HyperSleep(self.timer.sleep_until(at)))
+        let at = self.0.epoch.time(deadline);
+        Box::pin(HyperSleep(self.0.timer.sleep_until(at)))
     }
 
     fn now(&self) -> Instant {
-        let now = self.epoch.instant(self.timer.now());
+        let now = self.0.epoch.instant(self.0.timer.now());
         // A timer that stands at the end of time has no instant.
-        now.unwrap_or(self.epoch.0)
+        now.unwrap_or(self.0.epoch.0)
     }
 }
 

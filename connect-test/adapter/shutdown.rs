@@ -338,6 +338,45 @@ async fn an_http1_request_that_is_coming_when_the_drain_begins_is_answered() {
     }
 }
 
+/// So its client sends nothing more on it.
+#[apply(async_test)]
+async fn an_http1_answer_that_is_given_when_the_drain_was_seen_says_that_it_is_the_last() {
+    for calls_before in [0, 1] {
+        let gate = Gate::default();
+        let (mut near, far) = duplex(1000);
+        let (mut silent, of_silent) = duplex(1000);
+        let accepted = [far, of_silent].map(|io| Ok(Accepted::new(TokioIo::new(io))));
+        let server = Server::from_listener(StreamListener::new(stream::iter(accepted)));
+        let handle = server.handle();
+        let serving = spawn(server.serve(gate.service()));
+        while handle.connections() < 2 {
+            yield_now().await;
+        }
+        for _ in 0..calls_before {
+            near.write_all(HTTP1_REQUEST).await.unwrap();
+            gate.go_on.notify_one();
+            gate.begun.notified().await;
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"done") {
+                near.read_buf(&mut answer).await.unwrap();
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(!answer.contains("connection: close"), "{answer:?}");
+        }
+        near.write_all(HTTP1_REQUEST).await.unwrap();
+        gate.begun.notified().await;
+        handle.shutdown();
+        // The drain has begun when a client that says nothing is let go.
+        assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+        gate.go_on.notify_one();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("connection: close\r\n"), "{answer:?}");
+        assert!(answer.ends_with("done"), "{answer:?}");
+        serving.await.unwrap();
+    }
+}
+
 /// A server that waits ten minutes for its connections, and says when it has.
 async fn patient() -> (Server, mpsc::UnboundedReceiver<usize>) {
     let (events, expired) = mpsc::unbounded_channel();

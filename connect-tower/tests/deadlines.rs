@@ -6,17 +6,19 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use common::{ECHO, JOIN, SPLIT, UPPER, VirtualTime, text_router};
 use connect_tower::{
-    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Compressions, Deadline, DeadlinePolicy,
-    Error, Gate, InProcess, Interceptor, Next, Prost, Protocol, Reply, Request, Response,
-    ResponseStream, Router, Spec, StreamType, Streaming, Time, before, gate_fn,
+    Call, CallHead, CallPolicy, Client, ClientConfig, Code, Compressions, Connection, Deadline,
+    DeadlinePolicy, Error, Gate, InProcess, Interceptor, Next, Peer, Prost, Protocol,
+    ReceiveLimits, Reply, Request, Response, ResponseStream, Router, Spec, StreamType, Streaming,
+    Time, before, gate_fn,
     rt::{Sleep, Timer},
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_body_util::StreamBody;
 use tower_service::Service;
 
@@ -658,21 +660,22 @@ fn a_deadline_that_has_passed_makes_no_call() {
     });
 }
 
-#[test]
-fn calls_without_a_deadline_arm_no_timer() {
-    #[derive(Debug)]
-    struct Untouched;
+/// A clock whose sleeps nobody may ask for.
+#[derive(Debug)]
+struct Untouched;
 
-    impl Timer for Untouched {
-        fn now(&self) -> Time {
-            Time::ZERO
-        }
-
-        fn sleep_until(&self, _: Time) -> Sleep {
-            panic!("a call without a deadline sleeps")
-        }
+impl Timer for Untouched {
+    fn now(&self) -> Time {
+        Time::ZERO
     }
 
+    fn sleep_until(&self, _: Time) -> Sleep {
+        panic!("a call sleeps that has nothing to wait for")
+    }
+}
+
+#[test]
+fn calls_without_a_deadline_arm_no_timer() {
     let client = common::client(text_router().with_timer(Arc::new(Untouched)));
     common::block_on(async {
         let request = Request::new(String::from("hi"));
@@ -688,6 +691,31 @@ fn calls_without_a_deadline_arm_no_timer() {
             .into_stream();
         while stream.message().await.unwrap().is_some() {}
     });
+}
+
+/// As over HTTP/1.1, where the server reads a body when it is asked for.
+#[test]
+fn a_message_that_comes_in_the_next_poll_arms_no_timer() {
+    let mut is_asked = false;
+    let body = stream::poll_fn(move |cx: &mut Context<'_>| {
+        if std::mem::replace(&mut is_asked, true) {
+            return Poll::Ready(None);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    });
+    let body = StreamBody::new(body.map(Ok::<http_body::Frame<bytes::Bytes>, std::io::Error>));
+    let limits = ReceiveLimits::default().with_message_timeout(SECOND);
+    let connection = Connection::new(Peer::without_addr()).with_receive_limits(limits);
+    let request = http::Request::post(UPPER.procedure())
+        .header("content-type", "application/proto")
+        .header("connect-timeout-ms", "1000")
+        .extension(connection)
+        .body(body)
+        .unwrap();
+    let mut router = text_router().with_timer(Arc::new(Untouched));
+    let response = common::block_on(router.call(request)).unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[test]

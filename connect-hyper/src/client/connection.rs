@@ -304,7 +304,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 async fn drive_http1<R: Runtime, S, C: Future>(
     runtime: R,
     mut reader: Reader<S, C>,
-    read_budget: ReadBudget,
+    read_budget: Arc<ReadBudget>,
     dropped: oneshot::Receiver<Infallible>,
 ) {
     let mut connection = poll_fn(|cx| {
@@ -324,7 +324,7 @@ const NO_STREAMS: usize = 0;
 /// Drives an HTTP/2 connection and its calls. It must run as a task.
 pub(super) struct Http2Driver<R: Runtime> {
     reader: Reader<http2::SendRequest<RequestBody>, Http2Io<R>>,
-    read_budget: ReadBudget,
+    read_budget: Arc<ReadBudget>,
     write_turn: WriteTurn,
     calls: Calls,
     latest: LatestRequest,
@@ -404,7 +404,7 @@ impl<R: Runtime> Http2Driver<R> {
 
 /// The calls of an HTTP/2 connection that takes no more of them.
 pub(super) struct LastCalls {
-    read_budget: ReadBudget,
+    read_budget: Arc<ReadBudget>,
     calls: Calls,
 }
 

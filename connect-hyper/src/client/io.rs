@@ -20,7 +20,7 @@ use crate::{frames::poll_read_seen, read_budget::ReadBudget, runtime::BoxIo};
 /// A connection for hyper, which reads only so much in one poll of the connection's task.
 pub(super) struct ClientIo {
     io: BoxIo,
-    budget: ReadBudget,
+    budget: Arc<ReadBudget>,
     writes: WriteTurn,
     /// In cleartext, until the first bytes have come: whether another protocol speaks. To HTTP they are only noise.
     unseen: Option<Unseen>,
@@ -38,7 +38,7 @@ impl ClientIo {
     pub(super) fn tls(io: BoxIo) -> Self {
         Self {
             io,
-            budget: ReadBudget::new(),
+            budget: Arc::new(ReadBudget::new()),
             writes: WriteTurn::default(),
             unseen: None,
             frames: None,
@@ -69,8 +69,8 @@ impl ClientIo {
     }
 
     /// How many reads are left, for the connection's task to refill at each poll.
-    pub(super) fn read_budget(&self) -> ReadBudget {
-        self.budget.clone()
+    pub(super) fn read_budget(&self) -> Arc<ReadBudget> {
+        Arc::clone(&self.budget)
     }
 
     /// Whose writes leave together, for the connection's task to begin at each poll; of one that never does, each leaves at once.

@@ -13,7 +13,8 @@ use connect_tower::Peer;
 use super::{
     addresses::Addresses,
     connection,
-    drain::{Drain, Watch},
+    context::ServerContext,
+    drain::{Drain, OpenConnection},
     event::ServerEvent,
     service::HttpService,
 };
@@ -29,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What the accept loops of a server share.
 #[expect(unnameable_types, reason = "of a trait that nobody else implements")]
 pub struct Accepting<R> {
-    pub(super) context: Arc<connection::Context<R>>,
+    pub(super) context: Arc<ServerContext<R>>,
     pub(super) drain: Drain,
     pub(super) addresses: Option<Addresses>,
 }
@@ -62,13 +63,13 @@ where
                 (pause, aborted) = (FIRST_PAUSE, 0);
                 // Another listener may have taken the place.
                 accepting.room().await;
-                if let Some(watch) = accepting.admit(&accepted.peer) {
+                if let Some(connection) = accepting.admit(&accepted.peer) {
                     context.runtime.spawn(connection::serve(
                         Arc::clone(context),
                         accepted,
                         tls.cloned(),
                         service.clone(),
-                        watch,
+                        connection,
                     ));
                 }
             }
@@ -110,7 +111,7 @@ impl<R: Runtime> Accepting<R> {
     }
 
     /// A place for a new connection, unless its address has as many as it may.
-    fn admit(&self, peer: &Peer) -> Option<Watch> {
+    fn admit(&self, peer: &Peer) -> Option<OpenConnection> {
         let address = match (&self.addresses, peer.addr()) {
             (Some(addresses), Some(address)) => match addresses.enter(address.ip()) {
                 Ok(slot) => Some(slot),
@@ -123,7 +124,7 @@ impl<R: Runtime> Accepting<R> {
             },
             _ => None,
         };
-        Some(self.drain.watch(address))
+        Some(self.drain.enter_connection(address))
     }
 }
 

@@ -3,62 +3,30 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{self, Poll, ready},
 };
 
-use connect_tower::{Connection, ReceiveBudget, ReceiveLimits, rt::SharedTimer};
+use connect_tower::{Connection, rt::SharedTimer};
 use hyper::server::conn::{http1, http2};
 
 use super::{
-    config::{CallTasks, Config, MAX_HEADERS},
-    drain::{Phase, Watch},
-    event::{Observer, ServerEvent},
-    floods::AnsweredFrames,
+    config::{CallTasks, MAX_HEADERS},
+    context::ServerContext,
+    drain::{OpenConnection, Phase, Watch},
+    event::ServerEvent,
     io::{ServerIo, Transport},
     lifetime::{Activity, Lifetime, LifetimeVersion, Step},
     placement::{ProgressSlot, ServerExecutor},
     request_body::Drainer,
     service::{ConnectionService, HttpService, PerVersion},
-    stall::WriteTimeout,
 };
 use crate::{
     calls::{CallExecutor, Calls},
-    read_budget::ReadBudget,
-    runtime::{Accepted, HyperTimer, Io, Runtime, timeout},
+    runtime::{Accepted, Io, Runtime, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
 };
-
-/// What the connections of a server share.
-pub(super) struct Context<R> {
-    pub(super) runtime: R,
-    pub(super) config: Arc<Config>,
-    pub(super) observer: Option<Observer>,
-    pub(super) timer: SharedTimer,
-    /// What incomplete messages of all connections may hold together.
-    pub(super) receive_budget: ReceiveBudget,
-}
-
-impl<R> Context<R> {
-    /// For the calls of one connection.
-    fn receive_limits(&self) -> ReceiveLimits {
-        let budget = self
-            .receive_budget
-            .part(self.config.connection_receive_budget);
-        ReceiveLimits::default()
-            .with_message_timeout(self.config.message_timeout)
-            .with_budget(budget)
-    }
-
-    pub(super) fn report(&self, event: &ServerEvent<'_>) {
-        if let Some(observer) = &self.observer {
-            // Logs that fail must not take the server with them.
-            let _ = catch_unwind(AssertUnwindSafe(|| observer(event)));
-        }
-    }
-}
 
 #[derive(Clone, Copy)]
 enum Version {
@@ -67,147 +35,84 @@ enum Version {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<R, I, S>(
-    context: Arc<Context<R>>,
+///
+/// No async function: a task holds the room of all that one names beside an await, and of its arguments twice, as long as it
+/// lives. Most connections are idle most of the time, and there are many.
+pub(super) fn serve<R, I, S>(
+    server: Arc<ServerContext<R>>,
     accepted: Accepted<I>,
     tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
     service: S,
-    mut watch: Watch,
-) where
+    connection: OpenConnection,
+) -> impl Future<Output = ()> + Send
+where
     R: Runtime,
     I: Io,
     S: HttpService,
 {
-    let phase = watch.reader();
-    let activity = Activity::new(watch.connection(), &context.config);
-    let wrap = |io| {
-        let runtime = context.runtime.clone();
-        let write_timeout = WriteTimeout::new(&runtime, context.config.write_timeout);
-        let linger_timeout = context.config.linger_timeout;
-        let activity = Arc::clone(&activity);
-        ServerIo::new(io, runtime, linger_timeout, phase, write_timeout, activity)
-    };
-    // In boxes, this and what follows, and nothing named that has moved on: a task holds the room of all that it names
-    // beside an await, as long as it lives.
-    let mut establishing = Box::pin(establish(&context, accepted, tls, wrap));
-    let established = poll_fn(|cx| {
+    let activity = Activity::new(server, connection);
+    let mut state = State::Establishing(Box::pin(establish(activity, accepted, tls, service)));
+    poll_fn(move |cx| {
+        if let State::Establishing(establishing) = &mut state {
+            match ready!(establishing.as_mut().poll(cx)) {
+                // What it took to get here is dropped.
+                Some(speaking) => state = State::Speaking(speaking),
+                None => return Poll::Ready(()),
+            }
+        }
+        match &mut state {
+            State::Speaking(speaking) => speaking.poll(cx),
+            State::Establishing(_) => Poll::Pending,
+        }
+    })
+}
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the large one is what a connection is for almost all of its life"
+)]
+enum State<R: Runtime, I: Io, S: HttpService> {
+    Establishing(Establishing<R, I, S>),
+    Speaking(Speaking<R, I, S>),
+}
+
+type Establishing<R, I, S> = Pin<Box<dyn Future<Output = Option<Speaking<R, I, S>>> + Send>>;
+
+/// From a socket to a connection that speaks HTTP. None if the client went away or took too long, or the server shuts down.
+async fn establish<R: Runtime, I: Io, S: HttpService>(
+    activity: Arc<Activity<R>>,
+    accepted: Accepted<I>,
+    tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
+    service: S,
+) -> Option<Speaking<R, I, S>> {
+    let mut watch = Watch::default();
+    let mut meeting = pin!(meet(&activity, accepted, tls));
+    let met = poll_fn(|cx| {
         // A client that has not said anything before a shutdown began loses nothing by it.
-        let is_late = watch.poll_phase(cx) != Phase::Serving;
-        match establishing.as_mut().poll(cx) {
+        let is_late = watch.poll_phase(&activity.connection, cx) != Phase::Serving;
+        match meeting.as_mut().poll(cx) {
             Poll::Pending if is_late => Poll::Ready(None),
             polled => polled,
         }
     });
-    let (connection, speaking) = match established.await {
-        Some(established) => {
-            let connection = established.connection.clone();
-            let speaking = speak(&context, established, service, &activity, watch);
-            (connection, speaking)
-        }
-        None => return,
-    };
-    let ended = speaking.await;
-    let peer = connection.peer();
-    if let Some(flood) = activity.flood() {
-        context.report(&ServerEvent::Flooded { peer, flood });
-    } else if let Err(error) = ended {
-        context.report(&ServerEvent::ConnectionFailed {
-            peer,
-            error: &error,
-        });
-    }
+    let met = met.await?;
+    Some(Speaking::new(met, service, Arc::clone(&activity), watch))
 }
 
-/// Speaks HTTP on a connection until it ends.
-fn speak<R: Runtime, I: Io, S: HttpService>(
-    context: &Context<R>,
-    established: Established<R, I>,
-    service: S,
-    activity: &Arc<Activity>,
-    watch: Watch,
-) -> Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>> {
-    let Established {
-        mut io,
-        version,
-        connection,
-    } = established;
-    if let Version::Http2 = version {
-        io.read_settings_for(&connection);
-        if let Some(max) = context.config.max_control_frames {
-            io.count_answers(AnsweredFrames::new(max));
-        }
-    }
-    let runtime = context.runtime.clone();
-    let config = &context.config;
-    let service = |version| ConnectionService {
-        service,
-        connection,
-        runtime: runtime.clone(),
-        read_timeout: config.read_timeout,
-        unasked_timeout: config.message_timeout,
-        version,
-    };
-    let lifetime = |version| Lifetime::new(&runtime, config, Arc::clone(activity), version);
-    let read_budget = io.read_budget();
-    match version {
-        Version::Http1 => {
-            if let Some(timeout) = config.http1_half_close {
-                io.allow_half_close(timeout);
-            }
-            let lifetime = lifetime(LifetimeVersion::http1());
-            let (max_unread, linger) = (config.max_unread_body, config.linger_timeout);
-            let drainer = Drainer::new(runtime.clone(), Arc::clone(activity), max_unread, linger);
-            let service = service(PerVersion::Http1 {
-                unread: drainer.unread(),
-                call_end: io.call_end(),
-                activity: Arc::clone(activity),
-            });
-            let connection = Box::pin(http1_builder(context).serve_connection(io, service));
-            let shut_down = http1::Connection::graceful_shutdown;
-            let beside = Beside::new(SideWork::Unread(Box::new(drainer)), lifetime, read_budget);
-            Box::pin(drive(connection, shut_down, beside, watch))
-        }
-        Version::Http2 => {
-            let (calls, executor) = match config.call_tasks {
-                CallTasks::OnConnection => {
-                    let calls = Calls::new();
-                    let executor = calls.executor();
-                    (Some(calls), executor)
-                }
-                CallTasks::Spawned => (None, CallExecutor::Runtime(runtime.clone())),
-            };
-            let slot = ProgressSlot::default();
-            let executor = ServerExecutor {
-                calls: executor,
-                slot: slot.clone(),
-                write_timeout: WriteTimeout::new(&runtime, config.write_timeout),
-                activity: Arc::clone(activity),
-            };
-            let service = service(PerVersion::Http2(slot));
-            let connection =
-                Box::pin(http2_builder(context, executor).serve_connection(io, service));
-            let shut_down = http2::Connection::graceful_shutdown;
-            let lifetime = lifetime(LifetimeVersion::Http2);
-            let beside = Beside::new(SideWork::Calls(calls), lifetime, read_budget);
-            Box::pin(drive(connection, shut_down, beside, watch))
-        }
-    }
-}
-
-/// A connection that speaks HTTP.
-struct Established<R: Runtime, I> {
+/// A client whose version of HTTP is known.
+struct Met<R: Runtime, I> {
     io: ServerIo<R, I>,
     version: Version,
     connection: Connection,
 }
 
 /// Does the TLS handshake and finds the HTTP version. None if the client went away or took too long.
-async fn establish<R: Runtime, I: Io>(
-    context: &Context<R>,
+async fn meet<R: Runtime, I: Io>(
+    activity: &Arc<Activity<R>>,
     accepted: Accepted<I>,
     tls: Option<Arc<dyn TlsAcceptor<R, I>>>,
-    wrap: impl FnOnce(Transport<I>) -> ServerIo<R, I>,
-) -> Option<Established<R, I>> {
+) -> Option<Met<R, I>> {
+    let server = &*activity.server;
     let Accepted {
         io,
         peer,
@@ -217,7 +122,7 @@ async fn establish<R: Runtime, I: Io>(
         None => (Transport::Plain(io), Connection::new(peer), None),
         Some(tls) => {
             let shaking_hands = tls.accept(&[ALPN_HTTP2, ALPN_HTTP1], io);
-            match handshake(context, shaking_hands).await {
+            match handshake(server, shaking_hands).await {
                 Ok(session) => {
                     let agreed = if session.speaks(ALPN_HTTP2) {
                         Some(Version::Http2)
@@ -230,7 +135,7 @@ async fn establish<R: Runtime, I: Io>(
                     (Transport::Tls(io), connection, agreed)
                 }
                 Err(error) => {
-                    context.report(&ServerEvent::HandshakeFailed {
+                    server.report(&ServerEvent::HandshakeFailed {
                         peer: &peer,
                         error: &error,
                     });
@@ -239,30 +144,30 @@ async fn establish<R: Runtime, I: Io>(
             }
         }
     };
-    let mut io = wrap(transport);
+    let mut io = ServerIo::new(transport, Arc::clone(activity));
     // Also where ALPN has said it: hyper waits without end for the first bytes of HTTP/2.
-    let limit = context.config.header_read_timeout;
-    let http2 = timeout(&context.runtime, limit, io.starts_with_http2()).await?;
+    let limit = server.config.header_read_timeout;
+    let http2 = timeout(&server.runtime, limit, io.starts_with_http2()).await?;
     let shown = match http2.ok()? {
         true => Version::Http2,
         false => Version::Http1,
     };
-    Some(Established {
+    Some(Met {
         io,
         version: agreed.unwrap_or(shown),
         connection: connection
             .with_local_addr(local_addr)
-            .with_timer(SharedTimer::clone(&context.timer))
-            .with_receive_limits(context.receive_limits()),
+            .with_timer(SharedTimer::clone(&server.timer))
+            .with_receive_limits(server.receive_limits()),
     })
 }
 
 async fn handshake<R: Runtime>(
-    context: &Context<R>,
+    server: &ServerContext<R>,
     handshake: impl Future<Output = io::Result<TlsSession>>,
 ) -> io::Result<TlsSession> {
-    let limit = context.config.tls_handshake_timeout;
-    timeout(&context.runtime, limit, handshake)
+    let limit = server.config.tls_handshake_timeout;
+    timeout(&server.runtime, limit, handshake)
         .await
         .unwrap_or_else(|| {
             let text = format!("took longer than {limit:?}");
@@ -270,95 +175,201 @@ async fn handshake<R: Runtime>(
         })
 }
 
-/// What is polled together with a connection, on the same task.
-struct Beside<R> {
-    work: SideWork<R>,
+/// A connection that speaks HTTP, and what is polled together with it.
+struct Speaking<R: Runtime, I: Io, S: HttpService> {
+    http: Http<R, I, S>,
+    activity: Arc<Activity<R>>,
     lifetime: Lifetime<R>,
-    read_budget: ReadBudget,
+    watch: Watch,
+    is_draining: bool,
+    connection: Connection,
 }
 
-enum SideWork<R> {
-    /// HTTP/1.1: bodies that nobody read.
-    Unread(Box<Drainer<R>>),
-    /// HTTP/2: the calls, unless they have tasks of their own.
-    Calls(Option<Calls>),
+/// hyper's connection, and the work that each version has beside it.
+enum Http<R: Runtime, I: Io, S: HttpService> {
+    Http1 {
+        connection: Pin<Box<Http1Connection<R, I, S>>>,
+        /// Of bodies that nobody read.
+        drainer: Box<Drainer<R>>,
+    },
+    Http2 {
+        connection: Pin<Box<Http2Connection<R, I, S>>>,
+        /// Unless they have tasks of their own.
+        calls: Option<Calls>,
+    },
 }
 
-impl<R: Runtime> Beside<R> {
-    fn new(work: SideWork<R>, lifetime: Lifetime<R>, read_budget: ReadBudget) -> Self {
+type Http1Connection<R, I, S> = http1::Connection<ServerIo<R, I>, ConnectionService<S, R>>;
+type Http2Connection<R, I, S> =
+    http2::Connection<ServerIo<R, I>, ConnectionService<S, R>, ServerExecutor<R>>;
+
+impl<R: Runtime, I: Io, S: HttpService> Speaking<R, I, S> {
+    fn new(met: Met<R, I>, service: S, activity: Arc<Activity<R>>, watch: Watch) -> Self {
+        let Met {
+            io,
+            version,
+            connection,
+        } = met;
+        let service = |version| ConnectionService {
+            service,
+            connection: connection.clone(),
+            activity: Arc::clone(&activity),
+            version,
+        };
+        let (http, version) = match version {
+            Version::Http1 => (
+                Http::new_http1(io, &activity, service),
+                LifetimeVersion::Http1(Box::default()),
+            ),
+            Version::Http2 => (
+                Http::new_http2(io, &activity, &connection, service),
+                LifetimeVersion::Http2,
+            ),
+        };
         Self {
-            work,
-            lifetime,
-            read_budget,
+            http,
+            lifetime: Lifetime::new(Arc::clone(&activity), version),
+            activity,
+            watch,
+            is_draining: false,
+            connection,
         }
     }
 
-    /// Polls the connection and the work beside it.
-    fn poll<T>(
-        &mut self,
-        cx: &mut task::Context<'_>,
-        mut connection: impl FnMut(&mut task::Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        self.read_budget.refill();
-        match &mut self.work {
-            SideWork::Calls(Some(calls)) => calls.poll_with(cx, connection),
-            SideWork::Calls(None) => connection(cx),
-            SideWork::Unread(drainer) => {
-                let polled = connection(cx);
-                if polled.is_pending() {
-                    drainer.poll(cx);
-                }
-                polled
-            }
+    /// Ready when the connection has ended, and that was told.
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<()> {
+        let ended = ready!(self.poll_end(cx));
+        let (server, peer) = (&self.activity.server, self.connection.peer());
+        if let Some(flood) = self.activity.flood() {
+            server.report(&ServerEvent::Flooded { peer, flood });
+        } else if let Err(error) = ended {
+            server.report(&ServerEvent::ConnectionFailed {
+                peer,
+                error: &error,
+            });
         }
+        Poll::Ready(())
     }
-}
 
-/// Polls a connection until it ends, has lived its time, or the server ends it. No async function: the arguments of one
-/// take their room in the task twice.
-fn drive<R: Runtime, C: Future<Output = hyper::Result<()>>>(
-    mut connection: Pin<Box<C>>,
-    shut_down: impl Fn(Pin<&mut C>),
-    mut beside: Beside<R>,
-    mut watch: Watch,
-) -> impl Future<Output = hyper::Result<()>> {
-    let mut draining = false;
-    poll_fn(move |cx| {
-        match watch.poll_phase(cx) {
+    /// Ready when the connection ends, has lived its time, or the server ends it.
+    fn poll_end(&mut self, cx: &mut task::Context<'_>) -> Poll<hyper::Result<()>> {
+        match self.watch.poll_phase(&self.activity.connection, cx) {
             Phase::Serving => {}
-            Phase::Draining if draining => {}
+            Phase::Draining if self.is_draining => {}
             Phase::Draining => {
-                draining = true;
-                beside.lifetime.drain();
+                self.is_draining = true;
+                self.lifetime.drain();
             }
             // Its calls are dropped with the connection. A stream that was reset would tell its client that somebody has
             // cancelled the call; of a connection that closes, every gRPC client makes `unavailable`.
             Phase::Ended => return Poll::Ready(Ok(())),
         }
+        self.activity.reads.refill();
         // Once it was ready the connection is polled no more.
-        let polled = beside.poll(cx, |cx| connection.as_mut().poll(cx));
+        let polled = self.http.poll(cx);
         if polled.is_ready() {
             return polled;
         }
-        match ready!(beside.lifetime.poll(cx)) {
+        match ready!(self.lifetime.poll(cx)) {
             Step::Close => {
-                shut_down(connection.as_mut());
+                self.http.shut_down();
                 // For another turn, which tells the client.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
             Step::End => Poll::Ready(Ok(())),
         }
-    })
+    }
 }
 
-fn http1_builder<R: Runtime>(context: &Context<R>) -> http1::Builder {
+impl<R: Runtime, I: Io, S: HttpService> Http<R, I, S> {
+    fn new_http1(
+        mut io: ServerIo<R, I>,
+        activity: &Arc<Activity<R>>,
+        service: impl FnOnce(PerVersion) -> ConnectionService<S, R>,
+    ) -> Self {
+        let drainer = Box::new(Drainer::new(Arc::clone(activity)));
+        let service = service(PerVersion::Http1 {
+            unread: drainer.unread(),
+            call_end: io.speak_http1(),
+        });
+        let connection = http1_builder(&activity.server).serve_connection(io, service);
+        Self::Http1 {
+            connection: Box::pin(connection),
+            drainer,
+        }
+    }
+
+    fn new_http2(
+        mut io: ServerIo<R, I>,
+        activity: &Arc<Activity<R>>,
+        connection: &Connection,
+        service: impl FnOnce(PerVersion) -> ConnectionService<S, R>,
+    ) -> Self {
+        let server = &activity.server;
+        io.speak_http2(connection);
+        let (calls, executor) = match server.config.call_tasks {
+            CallTasks::OnConnection => {
+                let calls = Calls::new();
+                let executor = calls.executor();
+                (Some(calls), executor)
+            }
+            CallTasks::Spawned => (None, CallExecutor::Runtime(server.runtime.clone())),
+        };
+        let slot = ProgressSlot::default();
+        let executor = ServerExecutor {
+            calls: executor,
+            slot: slot.clone(),
+            activity: Arc::clone(activity),
+        };
+        let service = service(PerVersion::Http2(slot));
+        let connection = http2_builder(server, executor).serve_connection(io, service);
+        Self::Http2 {
+            connection: Box::pin(connection),
+            calls,
+        }
+    }
+
+    /// Polls the connection and the work beside it.
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<hyper::Result<()>> {
+        match self {
+            Self::Http1 {
+                connection,
+                drainer,
+            } => {
+                let polled = connection.as_mut().poll(cx);
+                if polled.is_pending() {
+                    drainer.poll(cx);
+                }
+                polled
+            }
+            Self::Http2 {
+                connection,
+                calls: Some(calls),
+            } => calls.poll_with(cx, |cx| connection.as_mut().poll(cx)),
+            Self::Http2 {
+                connection,
+                calls: None,
+            } => connection.as_mut().poll(cx),
+        }
+    }
+
+    /// Tells the client that the connection ends after the calls that it has.
+    fn shut_down(&mut self) {
+        match self {
+            Self::Http1 { connection, .. } => connection.as_mut().graceful_shutdown(),
+            Self::Http2 { connection, .. } => connection.as_mut().graceful_shutdown(),
+        }
+    }
+}
+
+fn http1_builder<R: Runtime>(server: &ServerContext<R>) -> http1::Builder {
     // Not `pipeline_flush`: hyper 1.12 then flushes nothing while bytes of a request are unread in its buffer, also
     // when no handler will ever read them, and loses an answer if the connection ends so.
     let mut builder = http1::Builder::new();
-    let config = &context.config;
+    let config = &server.config;
     builder
-        .timer(HyperTimer::new(context.timer.clone()))
+        .timer(server.hyper_timer.clone())
         .half_close(config.http1_half_close.is_some())
         // `lifetime.rs` has a timeout that does not count while the connection is idle.
         .header_read_timeout(None)
@@ -371,14 +382,14 @@ fn http1_builder<R: Runtime>(context: &Context<R>) -> http1::Builder {
 }
 
 fn http2_builder<R: Runtime>(
-    context: &Context<R>,
+    server: &ServerContext<R>,
     executor: ServerExecutor<R>,
 ) -> http2::Builder<ServerExecutor<R>> {
     let mut builder = http2::Builder::new(executor);
-    let config = &context.config;
+    let config = &server.config;
     let (not_begun, by_errors) = config.max_resets;
     builder
-        .timer(HyperTimer::new(context.timer.clone()))
+        .timer(server.hyper_timer.clone())
         .max_concurrent_streams(config.max_concurrent_streams)
         .initial_stream_window_size(config.windows.stream)
         .initial_connection_window_size(config.windows.connection)

@@ -33,29 +33,19 @@ pub(super) struct Drain {
     shared: Arc<Shared>,
 }
 
-/// A connection's side: what it is to do.
+/// A connection, open until this is dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
-    connection: OpenConnection,
-    waker: Option<Waker>,
-}
-
-/// A connection, open until the last clone of this is dropped.
-#[derive(Clone, Debug)]
-pub(super) struct OpenConnection(Arc<Slot>);
-
-#[derive(Debug)]
-struct Slot {
+pub(super) struct OpenConnection {
     shared: Arc<Shared>,
     index: usize,
     calls: Arc<AtomicUsize>,
-    /// Of its peer's.
-    _address: Option<AddressSlot>,
+    /// Of its peer's. In a box: most servers do not count by address.
+    _address: Option<Box<AddressSlot>>,
 }
 
-/// Tells the phase, and is no connection.
-#[derive(Debug)]
-pub(super) struct PhaseReader(Arc<Shared>);
+/// Whom the drain wakes for a connection.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Option<Waker>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -94,7 +84,7 @@ pub(super) struct DrainHandle(Arc<Shared>);
 
 impl Drain {
     /// A new connection, which holds its address's place.
-    pub(super) fn watch(&self, address: Option<AddressSlot>) -> Watch {
+    pub(super) fn enter_connection(&self, address: Option<AddressSlot>) -> OpenConnection {
         let mut watches = self.shared.lock();
         let index = watches.free.pop().unwrap_or_else(|| {
             watches.wakers.push(None);
@@ -102,14 +92,11 @@ impl Drain {
             watches.wakers.len() - 1
         });
         let calls = Arc::clone(&watches.calls[index]);
-        Watch {
-            connection: OpenConnection(Arc::new(Slot {
-                shared: Arc::clone(&self.shared),
-                index,
-                calls,
-                _address: address,
-            })),
-            waker: None,
+        OpenConnection {
+            shared: Arc::clone(&self.shared),
+            index,
+            calls,
+            _address: address.map(Box::new),
         }
     }
 
@@ -239,45 +226,34 @@ fn add_waker(wakers: &mut Vec<Waker>, cx: &Context<'_>) {
 
 impl Watch {
     /// The phase now; the task is woken when it changes.
-    pub(super) fn poll_phase(&mut self, cx: &Context<'_>) -> Phase {
+    pub(super) fn poll_phase(&mut self, connection: &OpenConnection, cx: &Context<'_>) -> Phase {
         // A connection asks in each of its polls: the lock is taken only when its waker is new.
         let known = self
-            .waker
+            .0
             .as_ref()
             .is_some_and(|waker| waker.will_wake(cx.waker()));
         if !known {
             let waker = cx.waker().clone();
-            let slot = &self.connection.0;
-            slot.shared.lock().wakers[slot.index] = Some(waker.clone());
-            self.waker = Some(waker);
+            connection.shared.lock().wakers[connection.index] = Some(waker.clone());
+            self.0 = Some(waker);
         }
-        self.phase()
-    }
-
-    /// The phase now.
-    pub(super) fn phase(&self) -> Phase {
-        self.connection.0.shared.phase()
-    }
-
-    /// A view of the phase for parts of the connection that do not wait for it.
-    pub(super) fn reader(&self) -> PhaseReader {
-        PhaseReader(Arc::clone(&self.connection.0.shared))
-    }
-
-    /// The connection, for its parts that may outlive its task.
-    pub(super) fn connection(&self) -> OpenConnection {
-        self.connection.clone()
+        connection.phase()
     }
 }
 
 impl OpenConnection {
-    /// How many calls it has, for who counts them. Each of them keeps the connection open.
-    pub(super) fn calls(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.0.calls)
+    /// The phase now.
+    pub(super) fn phase(&self) -> Phase {
+        self.shared.phase()
+    }
+
+    /// How many calls it has, for who counts them.
+    pub(super) fn calls(&self) -> &AtomicUsize {
+        &self.calls
     }
 }
 
-impl Drop for Slot {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         let waiting = {
             let mut watches = self.shared.lock();
@@ -286,13 +262,6 @@ impl Drop for Slot {
             std::mem::take(&mut watches.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl PhaseReader {
-    /// The phase now.
-    pub(super) fn phase(&self) -> Phase {
-        self.0.phase()
     }
 }
 
@@ -326,17 +295,17 @@ mod tests {
     #[test]
     fn phases_only_go_forward() {
         let drain = Drain::default();
-        let watch = drain.watch(None);
-        assert_eq!(watch.phase(), Phase::Serving);
+        let connection = drain.enter_connection(None);
+        assert_eq!(connection.phase(), Phase::Serving);
         drain.enter(Phase::Ended);
         drain.enter(Phase::Draining);
-        assert_eq!(watch.phase(), Phase::Ended);
+        assert_eq!(connection.phase(), Phase::Ended);
     }
 
     #[test]
     fn the_drain_is_empty_when_the_last_connection_has_gone() {
         let drain = Drain::default();
-        let (one, two) = (drain.watch(None), drain.watch(None));
+        let (one, two) = (drain.enter_connection(None), drain.enter_connection(None));
         let mut empty = pin!(drain.empty());
         let mut cx = Context::from_waker(Waker::noop());
         assert!(empty.as_mut().poll(&mut cx).is_pending());
@@ -347,20 +316,9 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_open_until_its_last_part_is_dropped() {
-        let drain = Drain::default();
-        let watch = drain.watch(None);
-        let call = watch.connection();
-        drop(watch);
-        assert_eq!(drain.connections(), 1);
-        drop(call);
-        assert_eq!(drain.connections(), 0);
-    }
-
-    #[test]
     fn a_connection_that_ends_makes_room() {
         let drain = Drain::default();
-        let (one, _two) = (drain.watch(None), drain.watch(None));
+        let (one, _two) = (drain.enter_connection(None), drain.enter_connection(None));
         let mut room = pin!(drain.at_most(1));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(room.as_mut().poll(&mut cx).is_pending());
@@ -404,7 +362,7 @@ mod tests {
     fn slots_are_used_again() {
         let drain = Drain::default();
         for _ in 0..3 {
-            drop(drain.watch(None));
+            drop(drain.enter_connection(None));
         }
         assert_eq!(drain.shared.lock().wakers.len(), 1);
         assert_eq!(drain.connections(), 0);
@@ -413,12 +371,10 @@ mod tests {
     #[test]
     fn dropping_the_server_ends_its_connections() {
         let drain = Drain::default();
-        let mut watch = drain.watch(None);
-        assert_eq!(
-            watch.poll_phase(&Context::from_waker(Waker::noop())),
-            Phase::Serving
-        );
+        let (connection, mut watch) = (drain.enter_connection(None), Watch::default());
+        let cx = Context::from_waker(Waker::noop());
+        assert_eq!(watch.poll_phase(&connection, &cx), Phase::Serving);
         drop(drain);
-        assert_eq!(watch.phase(), Phase::Ended);
+        assert_eq!(watch.poll_phase(&connection, &cx), Phase::Ended);
     }
 }

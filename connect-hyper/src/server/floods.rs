@@ -52,11 +52,10 @@ impl Rate {
 }
 
 /// Counts the answers to control frames among what a connection writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct AnsweredFrames {
     frames: FrameReader,
     rate: Rate,
-    max: usize,
     is_flood: bool,
     /// The client was told already which streams are served.
     has_goaway: bool,
@@ -68,22 +67,11 @@ pub(super) const TOO_MANY_PINGS: &[u8] =
     b"\0\0\x16\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0btoo_many_pings";
 
 impl AnsweredFrames {
-    pub(super) fn new(max: usize) -> Self {
-        Self {
-            frames: FrameReader::default(),
-            rate: Rate::default(),
-            max,
-            is_flood: false,
-            has_goaway: false,
-        }
-    }
-
-    /// Notes what was written. True if the connection is to be ended: between two frames.
-    pub(super) fn wrote(&mut self, bytes: &[u8], timer: &impl Timer) -> bool {
+    /// Notes what was written. True if the connection is to be ended, between two frames: more than `max` were answered of late.
+    pub(super) fn wrote(&mut self, bytes: &[u8], max: usize, timer: &impl Timer) -> bool {
         let Self {
             frames,
             rate,
-            max,
             is_flood,
             has_goaway,
         } = self;
@@ -93,7 +81,7 @@ impl AnsweredFrames {
                 DATA | HEADERS | WINDOW_UPDATE => *rate = Rate::default(),
                 PING | SETTINGS if head.flags & ACK == 0 => {}
                 PING | SETTINGS | RST_STREAM => {
-                    *is_flood |= rate.add(1, FRAMES_IN, timer.now()) > *max;
+                    *is_flood |= rate.add(1, FRAMES_IN, timer.now()) > max;
                 }
                 GOAWAY => *has_goaway = true,
                 _ => {}

@@ -13,14 +13,13 @@ use connect_tower::{Connection, rt::Sleep};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::{
-    drain::{Phase, PhaseReader},
+    drain::Phase,
     floods::{AnsweredFrames, Flood},
     lifetime::Activity,
-    stall::{CallEnd, WriteTimeout},
+    stall::CallEnd,
 };
 use crate::{
     frames::{FrameReader, MAX_HEADER_LIST_SIZE, SETTINGS, Seen, poll_read_seen},
-    read_budget::ReadBudget,
     runtime::{BoxIo, Io, Runtime},
 };
 
@@ -47,30 +46,44 @@ pub(super) enum Transport<I> {
 /// - A write for which the socket has no room for too long is an error, and with it the connection ends.
 pub(super) struct ServerIo<R, I> {
     io: Transport<I>,
-    read_budget: ReadBudget,
-    prefix: [u8; PREFACE.len()],
-    prefix_start: usize,
-    prefix_end: usize,
-    /// HTTP/1.1: how long a client that has closed its writing side may wait for its answer, or for more of it.
-    half_close: Option<Duration>,
-    /// It has. To be read once more.
+    activity: Arc<Activity<R>>,
+    /// What was read ahead.
+    prefix: Prefix,
+    /// The client has closed its writing side. To be read once more.
     at_eof: bool,
-    /// Until it has waited for so long.
-    wait: Option<Sleep>,
-    /// HTTP/2: until the client's first settings were read.
-    settings: Option<Box<FirstSettings>>,
-    linger: Linger,
-    linger_timeout: Duration,
-    phase: PhaseReader,
-    runtime: R,
-    write_timeout: WriteTimeout<R>,
-    /// HTTP/1.1: the end of the present call.
-    call_end: CallEnd,
-    activity: Arc<Activity>,
-    /// HTTP/2: what the client makes the server answer.
-    answered: Option<AnsweredFrames>,
+    version: IoVersion,
     /// While the socket takes no bytes.
     stall: Option<Sleep>,
+    linger: Linger,
+}
+
+/// Bytes that were read and are to be read again. Small: every connection has room for them.
+#[derive(Default)]
+struct Prefix {
+    bytes: [u8; PREFACE.len()],
+    start: u8,
+    end: u8,
+}
+
+/// What the version of HTTP asks of its connection's bytes.
+enum IoVersion {
+    /// Still to be told, by the first bytes.
+    Unknown,
+    Http1(Box<Http1Io>),
+    Http2 {
+        /// Until the client's first settings were read.
+        settings: Option<Box<FirstSettings>>,
+        /// What the client makes the server answer.
+        answered: AnsweredFrames,
+    },
+}
+
+#[derive(Default)]
+struct Http1Io {
+    /// The end of the present call.
+    call_end: CallEnd,
+    /// Until a client that has closed its writing side has waited for too long.
+    wait: Option<Sleep>,
 }
 
 /// Reads what an HTTP/2 client takes in the settings that it must send first (RFC 9113, section 3.4).
@@ -96,6 +109,31 @@ impl FirstSettings {
     }
 }
 
+impl Prefix {
+    fn unread(&self) -> &[u8] {
+        &self.bytes[usize::from(self.start)..usize::from(self.end)]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// So many bytes are to be read.
+    fn fill(&mut self, len: usize) {
+        self.start = 0;
+        // There is room for fewer than 256.
+        self.end = u8::try_from(len).unwrap_or(u8::MAX);
+    }
+
+    /// The next bytes, up to a number.
+    fn take(&mut self, max: usize) -> &[u8] {
+        let start = usize::from(self.start);
+        let len = self.unread().len().min(max);
+        self.start += u8::try_from(len).unwrap_or(u8::MAX);
+        &self.bytes[start..start + len]
+    }
+}
+
 enum Linger {
     NotYet,
     Reading {
@@ -107,57 +145,56 @@ enum Linger {
 }
 
 impl<R: Runtime, I: Io> ServerIo<R, I> {
-    pub(super) fn new(
-        io: Transport<I>,
-        runtime: R,
-        linger_timeout: Duration,
-        phase: PhaseReader,
-        write_timeout: WriteTimeout<R>,
-        activity: Arc<Activity>,
-    ) -> Self {
+    pub(super) fn new(io: Transport<I>, activity: Arc<Activity<R>>) -> Self {
         Self {
             io,
-            read_budget: ReadBudget::new(),
-            prefix: [0; PREFACE.len()],
-            prefix_start: 0,
-            prefix_end: 0,
-            half_close: None,
-            at_eof: false,
-            wait: None,
-            settings: None,
-            linger: Linger::NotYet,
-            linger_timeout,
-            phase,
-            runtime,
-            write_timeout,
-            call_end: CallEnd::default(),
             activity,
-            answered: None,
+            prefix: Prefix::default(),
+            at_eof: false,
+            version: IoVersion::Unknown,
             stall: None,
+            linger: Linger::NotYet,
         }
     }
 
-    /// How many reads are left, for the connection's task to refill.
-    pub(super) fn read_budget(&self) -> ReadBudget {
-        self.read_budget.clone()
+    /// It speaks HTTP/1.1. Returns the place where a call puts its end.
+    pub(super) fn speak_http1(&mut self) -> CallEnd {
+        let version = Box::<Http1Io>::default();
+        let call_end = version.call_end.clone();
+        self.version = IoVersion::Http1(version);
+        call_end
     }
 
-    /// Lets the client close its writing side before it has its answer, and then take nothing for this long. hyper must have
-    /// been told, too.
-    pub(super) fn allow_half_close(&mut self, timeout: Duration) {
-        self.half_close = Some(timeout);
+    /// It speaks HTTP/2. The client's settings are read into what is known of its connection. To be called before hyper reads.
+    pub(super) fn speak_http2(&mut self, connection: &Connection) {
+        self.version = IoVersion::Http2 {
+            settings: Some(Box::new(FirstSettings {
+                frames: FrameReader::default(),
+                connection: connection.clone(),
+                are_over: false,
+            })),
+            answered: AnsweredFrames::default(),
+        };
+    }
+
+    /// HTTP/1.1: how long a client that has closed its writing side may wait for its answer, or for more of it.
+    fn half_close(&self) -> Option<Duration> {
+        match self.version {
+            IoVersion::Http1(_) => self.activity.server.config.http1_half_close,
+            IoVersion::Unknown | IoVersion::Http2 { .. } => None,
+        }
     }
 
     /// Reads ahead, to learn of a reset while hyper does not read; the little that comes stays to be read.
     fn look_for_reset(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.at_eof || self.prefix_start < self.prefix_end {
+        if self.at_eof || !self.prefix.is_empty() {
             return Ok(());
         }
-        let mut buf = ReadBuf::new(&mut self.prefix);
+        let mut buf = ReadBuf::new(&mut self.prefix.bytes);
         if let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(cx, buf.unfilled()) {
             read?;
             let read = buf.filled().len();
-            (self.prefix_start, self.prefix_end) = (0, read);
+            self.prefix.fill(read);
             self.at_eof = read == 0;
             // hyper may wait for these bytes, and the socket has no more to say.
             cx.waker().wake_by_ref();
@@ -165,13 +202,22 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         Ok(())
     }
 
-    /// Whether a client that has closed its writing side goes on waiting. One that has gone looks the same, until something is
-    /// sent to it.
-    fn wait_at_eof(&mut self, cx: &mut Context<'_>, timeout: Duration) -> io::Result<()> {
-        if !self.at_eof {
+    /// HTTP/1.1, after a flush: whether the client is there. One that has closed its writing side may wait for its answer, or for
+    /// more of it, for some time. One that has gone looks the same, until something is sent to it.
+    fn look_for_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(timeout) = self.half_close() else {
+            return Ok(());
+        };
+        // Between calls hyper reads. On some runtimes each look is a system call.
+        if !self.activity.has_calls() {
             return Ok(());
         }
-        let wait = self.wait.get_or_insert_with(|| self.runtime.sleep(timeout));
+        self.look_for_reset(cx)?;
+        let (IoVersion::Http1(version), true) = (&mut self.version, self.at_eof) else {
+            return Ok(());
+        };
+        let runtime = &self.activity.server.runtime;
+        let wait = version.wait.get_or_insert_with(|| runtime.sleep(timeout));
         if wait.as_mut().poll(cx).is_pending() {
             return Ok(());
         }
@@ -179,21 +225,7 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         Err(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 
-    /// Reads the client's HTTP/2 settings into what is known of its connection. To be called before hyper reads.
-    pub(super) fn read_settings_for(&mut self, connection: &Connection) {
-        self.settings = Some(Box::new(FirstSettings {
-            frames: FrameReader::default(),
-            connection: connection.clone(),
-            are_over: false,
-        }));
-    }
-
-    /// Ends the connection when these are too many. To be called before hyper writes.
-    pub(super) fn count_answers(&mut self, answered: AnsweredFrames) {
-        self.answered = Some(answered);
-    }
-
-    /// Notes what was written.
+    /// Notes the outcome of a write.
     ///
     /// # Errors
     ///
@@ -204,14 +236,23 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         written: &Poll<io::Result<usize>>,
         bufs: impl IntoIterator<Item = &'a [u8]>,
     ) -> io::Result<()> {
-        let (Some(answered), &Poll::Ready(Ok(mut count))) = (&mut self.answered, written) else {
+        let server = &self.activity.server;
+        let (answered, max) = match (&mut self.version, server.config.max_control_frames) {
+            (IoVersion::Http2 { answered, .. }, Some(max)) => (answered, max),
+            (IoVersion::Http1(version), _) => {
+                version.wait = None;
+                return Ok(());
+            }
+            (IoVersion::Unknown | IoVersion::Http2 { .. }, _) => return Ok(()),
+        };
+        let &Poll::Ready(Ok(mut count)) = written else {
             return Ok(());
         };
         let mut ends = false;
         for buf in bufs {
             let written = &buf[..count.min(buf.len())];
             count -= written.len();
-            ends = answered.wrote(written, &self.runtime);
+            ends = answered.wrote(written, max, &server.runtime);
             if count == 0 {
                 break;
             }
@@ -228,11 +269,6 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
         ))
     }
 
-    /// Where a call puts its end.
-    pub(super) fn call_end(&self) -> CallEnd {
-        self.call_end.clone()
-    }
-
     /// The outcome of a write, unless the client has taken nothing for too long.
     fn unless_stalled<T>(
         &mut self,
@@ -244,10 +280,14 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
             self.stall = None;
             return written;
         }
-        let (write_timeout, end) = (&self.write_timeout, &self.call_end);
+        let call_end = match &self.version {
+            IoVersion::Http1(version) => version.call_end.get(),
+            IoVersion::Unknown | IoVersion::Http2 { .. } => None,
+        };
+        let server = &self.activity.server;
         let stall = self
             .stall
-            .get_or_insert_with(|| write_timeout.start(end.get()));
+            .get_or_insert_with(|| server.write_timer(call_end));
         stall.as_mut().poll(cx).map(|()| {
             let text = "the client did not read its answer for too long";
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
@@ -261,13 +301,13 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
     /// As reading; also when the client leaves before it said anything.
     pub(super) async fn starts_with_http2(&mut self) -> io::Result<bool> {
         poll_fn(|cx| {
-            while self.prefix_end < PREFACE.len() {
-                let mut buf = ReadBuf::new(&mut self.prefix[self.prefix_end..]);
+            while self.prefix.unread().len() < PREFACE.len() {
+                let start = self.prefix.unread().len();
+                let mut buf = ReadBuf::new(&mut self.prefix.bytes[start..]);
                 ready!(Pin::new(&mut self.io).poll_read(cx, buf.unfilled()))?;
                 let read = buf.filled().len();
-                let start = self.prefix_end;
-                self.prefix_end += read;
-                if self.prefix[start..self.prefix_end] != PREFACE[start..self.prefix_end] {
+                self.prefix.fill(start + read);
+                if !PREFACE.starts_with(self.prefix.unread()) {
                     return Poll::Ready(Ok(false));
                 }
                 if read == 0 {
@@ -302,15 +342,36 @@ impl<R: Runtime, I: Io> ServerIo<R, I> {
                 Poll::Ready(_) => return Poll::Ready(()),
                 // A client that has nothing to say at a shutdown is idle: it loses nothing, and the drain
                 // is quick.
-                Poll::Pending if !*has_received && self.phase.phase() != Phase::Serving => {
-                    return Poll::Ready(());
+                Poll::Pending => {
+                    let is_idle = !*has_received;
+                    return match is_idle && self.activity.connection.phase() != Phase::Serving {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    };
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
+}
+
+/// Reads, and notes what the client says in its first settings, up to their end.
+fn poll_read_settings(
+    io: Pin<&mut impl Read>,
+    cx: &mut Context<'_>,
+    buf: ReadBufCursor<'_>,
+    settings: &mut Option<Box<FirstSettings>>,
+) -> Poll<io::Result<()>> {
+    let read = poll_read_seen(io, cx, buf, |bytes| {
+        if let Some(settings) = settings {
+            settings.read(bytes);
+        }
+    });
+    if settings.as_ref().is_some_and(|settings| settings.are_over) {
+        *settings = None;
+    }
+    read
 }
 
 impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
@@ -319,14 +380,11 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.prefix_start < self.prefix_end {
-            let len = buf.remaining().min(self.prefix_end - self.prefix_start);
-            let end = self.prefix_start + len;
-            buf.put_slice(&self.prefix[self.prefix_start..end]);
-            self.prefix_start = end;
+        if !self.prefix.is_empty() {
+            buf.put_slice(self.prefix.take(buf.remaining()));
             self.activity.note_read();
-            let looks_ahead = self.half_close.is_some() && !self.at_eof && buf.remaining() > 0;
-            if looks_ahead && self.read_budget.poll_spend(cx).is_ready() {
+            let looks_ahead = self.half_close().is_some() && !self.at_eof && buf.remaining() > 0;
+            if looks_ahead && self.activity.reads.poll_spend(cx).is_ready() {
                 // A body goes on behind what was read ahead: without this it would come in pieces as small as that.
                 if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_read(cx, buf) {
                     return Poll::Ready(Err(error));
@@ -337,18 +395,17 @@ impl<R: Runtime, I: Io> Read for ServerIo<R, I> {
         if self.at_eof {
             return Poll::Ready(Ok(()));
         }
-        ready!(self.read_budget.poll_spend(cx));
+        ready!(self.activity.reads.poll_spend(cx));
         let this = &mut *self;
         let io = Pin::new(&mut this.io);
-        let read = match &mut this.settings {
-            Some(settings) => poll_read_seen(io, cx, buf, |bytes| settings.read(bytes)),
-            None => io.poll_read(cx, buf),
+        let read = match &mut this.version {
+            IoVersion::Http2 { settings, .. } if settings.is_some() => {
+                poll_read_settings(io, cx, buf, settings)
+            }
+            _ => io.poll_read(cx, buf),
         };
         if read.is_ready() {
             this.activity.note_read();
-        }
-        if this.settings.as_ref().is_some_and(|s| s.are_over) {
-            this.settings = None;
         }
         read
     }
@@ -361,7 +418,6 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.wait = None;
         self.note_written(cx, &written, [buf])?;
         self.unless_stalled(cx, written)
     }
@@ -369,19 +425,16 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         ready!(self.unless_stalled(cx, flushed))?;
-        if let Some(timeout) = self.half_close {
-            self.look_for_reset(cx)?;
-            self.wait_at_eof(cx, timeout)?;
-        }
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.look_for_client(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Linger::NotYet = self.linger {
             let shut = Pin::new(&mut self.io).poll_shutdown(cx);
             ready!(self.unless_stalled(cx, shut))?;
+            let server = &self.activity.server;
             self.linger = Linger::Reading {
-                until: self.runtime.sleep(self.linger_timeout),
+                until: server.runtime.sleep(server.config.linger_timeout),
                 has_received: false,
             };
         }
@@ -400,7 +453,6 @@ impl<R: Runtime, I: Io> Write for ServerIo<R, I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.wait = None;
         self.note_written(cx, &written, bufs.iter().map(|buf| &**buf))?;
         self.unless_stalled(cx, written)
     }

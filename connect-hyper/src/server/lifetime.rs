@@ -1,6 +1,7 @@
 //! How long a connection lives: how long without calls, how long for a head, up to which age, for how many requests.
 
 use std::{
+    fmt,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,19 +13,23 @@ use std::{
 use connect_tower::rt::Sleep;
 
 use super::{
-    config::Config,
+    context::ServerContext,
     drain::OpenConnection,
     floods::{CanceledCalls, Flood},
 };
-use crate::runtime::{Runtime, vary};
+use crate::{
+    read_budget::ReadBudget,
+    runtime::{Runtime, vary},
+};
 
-/// What a connection does, told by its calls and its IO. The connection is open while one of its calls is, wherever it runs.
-#[derive(Debug)]
-pub(super) struct Activity {
-    /// The calls that are open.
-    open: Arc<AtomicUsize>,
+/// What the parts of a connection share: what it does, told by its calls and its IO, and the server that it is of. The connection
+/// is open while one of its calls is, wherever it runs.
+pub(super) struct Activity<R> {
+    pub(super) server: Arc<ServerContext<R>>,
+    pub(super) connection: OpenConnection,
+    /// The reads that are left in this poll of the connection's task.
+    pub(super) reads: ReadBudget,
     begun: AtomicUsize,
-    max_requests: usize,
     /// The client is to use another connection for its next calls.
     is_last: AtomicBool,
     /// Bytes came since the last call began or ended. On HTTP/1.1 they are of a head.
@@ -36,29 +41,33 @@ pub(super) struct Activity {
     /// Calls that ended before they had an answer.
     canceled: AtomicUsize,
     flood: OnceLock<Flood>,
-    _connection: OpenConnection,
 }
 
-impl Activity {
-    pub(super) fn new(connection: OpenConnection, config: &Config) -> Arc<Self> {
+impl<R> Activity<R> {
+    pub(super) fn new(server: Arc<ServerContext<R>>, connection: OpenConnection) -> Arc<Self> {
         Arc::new(Self {
-            open: connection.calls(),
+            server,
+            connection,
+            reads: ReadBudget::new(),
             begun: AtomicUsize::new(0),
-            max_requests: config.max_requests_per_connection.unwrap_or(usize::MAX),
             is_last: AtomicBool::new(false),
             has_received: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             is_blocked: AtomicBool::new(false),
             canceled: AtomicUsize::new(0),
             flood: OnceLock::new(),
-            _connection: connection,
         })
     }
 
     /// The number of calls that are open, and of those that ever began.
     fn calls(&self) -> (usize, usize) {
-        let open = self.open.load(Ordering::Relaxed);
+        let open = self.connection.calls().load(Ordering::Relaxed);
         (open, self.begun.load(Ordering::Relaxed))
+    }
+
+    /// Whether a call is open.
+    pub(super) fn has_calls(&self) -> bool {
+        self.calls().0 > 0
     }
 
     /// Something came from the client.
@@ -103,19 +112,32 @@ impl Activity {
     }
 }
 
+impl<R> fmt::Debug for Activity<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Activity")
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One call, open until this is dropped.
 #[derive(Debug)]
-pub(super) struct ActiveCall(Arc<Activity>);
+pub(super) struct ActiveCall<R>(Arc<Activity<R>>);
 
-impl ActiveCall {
-    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+impl<R> ActiveCall<R> {
+    pub(super) fn new(activity: Arc<Activity<R>>) -> Self {
         activity.set_received(false);
-        activity.open.fetch_add(1, Ordering::Relaxed);
-        let before = activity.begun.fetch_add(1, Ordering::Relaxed);
-        if before + 1 >= activity.max_requests {
+        activity.connection.calls().fetch_add(1, Ordering::Relaxed);
+        let begun = activity.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let max = activity.server.config.max_requests_per_connection;
+        if max.is_some_and(|max| begun >= max) {
             activity.set_last();
         }
-        Self(Arc::clone(activity))
+        Self(activity)
+    }
+
+    pub(super) fn server(&self) -> &ServerContext<R> {
+        &self.0.server
     }
 
     /// The call has ended without an answer, by its client.
@@ -129,10 +151,10 @@ impl ActiveCall {
     }
 }
 
-impl Drop for ActiveCall {
+impl<R> Drop for ActiveCall<R> {
     fn drop(&mut self) {
         self.0.set_received(false);
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.connection.calls().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -147,10 +169,8 @@ pub(super) enum Step {
 
 /// Ends a connection in time. Calls pay no timer: it looks now and then.
 pub(super) struct Lifetime<R> {
-    runtime: R,
-    activity: Arc<Activity>,
+    activity: Arc<Activity<R>>,
     version: LifetimeVersion,
-    config: Arc<Config>,
     /// How many calls had begun at the last look, if it found the connection idle.
     seen: Option<usize>,
     next_look: Option<Sleep>,
@@ -158,68 +178,69 @@ pub(super) struct Lifetime<R> {
     age: Option<Sleep>,
     /// The client was told to use another connection, or is told in the next answer.
     is_told: bool,
-    /// Since then, for its age or the number of its requests: until the calls that are left are ended.
-    end: Option<Sleep>,
+    /// Since then, of a connection that has little time left.
+    last: Option<Box<LastTimes>>,
     /// The server shuts down: it is its drain that ends the calls that are left.
     is_draining: bool,
     /// The client was told, and the connection ends when it is idle.
     is_closing: bool,
     /// HTTP/2: the connection was idle at a look since, though its client is there: what is left of an answer waits for its window.
     is_waiting: bool,
-    /// HTTP/2: until a client that was told counts as gone, if nothing comes from it: with what it was told it got a ping.
-    silence: Option<Sleep>,
     canceled: CanceledCalls,
+}
+
+/// What ends a connection whose client was told to use another one.
+#[derive(Default)]
+struct LastTimes {
+    /// For its age or the number of its requests: until the calls that are left are ended.
+    end: Option<Sleep>,
+    /// HTTP/2: until the client counts as gone, if nothing comes from it: with what it was told it got a ping.
+    silence: Option<Sleep>,
 }
 
 /// What differs between the versions.
 pub(super) enum LifetimeVersion {
     /// A client is told in the next answer, and has a time for each head.
-    Http1 {
-        /// While a part of a head is there.
-        head: Option<Sleep>,
-        /// The server drains: the connection closes, once no part of a head is there.
-        is_to_close: bool,
-    },
+    Http1(Box<Heads>),
     /// A client is told by a GOAWAY.
     Http2,
 }
 
-impl LifetimeVersion {
-    pub(super) fn http1() -> Self {
-        Self::Http1 {
-            head: None,
-            is_to_close: false,
-        }
-    }
+/// The heads of an HTTP/1.1 connection.
+#[derive(Default)]
+pub(super) struct Heads {
+    /// While a part of one is there.
+    timeout: Option<Sleep>,
+    /// The server drains: the connection closes, once no part of a head is there.
+    is_to_close: bool,
 }
 
 /// What a client has to close a connection that was idle.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<R: Runtime> Lifetime<R> {
-    pub(super) fn new(
-        runtime: &R,
-        config: &Arc<Config>,
-        activity: Arc<Activity>,
-        version: LifetimeVersion,
-    ) -> Self {
+    pub(super) fn new(activity: Arc<Activity<R>>, version: LifetimeVersion) -> Self {
+        let ServerContext {
+            runtime, config, ..
+        } = &*activity.server;
         let age = config.max_connection_age;
         Self {
-            runtime: runtime.clone(),
-            activity,
             version,
-            config: Arc::clone(config),
             seen: Some(0),
             next_look: None,
             age: age.map(|age| runtime.sleep(vary(age, fastrand::f64()))),
             is_told: false,
-            end: None,
+            last: None,
             is_draining: false,
             is_closing: false,
             is_waiting: false,
-            silence: None,
             canceled: CanceledCalls::default(),
+            activity,
         }
+    }
+
+    fn last_times(&mut self) -> &mut LastTimes {
+        self.last.get_or_insert_default()
     }
 
     /// The server drains. To be called before the connection is polled, and so reads what has come already: that is answered,
@@ -227,8 +248,8 @@ impl<R: Runtime> Lifetime<R> {
     pub(super) fn drain(&mut self) {
         self.is_draining = true;
         self.activity.set_last();
-        if let LifetimeVersion::Http1 { is_to_close, .. } = &mut self.version {
-            *is_to_close = true;
+        if let LifetimeVersion::Http1(heads) = &mut self.version {
+            heads.is_to_close = true;
         }
     }
 
@@ -237,9 +258,9 @@ impl<R: Runtime> Lifetime<R> {
         if self.poll_head(cx).is_ready() {
             return Poll::Ready(Step::End);
         }
-        let canceled = self.activity.canceled();
-        let of_late = self.canceled.note(canceled, || self.runtime.now());
-        if of_late > self.config.max_canceled_calls.unwrap_or(usize::MAX) {
+        let (canceled, server) = (self.activity.canceled(), &self.activity.server);
+        let of_late = self.canceled.note(canceled, || server.runtime.now());
+        if of_late > server.config.max_canceled_calls.unwrap_or(usize::MAX) {
             self.activity.set_flood(Flood::CanceledCalls);
             return Poll::Ready(Step::End);
         }
@@ -248,8 +269,8 @@ impl<R: Runtime> Lifetime<R> {
             self.age = None;
             self.activity.set_last();
             if !self.is_draining {
-                let grace = self.config.max_connection_age_grace;
-                self.end = Some(self.runtime.sleep(grace));
+                let grace = self.activity.server.config.max_connection_age_grace;
+                self.last_times().end = Some(self.activity.server.runtime.sleep(grace));
             }
             if let LifetimeVersion::Http2 = self.version {
                 return Poll::Ready(self.close());
@@ -261,7 +282,7 @@ impl<R: Runtime> Lifetime<R> {
         if self.poll_silence(cx).is_ready() {
             return Poll::Ready(Step::End);
         }
-        if let Some(end) = &mut self.end {
+        if let Some(LastTimes { end: Some(end), .. }) = self.last.as_deref_mut() {
             if end.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Step::End);
             }
@@ -284,19 +305,24 @@ impl<R: Runtime> Lifetime<R> {
         // With the first GOAWAY goes a ping, and with no other.
         if let (LifetimeVersion::Http2, false) = (&self.version, was_closing) {
             self.activity.is_silent.store(true, Ordering::Relaxed);
-            let timeout = self.config.keep_alive.map(|(_, timeout)| timeout);
-            self.silence = timeout.map(|timeout| self.runtime.sleep(timeout));
+            if let Some((_, timeout)) = self.activity.server.config.keep_alive {
+                let silence = self.activity.server.runtime.sleep(timeout);
+                self.last_times().silence = Some(silence);
+            }
         }
         Step::Close
     }
 
     /// Ready when a client that was told is known to have gone, with the calls that it waited for.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(silence) = &mut self.silence else {
+        let silence = self.last.as_deref_mut().map(|last| &mut last.silence);
+        let Some(silence @ Some(_)) = silence else {
             return Poll::Pending;
         };
-        ready!(silence.as_mut().poll(cx));
-        self.silence = None;
+        if let Some(sleep) = silence {
+            ready!(sleep.as_mut().poll(cx));
+        }
+        *silence = None;
         // A ping behind bytes that the socket does not take has not left: the write timeout ends that.
         match self.activity.is_silent.load(Ordering::Relaxed) && !self.activity.is_blocked() {
             true => Poll::Ready(()),
@@ -307,7 +333,7 @@ impl<R: Runtime> Lifetime<R> {
     /// HTTP/1.1: whether a part of a request's head is there.
     fn is_receiving(&self) -> bool {
         let (open, _) = self.activity.calls();
-        matches!(self.version, LifetimeVersion::Http1 { .. })
+        matches!(self.version, LifetimeVersion::Http1(_))
             && open == 0
             && self.activity.has_received.load(Ordering::Relaxed)
     }
@@ -316,39 +342,42 @@ impl<R: Runtime> Lifetime<R> {
     fn take_drained(&mut self) -> bool {
         let is_receiving = self.is_receiving();
         match &mut self.version {
-            LifetimeVersion::Http1 { is_to_close, .. } if !is_receiving => {
-                std::mem::take(is_to_close)
+            LifetimeVersion::Http1(heads) if !is_receiving => {
+                std::mem::take(&mut heads.is_to_close)
             }
-            LifetimeVersion::Http1 { .. } | LifetimeVersion::Http2 => false,
+            LifetimeVersion::Http1(_) | LifetimeVersion::Http2 => false,
         }
     }
 
     /// Ready when a head took too long.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_receiving = self.is_receiving();
-        let LifetimeVersion::Http1 { head, .. } = &mut self.version else {
+        let LifetimeVersion::Http1(heads) = &mut self.version else {
             return Poll::Pending;
         };
         if !is_receiving {
-            *head = None;
+            heads.timeout = None;
             return Poll::Pending;
         }
-        head.get_or_insert_with(|| self.runtime.sleep(self.config.header_read_timeout))
-            .as_mut()
-            .poll(cx)
+        let ServerContext {
+            runtime, config, ..
+        } = &*self.activity.server;
+        let timeout = &mut heads.timeout;
+        let timeout = timeout.get_or_insert_with(|| runtime.sleep(config.header_read_timeout));
+        timeout.as_mut().poll(cx)
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
-            let idle_timeout = self.config.idle_timeout;
+            let ServerContext {
+                runtime, config, ..
+            } = &*self.activity.server;
             let pause = match (self.is_closing, self.is_waiting) {
-                (false, _) => idle_timeout,
-                (true, false) => idle_timeout.min(CLOSE_TIMEOUT),
-                (true, true) => self.config.write_timeout,
+                (false, _) => config.idle_timeout,
+                (true, false) => config.idle_timeout.min(CLOSE_TIMEOUT),
+                (true, true) => config.write_timeout,
             };
-            let next = self
-                .next_look
-                .get_or_insert_with(|| self.runtime.sleep(pause));
+            let next = self.next_look.get_or_insert_with(|| runtime.sleep(pause));
             if next.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -364,7 +393,7 @@ impl<R: Runtime> Lifetime<R> {
             }
             // HTTP/2 ends by itself when its last stream has ended. One of a client that is there may wait for its window, as
             // long as for a write.
-            let is_http1 = matches!(self.version, LifetimeVersion::Http1 { .. });
+            let is_http1 = matches!(self.version, LifetimeVersion::Http1(_));
             if is_http1 || self.is_waiting || self.activity.is_silent.load(Ordering::Relaxed) {
                 return Poll::Ready(Step::End);
             }

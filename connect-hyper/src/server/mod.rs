@@ -8,6 +8,7 @@ mod accept;
 mod addresses;
 mod config;
 mod connection;
+mod context;
 mod drain;
 mod event;
 mod floods;

@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     lifetime::{ActiveCall, Activity},
-    stall::{AnswerProgress, BodyPoll, WriteTimeout},
+    stall::{AnswerProgress, BodyPoll},
 };
 use crate::{calls::CallExecutor, runtime::Runtime};
 
@@ -52,8 +52,7 @@ impl ProgressSlot {
 pub(super) struct ServerExecutor<R> {
     pub(super) calls: CallExecutor<R>,
     pub(super) slot: ProgressSlot,
-    pub(super) write_timeout: WriteTimeout<R>,
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Arc<Activity<R>>,
 }
 
 impl<R, F> Executor<F> for ServerExecutor<R>
@@ -66,8 +65,7 @@ where
             call: Some(call),
             progress: self.slot.take(),
             stall: None,
-            write_timeout: self.write_timeout.clone(),
-            active: ActiveCall::new(&self.activity),
+            active: ActiveCall::new(Arc::clone(&self.activity)),
         });
     }
 }
@@ -80,9 +78,8 @@ pin_project! {
         progress: Option<Arc<AnswerProgress>>,
         // While there is a frame that the client's window has no room for.
         stall: Option<Sleep>,
-        write_timeout: WriteTimeout<R>,
         // Last: the call is counted until all of it is dropped.
-        active: ActiveCall,
+        active: ActiveCall<R>,
     }
 }
 
@@ -110,7 +107,7 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
             if let Some(progress) = this.progress {
                 match progress.take_body() {
                     BodyPoll::Ready => {
-                        *this.stall = Some(this.write_timeout.start(progress.end()));
+                        *this.stall = Some(this.active.server().write_timer(progress.end()));
                     }
                     BodyPoll::Pending => *this.stall = None,
                     BodyPoll::NotPolled => {}
@@ -145,12 +142,12 @@ mod tests {
     use super::*;
     use crate::{
         calls::Calls,
-        server::{config::Config, drain::Drain},
+        server::{config::Config, context::ServerContext, drain::Drain},
         test_runtime::NoRuntime,
     };
 
     /// A call that its client has canceled. Dropped, it tells how many were noted by then.
-    struct Canceled(Arc<Activity>, Arc<AtomicUsize>);
+    struct Canceled(Arc<Activity<NoRuntime>>, Arc<AtomicUsize>);
 
     impl Future for Canceled {
         type Output = ();
@@ -168,14 +165,14 @@ mod tests {
 
     #[test]
     fn a_canceled_call_is_noted_before_the_end_of_its_stream_wakes_the_connection() {
-        let config = Config::default();
-        let activity = Activity::new(Drain::default().watch(None).connection(), &config);
+        let server = ServerContext::new(NoRuntime::default(), Config::default(), None);
+        let connection = Drain::default().enter_connection(None);
+        let activity = Activity::new(Arc::new(server), connection);
         let (mut calls, noted) = (Calls::new(), Arc::default());
         let slot = ProgressSlot::default();
         let executor = ServerExecutor::<NoRuntime> {
             calls: calls.executor(),
             slot: slot.clone(),
-            write_timeout: WriteTimeout::new(&NoRuntime::default(), config.write_timeout),
             activity: Arc::clone(&activity),
         };
         let _progress = slot.begin();

@@ -19,7 +19,7 @@ use http::{Request, header::EXPECT};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::lifetime::Activity;
+use super::{context::ServerContext, lifetime::Activity};
 use crate::{reset, runtime::Runtime};
 
 /// The body of a request that a server received. Its error says how it was cut off.
@@ -176,10 +176,7 @@ impl Unread {
 pub(super) struct Drainer<R> {
     unread: Arc<Unread>,
     current: Option<Current>,
-    max_bytes: u64,
-    max_time: Duration,
-    runtime: R,
-    activity: Arc<Activity>,
+    activity: Arc<Activity<R>>,
 }
 
 struct Current {
@@ -189,18 +186,10 @@ struct Current {
 }
 
 impl<R: Runtime> Drainer<R> {
-    pub(super) fn new(
-        runtime: R,
-        activity: Arc<Activity>,
-        max_bytes: u64,
-        max_time: Duration,
-    ) -> Self {
+    pub(super) fn new(activity: Arc<Activity<R>>) -> Self {
         Self {
             unread: Arc::default(),
             current: None,
-            max_bytes,
-            max_time,
-            runtime,
             activity,
         }
     }
@@ -212,16 +201,20 @@ impl<R: Runtime> Drainer<R> {
     /// Reads what has come. A body that is too long, or too slow, is dropped, and hyper closes the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         self.unread.connection.register(cx.waker());
+        let ServerContext {
+            runtime, config, ..
+        } = &*self.activity.server;
         if let Some(body) = self.unread.lock().take() {
-            let fits = body.size_hint().lower() <= self.max_bytes;
+            let fits = body.size_hint().lower() <= config.max_unread_body;
             self.current = fits.then_some(Current {
                 body,
-                bytes_left: self.max_bytes,
+                bytes_left: config.max_unread_body,
                 until: None,
             });
         }
         if let Some(current) = &mut self.current {
-            if current.poll(cx, &self.runtime, self.max_time).is_ready() {
+            let until = || runtime.sleep(config.linger_timeout);
+            if current.poll(cx, until).is_ready() {
                 self.current = None;
                 // Nothing of the next head.
                 self.activity.set_received(false);
@@ -232,12 +225,7 @@ impl<R: Runtime> Drainer<R> {
 
 impl Current {
     /// Ready at the body's end, or at its bounds.
-    fn poll<R: Runtime>(
-        &mut self,
-        cx: &mut Context<'_>,
-        runtime: &R,
-        max_time: Duration,
-    ) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, until: impl FnOnce() -> Sleep) -> Poll<()> {
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             let Some(Ok(frame)) = frame else {
                 return Poll::Ready(());
@@ -252,7 +240,6 @@ impl Current {
                 return Poll::Ready(());
             }
         }
-        let until = self.until.get_or_insert_with(|| runtime.sleep(max_time));
-        until.as_mut().poll(cx)
+        self.until.get_or_insert_with(until).as_mut().poll(cx)
     }
 }

@@ -2,13 +2,11 @@
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use connect_tower::ReceiveBudget;
-
 use super::{
     Server,
     accept::Accepting,
     addresses::Addresses,
-    connection,
+    context::ServerContext,
     drain::{Phase, Shutdown},
     event::ServerEvent,
     listeners::{MoreListeners, sealed::Listeners},
@@ -41,13 +39,7 @@ pub(super) async fn run<R, L, M, S>(
     let (delay, drain_timeout) = (config.drain_delay, config.drain_timeout);
     let accepting = Accepting {
         addresses: config.max_connections_per_address.map(Addresses::new),
-        context: Arc::new(connection::Context {
-            runtime: runtime.clone(),
-            timer: Arc::new(runtime.clone()),
-            receive_budget: ReceiveBudget::new(config.server_receive_budget),
-            config: Arc::new(config),
-            observer,
-        }),
+        context: Arc::new(ServerContext::new(runtime.clone(), config, observer)),
         drain,
     };
     let (context, drain) = (&accepting.context, &accepting.drain);

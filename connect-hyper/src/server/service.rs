@@ -8,7 +8,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,10 +24,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
+    context::ServerContext,
     lifetime::{ActiveCall, Activity},
     placement::ProgressSlot,
     request_body::{Reading, RequestBody, Unread},
-    stall::{AnswerProgress, BodyPoll, CallEnd, latest_end},
+    stall::{AnswerProgress, BodyPoll, CallEnd},
 };
 use crate::{
     pieces::Pieces,
@@ -89,10 +89,7 @@ where
 pub(super) struct ConnectionService<S, R> {
     pub(super) service: S,
     pub(super) connection: Connection,
-    pub(super) runtime: R,
-    pub(super) read_timeout: Option<Duration>,
-    /// How long a client may wait to be asked for its body where it cannot be.
-    pub(super) unasked_timeout: Option<Duration>,
+    pub(super) activity: Arc<Activity<R>>,
     pub(super) version: PerVersion,
 }
 
@@ -104,28 +101,30 @@ pub(super) enum PerVersion {
         /// The place for unread bodies.
         unread: Arc<Unread>,
         call_end: CallEnd,
-        activity: Arc<Activity>,
     },
     Http2(ProgressSlot),
 }
 
 /// Where a call says how its answer is getting on.
 #[derive(Debug)]
-enum CallLink {
-    Http1(CallEnd, ActiveCall),
+enum CallLink<R> {
+    Http1(CallEnd, ActiveCall<R>),
     Http2(Arc<AnswerProgress>),
 }
 
 impl<S, R: Runtime> ConnectionService<S, R> {
     /// How long the reads of this request's body may wait.
     fn reading<B>(&self, request: &Request<B>) -> Option<Box<Reading>> {
-        if let Some(timeout) = self.read_timeout {
-            return Some(Reading::new(&self.runtime, timeout));
+        let ServerContext {
+            runtime, config, ..
+        } = &*self.activity.server;
+        if let Some(timeout) = config.read_timeout {
+            return Some(Reading::new(runtime, timeout));
         }
         match self.version {
-            PerVersion::Http2(_) if request.headers().contains_key(EXPECT) => self
-                .unasked_timeout
-                .map(|timeout| Reading::unasked(&self.runtime, timeout)),
+            PerVersion::Http2(_) if request.headers().contains_key(EXPECT) => config
+                .message_timeout
+                .map(|timeout| Reading::unasked(runtime, timeout)),
             PerVersion::Http1 { .. } | PerVersion::Http2(_) => None,
         }
     }
@@ -134,7 +133,7 @@ impl<S, R: Runtime> ConnectionService<S, R> {
 impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
     for ConnectionService<S, R>
 {
-    type Response = Response<ResponseBody<S::Body>>;
+    type Response = Response<ResponseBody<S::Body, R>>;
     type Error = Infallible;
     type Future = CallFuture<S, R>;
 
@@ -145,13 +144,9 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
             PerVersion::Http2(_) => None,
         };
         let (link, unread) = match &self.version {
-            PerVersion::Http1 {
-                unread,
-                call_end,
-                activity,
-            } => {
+            PerVersion::Http1 { unread, call_end } => {
                 call_end.set(None);
-                let active = ActiveCall::new(activity);
+                let active = ActiveCall::new(Arc::clone(&self.activity));
                 (CallLink::Http1(call_end.clone(), active), Some(unread))
             }
             PerVersion::Http2(slot) => (CallLink::Http2(slot.begin()), None),
@@ -166,7 +161,7 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
                 },
                 Some(why) => State::Refused { why },
             })),
-            runtime: self.runtime.clone(),
+            activity: Arc::clone(&self.activity),
             link: Some(link),
         }
     }
@@ -180,8 +175,8 @@ where
     /// In a box: hyper has one future for the call and for its answer's body, and a stream that stays open would hold the room of
     /// both. None once there is an answer.
     state: Option<Pin<Box<State<S>>>>,
-    runtime: R,
-    link: Option<CallLink>,
+    activity: Arc<Activity<R>>,
+    link: Option<CallLink<R>>,
 }
 
 pin_project! {
@@ -203,7 +198,7 @@ pin_project! {
 }
 
 impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
-    type Output = Result<Response<ResponseBody<S::Body>>, Infallible>;
+    type Output = Result<Response<ResponseBody<S::Body, R>>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -219,7 +214,7 @@ impl<S: HttpService, R: Runtime> Future for CallFuture<S, R> {
         let deadline = answer
             .as_ref()
             .and_then(|answer| answer.extensions().get::<Deadline>());
-        let end = deadline.map(|deadline| latest_end(&this.runtime, deadline));
+        let end = deadline.map(|deadline| this.activity.server.latest_end(deadline));
         let (progress, active) = match this.link.take() {
             Some(CallLink::Http1(call_end, active)) => {
                 call_end.set(end);
@@ -393,18 +388,18 @@ where
 pin_project! {
     /// The body of a response, whose errors reset the HTTP/2 stream with the right code.
     #[derive(Debug)]
-    pub(super) struct ResponseBody<B> {
+    pub(super) struct ResponseBody<B, R> {
         #[pin]
         body: AnswerBody<B>,
         pieces: Pieces,
         // On HTTP/2.
         progress: Option<Arc<AnswerProgress>>,
         // On HTTP/1.1: the call lasts until its body is sent.
-        _active: Option<ActiveCall>,
+        _active: Option<ActiveCall<R>>,
     }
 }
 
-impl<B> Body for ResponseBody<B>
+impl<B, R> Body for ResponseBody<B, R>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,

@@ -15,41 +15,28 @@ use std::{
 
 use connect_tower::{Deadline, Time, rt::Sleep};
 
+use super::context::ServerContext;
 use crate::runtime::Runtime;
 
 /// How long after its deadline a call may still end in its protocol's own way, should the client read again.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long an answer may wait for its client: no longer than the write timeout, nor than the call's end.
-#[derive(Clone, Debug)]
-pub(super) struct WriteTimeout<R> {
-    runtime: R,
-    timeout: Duration,
-}
-
-impl<R: Runtime> WriteTimeout<R> {
-    pub(super) fn new(runtime: &R, timeout: Duration) -> Self {
-        Self {
-            runtime: runtime.clone(),
-            timeout,
-        }
-    }
-
-    /// A timer for what begins to wait now.
-    pub(super) fn start(&self, call_end: Option<Time>) -> Sleep {
+impl<R: Runtime> ServerContext<R> {
+    /// A timer for an answer that begins to wait for its client now: no longer than the write timeout, nor than the call's end.
+    pub(super) fn write_timer(&self, call_end: Option<Time>) -> Sleep {
+        let timeout = self.config.write_timeout;
         let Some(end) = call_end else {
-            return self.runtime.sleep(self.timeout);
+            return self.runtime.sleep(timeout);
         };
-        let now = self.runtime.now();
-        let left = end.saturating_since(now).min(self.timeout);
+        let left = end.saturating_since(self.runtime.now()).min(timeout);
         self.runtime.sleep(left)
     }
-}
 
-/// The latest end of a call with this deadline, whatever its client reads.
-pub(super) fn latest_end<R: Runtime>(runtime: &R, deadline: &Deadline) -> Time {
-    let left = deadline.remaining().saturating_add(GRACE);
-    runtime.now().saturating_add(left)
+    /// The latest end of a call with this deadline, whatever its client reads.
+    pub(super) fn latest_end(&self, deadline: &Deadline) -> Time {
+        let left = deadline.remaining().saturating_add(GRACE);
+        self.runtime.now().saturating_add(left)
+    }
 }
 
 /// The end of an HTTP/1.1 connection's present call, set by the call and read by the connection's IO.

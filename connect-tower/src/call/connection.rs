@@ -32,15 +32,37 @@ pub struct Connection(Arc<Facts>);
 struct Facts {
     peer: Peer,
     local_addr: Option<SocketAddr>,
-    server_name: Option<Box<str>>,
-    alpn: Option<Box<[u8]>>,
+    /// In a box: in the clear there is none.
+    tls: Option<Box<Tls>>,
     timer: Option<SharedTimer>,
     receive_limits: ReceiveLimits,
-    /// `NOT_SAID` until the other end has said it.
-    header_limit: Arc<AtomicUsize>,
+    header_limit: HeaderLimit,
 }
 
+/// What a TLS handshake has said.
+#[derive(Clone, Debug, Default)]
+struct Tls {
+    server_name: Option<Box<str>>,
+    alpn: Option<Box<[u8]>>,
+}
+
+/// `NOT_SAID` until the other end has said it.
+#[derive(Debug)]
+struct HeaderLimit(AtomicUsize);
+
 const NOT_SAID: usize = usize::MAX;
+
+impl Clone for HeaderLimit {
+    fn clone(&self) -> Self {
+        Self(AtomicUsize::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl Facts {
+    fn tls(&mut self) -> &mut Tls {
+        self.tls.get_or_insert_default()
+    }
+}
 
 impl Connection {
     /// A connection with this peer, without a timer and without limits.
@@ -49,11 +71,10 @@ impl Connection {
         Self(Arc::new(Facts {
             peer,
             local_addr: None,
-            server_name: None,
-            alpn: None,
+            tls: None,
             timer: None,
             receive_limits: ReceiveLimits::default(),
-            header_limit: Arc::new(AtomicUsize::new(NOT_SAID)),
+            header_limit: HeaderLimit(AtomicUsize::new(NOT_SAID)),
         }))
     }
 
@@ -81,14 +102,14 @@ impl Connection {
     /// Sets the name that the client asked for in the TLS handshake, if it did.
     #[must_use]
     pub fn with_server_name(mut self, name: Option<&str>) -> Self {
-        Arc::make_mut(&mut self.0).server_name = name.map(Into::into);
+        Arc::make_mut(&mut self.0).tls().server_name = name.map(Into::into);
         self
     }
 
     /// Sets the protocol that ALPN agreed on, if there was any.
     #[must_use]
     pub fn with_alpn(mut self, protocol: Option<&[u8]>) -> Self {
-        Arc::make_mut(&mut self.0).alpn = protocol.map(Into::into);
+        Arc::make_mut(&mut self.0).tls().alpn = protocol.map(Into::into);
         self
     }
 
@@ -101,13 +122,13 @@ impl Connection {
     /// The name that the client asked for in the TLS handshake (SNI; RFC 6066, section 3); `None` in the clear.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
-        self.0.server_name.as_deref()
+        self.0.tls.as_ref()?.server_name.as_deref()
     }
 
     /// The protocol that ALPN agreed on, such as `h2` (RFC 7301); `None` in the clear.
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
-        self.0.alpn.as_deref()
+        self.0.tls.as_ref()?.alpn.as_deref()
     }
 
     /// The other end.
@@ -128,16 +149,16 @@ impl Connection {
     }
 
     /// Notes how many bytes of header fields the other end takes in one head, or in trailers: HTTP/2's
-    /// `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, section 6.5.2). For all clones of this value.
+    /// `SETTINGS_MAX_HEADER_LIST_SIZE` (RFC 9113, section 6.5.2). For all clones of this value, until one of them is changed.
     pub fn note_header_limit(&self, bytes: usize) {
-        self.0.header_limit.store(bytes, Ordering::Relaxed);
+        self.0.header_limit.0.store(bytes, Ordering::Relaxed);
     }
 
     /// How many bytes of header fields the other end takes; `None` if it has not said, and on HTTP/1.1. A router keeps
     /// its answers within it, or else within [`Limits::with_sent_header_bytes`](connect_proto::Limits::with_sent_header_bytes).
     #[must_use]
     pub fn header_limit(&self) -> Option<usize> {
-        let bytes = self.0.header_limit.load(Ordering::Relaxed);
+        let bytes = self.0.header_limit.0.load(Ordering::Relaxed);
         (bytes != NOT_SAID).then_some(bytes)
     }
 

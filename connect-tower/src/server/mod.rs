@@ -10,6 +10,7 @@ pub(crate) mod intercepted;
 pub(crate) mod load;
 pub(crate) mod methods;
 mod observed;
+mod reading;
 pub(crate) mod router;
 pub(crate) mod service;
 pub(crate) mod stats;

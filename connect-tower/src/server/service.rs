@@ -17,9 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use connect_codec::Codec;
-use connect_proto::{
-    CallPolicy, Detected, Error, Limits, RecvEvent, RecvHalf, Rejection, SendHalf, Time, detect,
-};
+use connect_proto::{CallPolicy, Detected, Error, Limits, Rejection, SendHalf, Time, detect};
 use http::{Extensions, Method, Request, Response, request::Parts, response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -30,7 +28,7 @@ use crate::{
     call::body::CallBody,
     call::connection::Connection,
     call::deadline::{CallScope, DeadlineTimer, deadline_exceeded, within_deadline},
-    call::incoming::{Incoming, IncomingBody, Source, connection_lost, poll_event},
+    call::incoming::{Incoming, IncomingBody, Source},
     call::observe::{CallGuard, Observed, in_scope},
     call::panics::{CatchPanic, UserCode},
     call::permits::Permits,
@@ -43,6 +41,7 @@ use crate::{
     server::gate::CallHead,
     server::handler::{self, Input},
     server::intercepted,
+    server::reading::Reading,
     server::router::{Procedure, Router},
 };
 
@@ -130,9 +129,7 @@ pin_project! {
         Reading {
             #[pin]
             body: B,
-            recv: RecvHalf,
-            held: Held,
-            timeout: Option<MessageTimeout>,
+            reading: Reading,
             call: Option<Accepted>,
         },
         Running {
@@ -201,31 +198,24 @@ where
                 }
                 StateProj::Reading {
                     body,
-                    recv,
-                    held,
-                    timeout,
+                    reading,
                     call,
                 } => {
-                    let message = match poll_message(body, recv, held, call, cx) {
-                        Poll::Ready(message) => message,
-                        Poll::Pending => {
-                            let (Some(timeout), Some(call)) = (timeout, &call) else {
-                                // The body or the deadline wakes.
-                                return Poll::Pending;
-                            };
-                            let timer = call.procedure.timer(&call.head.extensions);
-                            Err(ready!(timeout.poll(cx, held.received(), timer)))
-                        }
+                    let Some(waiting) = call else {
+                        return polled_again();
                     };
+                    let timer = waiting.procedure.timer(&waiting.head.extensions);
+                    let deadline_timer = waiting.deadline_timer.as_mut();
+                    let message = ready!(reading.poll(body, deadline_timer, timer, cx));
                     if let (Some(observed), Ok(_)) = (observed, &message) {
-                        observed.received(recv.message_size());
+                        observed.received(reading.message_size());
                     }
                     if message.is_ok() {
                         permits.begin();
                     }
                     match call.take() {
                         Some(mut call) => {
-                            call.head.is_compressed = recv.message_size().is_compressed();
+                            call.head.is_compressed = reading.message_size().is_compressed();
                             Self::running(call.start(message.map(Input::Message)))
                         }
                         None => return polled_again(),
@@ -433,9 +423,7 @@ where
     if !streams {
         return State::Reading {
             body,
-            recv,
-            held,
-            timeout: message_timeout.map(MessageTimeout::new),
+            reading: Reading::new(recv, held, message_timeout.map(MessageTimeout::new)),
             call: Some(call),
         };
     }
@@ -447,31 +435,6 @@ where
 
 fn deadline_exceeded_in_gates() -> Error {
     Error::deadline_exceeded("the deadline passed before the gates had accepted the call")
-}
-
-/// Reads the one message of a call that has one, within its deadline.
-fn poll_message<B>(
-    mut body: Pin<&mut B>,
-    recv: &mut RecvHalf,
-    held: &mut Held,
-    call: &mut Option<Accepted>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Bytes, Error>>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    let mut event = poll_event(body.as_mut(), recv, held, cx, connection_lost);
-    let deadline_timer = call.as_mut().and_then(|call| call.deadline_timer.as_mut());
-    if let (Poll::Pending, Some(deadline_timer)) = (&event, deadline_timer) {
-        recv.handle_timeout(ready!(deadline_timer.poll(cx)));
-        event = poll_event(body, recv, held, cx, connection_lost);
-    }
-    Poll::Ready(match ready!(event).transpose()? {
-        Some(RecvEvent::Message(message)) => Ok(message),
-        // Cannot happen: the core yields the message or an error.
-        Some(RecvEvent::End(_)) | None => Err(Error::internal("the request has no message")),
-    })
 }
 
 impl Opening {
