@@ -32,6 +32,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("how-a-call-flows.md", "flows.md"),
     ("embedding.md", "embedding.md"),
     ("web.md", "web.md"),
+    ("performance.md", "performance.md"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

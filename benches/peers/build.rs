@@ -4,14 +4,21 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const PROTO: &str = "bench/v1/echo.proto";
+const PROTOS: [&str; 2] = ["bench/v1/bench.proto", "bench/v1/log.proto"];
+
+/// The log records are those of the bench of JSON.
+const INCLUDES: [&str; 2] = ["proto", "../json/proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    connect_codegen::Config::new().compile(&[format!("proto/{PROTO}")], &["proto"])?;
+    let paths = [
+        "proto/bench/v1/bench.proto",
+        "../json/proto/bench/v1/log.proto",
+    ];
+    connect_codegen::Config::new().compile(&paths, &INCLUDES)?;
 
-    let descriptors = protox::compile([PROTO], ["proto"])?;
-    let descriptor_file = out.join("echo.binpb");
+    let descriptors = protox::compile(PROTOS, INCLUDES)?;
+    let descriptor_file = out.join("bench.binpb");
     fs::write(&descriptor_file, descriptors.encode_to_vec())?;
 
     let tonic = out.join("tonic");
@@ -25,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&connectrpc)?;
     connectrpc_build::Config::new()
         .descriptor_set(descriptor_file)
-        .files(&[PROTO])
+        .files(&PROTOS)
         .out_dir(connectrpc)
         .include_file("_connectrpc.rs")
         .compile()?;

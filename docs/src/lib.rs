@@ -66,4 +66,6 @@ mod chapters {
     mod embedding {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/web.md"))]
     mod web {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/performance.md"))]
+    mod performance {}
 }

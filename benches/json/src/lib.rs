@@ -48,6 +48,12 @@ impl Default for Batch {
 }
 
 impl Batch {
+    /// The generated message.
+    #[must_use]
+    pub fn message(&self) -> &LogBatch {
+        &self.message
+    }
+
     /// The length of the JSON in bytes.
     #[must_use]
     pub fn json_len(&self) -> usize {

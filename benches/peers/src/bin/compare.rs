@@ -1,135 +1,178 @@
-//! `compare SERVE [ROUNDS]`: starts every server by the program `SERVE`, loads them in turn, and prints what each costs.
+//! `compare [ROUNDS] [--only PATTERN] [--quick] [--guide FOLDER]`: starts every server, loads them in turn, and prints what
+//! each costs.
+//!
+//! `--only` takes scenarios whose name has the pattern; `--quick` makes a few calls of each, to see that all is answered, and
+//! prints no figures. `--guide` is where the figures go besides: into `performance.md` and a folder beside it.
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
-    rc::Rc,
-    time::Duration,
-};
+use std::{env, error::Error, path::PathBuf};
 
 use connect_peers::{
-    cpu,
-    load::{self, Failure},
-    peers::Peer,
-    workload::Workload,
+    Failure,
+    figures::{Figures, Sample},
+    load::Client,
+    process::Process,
+    report,
+    scenario::{Call, SCENARIOS, Scenario},
+    servers::Server,
 };
+use lexopt::{Arg, Parser, ValueExt};
 use tokio::{runtime, task::LocalSet};
 
-/// A running server; stopped when dropped.
-struct Server {
-    peer: Peer,
-    process: Child,
-    addr: SocketAddr,
+struct Options {
+    rounds: usize,
+    only: Option<String>,
+    quick: bool,
+    guide: Option<PathBuf>,
 }
 
-impl Server {
-    /// Starts it on a processor of its own.
-    fn start(program: &str, peer: Peer, runtime: &str) -> Result<Self, Failure> {
-        let mut process = Command::new("taskset")
-            .args(["-c", "0", program, peer.name(), runtime])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let output = process.stdout.take().ok_or("the server has no output")?;
-        BufReader::new(output).read_line(&mut line)?;
-        let addr = line.trim().parse()?;
-        Ok(Self {
-            peer,
-            process,
-            addr,
-        })
+impl Options {
+    fn read() -> Result<Self, Failure> {
+        let mut options = Self {
+            rounds: 7,
+            only: None,
+            quick: false,
+            guide: None,
+        };
+        let mut arguments = Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Arg::Long("only") => options.only = Some(arguments.value()?.string()?),
+                Arg::Long("quick") => options.quick = true,
+                Arg::Long("guide") => options.guide = Some(arguments.value()?.into()),
+                Arg::Value(rounds) => options.rounds = rounds.parse()?,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        Ok(options)
     }
-}
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    fn scenarios(&self) -> impl Iterator<Item = Scenario> {
+        let chosen = |scenario: &Scenario| match &self.only {
+            Some(pattern) => scenario.name.contains(pattern),
+            None => true,
+        };
+        let quick = |scenario: Scenario| match self.quick {
+            true => scenario.quick(),
+            false => scenario,
+        };
+        SCENARIOS.into_iter().filter(chosen).map(quick)
     }
 }
 
 fn main() -> Result<(), Failure> {
-    let mut arguments = std::env::args().skip(1);
-    let program = arguments.next().ok_or("usage: compare SERVE [ROUNDS]")?;
-    let rounds = arguments.next().map_or(Ok(7), |rounds| rounds.parse())?;
+    let options = Options::read()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    for flavor in ["multi", "current"] {
-        let servers: Vec<Server> = Peer::ALL
-            .into_iter()
-            .map(|peer| Server::start(&program, peer, flavor))
-            .collect::<Result<_, _>>()?;
-        println!(
-            "\ntokio's {flavor}-thread runtime: server CPU per request, in ratios to hyper's\n"
-        );
-        let header: String = Peer::ALL.iter().map(|peer| format!("{peer:>15}")).collect();
-        println!("{:32}{header}", "");
-        for workload in Workload::all() {
-            let workload = Rc::new(workload);
-            let measured = LocalSet::new().block_on(&runtime, measure(&servers, &workload, rounds));
-            print_row(&workload, &measured?);
-        }
-    }
-    Ok(())
-}
-
-/// CPU time per request, for each server and round; `None` for a server that does not speak the protocol.
-type Measured = Vec<Option<Vec<Duration>>>;
-
-async fn measure(
-    servers: &[Server],
-    workload: &Rc<Workload>,
-    rounds: usize,
-) -> Result<Measured, Failure> {
-    let speaks = |server: &Server| workload.is_grpc() || server.peer.speaks_connect();
-    let mut measured: Measured = servers.iter().map(|s| speaks(s).then(Vec::new)).collect();
+    let run = Run::start(!options.quick)?;
+    let mut figures = Figures::default();
     // The first round warms caches and allocators, and does not count.
-    for round in 0..=rounds {
-        for turn in 0..servers.len() {
-            // Each round begins with another server.
-            let index = (turn + round) % servers.len();
-            let server = &servers[index];
-            let Some(times) = &mut measured[index] else {
-                continue;
-            };
-            let before = cpu::time_of(server.process.id())?;
-            load::run(server.addr, workload).await?;
-            let used = cpu::time_of(server.process.id())? - before;
-            if round > 0 {
-                let requests = u32::try_from(workload.requests)?;
-                times.push(used / requests);
-            }
+    let rounds = if options.quick { 0 } else { options.rounds };
+    for scenario in options.scenarios() {
+        eprintln!("{}", scenario.name);
+        for round in 0..=rounds {
+            let measured = run.measure(scenario, round, &mut figures);
+            LocalSet::new().block_on(&runtime, measured)?;
         }
     }
-    Ok(measured)
-}
-
-fn print_row(workload: &Workload, measured: &Measured) {
-    let mut row = format!("{:32}", workload.name);
-    for (index, times) in measured.iter().enumerate() {
-        let cell = match (times, &measured[0]) {
-            (Some(times), Some(floor)) if index == 0 => {
-                let micros = median(times.iter().map(Duration::as_secs_f64)) * 1e6;
-                debug_assert_eq!(times.len(), floor.len());
-                format!("1 ({micros:.1} us)")
-            }
-            // Ratios of the same round: what disturbs a round disturbs both.
-            (Some(times), Some(floor)) => {
-                let pairs = times.iter().zip(floor);
-                let ratios = pairs.map(|(time, floor)| time.as_secs_f64() / floor.as_secs_f64());
-                format!("{:.2}", median(ratios))
-            }
-            _ => String::from("-"),
-        };
-        row.push_str(&format!("{cell:>15}"));
+    if options.quick {
+        return Ok(());
     }
-    println!("{row}");
+    print!("{}", report::tables(&figures));
+    match options.guide {
+        Some(guide) => report::write(&guide, &figures),
+        None => Ok(()),
+    }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// All servers, which wait for their turn.
+struct Run {
+    program: PathBuf,
+    pinned: bool,
+    servers: Vec<(Server, Process)>,
+}
+
+impl Run {
+    fn start(pinned: bool) -> Result<Self, Failure> {
+        let program = env::current_exe()?.with_file_name("serve");
+        let mut servers = Vec::new();
+        for server in Server::all() {
+            servers.push((server, Process::start(&program, server, pinned)?));
+        }
+        Ok(Self {
+            program,
+            pinned,
+            servers,
+        })
+    }
+
+    /// Measures every server once.
+    async fn measure(
+        &self,
+        scenario: Scenario,
+        round: usize,
+        figures: &mut Figures,
+    ) -> Result<(), Failure> {
+        for turn in 0..self.servers.len() {
+            // Each round begins with another server, and every other one goes backwards: nobody always follows the same.
+            let index = (turn + round) % self.servers.len();
+            let index = match round % 2 {
+                0 => index,
+                _ => self.servers.len() - 1 - index,
+            };
+            let (server, process) = &self.servers[index];
+            if !server.speaks(&scenario) {
+                continue;
+            }
+            let cost = match scenario.call {
+                Call::Idle => self.memory(*server, scenario).await,
+                _ => cpu_time(process, scenario).await,
+            };
+            let cost = cost.map_err(|error| format!("{server}: {}", chain(&*error)))?;
+            if round > 0 {
+                figures.add(Sample {
+                    scenario,
+                    server: *server,
+                    round,
+                    value: cost / scenario.count() as f64,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// In KiB, of a new process: one that has served much has memory to spare.
+    async fn memory(&self, server: Server, scenario: Scenario) -> Result<f64, Failure> {
+        let process = Process::start(&self.program, server, self.pinned)?;
+        let client = |scenario| Client::new(process.addr(), scenario);
+        // What is made once is not counted.
+        let first = client(Scenario {
+            calls: 1,
+            ..scenario
+        });
+        let _first = first?.idle().await?;
+        let before = process.memory()?;
+        let _connections = client(scenario)?.idle().await?;
+        Ok((process.memory()? - before) as f64 / 1024.0)
+    }
+}
+
+/// In microseconds.
+async fn cpu_time(process: &Process, scenario: Scenario) -> Result<f64, Failure> {
+    let client = Client::new(process.addr(), scenario)?;
+    let before = process.cpu_time()?;
+    client.run().await?;
+    let used = process.cpu_time()? - before;
+    Ok(used.as_secs_f64() * 1e6)
+}
+
+/// An error and what caused it.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
 }

@@ -1,22 +1,13 @@
-//! `serve PEER multi|current`: the echo by one library on one kind of tokio runtime. Prints its address.
+//! `serve SERVER`: one server, by its name in `servers`. Prints its address.
 
-use connect_peers::{load::Failure, peers::Peer};
-use tokio::{net::TcpListener, runtime};
+use std::net::TcpListener;
+
+use connect_peers::{Failure, servers::Server};
 
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [peer, runtime] = &arguments[..] else {
-        return Err("usage: serve PEER multi|current".into());
-    };
-    let peer = Peer::from_name(peer).ok_or("no such peer")?;
-    let mut builder = match &runtime[..] {
-        "multi" => runtime::Builder::new_multi_thread(),
-        "current" => runtime::Builder::new_current_thread(),
-        _ => return Err("the runtime is multi or current".into()),
-    };
-    builder.enable_all().build()?.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        println!("{}", listener.local_addr()?);
-        peer.serve(listener).await
-    })
+    let name = std::env::args().nth(1).ok_or("usage: serve SERVER")?;
+    let server = Server::from_name(&name).ok_or_else(|| format!("no server {name:?}"))?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("{}", listener.local_addr()?);
+    server.serve(listener)
 }

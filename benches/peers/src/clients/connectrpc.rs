@@ -16,11 +16,11 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/connectrpc/_connectrpc.rs"));
 }
 
-use proto::bench::v1::{EchoMessage, EchoServiceClient};
+use proto::bench::v1::{BenchServiceClient, EchoMessage};
 
 #[derive(Clone)]
 pub(super) struct Client<T> {
-    client: EchoServiceClient<T>,
+    client: BenchServiceClient<T>,
     data: Bytes,
 }
 
@@ -36,7 +36,7 @@ where
         };
         let config = ClientConfig::new(uri).with_protocol(protocol);
         Self {
-            client: EchoServiceClient::new(transport, config),
+            client: BenchServiceClient::new(transport, config),
             data: scenario.data(),
         }
     }

@@ -13,7 +13,7 @@ mod proto {
     connect_tokio::include_proto!("bench.v1");
 }
 
-use proto::{EchoMessage, EchoServiceClient};
+use proto::{BenchServiceClient, EchoMessage};
 
 impl Scenario {
     fn version(&self) -> HttpVersion {
@@ -26,7 +26,7 @@ impl Scenario {
 
 #[derive(Clone)]
 pub(super) struct Client<T> {
-    client: EchoServiceClient<T>,
+    client: BenchServiceClient<T>,
     data: Bytes,
 }
 
@@ -38,7 +38,7 @@ impl<T: Transport> Client<T> {
         };
         let config = ClientConfig::new().with_protocol(protocol);
         Self {
-            client: EchoServiceClient::new(transport).with_config(config),
+            client: BenchServiceClient::new(transport).with_config(config),
             data: scenario.data(),
         }
     }

@@ -13,18 +13,18 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/tonic/bench.v1.rs"));
 }
 
-use proto::{EchoMessage, echo_service_client::EchoServiceClient};
+use proto::{EchoMessage, bench_service_client::BenchServiceClient};
 
 #[derive(Clone)]
 pub(super) struct Client {
-    client: EchoServiceClient<Channel>,
+    client: BenchServiceClient<Channel>,
     data: Bytes,
 }
 
 impl Client {
     pub(super) async fn connect(uri: &str, scenario: &Scenario) -> Result<Self, Failure> {
         Ok(Self {
-            client: EchoServiceClient::connect(uri.to_owned()).await?,
+            client: BenchServiceClient::connect(uri.to_owned()).await?,
             data: scenario.data(),
         })
     }
