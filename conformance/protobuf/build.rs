@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         "google/protobuf/test_messages_proto3_editions.proto",
     ];
     // Editions are compiled by the protoc that PROTOC names.
-    connect_codegen::Config::new().compile(&files, &[root])?;
+    connect_codegen::Config::new()
+        .add_unknown_fields(".protobuf_test_messages")
+        .compile(&files, &[root])?;
     Ok(())
 }

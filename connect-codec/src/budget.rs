@@ -106,18 +106,21 @@ impl<'a> Scan<'a> {
         let depth_left = depth_left.checked_sub(1).ok_or(Stop::Malformed)?;
         let mut expected = 0;
         while group.is_some() || !self.bytes.is_empty() {
+            let before = self.bytes.len();
             let (number, wire_type) = self.tag()?;
             let field = table.by_number(number, &mut expected);
-            match wire_type {
-                VARINT => self.varint().map(drop)?,
-                I64 => self.take(8).map(drop)?,
-                I32 => self.take(4).map(drop)?,
+            let repeated = field.filter(|field| matches!(field.label, Label::Repeated));
+            let element = repeated.map_or(0, |field| field.kind.size());
+            let held = match wire_type {
+                VARINT => self.varint().map(|_| element)?,
+                I64 => self.take(8).map(|_| element)?,
+                I32 => self.take(4).map(|_| element)?,
                 LEN => {
                     let data = self.delimited()?;
                     if let Some(field) = field {
                         self.field(field, data, depth_left)?;
                     }
-                    continue;
+                    0
                 }
                 START_GROUP => {
                     let inner = match field.map(|field| field.kind) {
@@ -126,14 +129,17 @@ impl<'a> Scan<'a> {
                     };
                     self.budget.charge(inner.size)?;
                     self.message(inner, Some(number), depth_left)?;
-                    continue;
+                    0
                 }
                 END_GROUP if group == Some(number) => return Ok(()),
                 _ => return Err(Stop::Malformed),
-            }
-            if let Some(field) = field.filter(|field| matches!(field.label, Label::Repeated)) {
-                self.budget.charge(field.kind.size())?;
-            }
+            };
+            let kept = if table.keeps(field) {
+                before - self.bytes.len()
+            } else {
+                0
+            };
+            self.budget.charge(held + kept)?;
         }
         Ok(())
     }
@@ -247,6 +253,11 @@ impl Table {
             worst = worst.max(charged + 1).max(within);
         }
         worst
+    }
+
+    /// Whether a field of the encoding may be kept as an unknown one: the enum may be a closed one.
+    fn keeps(&self, field: Option<&Field>) -> bool {
+        self.keeps_unknown && field.is_none_or(|field| matches!(field.kind, Kind::Enum(_)))
     }
 
     /// The field of a number; `expected` is the index where it is looked for first, and then stands at it.

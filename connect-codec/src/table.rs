@@ -15,6 +15,8 @@ pub struct Table {
     /// Whether `null` is a value of this message, not its absence.
     pub(crate) null_is_value: bool,
     pub(crate) fields: &'static [Field],
+    /// Whether a message keeps the fields that are not among these.
+    pub(crate) keeps_unknown: bool,
     /// Whether the fields are in the order of their numbers.
     pub(crate) is_sorted: bool,
     /// What a byte of the encoding can take in memory at most, in bytes, once it was asked for; else 0.
@@ -31,9 +33,17 @@ impl Table {
             well_known: false,
             null_is_value: false,
             fields,
+            keeps_unknown: false,
             is_sorted: is_sorted(fields),
             amplification: AtomicUsize::new(0),
         }
+    }
+
+    /// A message that keeps unknown fields.
+    #[must_use]
+    pub const fn unknown_fields(mut self) -> Self {
+        self.keeps_unknown = true;
+        self
     }
 
     pub(crate) const fn well_known<T>(name: &'static str, fields: &'static [Field]) -> Self {

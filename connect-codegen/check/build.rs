@@ -6,6 +6,7 @@ use connect_codegen::{Config, Error};
 
 fn main() -> Result<(), Error> {
     let files = [
+        "proto/kept.proto",
         "proto/names.proto",
         "proto/services.proto",
         "proto/shapes/v1/legacy.proto",
@@ -16,7 +17,9 @@ fn main() -> Result<(), Error> {
         "proto/shop_stock.proto",
         "proto/unnamed.proto",
     ];
-    Config::new().compile(&files, &["proto"])?;
+    Config::new()
+        .add_unknown_fields(".kept")
+        .compile(&files, &["proto"])?;
 
     let Some(out) = env::var_os("OUT_DIR") else {
         return Ok(());
@@ -29,6 +32,7 @@ fn main() -> Result<(), Error> {
         .with_bytes(None::<&str>)
         .add_hash_map(".")
         .add_boxed(".shapes.v1.Shape.extra")
+        .add_unknown_fields(".kept.Order")
         .add_type_attribute(".shapes.v1.Side", "#[derive(PartialOrd)]")
         .add_field_attribute(".shapes.v1.Side.length", "#[doc(alias = \"size\")]")
         .with_crate_path("::connect_tower")
@@ -47,6 +51,20 @@ fn main() -> Result<(), Error> {
         .with_crate_path("::connect_tower")
         .with_out_dir(out.join("stubs"))
         .compile(&["proto/shapes/v1/tour.proto"], &["proto"])?;
+    // The same messages with fewer fields, and without those that they do not know.
+    for (name, include, config) in [
+        (
+            "older",
+            "proto/older",
+            Config::new().add_unknown_fields("."),
+        ),
+        ("dropping", "proto", Config::new()),
+    ] {
+        config
+            .with_crate_path("::connect_tower")
+            .with_out_dir(out.join(name))
+            .compile(&[Path::new(include).join("kept.proto")], &[include])?;
+    }
     // Halves of services.
     for (name, config) in [
         ("client", Config::new().with_server(false)),

@@ -84,6 +84,7 @@ pub struct Config {
     pub(crate) bytes: Vec<String>,
     pub(crate) boxed: Vec<String>,
     pub(crate) views: Vec<String>,
+    pub(crate) unknown_fields: Vec<String>,
     pub(crate) type_attributes: Vec<(String, String)>,
     pub(crate) field_attributes: Vec<(String, String)>,
     pub(crate) well_known_json: bool,
@@ -262,6 +263,17 @@ impl Config {
         self
     }
 
+    /// Messages that keep the fields that their schema does not have, in a field `unknown_fields`, and write
+    /// them again; the others lose them.
+    ///
+    /// Such a message is not `Copy`. Its extensions are constants in the module of what declares them, by
+    /// which they are read and set. An unknown number of a closed enum is an unknown field of it.
+    #[must_use]
+    pub fn add_unknown_fields(mut self, path: impl Into<String>) -> Self {
+        self.unknown_fields.push(path.into());
+        self
+    }
+
     /// Adds an attribute to messages, enums and oneofs: `#[derive(my::Derive)]`.
     #[must_use]
     pub fn add_type_attribute(
@@ -367,6 +379,7 @@ impl Default for Config {
             bytes: vec![String::from(".")],
             boxed: Vec::new(),
             views: Vec::new(),
+            unknown_fields: Vec::new(),
             type_attributes: Vec::new(),
             field_attributes: Vec::new(),
             well_known_json: false,

@@ -63,6 +63,8 @@ pub(crate) struct FileDescriptorProto {
     pub(crate) enum_type: Vec<EnumDescriptorProto>,
     #[prost(message, repeated, tag = "6")]
     pub(crate) service: Vec<ServiceDescriptorProto>,
+    #[prost(message, repeated, tag = "7")]
+    pub(crate) extension: Vec<FieldDescriptorProto>,
     #[prost(message, optional, tag = "8")]
     pub(crate) options: Option<FileOptions>,
     #[prost(message, optional, tag = "9")]
@@ -89,6 +91,8 @@ pub(crate) struct DescriptorProto {
     pub(crate) nested_type: Vec<Self>,
     #[prost(message, repeated, tag = "4")]
     pub(crate) enum_type: Vec<EnumDescriptorProto>,
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) extension: Vec<FieldDescriptorProto>,
     #[prost(message, optional, tag = "7")]
     pub(crate) options: Option<MessageOptions>,
     #[prost(message, repeated, tag = "8")]
@@ -104,6 +108,8 @@ impl DescriptorProto {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct MessageOptions {
+    #[prost(bool, optional, tag = "1")]
+    pub(crate) message_set_wire_format: Option<bool>,
     #[prost(bool, optional, tag = "7")]
     pub(crate) map_entry: Option<bool>,
     #[prost(bytes = "bytes", optional, tag = "12")]
@@ -114,6 +120,9 @@ pub(crate) struct MessageOptions {
 pub(crate) struct FieldDescriptorProto {
     #[prost(string, optional, tag = "1")]
     pub(crate) name: Option<String>,
+    /// The message that an extension is of.
+    #[prost(string, optional, tag = "2")]
+    pub(crate) extendee: Option<String>,
     #[prost(int32, optional, tag = "3")]
     pub(crate) number: Option<i32>,
     #[prost(enumeration = "Label", optional, tag = "4")]
@@ -181,6 +190,14 @@ pub(crate) struct EnumDescriptorProto {
     pub(crate) name: Option<String>,
     #[prost(message, repeated, tag = "2")]
     pub(crate) value: Vec<EnumValueDescriptorProto>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) options: Option<EnumOptions>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct EnumOptions {
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub(crate) features: Option<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

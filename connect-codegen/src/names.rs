@@ -14,6 +14,9 @@ use crate::{Config, Error};
 /// prost turns paths into snake_case, so the name must be in it already.
 pub(crate) const ROOT: &str = "connect_rs";
 
+/// The field of unknown fields, and the module of what is for them.
+pub(crate) const UNKNOWN_FIELDS: &str = "unknown_fields";
+
 pub(crate) fn root() -> Ident {
     Ident::new(ROOT, Span::call_site())
 }

@@ -93,6 +93,7 @@ impl Setting<'_> {
             "hash_map" => config.add_hash_map(self.text()?),
             "boxed" => config.add_boxed(self.text()?),
             "view" => config.add_view(self.text()?),
+            "unknown_fields" => config.add_unknown_fields(self.text()?),
             "type_attribute" => {
                 let (path, attribute) = self.pair()?;
                 config.add_type_attribute(path, attribute)

@@ -65,7 +65,7 @@ fn push_token(out: &mut String, token: TokenTree) {
             out.push(')');
         }
         TokenTree::Punct(mark) => match mark.as_char() {
-            '=' => out.push_str(" = "),
+            '=' | '+' => out.extend([' ', mark.as_char(), ' ']),
             ',' => out.push_str(", "),
             ':' if mark.spacing() == proc_macro2::Spacing::Joint => out.push(':'),
             ':' if out.ends_with(':') => out.push(':'),
@@ -77,7 +77,8 @@ fn push_token(out: &mut String, token: TokenTree) {
 }
 
 /// The lines with which they begin.
-const MACROS: [&str; 4] = [
+const MACROS: [&str; 5] = [
+    "connect_rs::unknown_fields::keep! {",
     "connect_rs::json::enumeration! {",
     "connect_rs::json::message! {",
     "connect_rs::json::fields! {",

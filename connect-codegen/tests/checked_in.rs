@@ -136,6 +136,7 @@ fn assert_standard_service_is_fresh(krate: &str, name: &str, version: &str, conf
 #[test]
 fn golden_files() {
     let files = [
+        "connect-codegen/check/proto/kept.proto",
         "connect-codegen/check/proto/names.proto",
         "connect-codegen/check/proto/services.proto",
         "connect-codegen/check/proto/shapes/v1/legacy.proto",
@@ -148,7 +149,8 @@ fn golden_files() {
     ];
     let config = Config::new()
         .with_crate_path("::connect_tower")
-        .with_out_dir("relative includes");
+        .with_out_dir("relative includes")
+        .add_unknown_fields(".kept");
     for file in generate_all(&files, "connect-codegen/check/proto", &config) {
         let path = format!("connect-codegen/tests/generated/{}", file.name);
         assert_fresh(&path, &file.content);

@@ -86,8 +86,9 @@ pub use server::cors;
 use std::{error::Error as StdError, future::Future, pin::Pin};
 
 pub use connect_codec::{
-    Codec, Codecs, CustomCodec, Decode, DecodeError, DynMessage, Encode, ErrorExt,
-    InvalidCodecName, MessageLibrary, Prost, ProstBinary, ProtoOptions, json, rpc, view,
+    Codec, Codecs, CustomCodec, Decode, DecodeError, DynMessage, Encode, ErrorExt, Extension,
+    InvalidCodecName, KeepUnknownFields, MessageLibrary, Prost, ProstBinary, ProtoOptions,
+    UnknownFields, UnknownFieldsIter, UnknownValue, json, rpc, view,
 };
 // Crates whose types are in signatures here, or are fields of generated messages: nobody has to list them too.
 #[doc(no_inline)]

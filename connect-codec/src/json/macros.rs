@@ -14,7 +14,7 @@ macro_rules! __json_message {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __json_fields {
-    ($message:ty = $name:literal;
+    ($message:ty = $name:literal $(+ $unknown:ident)?;
         $(
             $rust:ident
             $( : $label:ident $(<$key:ident>)? (
@@ -91,7 +91,7 @@ macro_rules! __json_fields {
                             $crate::__codegen::json::Kind::$mkind
                                 $((<$mof as $crate::__codegen::json::Described>::DESCRIPTION))?
                         ),)*)?
-                    )*]);
+                    )*])$(.$unknown())?;
                 &TABLE
             }
         }

@@ -20,6 +20,16 @@ pub mod views {
     include!(concat!(env!("OUT_DIR"), "/views/_protos.rs"));
 }
 
+/// Earlier versions of messages.
+pub mod older {
+    include!(concat!(env!("OUT_DIR"), "/older/_protos.rs"));
+}
+
+/// Messages that do not keep unknown fields as those of [`built`] do.
+pub mod dropping {
+    include!(concat!(env!("OUT_DIR"), "/dropping/_protos.rs"));
+}
+
 /// Services over the messages of another module.
 pub mod stubs {
     include!(concat!(env!("OUT_DIR"), "/stubs/_protos.rs"));

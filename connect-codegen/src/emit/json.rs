@@ -75,7 +75,11 @@ fn fields(message: &Message, scope: &[String]) -> TokenStream {
         quote!(#path { #(#members,)* })
     };
     let lines = by_field(message, |field| entry(field, scope), oneof);
-    quote!(#path = #name; #(#lines,)*)
+    let kept = message
+        .keeps_unknown
+        .then(|| identifier(names::UNKNOWN_FIELDS));
+    let kept = kept.map(|field| quote!(+ #field));
+    quote!(#path = #name #kept; #(#lines,)*)
 }
 
 /// A line for each field with its shape, and for each oneof where its first member is.
@@ -116,8 +120,13 @@ pub(super) fn by_field(
 /// Number, names and kind of a field.
 fn entry(field: &Field, scope: &[String]) -> TokenStream {
     let number = Literal::i32_unsuffixed(field.number);
-    let (name, json_name) = (&field.name, &field.json_name);
-    let kind = match &field.kind {
+    let (name, json_name, kind) = (&field.name, &field.json_name, kind(field, scope));
+    quote!((#number, #name, #json_name, #kind))
+}
+
+/// The type of a field's values.
+pub(super) fn kind(field: &Field, scope: &[String]) -> TokenStream {
+    match &field.kind {
         Kind::Scalar(kind) => scalar(*kind).into_token_stream(),
         Kind::Bytes { .. } => quote!(Bytes),
         Kind::Message { to, delimited } => {
@@ -133,8 +142,7 @@ fn entry(field: &Field, scope: &[String]) -> TokenStream {
             let path = to.path.tokens(scope);
             quote!(Enum(#path))
         }
-    };
-    quote!((#number, #name, #json_name, #kind))
+    }
 }
 
 /// What connect-codec calls it.

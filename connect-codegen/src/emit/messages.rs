@@ -1,6 +1,6 @@
 //! Messages, oneofs and enums: what prost-build would write, with documentation everywhere.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use syn::{Attribute, Item};
 
@@ -24,7 +24,11 @@ pub(super) fn message(message: &Message, scope: &[String]) -> Item {
     let mut ordered = message.fields.iter();
     let ordered = ordered.any(|f| matches!(f.shape, Shape::Map { ordered: true, .. }));
     let debug = ordered.then(|| quote!(#[derive(::core::fmt::Debug)] #[prost(skip_debug)]));
-    let path = prost_path();
+    let kept = message.keeps_unknown.then(unknown_fields);
+    let path = prost_path(match message.keeps_unknown {
+        true => "unknown_fields::prost",
+        false => "prost",
+    });
     let is_member = |field: &&Field| matches!(field.shape, Shape::Oneof(_));
     let fields = message.fields.iter().filter(|field| !is_member(field));
     let fields = fields.map(|field| struct_field(field, scope));
@@ -39,8 +43,40 @@ pub(super) fn message(message: &Message, scope: &[String]) -> Item {
         pub struct #ident {
             #(#fields,)*
             #(#oneofs,)*
+            #kept
         }
     }
+}
+
+/// The field of a message for what is not in the schema. To prost it is a group of a number that no field has.
+fn unknown_fields() -> TokenStream {
+    let (root, name) = (names::root(), identifier(names::UNKNOWN_FIELDS));
+    quote! {
+        /// The fields that are not in the schema, as they came.
+        #[prost(group, required, tag = "536870912")]
+        pub #name: #root::UnknownFields,
+    }
+}
+
+/// What makes a message keep the fields that are not in the schema, and the numbers that are not in a closed enum.
+pub(super) fn keep(message: &Message, scope: &[String]) -> Item {
+    let (root, path) = (names::root(), message.path.tokens(scope));
+    let closed = message.fields.iter().filter(|field| field.closed);
+    let closed = closed.filter_map(|field| {
+        let Kind::Enum(to) = &field.kind else {
+            return None;
+        };
+        let (name, holds) = match field.shape {
+            Shape::Oneof(at) => (&message.oneofs[at].rust_name, "One"),
+            Shape::Repeated { .. } => (&field.rust_name, "List"),
+            Shape::Map { .. } => (&field.rust_name, "Map"),
+            _ => (&field.rust_name, "One"),
+        };
+        let (name, holds) = (identifier(name), identifier(holds));
+        let (number, of) = (Literal::i32_unsuffixed(field.number), to.path.tokens(scope));
+        Some(quote!(#name: #holds(#number, #of),))
+    });
+    syn::parse_quote!(#root::unknown_fields::keep! { #path; #(#closed)* })
 }
 
 /// Its names.
@@ -58,7 +94,7 @@ pub(super) fn oneof(message: &Message, index: usize, oneof: &Oneof, scope: &[Str
         String::from("At most one of several fields.")
     });
     let (copy, eq) = derives(oneof.derives);
-    let (attributes, path) = (&oneof.attributes, prost_path());
+    let (attributes, path) = (&oneof.attributes, prost_path("prost"));
     let variants = message.members(index).map(|field| {
         let variant = identifier(&field.rust_name);
         let (head, ty) = (field_head(field, scope), boxed(field, scope));
@@ -82,7 +118,7 @@ pub(super) fn enumeration(enumeration: &Enum) -> (Item, Item) {
     let docs = docs::attributes(&enumeration.source.comments, || {
         format!("`{}`.", enumeration.full_name)
     });
-    let (attributes, path) = (&enumeration.attributes, prost_path());
+    let (attributes, path) = (&enumeration.attributes, prost_path("prost"));
     let values = || enumeration.values.iter().filter(|value| !value.alias);
     let variants = values().map(|value| {
         let (variant, number) = (identifier(&value.variant), value.number);
@@ -91,7 +127,7 @@ pub(super) fn enumeration(enumeration: &Enum) -> (Item, Item) {
         });
         let attributes = &value.attributes;
         let deprecated = value.deprecated.then(|| quote!(#[deprecated]));
-        let number = proc_macro2::Literal::i32_unsuffixed(number);
+        let number = Literal::i32_unsuffixed(number);
         quote!(#(#docs)* #(#attributes)* #deprecated #variant = #number)
     });
     let item = syn::parse_quote! {
@@ -234,7 +270,7 @@ fn oneof_field(message: &Message, index: usize, oneof: &Oneof, scope: &[String])
 }
 
 /// The type of a field's value, or of one of its values.
-fn boxed(field: &Field, scope: &[String]) -> TokenStream {
+pub(super) fn boxed(field: &Field, scope: &[String]) -> TokenStream {
     let prost = names::prost();
     let value = match &field.kind {
         Kind::Scalar(scalar) => scalar_type(*scalar),
@@ -263,8 +299,8 @@ fn derives(derives: Derives) -> (Option<TokenStream>, Option<TokenStream>) {
 }
 
 /// Where prost's derive finds prost.
-fn prost_path() -> Attribute {
-    let path = format!("{}::prost", names::ROOT);
+fn prost_path(path: &str) -> Attribute {
+    let path = format!("{}::{path}", names::ROOT);
     syn::parse_quote!(#[prost(prost_path = #path)])
 }
 

@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod docs;
+mod extensions;
 mod json;
 mod messages;
 mod services;
@@ -139,6 +140,7 @@ impl<'a, 'c> Modules<'a, 'c> {
                 items.extend(self.message(message, file, &scope));
             }
             items.extend(file.enums.iter().flat_map(|e| self.enumeration(e, &scope)));
+            items.extend(file.extensions.iter().map(|e| extensions::item(e, &scope)));
         }
         if let Some(module) = self.found.get_mut(&scope) {
             module.items.append(&mut items);
@@ -153,6 +155,9 @@ impl<'a, 'c> Modules<'a, 'c> {
             module.messages.push(&message.path);
         }
         let mut items = vec![messages::message(message, scope)];
+        if message.keeps_unknown {
+            items.push(messages::keep(message, scope));
+        }
         if self.config.json {
             items.push(json::message(message, scope));
         }
@@ -175,6 +180,12 @@ impl<'a, 'c> Modules<'a, 'c> {
                 .enums
                 .iter()
                 .flat_map(|e| self.enumeration(e, &scope)),
+        );
+        items.extend(
+            message
+                .extensions
+                .iter()
+                .map(|e| extensions::item(e, &scope)),
         );
         let oneofs = message.oneofs.iter().enumerate();
         items.extend(oneofs.flat_map(|(at, oneof)| {
@@ -221,7 +232,8 @@ fn has_code(file: &File, config: &Config) -> bool {
         .iter()
         .any(|message| !message.path.is_extern());
     let enums = file.enums.iter().any(|e| !e.path.is_extern());
-    let types = config.well_known_json || config.messages && (messages || enums);
+    let items = messages || enums || !file.extensions.is_empty();
+    let types = config.well_known_json || config.messages && items;
     let services = (config.server || config.client) && !file.services.is_empty();
     file.wanted && (types || services)
 }

@@ -3,8 +3,15 @@
 
 use std::collections::HashMap;
 
-use super::{Enum, File, Message, Shape, Source, TypePath, names::module_of};
-use crate::{Error, error::Place, names::ROOT};
+use super::{
+    Enum, Extension, File, Message, Shape, Source, TypePath,
+    names::{module_of, snake},
+};
+use crate::{
+    Error,
+    error::Place,
+    names::{ROOT, UNKNOWN_FIELDS},
+};
 
 /// Looks for two names in one place.
 pub(super) fn check(files: &[File]) -> Result<(), Error> {
@@ -13,6 +20,7 @@ pub(super) fn check(files: &[File]) -> Result<(), Error> {
         found.package(file);
         file.messages.iter().for_each(|m| found.message(m));
         file.enums.iter().for_each(|e| found.enumeration(e));
+        found.extensions(&file.extensions, &module_of(&file.package));
     }
     Error::all(found.errors)
 }
@@ -21,6 +29,7 @@ pub(super) fn check(files: &[File]) -> Result<(), Error> {
 struct Found<'a> {
     packages: HashMap<Vec<String>, &'a str>,
     types: HashMap<&'a TypePath, &'a str>,
+    extensions: HashMap<(Vec<String>, &'a str), &'a str>,
     package: &'a str,
     errors: Vec<Error>,
 }
@@ -67,6 +76,10 @@ impl<'a> Found<'a> {
             self.add(&oneof.path, &oneof.name, &oneof.source);
         }
         self.fields(message);
+        if let TypePath::Local { modules, .. } = &message.path {
+            let scope = [modules.as_slice(), &[snake(&message.name)]].concat();
+            self.extensions(&message.extensions, &scope);
+        }
         message.messages.iter().for_each(|m| self.message(m));
         message.enums.iter().for_each(|e| self.enumeration(e));
     }
@@ -90,12 +103,18 @@ impl<'a> Found<'a> {
                 Shape::Oneof(index) => Some(index),
                 _ => None,
             };
-            ((oneof, &field.rust_name), &field.name, &field.source)
+            (
+                (oneof, field.rust_name.as_str()),
+                field.name.as_str(),
+                &field.source,
+            )
         });
+        let kept = message.keeps_unknown.then_some(&message.source);
+        let kept = kept.map(|source| ((None, UNKNOWN_FIELDS), UNKNOWN_FIELDS, source));
         let of_oneofs = message.oneofs.iter();
         let of_oneofs =
-            of_oneofs.map(|oneof| ((None, &oneof.rust_name), &oneof.name, &oneof.source));
-        for (key, name, source) in of_fields.chain(of_oneofs) {
+            of_oneofs.map(|o| ((None, o.rust_name.as_str()), o.name.as_str(), &o.source));
+        for (key, name, source) in kept.into_iter().chain(of_fields).chain(of_oneofs) {
             if let Some(other) = names.insert(key, name) {
                 let (message, rust) = (&message.name, key.1);
                 let text = format!(
@@ -103,6 +122,25 @@ impl<'a> Found<'a> {
                 );
                 let help = "rename one of them: the binary encoding stays, and json_name keeps its name in JSON";
                 self.say(source, text, help);
+            }
+        }
+    }
+
+    fn extensions(&mut self, all: &'a [Extension], scope: &[String]) {
+        for Extension {
+            full_name,
+            rust_name,
+            field,
+            ..
+        } in all
+        {
+            let key = (scope.to_vec(), rust_name.as_str());
+            if let Some(other) = self.extensions.insert(key, full_name) {
+                let text = format!(
+                    "two extensions are both named {rust_name} in Rust: {other}, {full_name}"
+                );
+                self.errors
+                    .push(Error::at(field.source.place.clone(), text));
             }
         }
     }

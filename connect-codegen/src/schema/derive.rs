@@ -94,7 +94,8 @@ impl<'a> Graph<'a> {
         if let Some(known) = self.derives.borrow().get(message.full_name.as_str()) {
             return *known;
         }
-        let derives = self.all(message, message.fields.iter());
+        let mut derives = self.all(message, message.fields.iter());
+        derives.copy &= !message.keeps_unknown;
         self.derives
             .borrow_mut()
             .insert(&message.full_name, derives);

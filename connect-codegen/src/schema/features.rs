@@ -12,12 +12,14 @@ use crate::{
 
 /// `google.protobuf.FeatureSet`. A resolved one has a value in each field.
 ///
-/// What prost cannot keep is not read: enums are open to it, and strings always UTF-8. JSON is generated
-/// whatever `json_format` says.
+/// What prost cannot keep is not read: strings are always UTF-8. JSON is generated whatever `json_format`
+/// says.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct Features {
     #[prost(enumeration = "Presence", tag = "1")]
     pub(crate) field_presence: i32,
+    #[prost(enumeration = "EnumType", tag = "2")]
+    pub(crate) enum_type: i32,
     #[prost(enumeration = "RepeatedEncoding", tag = "3")]
     pub(crate) repeated_field_encoding: i32,
     #[prost(enumeration = "MessageEncoding", tag = "5")]
@@ -30,6 +32,13 @@ pub(crate) enum Presence {
     Explicit = 1,
     Implicit = 2,
     LegacyRequired = 3,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum EnumType {
+    Open = 1,
+    Closed = 2,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
@@ -92,13 +101,14 @@ impl Features {
         self
     }
 
-    /// All of them; zero is none.
+    /// Those of a field, not of an enum; zero is none.
     #[cfg(feature = "command")]
     pub(super) fn values(self) -> [i32; 3] {
         let Self {
             field_presence,
             repeated_field_encoding,
             message_encoding,
+            enum_type: _,
         } = self;
         [field_presence, repeated_field_encoding, message_encoding]
     }
@@ -132,18 +142,21 @@ impl Features {
     #[cfg(feature = "command")]
     pub(super) const NONE: Self = Self {
         field_presence: 0,
+        enum_type: 0,
         repeated_field_encoding: 0,
         message_encoding: 0,
     };
 
     const PROTO2: Self = Self {
         field_presence: Presence::Explicit as i32,
+        enum_type: EnumType::Closed as i32,
         repeated_field_encoding: RepeatedEncoding::Expanded as i32,
         message_encoding: MessageEncoding::LengthPrefixed as i32,
     };
 
     const PROTO3: Self = Self {
         field_presence: Presence::Implicit as i32,
+        enum_type: EnumType::Open as i32,
         repeated_field_encoding: RepeatedEncoding::Packed as i32,
         message_encoding: MessageEncoding::LengthPrefixed as i32,
     };

@@ -72,6 +72,7 @@ pub(crate) struct File {
     pub(crate) messages: Vec<Message>,
     pub(crate) enums: Vec<Enum>,
     pub(crate) services: Vec<Service>,
+    pub(crate) extensions: Vec<Extension>,
 }
 
 /// What the `.proto` file has for an element.
@@ -94,7 +95,11 @@ pub(crate) struct Message {
     /// Without those that stand for the entries of maps.
     pub(crate) messages: Vec<Self>,
     pub(crate) enums: Vec<Enum>,
+    /// Those that are declared in it, of any message.
+    pub(crate) extensions: Vec<Extension>,
     pub(crate) derives: Derives,
+    /// Whether it has a field for the fields that are not in the schema.
+    pub(crate) keeps_unknown: bool,
     pub(crate) attributes: Vec<syn::Attribute>,
 }
 
@@ -129,10 +134,23 @@ pub(crate) struct Field {
     pub(crate) kind: Kind,
     pub(crate) shape: Shape,
     pub(crate) boxed: bool,
+    /// Whether its values are those of an enum that has no others.
+    pub(crate) closed: bool,
     /// As prost writes it.
     pub(crate) default: Option<String>,
     pub(crate) deprecated: bool,
     pub(crate) attributes: Vec<syn::Attribute>,
+}
+
+/// A field of a message that keeps unknown fields, declared elsewhere.
+pub(crate) struct Extension {
+    /// Without a leading dot.
+    pub(crate) full_name: String,
+    /// Of the constant.
+    pub(crate) rust_name: String,
+    /// The message that it is of.
+    pub(crate) of: TypeRef,
+    pub(crate) field: Field,
 }
 
 /// How often a field has a value, and whether its absence shows.
@@ -259,7 +277,7 @@ impl Message {
 
     /// The module of its oneofs and nested types; `None` if it has none.
     pub(crate) fn module(&self) -> Option<String> {
-        let empty = self.messages.is_empty() && self.enums.is_empty() && self.oneofs.is_empty();
-        (!empty).then(|| snake(&self.name))
+        let types = self.messages.is_empty() && self.enums.is_empty() && self.oneofs.is_empty();
+        (!types || !self.extensions.is_empty()).then(|| snake(&self.name))
     }
 }

@@ -1,6 +1,6 @@
 //! How prost names things in Rust, so that code of both is interchangeable.
 
-use heck::{ToSnakeCase as _, ToUpperCamelCase as _};
+use heck::{ToShoutySnakeCase as _, ToSnakeCase as _, ToUpperCamelCase as _};
 
 /// A field's, method's or module's name.
 pub(crate) fn snake(name: &str) -> String {
@@ -10,6 +10,11 @@ pub(crate) fn snake(name: &str) -> String {
 /// A type's or variant's name.
 pub(super) fn camel(name: &str) -> String {
     valid(name.to_upper_camel_case())
+}
+
+/// A constant's name.
+pub(super) fn shouty(name: &str) -> String {
+    valid(name.to_shouty_snake_case())
 }
 
 /// The name of an enum's value: without the enum's name before it.
@@ -66,5 +71,13 @@ const RAW: [&str; 47] = [
     "where", "while", "yield",
 ];
 
-/// Keywords that no `r#` makes names.
-const NEVER_RAW: [&str; 6] = ["_", "super", "self", "Self", "extern", "crate"];
+/// Keywords that no `r#` makes names, and a constant of our own.
+const NEVER_RAW: [&str; 7] = [
+    "_",
+    "super",
+    "self",
+    "Self",
+    "extern",
+    "crate",
+    "FILE_DESCRIPTOR_SET",
+];

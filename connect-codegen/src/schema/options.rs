@@ -21,6 +21,7 @@ pub(super) struct Options {
     hash_maps: PathOption<()>,
     boxed: PathOption<()>,
     views: PathOption<()>,
+    unknown_fields: PathOption<()>,
     type_attributes: PathOption<Vec<Attribute>>,
     field_attributes: PathOption<Vec<Attribute>>,
 }
@@ -42,6 +43,10 @@ impl Options {
             hash_maps: PathOption::new(("hash_map", "map field"), flags(&config.hash_maps))?,
             boxed: PathOption::new(("boxed", "message field"), flags(&config.boxed))?,
             views: PathOption::new(("view", "message or method"), flags(&config.views))?,
+            unknown_fields: PathOption::new(
+                ("unknown_fields", "message"),
+                flags(&config.unknown_fields),
+            )?,
             type_attributes: PathOption::new(
                 ("type_attribute", "message, enum or oneof"),
                 type_attributes,
@@ -89,6 +94,11 @@ impl Options {
         self.views.has(&[name])
     }
 
+    /// Whether a message keeps unknown fields.
+    pub(super) fn unknown_fields(&self, name: &str) -> bool {
+        self.unknown_fields.has(&[name])
+    }
+
     pub(super) fn type_attributes(&self, name: &str) -> Vec<Attribute> {
         self.type_attributes.all(&[name])
     }
@@ -99,7 +109,13 @@ impl Options {
 
     /// Without an error, a misspelt path has no effect.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let flags = [&self.bytes, &self.hash_maps, &self.boxed, &self.views];
+        let flags = [
+            &self.bytes,
+            &self.hash_maps,
+            &self.boxed,
+            &self.views,
+            &self.unknown_fields,
+        ];
         let attributes = [&self.type_attributes, &self.field_attributes];
         let unused = self.extern_paths.unused();
         let unused = unused.chain(flags.into_iter().flat_map(PathOption::unused));

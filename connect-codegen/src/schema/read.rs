@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{
-    Derives, Enum, Field, File, Idempotency, Kind, Message, Method, Oneof, Scalar, Service, Shape,
-    Source, TypeRef, Value,
+    Derives, Enum, Extension, Field, File, Idempotency, Kind, Message, Method, Oneof, Scalar,
+    Service, Shape, Source, TypeRef, Value,
     comments::Sources,
     default,
     features::{Features, MessageEncoding, Presence, RepeatedEncoding},
-    names::{camel, json_name, snake, variant},
+    names::{camel, json_name, shouty, snake, variant},
     options::Options,
     types::Types,
 };
@@ -26,7 +26,7 @@ pub(super) fn files(
     wanted: &BTreeSet<&str>,
     options: &Options,
 ) -> Result<Vec<File>, Error> {
-    let types = Types::new(files, options);
+    let types = Types::new(files, options)?;
     let read = files.iter().map(|descriptor| {
         let file = &descriptor.file;
         let features = Features::of_file(descriptor)?;
@@ -47,6 +47,12 @@ pub(super) fn files(
             enums: each(enums, &[], ENUM_OF_FILE, |e, path| {
                 reader.enumeration(e, &scope, path)
             })?,
+            extensions: reader.extensions(
+                (&file.extension, EXTENSION_OF_FILE),
+                &scope,
+                &[],
+                features,
+            )?,
             services: each(&file.service, &[], SERVICE_OF_FILE, |service, path| {
                 reader.service(service, &scope, path)
             })?,
@@ -134,8 +140,15 @@ impl Reader<'_> {
             enums: each(&message.enum_type, path, ENUM_OF_MESSAGE, |e, path| {
                 self.enumeration(e, &scope, path)
             })?,
+            extensions: self.extensions(
+                (&message.extension, EXTENSION_OF_MESSAGE),
+                &scope,
+                path,
+                features,
+            )?,
             oneofs: oneofs.into_iter().map(|(_, oneof)| oneof).collect(),
             derives: Derives::default(),
+            keeps_unknown: self.options.unknown_fields(&name),
             attributes: self.options.type_attributes(&name),
             name: message.name().to_owned(),
             full_name: to.full_name,
@@ -225,6 +238,7 @@ impl Reader<'_> {
                 _ => snake(field.name()),
             },
             boxed: matches!(kind, Kind::Message { .. }) && self.options.boxed(&names),
+            closed: matches!(&kind, Kind::Enum(to) if self.types.is_closed_enum(&to.full_name)),
             default: default::of(field),
             deprecated: options.is_some_and(|options| options.deprecated()),
             attributes: self.options.field_attributes(&names),
@@ -232,6 +246,36 @@ impl Reader<'_> {
             shape,
             source,
         })
+    }
+
+    /// Those that can be read: of messages that keep them.
+    fn extensions(
+        &self,
+        (fields, number): (&[FieldDescriptorProto], i32),
+        scope: &Scope,
+        path: &[i32],
+        features: Features,
+    ) -> Result<Vec<Extension>, Error> {
+        let members = Members {
+            message: &DescriptorProto::default(),
+            name: &scope.0,
+            features,
+            oneofs: &[],
+        };
+        let found = each(fields, path, number, |field, path| {
+            let of = field.extendee();
+            if !self.options.unknown_fields(of) || self.types.is_message_set(of) {
+                return Ok(None);
+            }
+            let name = scope.join(field.name());
+            Ok(Some(Extension {
+                full_name: name.trim_start_matches('.').to_owned(),
+                rust_name: shouty(field.name()),
+                of: self.type_ref(of, &self.sources.get(path))?,
+                field: self.field(field, &members, path)?,
+            }))
+        })?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     fn kind(
@@ -404,9 +448,11 @@ fn unknown_type(field: &FieldDescriptorProto, source: &Source) -> Error {
 const MESSAGE_OF_FILE: i32 = 4;
 const ENUM_OF_FILE: i32 = 5;
 const SERVICE_OF_FILE: i32 = 6;
+const EXTENSION_OF_FILE: i32 = 7;
 const FIELD_OF_MESSAGE: i32 = 2;
 const MESSAGE_OF_MESSAGE: i32 = 3;
 const ENUM_OF_MESSAGE: i32 = 4;
+const EXTENSION_OF_MESSAGE: i32 = 6;
 const ONEOF_OF_MESSAGE: i32 = 8;
 const VALUE_OF_ENUM: i32 = 2;
 const METHOD_OF_SERVICE: i32 = 2;

@@ -1,15 +1,17 @@
 //! Where a type of a schema is in Rust.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proc_macro2::{Ident, TokenStream};
 
 use super::{
     TypeRef,
+    features::{EnumType, Features},
     names::{camel, module_of, snake},
     options::Options,
 };
 use crate::{
+    Error,
     descriptor::{DescriptorProto, EnumDescriptorProto, FileDescriptor},
     names::identifier,
 };
@@ -83,16 +85,19 @@ impl TypePath {
 /// All messages and enums, by their full names with a leading dot.
 pub(super) struct Types<'a> {
     paths: HashMap<String, TypePath>,
-    entries: HashMap<String, &'a DescriptorProto>,
+    messages: HashMap<String, &'a DescriptorProto>,
+    closed_enums: HashSet<String>,
 }
 
 impl<'a> Types<'a> {
-    pub(super) fn new(files: &'a [FileDescriptor], options: &Options) -> Self {
+    pub(super) fn new(files: &'a [FileDescriptor], options: &Options) -> Result<Self, Error> {
         let mut out = Self {
             paths: HashMap::new(),
-            entries: HashMap::new(),
+            messages: HashMap::new(),
+            closed_enums: HashSet::new(),
         };
-        for FileDescriptor { file, .. } in files {
+        for descriptor in files {
+            let file = &descriptor.file;
             let scope = match file.package() {
                 "" => String::new(),
                 package => format!(".{package}"),
@@ -102,10 +107,11 @@ impl<'a> Types<'a> {
                 &scope,
                 &modules,
                 (&file.message_type, &file.enum_type),
+                Features::of_file(descriptor)?,
                 options,
             );
         }
-        out
+        Ok(out)
     }
 
     fn add(
@@ -113,6 +119,7 @@ impl<'a> Types<'a> {
         scope: &str,
         modules: &[String],
         (messages, enums): (&'a [DescriptorProto], &'a [EnumDescriptorProto]),
+        features: Features,
         options: &Options,
     ) {
         let messages_and_enums = messages.iter().map(|m| m.name());
@@ -127,14 +134,23 @@ impl<'a> Types<'a> {
                 .map_or_else(local, TypePath::Extern);
             self.paths.insert(full_name, path);
         }
+        for descriptor in enums {
+            let own = descriptor.options.as_ref();
+            let own = features.with(own.and_then(|o| o.features.as_ref()));
+            if own.enum_type() == EnumType::Closed {
+                let full_name = format!("{scope}.{}", descriptor.name());
+                self.closed_enums
+                    .insert(full_name.trim_start_matches('.').to_owned());
+            }
+        }
         for message in messages {
             let full_name = format!("{scope}.{}", message.name());
             let modules = [modules, &[snake(message.name())]].concat();
             let inner = (&message.nested_type[..], &message.enum_type[..]);
-            self.add(&full_name, &modules, inner, options);
-            if message.is_map_entry() {
-                self.entries.insert(full_name, message);
-            }
+            let own = message.options.as_ref();
+            let features = features.with(own.and_then(|o| o.features.as_ref()));
+            self.add(&full_name, &modules, inner, features, options);
+            self.messages.insert(full_name, message);
         }
     }
 
@@ -148,6 +164,19 @@ impl<'a> Types<'a> {
 
     /// The message that stands for the entries of a map, if this is the name of one.
     pub(super) fn map_entry(&self, full_name: &str) -> Option<&'a DescriptorProto> {
-        self.entries.get(full_name).copied()
+        let found = self.messages.get(full_name).copied();
+        found.filter(|message| message.is_map_entry())
+    }
+
+    /// Whether a message is a set of messages, which has an encoding of its own.
+    pub(super) fn is_message_set(&self, full_name: &str) -> bool {
+        let found = self.messages.get(full_name);
+        let options = found.and_then(|message| message.options.as_ref());
+        options.is_some_and(|options| options.message_set_wire_format())
+    }
+
+    /// Whether an enum, by its full name without a leading dot, has no other numbers than those of its values.
+    pub(super) fn is_closed_enum(&self, full_name: &str) -> bool {
+        self.closed_enums.contains(full_name)
     }
 }
