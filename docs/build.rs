@@ -36,14 +36,17 @@ const CHAPTERS: &[(&str, &str)] = &[
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    connect_codegen::Config::new().compile(
-        &[
-            "proto/hello/v1/hello.proto",
-            "proto/greet/v1/greet.proto",
-            "proto/talk/v1/talk.proto",
-        ],
-        &["proto"],
-    )?;
+    connect_codegen::Config::new()
+        .add_unknown_fields(".shop")
+        .compile(
+            &[
+                "proto/hello/v1/hello.proto",
+                "proto/greet/v1/greet.proto",
+                "proto/shop/shop.proto",
+                "proto/talk/v1/talk.proto",
+            ],
+            &["proto"],
+        )?;
     let out = env::var("OUT_DIR")?;
     connect_codegen::Config::new()
         .add_view(".greet.v1.GreetService.Greet")

@@ -295,10 +295,20 @@ fn names_that_collide_in_rust_are_named_with_their_place() {
             "two fields of N are both named ab in Rust: ab, Ab",
             "3:99",
         ),
+        (
+            "message M { optional int32 unknown_fields = 1; }",
+            "two fields of M are both named unknown_fields in Rust: ",
+            "3:28",
+        ),
+        (
+            "message M { extensions 1 to 9; } extend M { optional int32 ab = 1; optional int32 Ab = 2; }",
+            "two extensions are both named AB in Rust: p.ab, p.Ab",
+            "3:83",
+        ),
     ] {
         let text = format!("syntax = \"proto2\";\npackage p;\n{text}");
         let protos = Protos::new("collide", &[("a.proto", &text)]);
-        let error = protos.error("a.proto", &Config::new());
+        let error = protos.error("a.proto", &Config::new().add_unknown_fields("."));
         assert!(error.starts_with(says), "{error}");
         let place = format!("\n --> {}:{position}\n", protos.path("a.proto"));
         assert!(error.contains(&place), "{error}");

@@ -97,7 +97,7 @@ fn every_option_is_in_the_help() {
         Config::from_options(&format!("{name}={value}")).unwrap();
         count += 1;
     }
-    assert_eq!(count, 18);
+    assert_eq!(count, 19);
 }
 
 #[test]

@@ -21,6 +21,11 @@ pub mod viewed {
     include!(concat!(env!("OUT_DIR"), "/viewed/greet.v1.rs"));
 }
 
+/// `docs/proto/shop/shop.proto`, whose messages keep unknown fields.
+pub mod shop {
+    connect_tokio::include_proto!("shop");
+}
+
 /// `docs/proto/talk/v1/talk.proto`, the service of the chapter on streaming.
 pub mod talk {
     connect_tokio::include_proto!("talk.v1");

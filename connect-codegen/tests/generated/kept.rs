@@ -110,16 +110,7 @@ pub mod order {
         Data = "kept.Order.Data" + unknown_fields;
         blob: Optional(6, "blob", "blob", Bytes),
     }
-    impl connect_rs::prost::Name for Data {
-        const NAME: &'static str = "Data";
-        const PACKAGE: &'static str = "kept";
-        fn full_name() -> connect_rs::prost::alloc::string::String {
-            "kept.Order.Data".into()
-        }
-        fn type_url() -> connect_rs::prost::alloc::string::String {
-            "type.googleapis.com/kept.Order.Data".into()
-        }
-    }
+    connect_rs::name!(Data = "kept.Order.Data", "kept", "Data");
     /// `kept.Order.State`.
     #[derive(
         Clone,
@@ -182,18 +173,7 @@ pub mod order {
         Token(connect_rs::prost::bytes::Bytes),
     }
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Order {
-    const NAME: &'static str = "Order";
-    const PACKAGE: &'static str = "kept";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "kept.Order".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/kept.Order".into()
-    }
-}
+connect_rs::name!(Order = "kept.Order", "kept", "Order");
 /// Has nothing of its own.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -210,18 +190,7 @@ connect_rs::unknown_fields::keep! {
 connect_rs::json::message! {
     Empty = "kept.Empty" + unknown_fields;
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Empty {
-    const NAME: &'static str = "Empty";
-    const PACKAGE: &'static str = "kept";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "kept.Empty".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/kept.Empty".into()
-    }
-}
+connect_rs::name!(Empty = "kept.Empty", "kept", "Empty");
 /// `kept.Tour`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -242,18 +211,7 @@ connect_rs::json::message! {
     Tour = "kept.Tour" + unknown_fields;
     via: Optional(1, "via", "via", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Tour {
-    const NAME: &'static str = "Tour";
-    const PACKAGE: &'static str = "kept";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "kept.Tour".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/kept.Tour".into()
-    }
-}
+connect_rs::name!(Tour = "kept.Tour", "kept", "Tour");
 /// `kept.Stop`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -274,18 +232,7 @@ connect_rs::json::message! {
     Stop = "kept.Stop" + unknown_fields;
     name: Optional(1, "name", "name", String),
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Stop {
-    const NAME: &'static str = "Stop";
-    const PACKAGE: &'static str = "kept";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "kept.Stop".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/kept.Stop".into()
-    }
-}
+connect_rs::name!(Stop = "kept.Stop", "kept", "Stop");
 /// `kept.Courier`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -316,18 +263,7 @@ pub mod courier {
         7, "kept.Courier.r_type", Optional(Fixed32)
     );
 }
-#[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
-#[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-impl connect_rs::prost::Name for Courier {
-    const NAME: &'static str = "Courier";
-    const PACKAGE: &'static str = "kept";
-    fn full_name() -> connect_rs::prost::alloc::string::String {
-        "kept.Courier".into()
-    }
-    fn type_url() -> connect_rs::prost::alloc::string::String {
-        "type.googleapis.com/kept.Courier".into()
-    }
-}
+connect_rs::name!(Courier = "kept.Courier", "kept", "Courier");
 /// `kept.rating`, extension 100 of `kept.Order`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
