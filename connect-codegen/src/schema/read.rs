@@ -10,7 +10,7 @@ use super::{
     features::{Features, MessageEncoding, Presence, RepeatedEncoding},
     names::{camel, json_name, shouty, snake, variant},
     options::Options,
-    types::Types,
+    types::{Scope, Types},
 };
 use crate::{
     Error,
@@ -77,22 +77,6 @@ fn each<T, U>(
         read(item, &path)
     });
     items.collect()
-}
-
-/// What an element is in: the full name of a package or message with a leading dot, or nothing.
-struct Scope(String);
-
-impl Scope {
-    fn new(package: &str) -> Self {
-        match package {
-            "" => Self(String::new()),
-            package => Self(format!(".{package}")),
-        }
-    }
-
-    fn join(&self, name: &str) -> String {
-        format!("{}.{name}", self.0)
-    }
 }
 
 /// What is needed to read a file.

@@ -98,10 +98,7 @@ impl<'a> Types<'a> {
         };
         for descriptor in files {
             let file = &descriptor.file;
-            let scope = match file.package() {
-                "" => String::new(),
-                package => format!(".{package}"),
-            };
+            let Scope(scope) = Scope::new(file.package());
             let modules = module_of(file.package());
             out.add(
                 &scope,
@@ -178,5 +175,21 @@ impl<'a> Types<'a> {
     /// Whether an enum, by its full name without a leading dot, has no other numbers than those of its values.
     pub(super) fn is_closed_enum(&self, full_name: &str) -> bool {
         self.closed_enums.contains(full_name)
+    }
+}
+
+/// What an element is in: the full name of a package or message with a leading dot, or nothing.
+pub(super) struct Scope(pub(super) String);
+
+impl Scope {
+    pub(super) fn new(package: &str) -> Self {
+        match package {
+            "" => Self(String::new()),
+            package => Self(format!(".{package}")),
+        }
+    }
+
+    pub(super) fn join(&self, name: &str) -> String {
+        format!("{}.{name}", self.0)
     }
 }
