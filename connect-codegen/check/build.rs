@@ -42,6 +42,7 @@ fn main() -> Result<(), Error> {
     // Views of everything.
     Config::new()
         .add_view(".")
+        .add_unknown_fields(".kept")
         .with_crate_path("::connect_tower")
         .with_out_dir(out.join("views"))
         .compile(&files, &["proto"])?;
