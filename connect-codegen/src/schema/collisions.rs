@@ -139,8 +139,7 @@ impl<'a> Found<'a> {
                 let text = format!(
                     "two extensions are both named {rust_name} in Rust: {other}, {full_name}"
                 );
-                self.errors
-                    .push(Error::at(field.source.place.clone(), text));
+                self.say(&field.source, text, "rename one of them");
             }
         }
     }
