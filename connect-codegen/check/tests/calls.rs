@@ -1,6 +1,6 @@
 //! Calls through generated servers and clients, in one process.
 
-mod support;
+pub mod support;
 
 use std::{
     sync::{Arc, Mutex},

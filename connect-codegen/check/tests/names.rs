@@ -1,10 +1,6 @@
 //! Calls to services, and with messages, whose names are those of what generated code is made of.
 
-use std::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
+pub mod support;
 
 use connect_codegen_check::built::names::{
     r#match::r#type::{
@@ -19,6 +15,7 @@ use connect_tower::{
     ResponseStream, Router, Service, Spec, Streaming,
     prost_types::{Any, Struct, Timestamp, Value, value::Kind},
 };
+use support::block_on;
 
 #[derive(Clone, Debug)]
 struct Echo;
@@ -356,16 +353,5 @@ fn streams_of_well_known_types() {
         let mut call = client.strings();
         block_on(call.send("typed".into())).unwrap();
         assert_eq!(block_on(call.message()).unwrap().as_deref(), Some("typed"));
-    }
-}
-
-/// Calls in process need nobody to wake them.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut cx = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
-        }
     }
 }

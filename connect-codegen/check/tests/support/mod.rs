@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Polls a future on this thread until it is done.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
 
     impl Wake for Unpark {
