@@ -85,7 +85,7 @@ fn cpu_time() -> Result<Duration, Failure> {
 enum Client {
     Tokio(ours::Client<connect_tokio::Channel>),
     Smol(ours::Client<connect_smol::Channel>),
-    ConnectrpcHttp1(connectrpc::Http1),
+    ConnectrpcHttp1(Box<connectrpc::Http1>),
     ConnectrpcHttp2(connectrpc::Http2),
     Tonic(tonic::Client),
 }
@@ -96,7 +96,9 @@ impl Client {
             Library::Tokio => Self::Tokio(ours::on_tokio(uri, scenario)?),
             Library::Smol => Self::Smol(ours::on_smol(uri, scenario)?),
             Library::Connectrpc => match scenario.way {
-                Way::ConnectHttp1 => Self::ConnectrpcHttp1(connectrpc::http1(uri, scenario)?),
+                Way::ConnectHttp1 => {
+                    Self::ConnectrpcHttp1(Box::new(connectrpc::http1(uri, scenario)?))
+                }
                 _ => Self::ConnectrpcHttp2(connectrpc::http2(uri, scenario).await?),
             },
             Library::Tonic => Self::Tonic(tonic::Client::connect(uri, scenario).await?),

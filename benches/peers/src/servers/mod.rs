@@ -5,7 +5,7 @@ mod hyper;
 mod ours;
 mod tonic;
 
-use std::{fmt, future::Future, net::TcpListener};
+use std::{fmt, net::TcpListener};
 
 use tokio::runtime::Builder;
 
@@ -141,15 +141,13 @@ impl Server {
         }
     }
 
-    fn serve_on_tokio(self, listener: TcpListener) -> impl Future<Output = Result<(), Failure>> {
-        async move {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            match self.library {
-                Library::Hyper => hyper::serve_on_tokio(listener).await,
-                Library::Ours => ours::serve_on_tokio(listener).await,
-                Library::Connectrpc => connectrpc::serve(listener).await,
-                Library::Tonic => tonic::serve(listener).await,
-            }
+    async fn serve_on_tokio(self, listener: TcpListener) -> Result<(), Failure> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        match self.library {
+            Library::Hyper => hyper::serve_on_tokio(listener).await,
+            Library::Ours => ours::serve_on_tokio(listener).await,
+            Library::Connectrpc => connectrpc::serve(listener).await,
+            Library::Tonic => tonic::serve(listener).await,
         }
     }
 }
