@@ -59,17 +59,22 @@ impl Budget {
     }
 }
 
-/// Charges what prost would make of the bytes of a message, unless they cannot take what is left. Of malformed bytes,
-/// what stands before the fault.
+/// Whether the budget has left what prost would make of the bytes of a message. Those too short to take it are not
+/// looked through, and not charged: no other message may share the budget.
+pub(crate) fn check(table: &'static Table, bytes: &[u8], budget: &Budget) -> Result<(), Exhausted> {
+    let at_most = bytes.len().saturating_mul(table.amplification());
+    if at_most <= budget.left.get() {
+        return Ok(());
+    }
+    charge(table, bytes, budget)
+}
+
+/// Charges what prost would make of the bytes of a message. Of malformed bytes, what stands before the fault.
 pub(crate) fn charge(
     table: &'static Table,
     bytes: &[u8],
     budget: &Budget,
 ) -> Result<(), Exhausted> {
-    let at_most = bytes.len().saturating_mul(table.amplification());
-    if at_most <= budget.left.get() {
-        return Ok(());
-    }
     let mut scan = Scan { bytes, budget };
     match scan.message(table, None, MAX_DEPTH) {
         Err(Stop::Exhausted) => Err(Exhausted),

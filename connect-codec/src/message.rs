@@ -164,7 +164,7 @@ pub(crate) fn decode_within<M: prost::Message + JsonMessage>(
     // In a field, it would take that too.
     let charged = budget
         .charge(table.size)
-        .and_then(|()| budget::charge(table, &bytes, &budget));
+        .and_then(|()| budget::check(table, &bytes, &budget));
     match charged {
         Ok(()) => decode_proto(bytes),
         Err(Exhausted) => Err(budget.error(M::FULL_NAME)),

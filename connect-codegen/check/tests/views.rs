@@ -17,7 +17,7 @@ use connect_tower::{
     ClientConfig, Code, Codec, Decode, Encode, Error, InProcess, Prost, ProtoOptions, Request,
     Response, ResponseStream, Router, Side as Peer, Streaming,
     json::JsonOptions,
-    prost_types::{Timestamp, Value, value::Kind},
+    prost_types::{ListValue, Timestamp, Value, value::Kind},
     view::{MessageView, View, Viewed},
 };
 use futures_util::stream;
@@ -306,6 +306,34 @@ fn a_view_has_a_budget() {
         assert_eq!(read(4000).unwrap_err().code(), Code::ResourceExhausted);
         read(1 << 20).unwrap();
     }
+}
+
+/// Messages that a view holds as they are take of its budget together, however little each of them takes.
+#[test]
+fn owned_messages_share_the_budget_of_a_view() {
+    let nothing = Value { kind: None };
+    let list = ListValue {
+        values: vec![nothing; 100],
+    };
+    let part = Shape {
+        annotation: Some(Value {
+            kind: Some(Kind::ListValue(list)),
+        }),
+        ..Shape::default()
+    };
+    let shape = Shape {
+        parts: (0..1000).map(|n| (n.to_string(), part.clone())).collect(),
+        ..Shape::default()
+    };
+    let bytes = encoded(&shape, &Codec::default());
+    let options = ProtoOptions::default().with_decode_budget(1 << 20);
+    let message: Result<Shape, _> = Prost::decode(bytes.clone(), &Codec::Proto(options));
+    let view = ShapeView::decode(&bytes, &options).map(|view| owned(&view));
+    for read in [message, view] {
+        let error = read.unwrap_err().into_error(Peer::Server);
+        assert_eq!(error.code(), Code::ResourceExhausted);
+    }
+    ShapeView::decode(&bytes, &ProtoOptions::default()).unwrap();
 }
 
 #[test]
