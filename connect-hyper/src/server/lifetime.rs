@@ -315,14 +315,14 @@ impl<R: Runtime> Lifetime<R> {
 
     /// Ready when a client that was told is known to have gone, with the calls that it waited for.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let silence = self.last.as_deref_mut().map(|last| &mut last.silence);
-        let Some(silence @ Some(_)) = silence else {
+        let Some(last) = self.last.as_deref_mut() else {
             return Poll::Pending;
         };
-        if let Some(sleep) = silence {
-            ready!(sleep.as_mut().poll(cx));
-        }
-        *silence = None;
+        let Some(silence) = &mut last.silence else {
+            return Poll::Pending;
+        };
+        ready!(silence.as_mut().poll(cx));
+        last.silence = None;
         // A ping behind bytes that the socket does not take has not left: the write timeout ends that.
         match self.activity.is_silent.load(Ordering::Relaxed) && !self.activity.is_blocked() {
             true => Poll::Ready(()),
