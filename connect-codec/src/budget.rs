@@ -8,6 +8,7 @@ use std::{cell::Cell, collections::HashSet, sync::atomic::Ordering};
 use crate::{
     decode_error::DecodeError,
     table::{Field, Key, Kind, Label, Table},
+    wire::{Malformed, Reader, Tag, Wire},
 };
 
 /// What is left of the memory that one message may take.
@@ -75,7 +76,10 @@ pub(crate) fn charge(
     bytes: &[u8],
     budget: &Budget,
 ) -> Result<(), Exhausted> {
-    let mut scan = Scan { bytes, budget };
+    let mut scan = Scan {
+        reader: Reader { bytes },
+        budget,
+    };
     match scan.message(table, None, MAX_DEPTH) {
         Err(Stop::Exhausted) => Err(Exhausted),
         // prost says what is wrong.
@@ -88,6 +92,12 @@ enum Stop {
     Malformed,
 }
 
+impl From<Malformed> for Stop {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
 impl From<Exhausted> for Stop {
     fn from(_: Exhausted) -> Self {
         Self::Exhausted
@@ -96,11 +106,11 @@ impl From<Exhausted> for Stop {
 
 /// The bytes that are left of a message.
 struct Scan<'a> {
-    bytes: &'a [u8],
+    reader: Reader<'a>,
     budget: &'a Budget,
 }
 
-impl<'a> Scan<'a> {
+impl Scan<'_> {
     /// Goes through a message to its end, or through a group to the tag that ends it.
     fn message(
         &mut self,
@@ -110,24 +120,24 @@ impl<'a> Scan<'a> {
     ) -> Result<(), Stop> {
         let depth_left = depth_left.checked_sub(1).ok_or(Stop::Malformed)?;
         let mut expected = 0;
-        while group.is_some() || !self.bytes.is_empty() {
-            let before = self.bytes.len();
-            let (number, wire_type) = self.tag()?;
+        while group.is_some() || !self.reader.bytes.is_empty() {
+            let before = self.reader.bytes.len();
+            let Tag { number, wire } = self.reader.tag()?;
             let field = table.by_number(number, &mut expected);
             let repeated = field.filter(|field| matches!(field.label, Label::Repeated));
             let element = repeated.map_or(0, |field| field.kind.size());
-            let held = match wire_type {
-                VARINT => self.varint().map(|_| element)?,
-                I64 => self.take(8).map(|_| element)?,
-                I32 => self.take(4).map(|_| element)?,
-                LEN => {
-                    let data = self.delimited()?;
+            let held = match wire {
+                Wire::Varint => self.reader.varint().map(|_| element)?,
+                Wire::I64 => self.reader.array::<8>().map(|_| element)?,
+                Wire::I32 => self.reader.array::<4>().map(|_| element)?,
+                Wire::Len => {
+                    let data = self.reader.delimited()?;
                     if let Some(field) = field {
                         self.field(field, data, depth_left)?;
                     }
                     0
                 }
-                START_GROUP => {
+                Wire::Group => {
                     let inner = match field.map(|field| field.kind) {
                         Some(Kind::Group(table)) => table(),
                         _ => &UNKNOWN,
@@ -136,11 +146,11 @@ impl<'a> Scan<'a> {
                     self.message(inner, Some(number), depth_left)?;
                     0
                 }
-                END_GROUP if group == Some(number) => return Ok(()),
-                _ => return Err(Stop::Malformed),
+                Wire::EndGroup if group == Some(number) => return Ok(()),
+                Wire::EndGroup => return Err(Stop::Malformed),
             };
             let kept = if table.keeps(field) {
-                before - self.bytes.len()
+                before - self.reader.bytes.len()
             } else {
                 0
             };
@@ -164,19 +174,17 @@ impl<'a> Scan<'a> {
 
     fn entry(&self, key: Key, kind: Kind, data: &[u8], depth_left: u32) -> Result<(), Stop> {
         self.budget.charge(key.size() + kind.size() + ENTRY)?;
-        let mut entry = Scan {
-            bytes: data,
-            budget: self.budget,
-        };
+        let mut entry = Reader { bytes: data };
         while !entry.bytes.is_empty() {
-            match entry.tag()? {
-                (KEY, LEN) => self.budget.charge(entry.delimited()?.len())?,
-                (VALUE, LEN) => self.content(kind, entry.delimited()?, depth_left)?,
-                (_, VARINT) => entry.varint().map(drop)?,
-                (_, I64) => entry.take(8).map(drop)?,
-                (_, I32) => entry.take(4).map(drop)?,
-                (_, LEN) => entry.delimited().map(drop)?,
-                _ => return Err(Stop::Malformed),
+            let Tag { number, wire } = entry.tag()?;
+            match (number, wire) {
+                (KEY, Wire::Len) => self.budget.charge(entry.delimited()?.len())?,
+                (VALUE, Wire::Len) => self.content(kind, entry.delimited()?, depth_left)?,
+                (_, Wire::Varint) => entry.varint().map(drop)?,
+                (_, Wire::I64) => entry.array::<8>().map(drop)?,
+                (_, Wire::I32) => entry.array::<4>().map(drop)?,
+                (_, Wire::Len) => entry.delimited().map(drop)?,
+                (_, Wire::Group | Wire::EndGroup) => return Err(Stop::Malformed),
             }
         }
         Ok(())
@@ -187,40 +195,14 @@ impl<'a> Scan<'a> {
         match kind {
             Kind::Bytes | Kind::String => Ok(self.budget.charge(data.len())?),
             Kind::Message(table) => {
-                let (bytes, budget) = (data, self.budget);
-                Scan { bytes, budget }.message(table(), None, depth_left)
+                let mut inner = Scan {
+                    reader: Reader { bytes: data },
+                    budget: self.budget,
+                };
+                inner.message(table(), None, depth_left)
             }
             _ => Ok(()),
         }
-    }
-
-    /// The number of a field, and how its value is written.
-    fn tag(&mut self) -> Result<(u32, u8), Stop> {
-        let tag = u32::try_from(self.varint()?).map_err(|_| Stop::Malformed)?;
-        Ok((tag >> 3, (tag & 7) as u8))
-    }
-
-    fn delimited(&mut self) -> Result<&'a [u8], Stop> {
-        let len = usize::try_from(self.varint()?).map_err(|_| Stop::Malformed)?;
-        self.take(len)
-    }
-
-    fn take(&mut self, len: usize) -> Result<&'a [u8], Stop> {
-        let (taken, rest) = self.bytes.split_at_checked(len).ok_or(Stop::Malformed)?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn varint(&mut self) -> Result<u64, Stop> {
-        let mut value = 0;
-        for (index, byte) in self.bytes.iter().enumerate().take(MAX_VARINT) {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if *byte < 0x80 {
-                self.bytes = &self.bytes[index + 1..];
-                return Ok(value);
-            }
-        }
-        Err(Stop::Malformed)
     }
 }
 
@@ -336,17 +318,8 @@ static UNKNOWN: Table = Table::new::<()>("", &[]);
 
 /// prost decodes no deeper.
 const MAX_DEPTH: u32 = 101;
-const MAX_VARINT: usize = 10;
 /// What a map takes for an entry, besides key and value: hash maps and B-trees are filled to two thirds or so.
 const ENTRY: usize = 16;
-
-// Wire types.
-const VARINT: u8 = 0;
-const I64: u8 = 1;
-const LEN: u8 = 2;
-const START_GROUP: u8 = 3;
-const END_GROUP: u8 = 4;
-const I32: u8 = 5;
 
 // The fields of a map's entries.
 const KEY: u32 = 1;

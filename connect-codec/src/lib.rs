@@ -20,6 +20,7 @@ mod message;
 mod name;
 mod table;
 mod unknown;
+mod wire;
 
 /// Crates whose types are fields of generated messages: `bytes::Bytes`, `prost_types::Timestamp`.
 pub use {bytes, prost, prost_types};

@@ -2,8 +2,11 @@
 
 pub use super::{
     Map as Entries, MessageView, View, Viewed,
-    input::{Input, Stop, Tag, Wire},
+    input::{Input, Stop},
     kind::*,
     label::*,
 };
-pub use crate::__view_message as message;
+pub use crate::{
+    __view_message as message,
+    wire::{Tag, Wire},
+};

@@ -7,42 +7,12 @@ use crate::{
     decode_error::DecodeError,
     json::JsonMessage as _,
     table::Table,
+    wire::{Malformed, Reader, Tag, Wire},
 };
 
 use super::MessageView;
 
-/// The number of a field, and how its value is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Tag {
-    pub(super) number: u32,
-    pub(super) wire: Wire,
-}
-
-/// How a value is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wire {
-    /// As many bytes as it needs, seven bits in each.
-    Varint,
-    /// Eight bytes.
-    I64,
-    /// Behind its length.
-    Len,
-    /// Fields, up to the tag that ends them.
-    Group,
-    /// The end of those.
-    EndGroup,
-    /// Four bytes.
-    I32,
-}
-
 impl Tag {
-    /// The number of the field.
-    #[inline]
-    #[must_use]
-    pub fn number(self) -> u32 {
-        self.number
-    }
-
     /// Whether the value is written as the field's type is.
     #[inline]
     pub(super) fn expect(self, wire: Wire) -> Result<(), Stop> {
@@ -59,7 +29,7 @@ impl Tag {
 /// What is left of a message.
 #[derive(Debug)]
 pub struct Input<'a, 'b> {
-    bytes: &'a [u8],
+    reader: Reader<'a>,
     budget: &'b Budget,
     /// How many messages may be nested in this one.
     depth_left: u32,
@@ -67,12 +37,11 @@ pub struct Input<'a, 'b> {
 
 /// Messages are nested no deeper, which is prost's limit.
 const MAX_DEPTH: u32 = 100;
-const MAX_VARINT: usize = 10;
 
 impl<'a, 'b> Input<'a, 'b> {
     pub(super) fn new(bytes: &'a [u8], budget: &'b Budget) -> Self {
         Self {
-            bytes,
+            reader: Reader { bytes },
             budget,
             depth_left: MAX_DEPTH,
         }
@@ -93,12 +62,12 @@ impl<'a, 'b> Input<'a, 'b> {
         view: &mut V,
         group: Tag,
     ) -> Result<(), Stop> {
-        let mut inner = self.nested(self.bytes)?;
+        let mut inner = self.nested(self.reader.bytes)?;
         while !inner.at_end_of(group)? {
             let tag = inner.tag()?;
             inner.field(view, tag)?;
         }
-        self.bytes = inner.bytes;
+        self.reader = inner.reader;
         Ok(())
     }
 
@@ -118,7 +87,7 @@ impl<'a, 'b> Input<'a, 'b> {
     fn nested(&self, bytes: &'a [u8]) -> Result<Self, Stop> {
         match self.depth_left.checked_sub(1) {
             Some(depth_left) => Ok(Self {
-                bytes,
+                reader: Reader { bytes },
                 budget: self.budget,
                 depth_left,
             }),
@@ -129,15 +98,16 @@ impl<'a, 'b> Input<'a, 'b> {
     /// The values of a packed field.
     #[inline]
     pub(super) fn packed(&mut self) -> Result<Self, Stop> {
+        let bytes = self.delimited()?;
         Ok(Self {
-            bytes: self.delimited()?,
+            reader: Reader { bytes },
             ..*self
         })
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.reader.bytes.is_empty()
     }
 
     pub(super) fn budget(&self) -> &'b Budget {
@@ -151,91 +121,33 @@ impl<'a, 'b> Input<'a, 'b> {
 
     #[inline]
     pub(super) fn tag(&mut self) -> Result<Tag, Stop> {
-        let tag = self.varint()?;
-        let wire = match tag & 7 {
-            0 => Wire::Varint,
-            1 => Wire::I64,
-            2 => Wire::Len,
-            3 => Wire::Group,
-            4 => Wire::EndGroup,
-            5 => Wire::I32,
-            other => return Err(Stop::malformed(format!("there is no wire type {other}"))),
-        };
-        match u32::try_from(tag) {
-            Ok(tag) if tag >= 8 => Ok(Tag {
-                number: tag >> 3,
-                wire,
-            }),
-            _ => Err(Stop::malformed(format!("{} is no field number", tag >> 3))),
-        }
+        Ok(self.reader.tag()?)
     }
 
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, Stop> {
-        match self.bytes.split_first() {
-            Some((byte, rest)) if *byte < 0x80 => {
-                self.bytes = rest;
-                Ok(u64::from(*byte))
-            }
-            _ => self.long_varint(),
-        }
-    }
-
-    fn long_varint(&mut self) -> Result<u64, Stop> {
-        let mut value = 0;
-        for (index, byte) in self.bytes.iter().enumerate().take(MAX_VARINT) {
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if *byte < 0x80 {
-                if index + 1 == MAX_VARINT && *byte > 1 {
-                    break;
-                }
-                self.bytes = &self.bytes[index + 1..];
-                return Ok(value);
-            }
-        }
-        Err(Stop::malformed("a varint does not end, or is too large"))
+        Ok(self.reader.varint()?)
     }
 
     /// What is written behind its length.
     #[inline]
     pub(super) fn delimited(&mut self) -> Result<&'a [u8], Stop> {
-        let len = self.varint()?;
-        match usize::try_from(len).map(|len| self.bytes.split_at_checked(len)) {
-            Ok(Some((taken, rest))) => {
-                self.bytes = rest;
-                Ok(taken)
-            }
-            _ => Err(self.too_short(len)),
-        }
+        Ok(self.reader.delimited()?)
     }
 
     #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
-        match self.bytes.split_first_chunk() {
-            Some((taken, rest)) => {
-                self.bytes = rest;
-                Ok(*taken)
-            }
-            None => Err(self.too_short(N as u64)),
-        }
-    }
-
-    #[cold]
-    fn too_short(&self, len: u64) -> Stop {
-        let left = self.bytes.len();
-        Stop::malformed(format!(
-            "the value has {len} bytes, of which {left} are there"
-        ))
+        Ok(self.reader.array()?)
     }
 
     /// The bytes of a group between its tags.
     pub(super) fn group(&mut self, group: Tag) -> Result<&'a [u8], Stop> {
-        let mut inner = self.nested(self.bytes)?;
+        let mut inner = self.nested(self.reader.bytes)?;
         loop {
-            let left = inner.bytes.len();
+            let left = inner.reader.bytes.len();
             if inner.at_end_of(group)? {
-                let taken = &self.bytes[..self.bytes.len() - left];
-                self.bytes = inner.bytes;
+                let taken = &self.reader.bytes[..self.reader.bytes.len() - left];
+                self.reader = inner.reader;
                 return Ok(taken);
             }
             let tag = inner.tag()?;
@@ -245,12 +157,12 @@ impl<'a, 'b> Input<'a, 'b> {
 
     /// Takes the tag that ends the group, if it is the next.
     fn at_end_of(&mut self, group: Tag) -> Result<bool, Stop> {
-        let before = self.bytes;
+        let before = self.reader;
         let tag = self.tag()?;
         if tag.wire == Wire::EndGroup && tag.number == group.number {
             return Ok(true);
         }
-        self.bytes = before;
+        self.reader = before;
         Ok(false)
     }
 
@@ -310,6 +222,13 @@ impl Stop {
                 ))
             }
         }
+    }
+}
+
+impl From<Malformed> for Stop {
+    #[cold]
+    fn from(Malformed(what): Malformed) -> Self {
+        Self::malformed(what)
     }
 }
 

@@ -4,9 +4,13 @@ use std::marker::PhantomData;
 
 use super::{
     MessageView,
-    input::{Input, Stop, Tag, Wire},
+    input::{Input, Stop},
 };
-use crate::{budget, json::JsonMessage};
+use crate::{
+    budget,
+    json::JsonMessage,
+    wire::{Tag, Wire},
+};
 
 /// The type of a field's value.
 pub trait Kind<'a> {

@@ -2,9 +2,10 @@
 
 use super::{
     Map as Entries,
-    input::{Input, Stop, Tag, Wire},
+    input::{Input, Stop},
     kind::Kind,
 };
+use crate::wire::{Tag, Wire};
 
 /// A field that always holds a value.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ use crate::{
     decode_error::DecodeError,
     json::{self, JsonMessage},
     message::{Decode, Prost, decode_within, encode_proto},
+    wire::Tag,
 };
 
 /// A message type that has views. Implemented by generated code, see `Config::add_view` of connect-codegen.
@@ -37,11 +38,8 @@ pub trait MessageView<'a>: Default {
 
     /// Takes what comes for a field.
     #[doc(hidden)]
-    fn read_field(
-        &mut self,
-        tag: input::Tag,
-        input: &mut input::Input<'a, '_>,
-    ) -> Result<(), input::Stop>;
+    fn read_field(&mut self, tag: Tag, input: &mut input::Input<'a, '_>)
+    -> Result<(), input::Stop>;
 
     /// Reads the whole of `bytes`, in one pass.
     ///
