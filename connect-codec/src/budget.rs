@@ -319,7 +319,7 @@ static UNKNOWN: Table = Table::new::<()>("", &[]);
 /// prost decodes no deeper.
 const MAX_DEPTH: u32 = 101;
 /// What a map takes for an entry, besides key and value: hash maps and B-trees are filled to two thirds or so.
-const ENTRY: usize = 16;
+pub(crate) const ENTRY: usize = 16;
 
 // The fields of a map's entries.
 const KEY: u32 = 1;

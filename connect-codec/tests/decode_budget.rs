@@ -9,6 +9,7 @@ use connect_codec::{
     json::{JsonMessage, JsonOptions},
 };
 use connect_proto::{Code, Side};
+use prost_types::{Duration, FieldMask, ListValue, Struct, Timestamp, Value};
 use v3::{Lists, Maps, Node, Scalars, WellKnown};
 
 /// Reads with this budget.
@@ -106,12 +107,7 @@ fn maps_take_keys_values_and_room() {
         ..Maps::default()
     };
     let entry = 2 * size_of::<String>() + 16 + "keyvalue".len();
-    let json_entry = 40 + size_of::<String>() + "value".len();
-    assert_takes(
-        &maps,
-        size_of::<Maps>() + entry,
-        size_of::<Maps>() + json_entry,
-    );
+    assert_takes(&maps, size_of::<Maps>() + entry, size_of::<Maps>() + entry);
     // An entry of which nothing is said is one all the same.
     let entries = b"\x0a\x00".repeat(100);
     assert_exhausted(proto::<Maps>(&entries, size_of::<Maps>() + 100 * 64 - 1));
@@ -121,7 +117,7 @@ fn maps_take_keys_values_and_room() {
 #[test]
 fn trees_take_their_values() {
     let text = format!(r#"{{"value":[{}[]]}}"#, "[],".repeat(999));
-    let value = size_of::<prost_types::Value>();
+    let value = size_of::<Value>();
     let takes = size_of::<WellKnown>() + 1000 * value;
     json::<WellKnown>(&text, takes).unwrap();
     assert_exhausted(json::<WellKnown>(&text, takes - 1));
@@ -130,6 +126,39 @@ fn trees_take_their_values() {
     Prost::encode(&message, &Codec::default(), &mut bytes).unwrap();
     assert_exhausted(proto::<WellKnown>(&bytes, 1000 * value));
     proto::<WellKnown>(&bytes, 10_000 * value).unwrap();
+}
+
+/// By itself and in a field, text and keys included, as read from Protobuf.
+#[test]
+fn well_known_messages_take_what_they_hold() {
+    let text = r#"{"code":"","l":[1,"x",null,{"b":true}],"n":1e3}"#;
+    let value = size_of::<Value>();
+    let key = size_of::<String>() + 16;
+    let takes = size_of::<Struct>() + 8 * value + 4 * key + "codelnb".len() + "x".len();
+    // Protobuf has a message where JSON has a bracket.
+    let inside = size_of::<Struct>() + size_of::<ListValue>();
+    assert_budget::<Struct>(text, takes);
+    let message: Struct = json(text, takes).unwrap();
+    let mut bytes = BytesMut::new();
+    Prost::encode(&message, &Codec::default(), &mut bytes).unwrap();
+    proto::<Struct>(&bytes, takes + inside).unwrap();
+    assert_exhausted(proto::<Struct>(&bytes, takes - 1));
+
+    let mask = r#""a,bC""#;
+    let takes = size_of::<FieldMask>() + 2 * size_of::<String>() + "a,bC".len();
+    assert_budget::<FieldMask>(mask, takes);
+    assert_budget::<Duration>(r#""1s""#, size_of::<Duration>());
+    assert_budget::<Timestamp>(r#""1970-01-01T00:00:01Z""#, size_of::<Timestamp>());
+}
+
+/// The text fits a budget that is this large, in bytes, and none that is smaller.
+#[track_caller]
+fn assert_budget<M>(text: &str, bytes: usize)
+where
+    Prost: Decode<M>,
+{
+    assert!(json::<M>(text, bytes).is_ok());
+    assert_exhausted(json::<M>(text, bytes - 1));
 }
 
 #[test]

@@ -11,7 +11,10 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::{JsonContext, JsonMessage, label::field, options::TypeEntry, text::Writer};
-use crate::table::{Kind, Label, Table};
+use crate::{
+    budget::ENTRY,
+    table::{Kind, Label, Table},
+};
 
 /// "If the Any contains a value that has a special JSON mapping, it will be converted as
 /// `{"@type": xxx, "value": yyy}`. Otherwise, the value will be converted into a JSON object, and
@@ -130,10 +133,11 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+        self.visit_string(value.to_owned())
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        self.0.charge(value.len())?;
         Ok(value.into())
     }
 
@@ -150,6 +154,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
         let cx = self.0.enter_read()?;
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
+            cx.charge(size_of::<String>() + ENTRY + key.len())?;
             let value = map.next_value_seed(TreeSeed(cx))?;
             if fields.insert(key, value).is_some() {
                 return Err(A::Error::custom("a key appears twice"));

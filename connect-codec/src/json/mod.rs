@@ -204,6 +204,11 @@ fn read_message<'de, M: JsonMessage, D: Deserializer<'de>>(
     cx: JsonContext<'_>,
 ) -> Result<M, D::Error> {
     let mut message = M::default();
+    let table = M::table();
+    if table.well_known {
+        // Others are charged where their object is entered.
+        cx.charge(table.size)?;
+    }
     // It is always there: only an enum's value can be one to ignore.
     read::read(&mut message, Kind::Message(M::table), input, cx)?;
     Ok(message)

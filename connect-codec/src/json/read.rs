@@ -19,7 +19,10 @@ use super::{
     reflect::{Entries, Fields, Input, Stop, Value, WellKnown},
     well_known::{field_mask, structs, time},
 };
-use crate::table::{EnumTable, Field, Kind, Table};
+use crate::{
+    budget::ENTRY,
+    table::{EnumTable, Field, Kind, Table},
+};
 
 /// Reads one value over its default; `false` if there is none.
 pub(super) fn read<'de, V: Value, D: Deserializer<'de>>(
@@ -139,7 +142,7 @@ impl<'de, D: Deserializer<'de>> Input for Source<'_, D, D::Error> {
             match message {
                 WellKnown::Any(out) => *out = any::read(input, cx)?,
                 WellKnown::Duration(out) => *out = time::read_duration(input)?,
-                WellKnown::FieldMask(out) => *out = field_mask::read(input)?,
+                WellKnown::FieldMask(out) => *out = field_mask::read(input, cx)?,
                 WellKnown::ListValue(out) => *out = structs::read_list(input, cx)?,
                 WellKnown::Struct(out) => *out = structs::read_struct(input, cx)?,
                 WellKnown::Timestamp(out) => *out = time::read_timestamp(input)?,
@@ -349,8 +352,9 @@ impl<'de> Visitor<'de> for MapVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { entries, kind, cx } = self;
-        let size = size_in_place(kind) + ENTRY;
-        while let Some(()) = map.next_key_seed(KeySeed(entries))? {
+        // Of the key, the room that the largest takes.
+        let size = size_of::<String>() + size_in_place(kind) + ENTRY;
+        while let Some(()) = map.next_key_seed(KeySeed { entries, cx })? {
             map.next_value_seed(Element {
                 read: |input: &mut dyn Input| entries.value(input),
                 kind,
@@ -371,7 +375,10 @@ fn size_in_place(kind: Kind) -> usize {
     }
 }
 
-struct KeySeed<'a>(&'a mut dyn Entries);
+struct KeySeed<'a> {
+    entries: &'a mut dyn Entries,
+    cx: JsonContext<'a>,
+}
 
 impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     type Value = ();
@@ -389,7 +396,8 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.0.key(text) {
+        self.cx.charge(text.len())?;
+        if self.entries.key(text) {
             Ok(())
         } else {
             Err(E::invalid_value(Unexpected::Str(text), &self))
@@ -505,8 +513,6 @@ impl Seen {
 }
 
 const MAX_QUOTED_KEY: usize = 64;
-/// What a map takes for an entry besides the value: the key, and what is kept free.
-const ENTRY: usize = 40;
 
 /// "Either standard or URL-safe base64 encoding with/without paddings are accepted"; bits of the
 /// last character that no byte needs are not looked at, as in the other implementations.

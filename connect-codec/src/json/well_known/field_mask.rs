@@ -9,7 +9,7 @@ use serde::{
 };
 
 use crate::{
-    json::{JsonMessage, label::field, text::Writer},
+    json::{JsonContext, JsonMessage, label::field, text::Writer},
     table::{Kind, Label, Table},
 };
 
@@ -40,13 +40,16 @@ pub(in crate::json) fn write(mask: &FieldMask, out: &mut Writer<'_>) {
     out.plain(&text);
 }
 
-pub(in crate::json) fn read<'de, D: Deserializer<'de>>(input: D) -> Result<FieldMask, D::Error> {
-    input.deserialize_str(MaskVisitor)
+pub(in crate::json) fn read<'de, D: Deserializer<'de>>(
+    input: D,
+    cx: JsonContext<'_>,
+) -> Result<FieldMask, D::Error> {
+    input.deserialize_str(MaskVisitor(cx))
 }
 
-struct MaskVisitor;
+struct MaskVisitor<'a>(JsonContext<'a>);
 
-impl Visitor<'_> for MaskVisitor {
+impl Visitor<'_> for MaskVisitor<'_> {
     type Value = FieldMask;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,6 +60,9 @@ impl Visitor<'_> for MaskVisitor {
         if text.is_empty() {
             return Ok(FieldMask::default());
         }
+        // Before they are there: a comma takes a byte, and a path a string.
+        let count = text.split(',').count();
+        self.0.charge(text.len() + count * size_of::<String>())?;
         let paths: Option<Vec<_>> = text.split(',').map(to_snake).collect();
         match paths {
             Some(paths) => Ok(FieldMask { paths }),

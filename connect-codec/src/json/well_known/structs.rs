@@ -9,6 +9,7 @@ use serde::{
 };
 
 use crate::{
+    budget::ENTRY,
     json::{JsonContext, JsonMessage, label::field, number, text::Writer},
     table::{Key, Kind, Label, Table},
 };
@@ -159,6 +160,7 @@ impl<'de> Visitor<'de> for StructVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Struct, A::Error> {
         let mut message = Struct::default();
         while let Some(key) = map.next_key::<String>()? {
+            self.0.charge(size_of::<String>() + ENTRY + key.len())?;
             let value = map.next_value_seed(ValueSeed(self.0))?;
             if message.fields.insert(key, value).is_some() {
                 return Err(de::Error::custom("a key appears twice"));
@@ -218,10 +220,11 @@ impl<'de> Visitor<'de> for KindVisitor<'_> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Kinds, E> {
-        Ok(Kinds::StringValue(value.to_owned()))
+        self.visit_string(value.to_owned())
     }
 
     fn visit_string<E: de::Error>(self, value: String) -> Result<Kinds, E> {
+        self.0.charge(value.len())?;
         Ok(Kinds::StringValue(value))
     }
 
