@@ -46,6 +46,15 @@ impl FetchBody {
     }
 }
 
+/// Node.js up to 24 at least may forget a request's signal while its body is read, once memory was collected; it is then
+/// this that tells it.
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // As a future, for nobody asks what became of it: a promise that fails unheard ends a program of Node.js.
+        drop(JsFuture::from(self.reader.cancel()));
+    }
+}
+
 impl Reading {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, JsValue>> {
         let next = self
