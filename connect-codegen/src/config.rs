@@ -33,10 +33,8 @@ pub struct Progress {
 pub enum Stage {
     /// `.proto` files are read, those that are asked for.
     Read,
-    /// `.proto` files become items of Rust, with those that they import.
+    /// `.proto` files become Rust, but for those that are imported alone.
     Generated,
-    /// Files of Rust are printed, one for each package.
-    Printed,
 }
 
 /// What is told of progress.

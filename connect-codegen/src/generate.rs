@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Config, Error,
-    config::Stage,
     descriptor::{FileDescriptor, FileSet},
     emit::{self, DescriptorSets},
     layout::{self, GeneratedFile, Package},
     nearest::nearest,
-    print,
     schema::Schema,
 };
 
@@ -67,14 +65,12 @@ pub(crate) fn write(
     config: &Config,
 ) -> Result<Vec<GeneratedFile>, Error> {
     let packages = emit::packages(schema, &DescriptorSets::new(files), config)?;
-    let total = packages.len();
-    let packages = packages.into_iter().zip(1..).map(|(package, done)| {
+    let packages = packages.into_iter().map(|package| {
         let sources: Vec<_> = package.sources.into_iter().collect();
         let written = Package {
             sources: sources.join(", "),
-            code: print::file(&package.code),
+            code: package.code.into_text(),
         };
-        config.report(Stage::Printed, done, total);
         (package.name, written)
     });
     Ok(layout::files(&packages.collect::<BTreeMap<_, _>>(), config))

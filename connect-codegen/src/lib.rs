@@ -35,6 +35,7 @@
 //!
 //! Messages are those of prost: the same names, types and attributes as prost-build's.
 
+mod code;
 mod config;
 mod descriptor;
 mod emit;
@@ -45,7 +46,6 @@ mod names;
 mod nearest;
 mod options;
 mod plugin;
-mod print;
 mod schema;
 
 #[cfg(feature = "compile")]

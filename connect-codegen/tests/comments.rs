@@ -48,6 +48,8 @@ fn assert_docs(cases: &[(&str, &str)]) {
 fn code_of_other_languages_is_not_compiled() {
     assert_docs(&[
         (" a\n b", " a\n b"),
+        (" a\rb", " a b"),
+        ("// a", " // a"),
         (" ```\n x := 1\n ```", " ```text\n x := 1\n ```"),
         (" ```rust\n x\n ```\n y", " ```text\n x\n ```\n y"),
         (" ```go\n x\n ```", " ```go\n x\n ```"),

@@ -402,8 +402,6 @@ fn progress_is_reported() {
         (Stage::Read, 1, 1),
         (Stage::Generated, 1, 2),
         (Stage::Generated, 2, 2),
-        (Stage::Printed, 1, 2),
-        (Stage::Printed, 2, 2),
     ];
     assert_eq!(*told.lock().unwrap(), expected);
 }

@@ -241,6 +241,8 @@ fn add_items(modules: &mut Modules, module: &str, items: Vec<Item>) {
                 let (_, last) = module.rsplit_once("::").unwrap_or(("", module));
                 let detour = format!("super :: {last} :: ");
                 let text = item.to_token_stream().to_string().replace(&detour, "");
+                // A last comma, as rustfmt has it in long derives.
+                let text = text.replace(" ,)", ")");
                 modules.entry(module.to_owned()).or_default().push(text);
             }
         }
@@ -289,6 +291,18 @@ impl VisitMut for Plain {
     ) {
         arguments.args.pop_punct();
         visit_mut::visit_angle_bracketed_generic_arguments_mut(self, arguments);
+    }
+
+    /// Whether a long value stands in braces is a matter of format.
+    fn visit_arm_mut(&mut self, arm: &mut syn::Arm) {
+        visit_mut::visit_arm_mut(self, arm);
+        if let syn::Expr::Block(block) = arm.body.as_ref() {
+            if let [syn::Stmt::Expr(value, None)] = block.block.stmts.as_slice() {
+                let value = value.clone();
+                *arm.body = value;
+                arm.comma = Some(<Token![,]>::default());
+            }
+        }
     }
 
     fn visit_attributes_mut(&mut self, attributes: &mut Vec<Attribute>) {

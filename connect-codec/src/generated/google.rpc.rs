@@ -22,13 +22,13 @@ pub struct ErrorInfo {
         connect_rs::prost::alloc::string::String,
     >,
 }
+connect_rs::name! { ErrorInfo = "google.rpc.ErrorInfo", "google.rpc", "ErrorInfo" }
 connect_rs::json::message! {
     ErrorInfo = "google.rpc.ErrorInfo";
     reason: Implicit(1, "reason", "reason", String),
     domain: Implicit(2, "domain", "domain", String),
     metadata: Map<String>(3, "metadata", "metadata", String),
 }
-connect_rs::name!(ErrorInfo = "google.rpc.ErrorInfo", "google.rpc", "ErrorInfo");
 /// When the caller may try again.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -39,11 +39,11 @@ pub struct RetryInfo {
     #[prost(message, optional, tag = "1")]
     pub retry_delay: ::core::option::Option<connect_rs::prost_types::Duration>,
 }
+connect_rs::name! { RetryInfo = "google.rpc.RetryInfo", "google.rpc", "RetryInfo" }
 connect_rs::json::message! {
     RetryInfo = "google.rpc.RetryInfo";
     retry_delay: Optional(1, "retry_delay", "retryDelay", Message(connect_rs::prost_types::Duration)),
 }
-connect_rs::name!(RetryInfo = "google.rpc.RetryInfo", "google.rpc", "RetryInfo");
 /// What a developer needs to find the fault.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -52,19 +52,17 @@ connect_rs::name!(RetryInfo = "google.rpc.RetryInfo", "google.rpc", "RetryInfo")
 pub struct DebugInfo {
     /// Where the error arose, innermost call first.
     #[prost(string, repeated, tag = "1")]
-    pub stack_entries: connect_rs::prost::alloc::vec::Vec<
-        connect_rs::prost::alloc::string::String,
-    >,
+    pub stack_entries: connect_rs::prost::alloc::vec::Vec<connect_rs::prost::alloc::string::String>,
     /// Whatever else the server has to say.
     #[prost(string, tag = "2")]
     pub detail: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { DebugInfo = "google.rpc.DebugInfo", "google.rpc", "DebugInfo" }
 connect_rs::json::message! {
     DebugInfo = "google.rpc.DebugInfo";
     stack_entries: Repeated(1, "stack_entries", "stackEntries", String),
     detail: Implicit(2, "detail", "detail", String),
 }
-connect_rs::name!(DebugInfo = "google.rpc.DebugInfo", "google.rpc", "DebugInfo");
 /// Which quotas were exceeded.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -75,6 +73,7 @@ pub struct QuotaFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<quota_failure::Violation>,
 }
+connect_rs::name! { QuotaFailure = "google.rpc.QuotaFailure", "google.rpc", "QuotaFailure" }
 connect_rs::json::message! {
     QuotaFailure = "google.rpc.QuotaFailure";
     violations: Repeated(1, "violations", "violations", Message(quota_failure::Violation)),
@@ -118,6 +117,7 @@ pub mod quota_failure {
         #[prost(int64, optional, tag = "8")]
         pub future_quota_value: ::core::option::Option<i64>,
     }
+    connect_rs::name! { Violation = "google.rpc.QuotaFailure.Violation", "google.rpc", "Violation" }
     connect_rs::json::message! {
         Violation = "google.rpc.QuotaFailure.Violation";
         subject: Implicit(1, "subject", "subject", String),
@@ -129,13 +129,7 @@ pub mod quota_failure {
         quota_value: Implicit(7, "quota_value", "quotaValue", Int64),
         future_quota_value: Optional(8, "future_quota_value", "futureQuotaValue", Int64),
     }
-    connect_rs::name!(
-        Violation = "google.rpc.QuotaFailure.Violation", "google.rpc", "Violation"
-    );
 }
-connect_rs::name!(
-    QuotaFailure = "google.rpc.QuotaFailure", "google.rpc", "QuotaFailure"
-);
 /// What must be so before the call can succeed, and is not.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -146,6 +140,7 @@ pub struct PreconditionFailure {
     #[prost(message, repeated, tag = "1")]
     pub violations: connect_rs::prost::alloc::vec::Vec<precondition_failure::Violation>,
 }
+connect_rs::name! { PreconditionFailure = "google.rpc.PreconditionFailure", "google.rpc", "PreconditionFailure" }
 connect_rs::json::message! {
     PreconditionFailure = "google.rpc.PreconditionFailure";
     violations: Repeated(1, "violations", "violations", Message(precondition_failure::Violation)),
@@ -169,20 +164,14 @@ pub mod precondition_failure {
         #[prost(string, tag = "3")]
         pub description: connect_rs::prost::alloc::string::String,
     }
+    connect_rs::name! { Violation = "google.rpc.PreconditionFailure.Violation", "google.rpc", "Violation" }
     connect_rs::json::message! {
         Violation = "google.rpc.PreconditionFailure.Violation";
         r#type: Implicit(1, "type", "type", String),
         subject: Implicit(2, "subject", "subject", String),
         description: Implicit(3, "description", "description", String),
     }
-    connect_rs::name!(
-        Violation = "google.rpc.PreconditionFailure.Violation", "google.rpc", "Violation"
-    );
 }
-connect_rs::name!(
-    PreconditionFailure = "google.rpc.PreconditionFailure", "google.rpc",
-    "PreconditionFailure"
-);
 /// What is wrong with the fields of the request.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -191,10 +180,9 @@ connect_rs::name!(
 pub struct BadRequest {
     /// All bad fields.
     #[prost(message, repeated, tag = "1")]
-    pub field_violations: connect_rs::prost::alloc::vec::Vec<
-        bad_request::FieldViolation,
-    >,
+    pub field_violations: connect_rs::prost::alloc::vec::Vec<bad_request::FieldViolation>,
 }
+connect_rs::name! { BadRequest = "google.rpc.BadRequest", "google.rpc", "BadRequest" }
 connect_rs::json::message! {
     BadRequest = "google.rpc.BadRequest";
     field_violations: Repeated(1, "field_violations", "fieldViolations", Message(bad_request::FieldViolation)),
@@ -221,6 +209,7 @@ pub mod bad_request {
         #[prost(message, optional, tag = "4")]
         pub localized_message: ::core::option::Option<super::LocalizedMessage>,
     }
+    connect_rs::name! { FieldViolation = "google.rpc.BadRequest.FieldViolation", "google.rpc", "FieldViolation" }
     connect_rs::json::message! {
         FieldViolation = "google.rpc.BadRequest.FieldViolation";
         field: Implicit(1, "field", "field", String),
@@ -228,12 +217,7 @@ pub mod bad_request {
         reason: Implicit(3, "reason", "reason", String),
         localized_message: Optional(4, "localized_message", "localizedMessage", Message(super::LocalizedMessage)),
     }
-    connect_rs::name!(
-        FieldViolation = "google.rpc.BadRequest.FieldViolation", "google.rpc",
-        "FieldViolation"
-    );
 }
-connect_rs::name!(BadRequest = "google.rpc.BadRequest", "google.rpc", "BadRequest");
 /// What identifies the call in the logs of the service.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -247,12 +231,12 @@ pub struct RequestInfo {
     #[prost(string, tag = "2")]
     pub serving_data: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { RequestInfo = "google.rpc.RequestInfo", "google.rpc", "RequestInfo" }
 connect_rs::json::message! {
     RequestInfo = "google.rpc.RequestInfo";
     request_id: Implicit(1, "request_id", "requestId", String),
     serving_data: Implicit(2, "serving_data", "servingData", String),
 }
-connect_rs::name!(RequestInfo = "google.rpc.RequestInfo", "google.rpc", "RequestInfo");
 /// Which resource the call failed on.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -272,6 +256,7 @@ pub struct ResourceInfo {
     #[prost(string, tag = "4")]
     pub description: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { ResourceInfo = "google.rpc.ResourceInfo", "google.rpc", "ResourceInfo" }
 connect_rs::json::message! {
     ResourceInfo = "google.rpc.ResourceInfo";
     resource_type: Implicit(1, "resource_type", "resourceType", String),
@@ -279,9 +264,6 @@ connect_rs::json::message! {
     owner: Implicit(3, "owner", "owner", String),
     description: Implicit(4, "description", "description", String),
 }
-connect_rs::name!(
-    ResourceInfo = "google.rpc.ResourceInfo", "google.rpc", "ResourceInfo"
-);
 /// Where to read on.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -292,6 +274,7 @@ pub struct Help {
     #[prost(message, repeated, tag = "1")]
     pub links: connect_rs::prost::alloc::vec::Vec<help::Link>,
 }
+connect_rs::name! { Help = "google.rpc.Help", "google.rpc", "Help" }
 connect_rs::json::message! {
     Help = "google.rpc.Help";
     links: Repeated(1, "links", "links", Message(help::Link)),
@@ -312,14 +295,13 @@ pub mod help {
         #[prost(string, tag = "2")]
         pub url: connect_rs::prost::alloc::string::String,
     }
+    connect_rs::name! { Link = "google.rpc.Help.Link", "google.rpc", "Link" }
     connect_rs::json::message! {
         Link = "google.rpc.Help.Link";
         description: Implicit(1, "description", "description", String),
         url: Implicit(2, "url", "url", String),
     }
-    connect_rs::name!(Link = "google.rpc.Help.Link", "google.rpc", "Link");
 }
-connect_rs::name!(Help = "google.rpc.Help", "google.rpc", "Help");
 /// A message that may be shown to the user.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -333,14 +315,12 @@ pub struct LocalizedMessage {
     #[prost(string, tag = "2")]
     pub message: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { LocalizedMessage = "google.rpc.LocalizedMessage", "google.rpc", "LocalizedMessage" }
 connect_rs::json::message! {
     LocalizedMessage = "google.rpc.LocalizedMessage";
     locale: Implicit(1, "locale", "locale", String),
     message: Implicit(2, "message", "message", String),
 }
-connect_rs::name!(
-    LocalizedMessage = "google.rpc.LocalizedMessage", "google.rpc", "LocalizedMessage"
-);
 /// An error as gRPC sends it in `grpc-status-details-bin`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -357,13 +337,13 @@ pub struct Status {
     #[prost(message, repeated, tag = "3")]
     pub details: connect_rs::prost::alloc::vec::Vec<connect_rs::prost_types::Any>,
 }
+connect_rs::name! { Status = "google.rpc.Status", "google.rpc", "Status" }
 connect_rs::json::message! {
     Status = "google.rpc.Status";
     code: Implicit(1, "code", "code", Int32),
     message: Implicit(2, "message", "message", String),
     details: Repeated(3, "details", "details", Message(connect_rs::prost_types::Any)),
 }
-connect_rs::name!(Status = "google.rpc.Status", "google.rpc", "Status");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

@@ -35,6 +35,7 @@ pub struct Legacy {
     #[prost(message, required, tag = "11")]
     pub part: legacy::Part,
 }
+connect_rs::name! { Legacy = "test.v2.Legacy", "test.v2", "Legacy" }
 connect_rs::json::message! {
     Legacy = "test.v2.Legacy";
     name: Required(1, "name", "name", String),
@@ -60,11 +61,11 @@ pub mod legacy {
         #[prost(int32, optional, tag = "8")]
         pub amount: ::core::option::Option<i32>,
     }
+    connect_rs::name! { Data = "test.v2.Legacy.Data", "test.v2", "Data" }
     connect_rs::json::message! {
         Data = "test.v2.Legacy.Data";
         amount: Optional(8, "amount", "amount", Int32),
     }
-    connect_rs::name!(Data = "test.v2.Legacy.Data", "test.v2", "Data");
     /// `test.v2.Legacy.Row`.
     #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -73,11 +74,11 @@ pub mod legacy {
         #[prost(string, required, tag = "10")]
         pub cell: connect_rs::prost::alloc::string::String,
     }
+    connect_rs::name! { Row = "test.v2.Legacy.Row", "test.v2", "Row" }
     connect_rs::json::message! {
         Row = "test.v2.Legacy.Row";
         cell: Required(10, "cell", "cell", String),
     }
-    connect_rs::name!(Row = "test.v2.Legacy.Row", "test.v2", "Row");
     /// `test.v2.Legacy.Part`.
     #[derive(Clone, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -86,22 +87,14 @@ pub mod legacy {
         #[prost(string, optional, tag = "1")]
         pub id: ::core::option::Option<connect_rs::prost::alloc::string::String>,
     }
+    connect_rs::name! { Part = "test.v2.Legacy.Part", "test.v2", "Part" }
     connect_rs::json::message! {
         Part = "test.v2.Legacy.Part";
         id: Optional(1, "id", "id", String),
     }
-    connect_rs::name!(Part = "test.v2.Legacy.Part", "test.v2", "Part");
     /// `test.v2.Legacy.Side`.
     #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        connect_rs::prost::Enumeration
+        Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
     )]
     #[prost(prost_path = "connect_rs::prost")]
     #[repr(i32)]
@@ -110,9 +103,6 @@ pub mod legacy {
         Left = 1,
         /// `RIGHT`, value 2.
         Right = 2,
-    }
-    connect_rs::json::enumeration! {
-        Side = "test.v2.Legacy.Side";
     }
     impl Side {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -134,8 +124,8 @@ pub mod legacy {
             }
         }
     }
+    connect_rs::json::enumeration! { Side = "test.v2.Legacy.Side"; }
 }
-connect_rs::name!(Legacy = "test.v2.Legacy", "test.v2", "Legacy");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

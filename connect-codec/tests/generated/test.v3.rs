@@ -59,6 +59,7 @@ pub struct Scalars {
     #[prost(enumeration = "connect_rs::prost_types::NullValue", tag = "17")]
     pub null_value: i32,
 }
+connect_rs::name! { Scalars = "test.v3.Scalars", "test.v3", "Scalars" }
 connect_rs::json::message! {
     Scalars = "test.v3.Scalars";
     double_value: Implicit(1, "double_value", "doubleValue", Double),
@@ -79,7 +80,6 @@ connect_rs::json::message! {
     color: Implicit(16, "color", "color", Enum(Color)),
     null_value: Implicit(17, "null_value", "nullValue", Null),
 }
-connect_rs::name!(Scalars = "test.v3.Scalars", "test.v3", "Scalars");
 /// The same with presence.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -108,9 +108,14 @@ pub struct Optionals {
     #[prost(enumeration = "Color", optional, tag = "16")]
     pub color: ::core::option::Option<i32>,
     /// `null_value`, field 17.
-    #[prost(enumeration = "connect_rs::prost_types::NullValue", optional, tag = "17")]
+    #[prost(
+        enumeration = "connect_rs::prost_types::NullValue",
+        optional,
+        tag = "17"
+    )]
     pub null_value: ::core::option::Option<i32>,
 }
+connect_rs::name! { Optionals = "test.v3.Optionals", "test.v3", "Optionals" }
 connect_rs::json::message! {
     Optionals = "test.v3.Optionals";
     double_value: Optional(1, "double_value", "doubleValue", Double),
@@ -122,7 +127,6 @@ connect_rs::json::message! {
     color: Optional(16, "color", "color", Enum(Color)),
     null_value: Optional(17, "null_value", "nullValue", Null),
 }
-connect_rs::name!(Optionals = "test.v3.Optionals", "test.v3", "Optionals");
 /// `test.v3.Lists`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -146,9 +150,7 @@ pub struct Lists {
     pub bools: connect_rs::prost::alloc::vec::Vec<bool>,
     /// `strings`, field 14.
     #[prost(string, repeated, tag = "14")]
-    pub strings: connect_rs::prost::alloc::vec::Vec<
-        connect_rs::prost::alloc::string::String,
-    >,
+    pub strings: connect_rs::prost::alloc::vec::Vec<connect_rs::prost::alloc::string::String>,
     /// `blobs`, field 15.
     #[prost(bytes = "bytes", repeated, tag = "15")]
     pub blobs: connect_rs::prost::alloc::vec::Vec<connect_rs::prost::bytes::Bytes>,
@@ -165,6 +167,7 @@ pub struct Lists {
     #[prost(message, repeated, tag = "20")]
     pub wrapped: connect_rs::prost::alloc::vec::Vec<i64>,
 }
+connect_rs::name! { Lists = "test.v3.Lists", "test.v3", "Lists" }
 connect_rs::json::message! {
     Lists = "test.v3.Lists";
     doubles: Repeated(1, "doubles", "doubles", Double),
@@ -179,7 +182,6 @@ connect_rs::json::message! {
     values: Repeated(19, "values", "values", Message(connect_rs::prost_types::Value)),
     wrapped: Repeated(20, "wrapped", "wrapped", Message(i64)),
 }
-connect_rs::name!(Lists = "test.v3.Lists", "test.v3", "Lists");
 /// `test.v3.Maps`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -202,10 +204,8 @@ pub struct Maps {
     pub int64_color: connect_rs::prost::alloc::collections::BTreeMap<i64, i32>,
     /// `uint32_bytes`, field 4.
     #[prost(btree_map = "uint32, bytes", tag = "4")]
-    pub uint32_bytes: connect_rs::prost::alloc::collections::BTreeMap<
-        u32,
-        connect_rs::prost::bytes::Bytes,
-    >,
+    pub uint32_bytes:
+        connect_rs::prost::alloc::collections::BTreeMap<u32, connect_rs::prost::bytes::Bytes>,
     /// `uint64_double`, field 5.
     #[prost(btree_map = "uint64, double", tag = "5")]
     pub uint64_double: connect_rs::prost::alloc::collections::BTreeMap<u64, f64>,
@@ -219,6 +219,7 @@ pub struct Maps {
         connect_rs::prost_types::Value,
     >,
 }
+connect_rs::name! { Maps = "test.v3.Maps", "test.v3", "Maps" }
 connect_rs::json::message! {
     Maps = "test.v3.Maps";
     string_string: Map<String>(1, "string_string", "stringString", String),
@@ -229,7 +230,6 @@ connect_rs::json::message! {
     bool_message: Map<Bool>(6, "bool_message", "boolMessage", Message(Scalars)),
     string_value: Map<String>(7, "string_value", "stringValue", Message(connect_rs::prost_types::Value)),
 }
-connect_rs::name!(Maps = "test.v3.Maps", "test.v3", "Maps");
 /// `test.v3.Choice`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -246,6 +246,7 @@ pub struct Choice {
     #[prost(oneof = "choice::Kind", tags = "2, 3, 4, 5, 6, 7, 8, 10, 11")]
     pub kind: ::core::option::Option<choice::Kind>,
 }
+connect_rs::name! { Choice = "test.v3.Choice", "test.v3", "Choice" }
 connect_rs::json::message! {
     Choice = "test.v3.Choice";
     before: Implicit(1, "before", "before", String),
@@ -275,6 +276,7 @@ pub mod choice {
         #[prost(string, tag = "1")]
         pub name: connect_rs::prost::alloc::string::String,
     }
+    connect_rs::name! { Inner = "test.v3.Choice.Inner", "test.v3", "Inner" }
     connect_rs::json::message! {
         Inner = "test.v3.Choice.Inner";
         name: Implicit(1, "name", "name", String),
@@ -284,15 +286,7 @@ pub mod choice {
         use super::connect_rs;
         /// `test.v3.Choice.Inner.Shade`.
         #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            connect_rs::prost::Enumeration
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
         )]
         #[prost(prost_path = "connect_rs::prost")]
         #[repr(i32)]
@@ -301,9 +295,6 @@ pub mod choice {
             Dark = 0,
             /// `LIGHT`, value 1.
             Light = 1,
-        }
-        connect_rs::json::enumeration! {
-            Shade = "test.v3.Choice.Inner.Shade";
         }
         impl Shade {
             /// String value of the enum field names used in the ProtoBuf definition.
@@ -325,8 +316,8 @@ pub mod choice {
                 }
             }
         }
+        connect_rs::json::enumeration! { Shade = "test.v3.Choice.Inner.Shade"; }
     }
-    connect_rs::name!(Inner = "test.v3.Choice.Inner", "test.v3", "Inner");
     /// At most one of several fields.
     #[derive(Clone, PartialEq, connect_rs::prost::Oneof)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -360,7 +351,6 @@ pub mod choice {
         Empty(()),
     }
 }
-connect_rs::name!(Choice = "test.v3.Choice", "test.v3", "Choice");
 /// Names that JSON spells differently.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -392,6 +382,7 @@ pub struct Names {
     #[prost(string, tag = "8")]
     pub quoted: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { Names = "test.v3.Names", "test.v3", "Names" }
 connect_rs::json::message! {
     Names = "test.v3.Names";
     snake_case_name: Implicit(1, "snake_case_name", "snakeCaseName", String),
@@ -403,7 +394,6 @@ connect_rs::json::message! {
     self_: Implicit(7, "self", "self", String),
     quoted: Implicit(8, "quoted", "a\"b", String),
 }
-connect_rs::name!(Names = "test.v3.Names", "test.v3", "Names");
 /// `test.v3.Node`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -425,13 +415,13 @@ pub struct Node {
         Node,
     >,
 }
+connect_rs::name! { Node = "test.v3.Node", "test.v3", "Node" }
 connect_rs::json::message! {
     Node = "test.v3.Node";
     child: Optional(1, "child", "child", Message(Node)),
     children: Repeated(2, "children", "children", Message(Node)),
     by_name: Map<String>(3, "by_name", "byName", Message(Node)),
 }
-connect_rs::name!(Node = "test.v3.Node", "test.v3", "Node");
 /// `test.v3.WellKnown`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -490,6 +480,7 @@ pub struct WellKnown {
     #[prost(message, optional, tag = "17")]
     pub uint64_value: ::core::option::Option<u64>,
 }
+connect_rs::name! { WellKnown = "test.v3.WellKnown", "test.v3", "WellKnown" }
 connect_rs::json::message! {
     WellKnown = "test.v3.WellKnown";
     timestamp: Optional(1, "timestamp", "timestamp", Message(connect_rs::prost_types::Timestamp)),
@@ -510,17 +501,16 @@ connect_rs::json::message! {
     uint32_value: Optional(16, "uint32_value", "uint32Value", Message(u32)),
     uint64_value: Optional(17, "uint64_value", "uint64Value", Message(u64)),
 }
-connect_rs::name!(WellKnown = "test.v3.WellKnown", "test.v3", "WellKnown");
 /// `test.v3.Nothing`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Nothing {}
+connect_rs::name! { Nothing = "test.v3.Nothing", "test.v3", "Nothing" }
 connect_rs::json::message! {
     Nothing = "test.v3.Nothing";
 }
-connect_rs::name!(Nothing = "test.v3.Nothing", "test.v3", "Nothing");
 /// More fields than bits in a word.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -729,6 +719,7 @@ pub struct Wide {
     #[prost(int32, tag = "67")]
     pub f67: i32,
 }
+connect_rs::name! { Wide = "test.v3.Wide", "test.v3", "Wide" }
 connect_rs::json::message! {
     Wide = "test.v3.Wide";
     f1: Implicit(1, "f1", "f1", Int32),
@@ -799,20 +790,11 @@ connect_rs::json::message! {
     f66: Implicit(66, "f66", "f66", Int32),
     f67: Implicit(67, "f67", "f67", Int32),
 }
-connect_rs::name!(Wide = "test.v3.Wide", "test.v3", "Wide");
 /// `test.v3.Color`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    connect_rs::prost::Enumeration
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
 )]
 #[prost(prost_path = "connect_rs::prost")]
 #[repr(i32)]
@@ -825,10 +807,6 @@ pub enum Color {
     Green = 2,
     /// `COLOR_NEGATIVE`, value -1.
     Negative = -1,
-}
-connect_rs::json::enumeration! {
-    Color = "test.v3.Color";
-    "COLOR_VERDANT" = 2,
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -855,6 +833,10 @@ impl Color {
             _ => None,
         }
     }
+}
+connect_rs::json::enumeration! {
+    Color = "test.v3.Color";
+    "COLOR_VERDANT" = 2,
 }
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.

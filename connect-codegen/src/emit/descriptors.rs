@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use proc_macro2::Literal;
+use super::Scope;
+use crate::{
+    Error,
+    code::Code,
+    descriptor::{FileDescriptor, FileSet},
+};
 use prost::{
     Message as _,
     bytes::Bytes,
     encoding::{DecodeContext, decode_key, skip_field},
-};
-use syn::Item;
-
-use crate::{
-    Error,
-    descriptor::{FileDescriptor, FileSet},
 };
 
 /// All files, to be put together.
@@ -32,13 +31,21 @@ impl<'a> DescriptorSets<'a> {
     }
 
     /// A static with the set of these files.
-    pub(super) fn item<'n>(&self, files: impl Iterator<Item = &'n str>) -> Result<Item, Error> {
-        let bytes = Literal::byte_string(&self.encoded(files)?);
-        Ok(syn::parse_quote! {
-            /// The files of this package and all that they import, as an encoded
-            /// `google.protobuf.FileDescriptorSet`.
-            pub static FILE_DESCRIPTOR_SET: &[u8] = #bytes;
-        })
+    pub(super) fn write<'n>(
+        &self,
+        files: impl Iterator<Item = &'n str>,
+        scope: &Scope,
+        code: &mut Code,
+    ) -> Result<(), Error> {
+        let encoded = self.encoded(files)?;
+        code.line("/// The files of this package and all that they import, as an encoded");
+        code.line("/// `google.protobuf.FileDescriptorSet`.");
+        scope.allow_lints(code);
+        code.line(format_args!(
+            "pub static FILE_DESCRIPTOR_SET: &[u8] = b\"{}\";",
+            encoded.escape_ascii()
+        ));
+        Ok(())
     }
 
     /// An encoded set of these files and all that they import, each after its imports, without

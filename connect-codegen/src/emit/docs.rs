@@ -1,19 +1,17 @@
 //! Documentation of generated code: the comments of the `.proto` file, made safe for rustdoc, and a
 //! line for what has no comment, so that `missing_docs` holds.
 
-use syn::Attribute;
+use crate::code::Code;
 
-/// The comment as attributes, or what to say where there is none.
-pub(super) fn attributes(comments: &[String], fallback: impl FnOnce() -> String) -> Vec<Attribute> {
-    let lines = if comments.iter().all(|line| line.trim().is_empty()) {
-        vec![format!(" {}", fallback())]
-    } else {
-        sanitize(comments)
-    };
-    lines
-        .iter()
-        .map(|line| syn::parse_quote!(#[doc = #line]))
-        .collect()
+/// The comment as documentation, or what to say where there is none.
+pub(super) fn write(comments: &[String], fallback: impl FnOnce() -> String, code: &mut Code) {
+    if comments.iter().all(|line| line.trim().is_empty()) {
+        code.line(format_args!("/// {}", fallback()));
+        return;
+    }
+    for line in sanitize(comments) {
+        code.line(format_args!("///{line}"));
+    }
 }
 
 /// Keeps rustdoc from compiling examples in other languages and from finding links and tags that

@@ -1,89 +1,76 @@
 //! Extensions: constants by which they are read and set.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
-use syn::Item;
-
-use super::{docs, json, messages};
+use super::{Scope, docs, json, messages};
 use crate::{
-    names::{self, identifier},
+    code::Code,
+    names::ROOT,
     schema::{Extension, Field, Kind, Scalar, Shape},
 };
 
-/// The constant of an extension, for these modules.
-pub(super) fn item(extension: &Extension, scope: &[String]) -> Item {
+/// The constant of an extension.
+pub(super) fn constant(extension: &Extension, scope: &Scope, code: &mut Code) {
     let Extension {
         full_name,
         rust_name,
         of,
         field,
     } = extension;
-    let (root, prost) = (names::root(), names::prost());
-    let docs = docs::attributes(&field.source.comments, || {
-        format!(
-            "`{full_name}`, extension {} of `{}`.",
-            field.number, of.full_name
-        )
-    });
-    let (mut ty, kind) = (messages::boxed(field, scope), json::kind(field, scope));
-    let label = match field.shape {
-        Shape::Repeated { packed } if packed && messages::can_pack(&field.kind) => "Packed",
-        Shape::Repeated { .. } => "Repeated",
-        _ => "Optional",
+    let fallback = || {
+        let (number, of) = (field.number, &of.full_name);
+        format!("`{full_name}`, extension {number} of `{of}`.")
     };
-    if let Shape::Repeated { .. } = field.shape {
-        ty = quote!(#prost::alloc::vec::Vec<#ty>);
+    docs::write(&field.source.comments, fallback, code);
+    scope.allow_lints(code);
+    if field.deprecated {
+        code.line("#[deprecated]");
     }
-    // The default may be a value that is deprecated.
-    let allow = matches!(field.kind, Kind::Enum(_)).then(|| quote!(#[allow(deprecated)]));
-    let deprecated = field.deprecated.then(|| quote!(#[deprecated]));
-    let (name, label, of) = (
-        identifier(rust_name),
-        identifier(label),
-        of.path.tokens(scope),
-    );
-    let (number, default) = (Literal::i32_unsuffixed(field.number), default(field, scope));
-    let attributes = &field.attributes;
-    syn::parse_quote! {
-        #(#docs)*
-        #deprecated
-        #allow
-        #(#attributes)*
-        pub const #name: #root::Extension<#of, #ty> = #root::unknown_fields::extension!(
-            #number, #full_name, #label(#kind) #default
-        );
+    if let Kind::Enum(_) = field.kind {
+        // The default may be a value that is deprecated.
+        code.line("#[allow(deprecated)]");
     }
+    messages::add_attributes(&field.attributes, code);
+    let value = messages::value_type(field, scope);
+    let (label, ty) = match field.shape {
+        Shape::Repeated { packed } => (
+            match packed && messages::can_pack(&field.kind) {
+                true => "Packed",
+                false => "Repeated",
+            },
+            format!("{ROOT}::prost::alloc::vec::Vec<{value}>"),
+        ),
+        _ => ("Optional", value),
+    };
+    let (of, kind, number) = (scope.path(&of.path), json::kind(field, scope), field.number);
+    let mut value = format!("{label}({kind})");
+    if let Some(default) = default(field, scope) {
+        value.extend([" = ", &default]);
+    }
+    let (number, name) = (number.to_string(), format!("{full_name:?}"));
+    let head = format!("pub const {rust_name}: ");
+    let ty = format!("{ROOT}::Extension<{of}, {ty}>");
+    let macro_name = format!("{ROOT}::unknown_fields::extension!");
+    code.constant(&head, &ty, &macro_name, &[&number, &name, &value]);
 }
 
 /// The default value, if it is another one than that of the type.
-fn default(field: &Field, scope: &[String]) -> Option<TokenStream> {
+fn default(field: &Field, scope: &Scope) -> Option<String> {
     let text = field.default.as_deref();
-    let value = match (&field.kind, text) {
+    Some(match (&field.kind, text) {
         _ if matches!(field.shape, Shape::Repeated { .. }) => return None,
-        (Kind::Enum(to), None) => {
-            let path = to.path.tokens(scope);
-            quote!(#path::default().into())
-        }
-        (Kind::Enum(to), Some(variant)) => {
-            let (path, variant) = (to.path.tokens(scope), identifier(variant));
-            quote!(#path::#variant.into())
-        }
-        (Kind::Scalar(Scalar::String), Some(text)) => quote!(#text.into()),
+        (Kind::Enum(to), None) => format!("{}::default().into()", scope.path(&to.path)),
+        (Kind::Enum(to), Some(variant)) => format!("{}::{variant}.into()", scope.path(&to.path)),
+        (Kind::Scalar(Scalar::String), Some(text)) => format!("{text:?}.into()"),
         (Kind::Scalar(scalar), Some(text)) => {
             let ty = messages::scalar_type(*scalar);
             match text {
-                "inf" => quote!(#ty::INFINITY),
-                "-inf" => quote!(#ty::NEG_INFINITY),
-                "nan" => quote!(#ty::NAN),
+                "inf" => format!("{ty}::INFINITY"),
+                "-inf" => format!("{ty}::NEG_INFINITY"),
+                "nan" => format!("{ty}::NAN"),
                 // Numbers, `true` and `false` are written alike in Rust.
-                number => number.parse().ok()?,
+                number => number.to_owned(),
             }
         }
-        (Kind::Bytes { .. }, Some(text)) => {
-            let bytes: TokenStream = text.parse().ok()?;
-            quote!(#bytes.as_slice().into())
-        }
+        (Kind::Bytes { .. }, Some(text)) => format!("{text}.as_slice().into()"),
         _ => return None,
-    };
-    Some(quote!(= #value))
+    })
 }

@@ -1,151 +1,141 @@
 //! The JSON of messages and enums: macros of connect-codec, one line per field.
 
-use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{ToTokens as _, quote};
-use syn::Item;
-
+use super::Scope;
 use crate::{
-    names::{self, identifier},
-    schema::{Enum, Field, File, Kind, Message, Scalar, Shape, TypePath, Value},
+    code::Code,
+    names::{ROOT, UNKNOWN_FIELDS},
+    schema::{Enum, Field, File, Kind, Message, Shape, TypePath, Value},
 };
 
-/// What stands beside a message, in these modules.
-pub(super) fn message(message: &Message, scope: &[String]) -> Item {
-    let (json, fields) = (names::json(), fields(message, scope));
-    syn::parse_quote!(#json::message! { #fields })
+/// What stands beside a message.
+pub(super) fn message(message: &Message, scope: &Scope, code: &mut Code) {
+    fields("message", message, scope, code);
 }
 
 /// What stands beside an enum: only names for a number that has one already; prost knows the others.
-pub(super) fn enumeration(enumeration: &Enum, scope: &[String]) -> Item {
-    named(enumeration, scope, |value| value.alias)
+pub(super) fn enumeration(enumeration: &Enum, scope: &Scope, code: &mut Code) {
+    named(enumeration, scope, code, |value| value.alias);
 }
 
 /// An enum with those of its names that prost may not know.
-fn named(enumeration: &Enum, scope: &[String], unknown: impl Fn(&Value) -> bool) -> Item {
-    let json = names::json();
-    let (name, path) = (&enumeration.full_name, enumeration.path.tokens(scope));
-    let names = enumeration.values.iter().filter(|value| unknown(value));
-    let names = names.map(|value| {
-        let (name, number) = (&value.name, Literal::i32_unsuffixed(value.number));
-        quote!(#name = #number,)
+fn named(enumeration: &Enum, scope: &Scope, code: &mut Code, unknown: impl Fn(&Value) -> bool) {
+    let (name, path) = (&enumeration.full_name, scope.path(&enumeration.path));
+    let names: Vec<_> = enumeration.values.iter().filter(|v| unknown(v)).collect();
+    if names.is_empty() {
+        code.line(format_args!(
+            "{ROOT}::json::enumeration! {{ {path} = {name:?}; }}"
+        ));
+        return;
+    }
+    code.block(format_args!("{ROOT}::json::enumeration!"), |code| {
+        code.line(format_args!("{path} = {name:?};"));
+        for value in names {
+            code.line(format_args!("{:?} = {},", value.name, value.number));
+        }
     });
-    syn::parse_quote!(#json::enumeration! { #path = #name; #(#names)* })
 }
 
 /// The function that registers these messages.
-pub(super) fn register_types(messages: &[&TypePath], scope: &[String]) -> Item {
-    let json = names::json();
-    let messages = messages.iter().map(|path| path.tokens(scope));
-    syn::parse_quote! {
-        /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
-        /// a JSON form.
-        pub fn register_types(types: &mut #json::TypeRegistry) {
-            #(types.register::<#messages>();)*
+pub(super) fn register_types(messages: &[&TypePath], scope: &Scope, code: &mut Code) {
+    code.line("/// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has");
+    code.line("/// a JSON form.");
+    scope.allow_lints(code);
+    let head = format_args!("pub fn register_types(types: &mut {ROOT}::json::TypeRegistry)");
+    code.block(head, |code| {
+        for path in messages {
+            code.line(format_args!("types.register::<{}>();", scope.path(path)));
         }
-    }
+    });
 }
 
 /// JSON for the types of `google.protobuf` that prost-types owns: connect-codec checks it in.
-pub(super) fn well_known(file: &File, scope: &[String], items: &mut Vec<Item>) {
-    fn add(message: &Message, scope: &[String], items: &mut Vec<Item>) {
-        let (json, fields) = (names::json(), fields(message, scope));
-        items.push(syn::parse_quote!(#json::fields! { #fields }));
+pub(super) fn well_known(file: &File, scope: &Scope, code: &mut Code) {
+    fn add(message: &Message, scope: &Scope, code: &mut Code) {
+        fields("fields", message, scope, code);
         message
             .messages
             .iter()
-            .for_each(|nested| add(nested, scope, items));
-        items.extend(message.enums.iter().map(|e| named(e, scope, |_| true)));
+            .for_each(|nested| add(nested, scope, code));
+        message
+            .enums
+            .iter()
+            .for_each(|e| named(e, scope, code, |_| true));
     }
     file.messages
         .iter()
-        .for_each(|message| add(message, scope, items));
+        .for_each(|message| add(message, scope, code));
     // Those of prost-types are of an older schema: `SYNTAX_EDITIONS` is not among them.
-    items.extend(file.enums.iter().map(|e| named(e, scope, |_| true)));
+    file.enums
+        .iter()
+        .for_each(|e| named(e, scope, code, |_| true));
 }
 
 /// A message with its fields.
-fn fields(message: &Message, scope: &[String]) -> TokenStream {
-    let (name, path) = (&message.full_name, message.path.tokens(scope));
-    let oneof = |at: usize| {
-        let path = message.oneofs[at].path.tokens(scope);
-        let members = message.members(at).map(|field| {
-            let (variant, entry) = (identifier(&field.rust_name), entry(field, scope));
-            quote!(#variant #entry)
-        });
-        quote!(#path { #(#members,)* })
-    };
-    let lines = by_field(message, |field| entry(field, scope), oneof);
-    let kept = message
-        .keeps_unknown
-        .then(|| identifier(names::UNKNOWN_FIELDS));
-    let kept = kept.map(|field| quote!(+ #field));
-    quote!(#path = #name #kept; #(#lines,)*)
+fn fields(macro_name: &str, message: &Message, scope: &Scope, code: &mut Code) {
+    code.block(format_args!("{ROOT}::json::{macro_name}!"), |code| {
+        let (path, name) = (scope.path(&message.path), &message.full_name);
+        if message.keeps_unknown {
+            code.line(format_args!("{path} = {name:?} + {UNKNOWN_FIELDS};"));
+        } else {
+            code.line(format_args!("{path} = {name:?};"));
+        }
+        let oneof = |at: usize| scope.path(&message.oneofs[at].path);
+        by_field(message, |field| entry(field, scope), oneof, code);
+    });
 }
 
-/// A line for each field with its shape, and for each oneof where its first member is.
+/// A line for each field, with its shape and what `entry` says of it; and for each oneof, where its first
+/// member is, the type that `oneof` says and a line for each member.
 pub(super) fn by_field(
     message: &Message,
-    line: impl Fn(&Field) -> TokenStream,
-    oneof: impl Fn(usize) -> TokenStream,
-) -> Vec<TokenStream> {
+    entry: impl Fn(&Field) -> String,
+    oneof: impl Fn(usize) -> String,
+    code: &mut Code,
+) {
     let mut oneofs_done = Vec::new();
-    let mut lines = Vec::new();
     for field in &message.fields {
-        let rust = identifier(&field.rust_name);
-        let label = match field.shape {
-            Shape::Implicit => quote!(Implicit),
-            Shape::Optional => quote!(Optional),
-            Shape::Required => quote!(Required),
-            Shape::Repeated { .. } => quote!(Repeated),
-            Shape::Map { key, .. } => {
-                let key = scalar(key);
-                quote!(Map<#key>)
-            }
+        let (name, of) = (&field.rust_name, entry(field));
+        match field.shape {
+            Shape::Implicit => code.line(format_args!("{name}: Implicit({of}),")),
+            Shape::Optional => code.line(format_args!("{name}: Optional({of}),")),
+            Shape::Required => code.line(format_args!("{name}: Required({of}),")),
+            Shape::Repeated { .. } => code.line(format_args!("{name}: Repeated({of}),")),
+            Shape::Map { key, .. } => code.line(format_args!("{name}: Map<{key:?}>({of}),")),
+            Shape::Oneof(at) if oneofs_done.contains(&at) => {}
             Shape::Oneof(at) => {
-                if !oneofs_done.contains(&at) {
-                    oneofs_done.push(at);
-                    let rust = identifier(&message.oneofs[at].rust_name);
-                    let oneof = oneof(at);
-                    lines.push(quote!(#rust = #oneof));
+                oneofs_done.push(at);
+                let name = &message.oneofs[at].rust_name;
+                code.line(format_args!("{name} = {} {{", oneof(at)));
+                for member in message.members(at) {
+                    code.line(format_args!("    {}({}),", member.rust_name, entry(member)));
                 }
-                continue;
+                code.line("},");
             }
-        };
-        let line = line(field);
-        lines.push(quote!(#rust: #label #line));
+        }
     }
-    lines
 }
 
 /// Number, names and kind of a field.
-fn entry(field: &Field, scope: &[String]) -> TokenStream {
-    let number = Literal::i32_unsuffixed(field.number);
-    let (name, json_name, kind) = (&field.name, &field.json_name, kind(field, scope));
-    quote!((#number, #name, #json_name, #kind))
+fn entry(field: &Field, scope: &Scope) -> String {
+    format!(
+        "{}, {:?}, {:?}, {}",
+        field.number,
+        field.name,
+        field.json_name,
+        kind(field, scope)
+    )
 }
 
-/// The type of a field's values.
-pub(super) fn kind(field: &Field, scope: &[String]) -> TokenStream {
+/// What connect-codec calls the type of a field's values.
+pub(super) fn kind(field: &Field, scope: &Scope) -> String {
     match &field.kind {
-        Kind::Scalar(kind) => scalar(*kind).into_token_stream(),
-        Kind::Bytes { .. } => quote!(Bytes),
+        Kind::Scalar(scalar) => format!("{scalar:?}"),
+        Kind::Bytes { .. } => String::from("Bytes"),
         Kind::Message { to, delimited } => {
-            let path = to.path.tokens(scope);
-            if *delimited {
-                quote!(Group(#path))
-            } else {
-                quote!(Message(#path))
-            }
+            let kind = if *delimited { "Group" } else { "Message" };
+            format!("{kind}({})", scope.path(&to.path))
         }
-        Kind::Enum(to) if to.full_name == "google.protobuf.NullValue" => quote!(Null),
-        Kind::Enum(to) => {
-            let path = to.path.tokens(scope);
-            quote!(Enum(#path))
-        }
+        Kind::Enum(to) if to.full_name == "google.protobuf.NullValue" => String::from("Null"),
+        Kind::Enum(to) => format!("Enum({})", scope.path(&to.path)),
     }
-}
-
-/// What connect-codec calls it.
-pub(super) fn scalar(scalar: Scalar) -> Ident {
-    identifier(&format!("{scalar:?}"))
 }

@@ -5,23 +5,21 @@ mod descriptors;
 mod docs;
 mod extensions;
 mod json;
-mod messages;
+pub(crate) mod messages;
 mod services;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use syn::{Item, ItemMod};
-
 pub(crate) use descriptors::DescriptorSets;
-#[cfg(feature = "command")]
-pub(crate) use messages::can_pack;
+pub(crate) use services::ServiceCode;
 
 use crate::{
     Config, Error,
+    code::Code,
     config::Stage,
     names::{self, Taken},
-    schema::{Enum, File, Message, Schema, TypePath, Views, module_of},
+    schema::{Enum, Extension, File, Message, Schema, TypePath, Views, module_of},
 };
 
 /// The code of a package.
@@ -29,7 +27,8 @@ pub(crate) struct Package<'a> {
     pub(crate) name: String,
     /// The names of the files that it is from.
     pub(crate) sources: BTreeSet<&'a str>,
-    pub(crate) code: syn::File,
+    pub(crate) code: Code,
+    pub(crate) services: Vec<ServiceCode<'a>>,
 }
 
 /// The code of all packages that have any.
@@ -45,45 +44,69 @@ pub(crate) fn packages<'a>(
         modules.add_types(file);
         config.report(Stage::Generated, done, total);
     }
-    let import = names::import_from_crate(config)?;
     let names = modules.all;
     let mut out = Vec::new();
-    for (path, mut module) in modules.found {
+    for (path, module) in modules.found {
+        let scope = Scope {
+            modules: path,
+            is_nested: false,
+        };
+        let mut code = names::import_from_crate(config)?;
+        code.append(&module.items.code);
         if config.json && !module.messages.is_empty() {
-            module
-                .items
-                .push(json::register_types(&module.messages, &path));
+            json::register_types(&module.messages, &scope, &mut code);
         }
-        let mut taken = Taken::of_items(&module.items);
         let inner = names
             .keys()
-            .filter(|name| name.len() > path.len() && name.starts_with(&path));
-        inner.for_each(|name| drop(taken.claim(&name[path.len()])));
+            .filter_map(|name| name.strip_prefix(&*scope.modules)?.first());
+        let own = module.items.names.iter().chain(inner);
+        let mut taken = Taken::new(own.map(String::as_str).chain([names::ROOT]));
         let services = module.files.iter().flat_map(|file| &file.services);
-        for service in services.filter(|_| config.server || config.client) {
-            module.items.extend(services::items(
-                service,
-                &path,
-                &schema.views,
-                config,
-                &mut taken,
-            ));
-        }
+        let services: Vec<_> = services
+            .filter(|_| config.server || config.client)
+            .map(|service| ServiceCode::new(service, &scope, &schema.views, config, &mut taken))
+            .collect();
+        services.iter().for_each(|s| s.write(config, &mut code));
         if config.descriptor_set && !module.files.is_empty() {
             let files = module.files.iter().map(|file| file.name.as_str());
-            module.items.push(descriptors.item(files)?);
+            descriptors.write(files, &scope, &mut code)?;
         }
-        module.items.iter_mut().for_each(names::allow_lints);
         out.push(Package {
             name: module.name,
             sources: module.sources,
-            code: syn::File {
-                items: import.iter().cloned().chain(module.items).collect(),
-                ..syn::parse_quote!()
-            },
+            code,
+            services,
         });
     }
     Ok(out)
+}
+
+/// The modules that code is for.
+pub(crate) struct Scope {
+    pub(crate) modules: Vec<String>,
+    /// Whether they are within an item, whose allowances for lints hold for all that is in it.
+    pub(crate) is_nested: bool,
+}
+
+impl Scope {
+    /// A type as the code names it.
+    fn path(&self, of: &TypePath) -> String {
+        of.text(&self.modules)
+    }
+
+    /// What stands behind the documentation of an item.
+    fn allow_lints(&self, code: &mut Code) {
+        if !self.is_nested {
+            code.lines(names::ALLOW);
+        }
+    }
+}
+
+/// The types of a module, and the modules of its messages.
+#[derive(Default)]
+struct Items {
+    code: Code,
+    names: Vec<String>,
 }
 
 /// The module of a package.
@@ -93,7 +116,7 @@ struct Module<'a> {
     sources: BTreeSet<&'a str>,
     /// The wanted files of the package.
     files: Vec<&'a File>,
-    items: Vec<Item>,
+    items: Items,
     /// Those of the package, wherever their code is.
     messages: Vec<&'a TypePath>,
 }
@@ -131,98 +154,126 @@ impl<'a, 'c> Modules<'a, 'c> {
     }
 
     fn add_types(&mut self, file: &'a File) {
-        let scope = module_of(&file.package);
-        let mut items = Vec::new();
+        let scope = Scope {
+            modules: module_of(&file.package),
+            is_nested: false,
+        };
+        let mut items = Items::default();
         if self.config.well_known_json {
-            json::well_known(file, &scope, &mut items);
+            json::well_known(file, &scope, &mut items.code);
         } else if self.config.messages {
             for message in &file.messages {
-                items.extend(self.message(message, file, &scope));
+                self.message(message, file, &scope, &mut items);
             }
-            items.extend(file.enums.iter().flat_map(|e| self.enumeration(e, &scope)));
-            items.extend(file.extensions.iter().map(|e| extensions::item(e, &scope)));
+            for enumeration in &file.enums {
+                self.enumeration(enumeration, &scope, &mut items);
+            }
+            add_extensions(&file.extensions, &scope, &mut items);
         }
-        if let Some(module) = self.found.get_mut(&scope) {
-            module.items.append(&mut items);
+        self.add(&scope.modules, items);
+    }
+
+    /// Adds to the module of a package.
+    fn add(&mut self, module: &[String], mut items: Items) {
+        if let Some(module) = self.found.get_mut(module) {
+            module.items.code.append(&items.code);
+            module.items.names.append(&mut items.names);
         }
     }
 
-    fn message(&mut self, message: &'a Message, file: &'a File, scope: &[String]) -> Vec<Item> {
+    fn message(&mut self, message: &'a Message, file: &'a File, scope: &Scope, items: &mut Items) {
         if message.path.is_extern() {
-            return Vec::new();
+            return;
         }
         if let Some(module) = self.found.get_mut(&module_of(&file.package)) {
             module.messages.push(&message.path);
         }
-        let mut items = vec![messages::message(message, scope)];
+        items.names.push(message.path.name().to_owned());
+        messages::message(message, scope, &mut items.code);
+        messages::name(message, &file.package, &mut items.code);
         if message.keeps_unknown {
-            items.push(messages::keep(message, scope));
+            messages::keep(message, scope, &mut items.code);
         }
         if self.config.json {
-            items.push(json::message(message, scope));
+            json::message(message, scope, &mut items.code);
         }
-        items.extend(views::message(message, self.views, scope));
+        views::message(message, self.views, scope, &mut items.code);
         if let Some(module) = message.module() {
-            items.extend(self.nested(message, file, [scope, &[module]].concat()));
+            self.nested(message, module, file, scope, items);
         }
-        items.push(messages::name(message, &file.package));
-        items
     }
 
     /// The module of what is in a message; none if it is that of a package too, whose code has it then.
-    fn nested(&mut self, message: &'a Message, file: &'a File, scope: Vec<String>) -> Option<Item> {
-        let mut items = Vec::new();
+    fn nested(
+        &mut self,
+        message: &'a Message,
+        module: String,
+        file: &'a File,
+        outer: &Scope,
+        items: &mut Items,
+    ) {
+        let modules = [&*outer.modules, std::slice::from_ref(&module)].concat();
+        let package = self.all.get(&modules).cloned();
+        let scope = Scope {
+            modules,
+            is_nested: package.is_none(),
+        };
+        let mut inner = Items::default();
+        if scope.is_nested {
+            inner.code = items.code.inside();
+        }
         for nested in &message.messages {
-            items.extend(self.message(nested, file, &scope));
+            self.message(nested, file, &scope, &mut inner);
         }
-        items.extend(
-            message
-                .enums
-                .iter()
-                .flat_map(|e| self.enumeration(e, &scope)),
-        );
-        items.extend(
-            message
-                .extensions
-                .iter()
-                .map(|e| extensions::item(e, &scope)),
-        );
-        let oneofs = message.oneofs.iter().enumerate();
-        items.extend(oneofs.flat_map(|(at, oneof)| {
-            let view = views::oneof(message, at, oneof, self.views, &scope);
-            [messages::oneof(message, at, oneof, &scope)]
-                .into_iter()
-                .chain(view)
-        }));
-        if items.is_empty() {
-            return None;
+        for enumeration in &message.enums {
+            self.enumeration(enumeration, &scope, &mut inner);
         }
-        if let Some(name) = self.all.get(&scope) {
-            let module = self.found.entry(scope).or_default();
-            module.name.clone_from(name);
+        add_extensions(&message.extensions, &scope, &mut inner);
+        for (at, oneof) in message.oneofs.iter().enumerate() {
+            inner.names.push(oneof.path.name().to_owned());
+            messages::oneof(message, at, oneof, &scope, &mut inner.code);
+            views::oneof(message, at, self.views, &scope, &mut inner.code);
+        }
+        if inner.code.is_empty() {
+            return;
+        }
+        if let Some(name) = package {
+            let module = self.found.entry(scope.modules.clone()).or_default();
+            module.name = name;
             module.sources.insert(&file.name);
-            module.items.append(&mut items);
-            return None;
+            self.add(&scope.modules, inner);
+            return;
         }
-        let ident = names::identifier(scope.last()?);
-        let about = format!(" Nested message and enum types in `{}`.", message.name);
-        let mut module: ItemMod = syn::parse_quote!(#[doc = #about] pub mod #ident {});
-        items.insert(0, names::import_from_parent());
-        module.content = module.content.map(|(brace, _)| (brace, items));
-        Some(Item::Mod(module))
+        let (name, code) = (&message.name, &mut items.code);
+        code.line(format_args!(
+            "/// Nested message and enum types in `{name}`."
+        ));
+        outer.allow_lints(code);
+        code.block(format_args!("pub mod {module}"), |code| {
+            names::import_from_parent(code);
+            code.append(&inner.code);
+        });
+        items.names.push(module);
     }
 
-    fn enumeration(&self, enumeration: &Enum, scope: &[String]) -> Vec<Item> {
+    fn enumeration(&self, enumeration: &Enum, scope: &Scope, items: &mut Items) {
         if enumeration.path.is_extern() {
-            return Vec::new();
+            return;
         }
-        let (item, names) = messages::enumeration(enumeration);
-        let json = self
-            .config
-            .json
-            .then(|| json::enumeration(enumeration, scope));
-        [item].into_iter().chain(json).chain([names]).collect()
+        items.names.push(enumeration.path.name().to_owned());
+        messages::enumeration(enumeration, scope, &mut items.code);
+        messages::names(enumeration, scope, &mut items.code);
+        if self.config.json {
+            json::enumeration(enumeration, scope, &mut items.code);
+        }
     }
+}
+
+fn add_extensions(extensions: &[Extension], scope: &Scope, items: &mut Items) {
+    let code = &mut items.code;
+    extensions
+        .iter()
+        .for_each(|extension| extensions::constant(extension, scope, code));
 }
 
 /// Whether anything is generated for a file.

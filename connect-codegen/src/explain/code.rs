@@ -1,118 +1,96 @@
 //! Parts of generated code, as it is written but for its documentation.
 
-use syn::{Fields, Item};
-
 use crate::{
-    emit::Package,
-    names::identifier,
-    print,
-    schema::{File, Schema, Service, TypePath, module_of},
+    Config,
+    code::Code,
+    emit::{Package, Scope, ServiceCode, messages},
+    schema::{Enum, Field, File, Message, Oneof, Service, Shape, TypePath, Value},
 };
 
-/// What is generated, to show parts of it.
-pub(super) struct Code<'a> {
+/// What is generated of a file.
+pub(super) struct Parts<'a> {
+    pub(super) file: &'a File,
+    pub(super) config: &'a Config,
     pub(super) packages: &'a [Package<'a>],
 }
 
-impl Code<'_> {
-    /// The text of a type, or of one of its fields or variants.
-    pub(super) fn item(&self, path: &TypePath, part: Option<&str>) -> String {
-        let TypePath::Local { modules, name } = path else {
-            return String::from("none: it is not generated, but exists");
+impl<'a> Parts<'a> {
+    pub(super) fn message(&self, message: &Message) -> String {
+        self.part(&message.path, |scope, code| {
+            messages::message(message, scope, code);
+        })
+    }
+
+    pub(super) fn field(&self, message: &Message, field: &Field) -> String {
+        self.part(&message.path, |scope, code| match field.shape {
+            Shape::Oneof(at) => messages::variant(field, &scope_of(&message.oneofs[at].path), code),
+            _ => messages::struct_field(field, scope, code),
+        })
+    }
+
+    pub(super) fn oneof(&self, message: &Message, index: usize, oneof: &Oneof) -> String {
+        self.part(&message.path, |scope, code| {
+            messages::oneof_field(message, index, oneof, scope, code);
+        })
+    }
+
+    pub(super) fn enumeration(&self, enumeration: &Enum) -> String {
+        self.part(&enumeration.path, |scope, code| {
+            messages::enumeration(enumeration, scope, code);
+        })
+    }
+
+    pub(super) fn value(&self, enumeration: &Enum, value: &Value) -> String {
+        if value.alias {
+            return String::from("none: an earlier value has its number");
+        }
+        self.part(&enumeration.path, |_, code| messages::value(value, code))
+    }
+
+    /// Its names, and what is written of it.
+    pub(super) fn service(&self, service: &Service) -> Option<&'a ServiceCode<'a>> {
+        let mut services = self.packages.iter().flat_map(|package| &package.services);
+        let found = services.find(|found| found.full_name == service.full_name);
+        found.filter(|_| self.config.server)
+    }
+
+    pub(super) fn method(&self, service: &Service, index: usize) -> Option<String> {
+        let mut code = Code::default();
+        self.service(service)?
+            .trait_method(index, self.config, &mut code);
+        Some(without_docs(&code.into_text()))
+    }
+
+    /// What is written of a type, or why nothing is.
+    fn part(&self, path: &TypePath, write: impl FnOnce(&Scope, &mut Code)) -> String {
+        let none = if path.is_extern() {
+            "none: it is not generated, but exists"
+        } else if !self.file.wanted {
+            "none: its file is imported alone"
+        } else if !self.config.messages {
+            "none, by the option messages"
+        } else {
+            let mut code = Code::default();
+            write(&scope_of(path), &mut code);
+            return without_docs(&code.into_text());
         };
-        let ident = identifier(name);
-        let mut items = self.items(modules).unwrap_or_default().iter();
-        let found = items.find(|item| match item {
-            Item::Enum(item) => item.ident == ident,
-            Item::Struct(item) => item.ident == ident,
-            _ => false,
-        });
-        match (found, part) {
-            (None, _) => String::from("none, by the option messages"),
-            (Some(item), None) => lines(item.clone()),
-            (Some(item), Some(part)) => inner_lines(with_only(item.clone(), part)),
-        }
-    }
-
-    /// What a module has.
-    fn items(&self, modules: &[String]) -> Option<&[Item]> {
-        let of_package = |package: &&Package<'_>| modules.starts_with(&module_of(&package.name));
-        let packages = self.packages.iter().filter(of_package);
-        let package = packages.max_by_key(|package| module_of(&package.name).len())?;
-        let mut items = package.code.items.as_slice();
-        for module in &modules[module_of(&package.name).len()..] {
-            let ident = identifier(module);
-            items = items.iter().find_map(|item| match item {
-                Item::Mod(item) if item.ident == ident => Some(item.content.as_ref()?.1.as_slice()),
-                _ => None,
-            })?;
-        }
-        Some(items)
-    }
-
-    /// The trait of a service: services have the only traits, in their order.
-    pub(super) fn service(
-        &self,
-        schema: &Schema,
-        file: &File,
-        service: &Service,
-    ) -> Option<&syn::ItemTrait> {
-        let files = schema
-            .files
-            .iter()
-            .filter(|other| other.wanted && other.package == file.package);
-        let mut services = files.flat_map(|file| &file.services);
-        let index = services.position(|other| std::ptr::eq(other, service))?;
-        let traits = self.items(&module_of(&file.package))?.iter();
-        let mut traits = traits.filter_map(|item| match item {
-            Item::Trait(item) => Some(item),
-            _ => None,
-        });
-        traits.nth(index)
+        String::from(none)
     }
 }
 
-/// A type with one field or variant.
-fn with_only(mut item: Item, part: &str) -> Item {
-    match &mut item {
-        Item::Struct(item) => {
-            if let Fields::Named(fields) = &mut item.fields {
-                let all = std::mem::take(&mut fields.named).into_iter();
-                let is_it =
-                    |field: &syn::Field| field.ident.as_ref().is_some_and(|name| name == part);
-                fields.named = all.filter(is_it).collect();
-            }
-        }
-        Item::Enum(item) => {
-            let all = std::mem::take(&mut item.variants).into_iter();
-            item.variants = all.filter(|variant| variant.ident == part).collect();
-        }
-        _ => {}
+/// The modules that a type is in.
+fn scope_of(path: &TypePath) -> Scope {
+    let modules = match path {
+        TypePath::Local { modules, .. } => modules.clone(),
+        TypePath::Extern(_) => Vec::new(),
+    };
+    Scope {
+        modules,
+        is_nested: true,
     }
-    item
 }
 
-/// An item's text without documentation and lints.
-fn lines(item: Item) -> String {
-    let text = print::file(&syn::File {
-        shebang: None,
-        attrs: Vec::new(),
-        items: vec![item],
-    });
-    let kept = text.lines().filter(|line| {
-        let line = line.trim_start();
-        !line.starts_with("///") && !line.starts_with("#[allow(")
-    });
-    kept.collect::<Vec<_>>().join("\n")
-}
-
-/// The same of what is between its braces.
-pub(super) fn inner_lines(item: Item) -> String {
-    let text = lines(item);
-    let inner = text.lines().skip_while(|line| !line.ends_with('{')).skip(1);
-    let inner: Vec<_> = inner.take_while(|line| *line != "}").collect();
-    let inner = inner
-        .iter()
-        .map(|line| line.strip_prefix("    ").unwrap_or(line));
-    inner.collect::<Vec<_>>().join("\n")
+fn without_docs(text: &str) -> String {
+    let is_code = |line: &&str| !line.trim_start().starts_with("///");
+    text.lines().filter(is_code).collect::<Vec<_>>().join("\n")
 }

@@ -5,9 +5,8 @@ mod elements;
 
 use std::path::PathBuf;
 
-use code::{Code, inner_lines};
+use code::Parts;
 use elements::{Element, elements};
-use syn::Item;
 
 use crate::{
     Config, Error,
@@ -15,8 +14,8 @@ use crate::{
     emit::{self, DescriptorSets},
     nearest::nearest,
     schema::{
-        Enum, Feature, Field, File, Idempotency, Kind, Message, Method, Oneof, Scalar, Schema,
-        Service, Shape, Source, TypePath, TypeRef, Value, covers, module_of, origins,
+        Enum, Feature, Field, Idempotency, Kind, Message, Method, Oneof, Scalar, Schema, Service,
+        Shape, Source, TypePath, TypeRef, Value, covers, module_of, origins,
     },
 };
 
@@ -43,17 +42,19 @@ pub(crate) fn explain(
     };
     let packages = emit::packages(schema, &DescriptorSets::new(files), config)?;
     let mut out = Explanation::new(element.what(), name, element.source(), on_disk);
-    let code = Code {
+    let code = Parts {
+        file,
+        config,
         packages: &packages,
     };
     match *element {
         Element::Message(message) => out.message(message, &code),
-        Element::Field(message, field) => out.field(message, field, &code, config),
+        Element::Field(message, field) => out.field(message, field, &code),
         Element::Oneof(message, index, oneof) => out.oneof(message, index, oneof, &code),
         Element::Enum(enumeration) => out.enumeration(enumeration, &code),
         Element::Value(enumeration, value) => out.value(enumeration, value, &code),
-        Element::Service(service) => out.service(schema, file, service, &code),
-        Element::Method(service, method) => out.method(schema, file, service, method, &code),
+        Element::Service(service) => out.service(service, &code),
+        Element::Method(service, method) => out.method(service, method, &code),
     }
     out.comments(element.source());
     let descriptor = files.iter().find(|other| other.file.name() == file.name);
@@ -97,22 +98,22 @@ impl Explanation {
         }
     }
 
-    fn message(&mut self, message: &Message, code: &Code<'_>) {
+    fn message(&mut self, message: &Message, code: &Parts<'_>) {
         self.rust(&message.path, None);
-        self.row("code", code.item(&message.path, None));
+        self.row("code", code.message(message));
         if let Some(module) = message.module() {
             self.row("nested types", format!("in the module {module} beside it"));
         }
     }
 
-    fn field(&mut self, message: &Message, field: &Field, code: &Code<'_>, config: &Config) {
+    fn field(&mut self, message: &Message, field: &Field, code: &Parts<'_>) {
         let oneof = match field.shape {
             Shape::Oneof(index) => message.oneofs.get(index),
             _ => None,
         };
         let path = oneof.map_or(&message.path, |oneof| &oneof.path);
         self.rust(path, Some(&field.rust_name));
-        self.row("code", code.item(path, Some(&field.rust_name)));
+        self.row("code", code.field(message, field));
         self.row("number", field.number.to_string());
         self.row("type", type_of(field));
         self.row("wire type", wire_type(field));
@@ -137,7 +138,7 @@ impl Explanation {
             );
         }
         let name = format!(".{}.{}", message.full_name, field.name);
-        let by_option = config.boxed.iter().any(|path| covers(path, &name));
+        let by_option = code.config.boxed.iter().any(|path| covers(path, &name));
         self.row(
             "boxed",
             match (field.boxed, by_option) {
@@ -146,7 +147,7 @@ impl Explanation {
                 (false, _) => "no",
             },
         );
-        let json = if config.json {
+        let json = if code.config.json {
             field.json_name.as_str()
         } else {
             "none, by the option json"
@@ -161,43 +162,32 @@ impl Explanation {
         }
     }
 
-    fn oneof(&mut self, message: &Message, index: usize, oneof: &Oneof, code: &Code<'_>) {
+    fn oneof(&mut self, message: &Message, index: usize, oneof: &Oneof, code: &Parts<'_>) {
         self.rust(&message.path, Some(&oneof.rust_name));
-        self.row("code", code.item(&message.path, Some(&oneof.rust_name)));
+        self.row("code", code.oneof(message, index, oneof));
         self.row("enum", oneof.path.text(&[]));
         let members = message.members(index).map(|field| field.name.as_str());
         self.row("members", members.collect::<Vec<_>>().join(", "));
     }
 
-    fn enumeration(&mut self, enumeration: &Enum, code: &Code<'_>) {
+    fn enumeration(&mut self, enumeration: &Enum, code: &Parts<'_>) {
         self.rust(&enumeration.path, None);
-        self.row("code", code.item(&enumeration.path, None));
+        self.row("code", code.enumeration(enumeration));
     }
 
-    fn value(&mut self, enumeration: &Enum, value: &Value, code: &Code<'_>) {
+    fn value(&mut self, enumeration: &Enum, value: &Value, code: &Parts<'_>) {
         self.rust(&enumeration.path, Some(&value.variant));
-        if value.alias {
-            self.row("code", "none: an earlier value has its number");
-        } else {
-            self.row("code", code.item(&enumeration.path, Some(&value.variant)));
-        }
+        self.row("code", code.value(enumeration, value));
         self.row("number", value.number.to_string());
     }
 
-    fn service(&mut self, schema: &Schema, file: &File, service: &Service, code: &Code<'_>) {
-        let module = module_of(&file.package);
-        let path = |name: String| {
-            TypePath::Local {
-                modules: module.clone(),
-                name,
-            }
-            .text(&[])
-        };
-        match code.service(schema, file, service) {
+    fn service(&mut self, service: &Service, code: &Parts<'_>) {
+        let modules = module_of(&code.file.package);
+        let path = |name: &str| [modules.as_slice(), &[name.to_owned()]].concat().join("::");
+        match code.service(service) {
             Some(found) => {
-                self.row("trait", path(found.ident.to_string()));
-                let server = format!("{}Server", found.ident);
-                self.row("server", path(server));
+                self.row("trait", path(&found.trait_name));
+                self.row("server", path(&found.server_name));
             }
             None => self.row("trait", "none, by the option server"),
         }
@@ -205,14 +195,7 @@ impl Explanation {
         self.row("methods", methods.collect::<Vec<_>>().join("\n"));
     }
 
-    fn method(
-        &mut self,
-        schema: &Schema,
-        file: &File,
-        service: &Service,
-        method: &Method,
-        code: &Code<'_>,
-    ) {
+    fn method(&mut self, service: &Service, method: &Method, code: &Parts<'_>) {
         self.row(
             "procedure",
             format!("/{}/{}", service.full_name, method.name),
@@ -241,14 +224,9 @@ impl Explanation {
             .methods
             .iter()
             .position(|other| std::ptr::eq(other, method));
-        match code.service(schema, file, service).zip(index) {
-            Some((found, index)) => {
-                let mut only = found.clone();
-                only.items = found.items.iter().skip(index).take(1).cloned().collect();
-                self.row("trait method", inner_lines(Item::Trait(only)));
-            }
-            None => self.row("trait method", "none, by the option server"),
-        }
+        let written = index.and_then(|index| code.method(service, index));
+        let none = || String::from("none, by the option server");
+        self.row("trait method", written.unwrap_or_else(none));
         if method.deprecated {
             self.row("deprecated", "yes");
         }
@@ -322,7 +300,7 @@ fn wire_type(field: &Field) -> String {
         Kind::Enum(_) | Kind::Scalar(_) => "0, VARINT",
     };
     match field.shape {
-        Shape::Repeated { packed: true } if emit::can_pack(&field.kind) => {
+        Shape::Repeated { packed: true } if emit::messages::can_pack(&field.kind) => {
             format!("2, LEN: packed, each {one}")
         }
         Shape::Repeated { .. } => format!("{one}, one after the other"),

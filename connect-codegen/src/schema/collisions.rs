@@ -88,7 +88,7 @@ impl<'a> Found<'a> {
         let Some(other) = self.types.insert(path, name) else {
             return;
         };
-        let (package, ident) = (self.package, path.ident());
+        let (package, ident) = (self.package, path.name());
         let text = format!(
             "two types of package {package} are both named {ident} in Rust: {other}, {name}"
         );

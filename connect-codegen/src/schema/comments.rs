@@ -48,10 +48,12 @@ fn comments(location: &Location) -> Vec<String> {
 
 /// The line with at least one space before its text, and one more before code.
 fn indented(line: &str) -> String {
+    // Rust has no carriage returns in comments.
+    let line = line.replace('\r', " ");
     let (first, second) = (line.chars().next(), line.chars().nth(1));
     match first {
         None => String::new(),
-        Some(' ') if second != Some(' ') => line.to_owned(),
+        Some(' ') if second != Some(' ') => line,
         Some(_) => format!(" {line}"),
     }
 }

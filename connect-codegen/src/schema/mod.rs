@@ -100,7 +100,7 @@ pub(crate) struct Message {
     pub(crate) derives: Derives,
     /// Whether it has a field for the fields that are not in the schema.
     pub(crate) keeps_unknown: bool,
-    pub(crate) attributes: Vec<syn::Attribute>,
+    pub(crate) attributes: Vec<String>,
 }
 
 /// What a type can derive, by what it holds.
@@ -119,8 +119,8 @@ pub(crate) struct Oneof {
     /// Of the enum, in the module of the message.
     pub(crate) path: TypePath,
     pub(crate) derives: Derives,
-    pub(crate) attributes: Vec<syn::Attribute>,
-    pub(crate) field_attributes: Vec<syn::Attribute>,
+    pub(crate) attributes: Vec<String>,
+    pub(crate) field_attributes: Vec<String>,
 }
 
 pub(crate) struct Field {
@@ -139,7 +139,7 @@ pub(crate) struct Field {
     /// As prost writes it.
     pub(crate) default: Option<String>,
     pub(crate) deprecated: bool,
-    pub(crate) attributes: Vec<syn::Attribute>,
+    pub(crate) attributes: Vec<String>,
 }
 
 /// A field of a message that keeps unknown fields, declared elsewhere.
@@ -221,7 +221,7 @@ pub(crate) struct Enum {
     pub(crate) full_name: String,
     pub(crate) path: TypePath,
     pub(crate) values: Vec<Value>,
-    pub(crate) attributes: Vec<syn::Attribute>,
+    pub(crate) attributes: Vec<String>,
 }
 
 pub(crate) struct Value {
@@ -232,7 +232,7 @@ pub(crate) struct Value {
     pub(crate) alias: bool,
     pub(crate) variant: String,
     pub(crate) deprecated: bool,
-    pub(crate) attributes: Vec<syn::Attribute>,
+    pub(crate) attributes: Vec<String>,
 }
 
 pub(crate) struct Service {

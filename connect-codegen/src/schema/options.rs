@@ -22,8 +22,8 @@ pub(super) struct Options {
     boxed: PathOption<()>,
     views: PathOption<()>,
     unknown_fields: PathOption<()>,
-    type_attributes: PathOption<Vec<Attribute>>,
-    field_attributes: PathOption<Vec<Attribute>>,
+    type_attributes: PathOption<String>,
+    field_attributes: PathOption<String>,
 }
 
 impl Options {
@@ -99,11 +99,11 @@ impl Options {
         self.unknown_fields.has(&[name])
     }
 
-    pub(super) fn type_attributes(&self, name: &str) -> Vec<Attribute> {
+    pub(super) fn type_attributes(&self, name: &str) -> Vec<String> {
         self.type_attributes.all(&[name])
     }
 
-    pub(super) fn field_attributes(&self, names: &[&str]) -> Vec<Attribute> {
+    pub(super) fn field_attributes(&self, names: &[&str]) -> Vec<String> {
         self.field_attributes.all(names)
     }
 
@@ -206,12 +206,9 @@ impl<T> Entry<T> {
     }
 }
 
-impl PathOption<Vec<Attribute>> {
-    fn all(&self, names: &[&str]) -> Vec<Attribute> {
-        let found = self.of(names);
-        found
-            .flat_map(|(_, attributes)| attributes.clone())
-            .collect()
+impl PathOption<String> {
+    fn all(&self, names: &[&str]) -> Vec<String> {
+        self.of(names).map(|(_, text)| text.clone()).collect()
     }
 }
 
@@ -242,17 +239,14 @@ fn check_extern_path(rust: &str) -> Result<(), Error> {
     }
 }
 
-fn attributes(
-    option: &str,
-    given: &[(String, String)],
-) -> Result<Vec<(String, Vec<Attribute>)>, Error> {
-    let parse = |(path, text): &(String, String)| match Attribute::parse_outer.parse_str(text) {
-        Ok(attributes) => Ok((path.clone(), attributes)),
+fn attributes(option: &str, given: &[(String, String)]) -> Result<Vec<(String, String)>, Error> {
+    let check = |(path, text): &(String, String)| match Attribute::parse_outer.parse_str(text) {
+        Ok(_) => Ok((path.clone(), text.trim().to_owned())),
         Err(error) => Err(Error::new(format!(
             "{option} {text:?} is no attribute: {error}"
         ))),
     };
-    given.iter().map(parse).collect()
+    given.iter().map(check).collect()
 }
 
 const PATHS: &str = "a path begins with a dot, and stands for all that is below it: \

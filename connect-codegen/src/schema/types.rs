@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use proc_macro2::{Ident, TokenStream};
-
 use super::{
     TypeRef,
     features::{EnumType, Features},
@@ -13,7 +11,6 @@ use super::{
 use crate::{
     Error,
     descriptor::{DescriptorProto, EnumDescriptorProto, FileDescriptor},
-    names::identifier,
 };
 
 /// The path of a type.
@@ -38,12 +35,6 @@ impl TypePath {
             path.extend([module, "::"]);
         }
         path + name
-    }
-
-    /// The same as tokens.
-    pub(crate) fn tokens(&self, from: &[String]) -> TokenStream {
-        // Paths of the configuration were parsed before, all others consist of identifiers.
-        self.text(from).parse().unwrap_or_default()
     }
 
     /// The path of a type in the module of this message.
@@ -73,11 +64,11 @@ impl TypePath {
         matches!(self, Self::Extern(_))
     }
 
-    /// The name of a generated type.
-    pub(crate) fn ident(&self) -> Ident {
+    /// The name of the type.
+    pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Local { name, .. } => identifier(name),
-            Self::Extern(path) => identifier(path.rsplit("::").next().unwrap_or(path)),
+            Self::Local { name, .. } => name,
+            Self::Extern(path) => path.rsplit("::").next().unwrap_or(path),
         }
     }
 }

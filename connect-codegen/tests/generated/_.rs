@@ -12,22 +12,22 @@ pub struct Unnamed {
     pub shape: ::core::option::Option<shapes::v1::Shape>,
     /// `deepest`, field 2.
     #[prost(message, optional, boxed, tag = "2")]
-    pub deepest: ::core::option::Option<
-        connect_rs::prost::alloc::boxed::Box<deep::deeper::Deepest>,
-    >,
+    pub deepest:
+        ::core::option::Option<connect_rs::prost::alloc::boxed::Box<deep::deeper::Deepest>>,
 }
+connect_rs::name! { Unnamed = "Unnamed", "", "Unnamed" }
 connect_rs::json::message! {
     Unnamed = "Unnamed";
     shape: Optional(1, "shape", "shape", Message(shapes::v1::Shape)),
     deepest: Optional(2, "deepest", "deepest", Message(deep::deeper::Deepest)),
 }
-connect_rs::name!(Unnamed = "Unnamed", "", "Unnamed");
 /// `Deep`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Deep {}
+connect_rs::name! { Deep = "Deep", "", "Deep" }
 connect_rs::json::message! {
     Deep = "Deep";
 }
@@ -40,6 +40,7 @@ pub mod deep {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Deeper {}
+    connect_rs::name! { Deeper = "Deep.Deeper", "", "Deeper" }
     connect_rs::json::message! {
         Deeper = "Deep.Deeper";
     }
@@ -52,13 +53,13 @@ pub mod deep {
         pub struct Deepest {
             /// `back`, field 1.
             #[prost(message, optional, boxed, tag = "1")]
-            pub back: ::core::option::Option<
-                connect_rs::prost::alloc::boxed::Box<super::super::Unnamed>,
-            >,
+            pub back:
+                ::core::option::Option<connect_rs::prost::alloc::boxed::Box<super::super::Unnamed>>,
             /// The oneof `end`.
             #[prost(oneof = "deepest::End", tags = "2, 3, 4")]
             pub end: ::core::option::Option<deepest::End>,
         }
+        connect_rs::name! { Deepest = "Deep.Deeper.Deepest", "", "Deepest" }
         connect_rs::json::message! {
             Deepest = "Deep.Deeper.Deepest";
             back: Optional(1, "back", "back", Message(super::super::Unnamed)),
@@ -81,16 +82,13 @@ pub mod deep {
                 Hash,
                 PartialOrd,
                 Ord,
-                connect_rs::prost::Enumeration
+                connect_rs::prost::Enumeration,
             )]
             #[prost(prost_path = "connect_rs::prost")]
             #[repr(i32)]
             pub enum Mood {
                 /// `CALM`, value 0.
                 Calm = 0,
-            }
-            connect_rs::json::enumeration! {
-                Mood = "Deep.Deeper.Deepest.Mood";
             }
             impl Mood {
                 /// String value of the enum field names used in the ProtoBuf definition.
@@ -110,6 +108,7 @@ pub mod deep {
                     }
                 }
             }
+            connect_rs::json::enumeration! { Mood = "Deep.Deeper.Deepest.Mood"; }
             /// At most one of several fields.
             #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Oneof)]
             #[prost(prost_path = "connect_rs::prost")]
@@ -118,21 +117,15 @@ pub mod deep {
                 #[prost(message, tag = "2")]
                 Deeper(super::super::Deeper),
                 /// `color`, field 3.
-                #[prost(
-                    enumeration = "super::super::super::shapes::v1::Color",
-                    tag = "3"
-                )]
+                #[prost(enumeration = "super::super::super::shapes::v1::Color", tag = "3")]
                 Color(i32),
                 /// `mood`, field 4.
                 #[prost(enumeration = "Mood", tag = "4")]
                 Mood(i32),
             }
         }
-        connect_rs::name!(Deepest = "Deep.Deeper.Deepest", "", "Deepest");
     }
-    connect_rs::name!(Deeper = "Deep.Deeper", "", "Deeper");
 }
-connect_rs::name!(Deep = "Deep", "", "Deep");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -151,10 +144,8 @@ pub mod root {
     /// The full name of the service.
     pub const NAME: &str = "Root";
     /// `/Root/Get`
-    pub const GET: connect_rs::Spec = connect_rs::Spec::new(
-        "/Root/Get",
-        connect_rs::StreamType::Unary,
-    );
+    pub const GET: connect_rs::Spec =
+        connect_rs::Spec::new("/Root/Get", connect_rs::StreamType::Unary);
 }
 /// The service `Root`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -171,7 +162,7 @@ pub trait Root: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(RootServer, Root, "Root");
+connect_rs::server! { RootServer, Root, "Root" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Root> connect_rs::Service for RootServer<T> {
@@ -179,23 +170,13 @@ impl<T: Root> connect_rs::Service for RootServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                root::GET,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::get(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(root::GET, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::get(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(RootClient, "Root");
+connect_rs::client! { RootClient, "Root" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> RootClient<T> {
@@ -207,16 +188,16 @@ impl<T: connect_rs::Transport> RootClient<T> {
     pub async fn get(
         &self,
         request: impl connect_rs::IntoRequest<Unnamed>,
-    ) -> ::core::result::Result<
-        connect_rs::Response<deep::deeper::Deepest>,
-        connect_rs::Error,
-    > {
+    ) -> ::core::result::Result<connect_rs::Response<deep::deeper::Deepest>, connect_rs::Error>
+    {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&root::GET, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&root::GET, request)
+            .await
     }
 }
 /// The files of this package and all that they import, as an encoded
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1A\x19google/protobuf/any.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0CR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0B2\x0F.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0B2\x1B.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0B2\x1C.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1D\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0B2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\0R\x06author\x124\n\x07machine\x18\n \x01(\x0B2\x18.shapes.v1.Shape.MachineH\0R\x07machine\x12+\n\x07copy_of\x18\x0B \x01(\x0B2\x10.shapes.v1.ShapeH\0R\x06copyOf\x12&\n\x04tint\x18\x0C \x01(\x0E2\x10.shapes.v1.ColorH\0R\x04tint\x12*\n\x05extra\x18\r \x01(\x0B2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0E \x01(\x0B2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0F \x01(\x0B2\x1A.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0E2\x1A.google.protobuf.NullValueR\x07nothing\x12\x1D\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1AJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0B2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1AK\n\x0BColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0E2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1A\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0E2\x1E.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\0\x12\x0C\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1A\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1E\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\0\x12\x0E\n\nCOLOR_GREY\x10\x01\x12\x0E\n\nCOLOR_GRAY\x10\x01\x12\x1B\n\x0ECOLOR_NEGATIVE\x10\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\x1A\x02\x10\x01b\x06proto3\n\x9B\x03\n\runnamed.proto\x1A\x16shapes/v1/shapes.proto\"a\n\x07Unnamed\x12&\n\x05shape\x18\x01 \x01(\x0B2\x10.shapes.v1.ShapeR\x05shape\x12.\n\x07deepest\x18\x02 \x01(\x0B2\x14.Deep.Deeper.DeepestR\x07deepest\"\xD7\x01\n\x04Deep\x1A\xCE\x01\n\x06Deeper\x1A\xC3\x01\n\x07Deepest\x12\x1C\n\x04back\x18\x01 \x01(\x0B2\x08.UnnamedR\x04back\x12&\n\x06deeper\x18\x02 \x01(\x0B2\x0C.Deep.DeeperH\0R\x06deeper\x12(\n\x05color\x18\x03 \x01(\x0E2\x10.shapes.v1.ColorH\0R\x05color\x12/\n\x04mood\x18\x04 \x01(\x0E2\x19.Deep.Deeper.Deepest.MoodH\0R\x04mood\"\x10\n\x04Mood\x12\x08\n\x04CALM\x10\0B\x05\n\x03end2-\n\x04Root\x12%\n\x03Get\x12\x08.Unnamed\x1A\x14.Deep.Deeper.Deepestb\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xe4\x01\n\x19google/protobuf/any.proto\x12\x0fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xe2\x05\n\x1cgoogle/protobuf/struct.proto\x12\x0fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0b2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1aQ\n\x0bFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0b2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xb2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0e2\x1a.google.protobuf.NullValueH\x00R\tnullValue\x12#\n\x0cnumber_value\x18\x02 \x01(\x01H\x00R\x0bnumberValue\x12#\n\x0cstring_value\x18\x03 \x01(\tH\x00R\x0bstringValue\x12\x1f\n\nbool_value\x18\x04 \x01(\x08H\x00R\tboolValue\x12<\n\x0cstruct_value\x18\x05 \x01(\x0b2\x17.google.protobuf.StructH\x00R\x0bstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0b2\x1a.google.protobuf.ListValueH\x00R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0b2\x16.google.protobuf.ValueR\x06values*\x1b\n\tNullValue\x12\x0e\n\nNULL_VALUE\x10\x00B\x7f\n\x13com.google.protobufB\x0bStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xff\x01\n\x1fgoogle/protobuf/timestamp.proto\x12\x0fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0eTimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xab\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0cR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0b2\x0f.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0b2\x1b.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0b2\x1c.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1d\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0b2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\x00R\x06author\x124\n\x07machine\x18\n \x01(\x0b2\x18.shapes.v1.Shape.MachineH\x00R\x07machine\x12+\n\x07copy_of\x18\x0b \x01(\x0b2\x10.shapes.v1.ShapeH\x00R\x06copyOf\x12&\n\x04tint\x18\x0c \x01(\x0e2\x10.shapes.v1.ColorH\x00R\x04tint\x12*\n\x05extra\x18\r \x01(\x0b2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0e \x01(\x0b2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0f \x01(\x0b2\x1a.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0e2\x1a.google.protobuf.NullValueR\x07nothing\x12\x1d\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1aJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0b2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1aK\n\x0bColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0e2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1a\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1a\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1e\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\x00\x12\x0e\n\nCOLOR_GREY\x10\x01\x12\x0e\n\nCOLOR_GRAY\x10\x01\x12\x1b\n\x0eCOLOR_NEGATIVE\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01b\x06proto3\n\x9b\x03\n\runnamed.proto\x1a\x16shapes/v1/shapes.proto\"a\n\x07Unnamed\x12&\n\x05shape\x18\x01 \x01(\x0b2\x10.shapes.v1.ShapeR\x05shape\x12.\n\x07deepest\x18\x02 \x01(\x0b2\x14.Deep.Deeper.DeepestR\x07deepest\"\xd7\x01\n\x04Deep\x1a\xce\x01\n\x06Deeper\x1a\xc3\x01\n\x07Deepest\x12\x1c\n\x04back\x18\x01 \x01(\x0b2\x08.UnnamedR\x04back\x12&\n\x06deeper\x18\x02 \x01(\x0b2\x0c.Deep.DeeperH\x00R\x06deeper\x12(\n\x05color\x18\x03 \x01(\x0e2\x10.shapes.v1.ColorH\x00R\x05color\x12/\n\x04mood\x18\x04 \x01(\x0e2\x19.Deep.Deeper.Deepest.MoodH\x00R\x04mood\"\x10\n\x04Mood\x12\x08\n\x04CALM\x10\x00B\x05\n\x03end2-\n\x04Root\x12%\n\x03Get\x12\x08.Unnamed\x1a\x14.Deep.Deeper.Deepestb\x06proto3";

@@ -7,19 +7,17 @@ use ::connect_tower::__codegen as connect_rs;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct NamesServiceClient {}
+connect_rs::name! { NamesServiceClient = "names.match.type.NamesServiceClient", "names.match.type", "NamesServiceClient" }
 connect_rs::json::message! {
     NamesServiceClient = "names.match.type.NamesServiceClient";
 }
-connect_rs::name!(
-    NamesServiceClient = "names.match.type.NamesServiceClient", "names.match.type",
-    "NamesServiceClient"
-);
 /// `names.match.type.NamesServiceServer`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct NamesServiceServer {}
+connect_rs::name! { NamesServiceServer = "names.match.type.NamesServiceServer", "names.match.type", "NamesServiceServer" }
 connect_rs::json::message! {
     NamesServiceServer = "names.match.type.NamesServiceServer";
 }
@@ -32,31 +30,21 @@ pub mod names_service_server {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct NamesService {}
+    connect_rs::name! { NamesService = "names.match.type.NamesServiceServer.NamesService", "names.match.type", "NamesService" }
     connect_rs::json::message! {
         NamesService = "names.match.type.NamesServiceServer.NamesService";
     }
-    connect_rs::name!(
-        NamesService = "names.match.type.NamesServiceServer.NamesService",
-        "names.match.type", "NamesService"
-    );
 }
-connect_rs::name!(
-    NamesServiceServer = "names.match.type.NamesServiceServer", "names.match.type",
-    "NamesServiceServer"
-);
 /// `names.match.type.NamesServiceMessage`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct NamesServiceMessage {}
+connect_rs::name! { NamesServiceMessage = "names.match.type.NamesServiceMessage", "names.match.type", "NamesServiceMessage" }
 connect_rs::json::message! {
     NamesServiceMessage = "names.match.type.NamesServiceMessage";
 }
-connect_rs::name!(
-    NamesServiceMessage = "names.match.type.NamesServiceMessage", "names.match.type",
-    "NamesServiceMessage"
-);
 /// `names.match.type.Option`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -67,11 +55,11 @@ pub struct Option {
     #[prost(message, optional, boxed, tag = "1")]
     pub some: ::core::option::Option<connect_rs::prost::alloc::boxed::Box<Result>>,
 }
+connect_rs::name! { Option = "names.match.type.Option", "names.match.type", "Option" }
 connect_rs::json::message! {
     Option = "names.match.type.Option";
     some: Optional(1, "some", "some", Message(Result)),
 }
-connect_rs::name!(Option = "names.match.type.Option", "names.match.type", "Option");
 /// `names.match.type.Result`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -85,12 +73,12 @@ pub struct Result {
     #[prost(message, optional, boxed, tag = "2")]
     pub err: ::core::option::Option<connect_rs::prost::alloc::boxed::Box<Option>>,
 }
+connect_rs::name! { Result = "names.match.type.Result", "names.match.type", "Result" }
 connect_rs::json::message! {
     Result = "names.match.type.Result";
     ok: Optional(1, "ok", "ok", Message(Vec)),
     err: Optional(2, "err", "err", Message(Option)),
 }
-connect_rs::name!(Result = "names.match.type.Result", "names.match.type", "Result");
 /// `names.match.type.Vec`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -104,12 +92,12 @@ pub struct Vec {
     #[prost(message, optional, tag = "2")]
     pub r#box: ::core::option::Option<Box>,
 }
+connect_rs::name! { Vec = "names.match.type.Vec", "names.match.type", "Vec" }
 connect_rs::json::message! {
     Vec = "names.match.type.Vec";
     string: Optional(1, "string", "string", Message(String)),
     r#box: Optional(2, "box", "box", Message(Box)),
 }
-connect_rs::name!(Vec = "names.match.type.Vec", "names.match.type", "Vec");
 /// `names.match.type.String`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -120,11 +108,11 @@ pub struct String {
     #[prost(string, tag = "1")]
     pub value: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { String = "names.match.type.String", "names.match.type", "String" }
 connect_rs::json::message! {
     String = "names.match.type.String";
     value: Implicit(1, "value", "value", String),
 }
-connect_rs::name!(String = "names.match.type.String", "names.match.type", "String");
 /// `names.match.type.Box`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -138,18 +126,19 @@ pub struct Box {
     #[prost(message, optional, tag = "2")]
     pub self_: ::core::option::Option<Self_>,
 }
+connect_rs::name! { Box = "names.match.type.Box", "names.match.type", "Box" }
 connect_rs::json::message! {
     Box = "names.match.type.Box";
     bool: Implicit(1, "bool", "bool", Bool),
     self_: Optional(2, "self", "self", Message(Self_)),
 }
-connect_rs::name!(Box = "names.match.type.Box", "names.match.type", "Box");
 /// Its module would be `self`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Self_ {}
+connect_rs::name! { Self_ = "names.match.type.Self_", "names.match.type", "Self_" }
 connect_rs::json::message! {
     Self_ = "names.match.type.Self_";
 }
@@ -162,46 +151,41 @@ pub mod self_ {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Inner {}
+    connect_rs::name! { Inner = "names.match.type.Self_.Inner", "names.match.type", "Inner" }
     connect_rs::json::message! {
         Inner = "names.match.type.Self_.Inner";
     }
-    connect_rs::name!(
-        Inner = "names.match.type.Self_.Inner", "names.match.type", "Inner"
-    );
 }
-connect_rs::name!(Self_ = "names.match.type.Self_", "names.match.type", "Self_");
 /// `names.match.type.Request`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Request {}
+connect_rs::name! { Request = "names.match.type.Request", "names.match.type", "Request" }
 connect_rs::json::message! {
     Request = "names.match.type.Request";
 }
-connect_rs::name!(Request = "names.match.type.Request", "names.match.type", "Request");
 /// `names.match.type.Response`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Response {}
+connect_rs::name! { Response = "names.match.type.Response", "names.match.type", "Response" }
 connect_rs::json::message! {
     Response = "names.match.type.Response";
 }
-connect_rs::name!(
-    Response = "names.match.type.Response", "names.match.type", "Response"
-);
 /// `names.match.type.Error`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Error {}
+connect_rs::name! { Error = "names.match.type.Error", "names.match.type", "Error" }
 connect_rs::json::message! {
     Error = "names.match.type.Error";
 }
-connect_rs::name!(Error = "names.match.type.Error", "names.match.type", "Error");
 /// `names.match.type.Json`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -215,6 +199,7 @@ pub struct Json {
     #[prost(oneof = "json::Kind", tags = "2, 3")]
     pub kind: ::core::option::Option<json::Kind>,
 }
+connect_rs::name! { Json = "names.match.type.Json", "names.match.type", "Json" }
 connect_rs::json::message! {
     Json = "names.match.type.Json";
     message: Implicit(1, "message", "message", Enum(json::Message)),
@@ -232,23 +217,13 @@ pub mod json {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
     #[prost(prost_path = "connect_rs::prost")]
     pub struct Nested {}
+    connect_rs::name! { Nested = "names.match.type.Json.Nested", "names.match.type", "Nested" }
     connect_rs::json::message! {
         Nested = "names.match.type.Json.Nested";
     }
-    connect_rs::name!(
-        Nested = "names.match.type.Json.Nested", "names.match.type", "Nested"
-    );
     /// `names.match.type.Json.Message`.
     #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        connect_rs::prost::Enumeration
+        Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
     )]
     #[prost(prost_path = "connect_rs::prost")]
     #[repr(i32)]
@@ -257,9 +232,6 @@ pub mod json {
         Enum = 0,
         /// `STR`, value 1.
         Str = 1,
-    }
-    connect_rs::json::enumeration! {
-        Message = "names.match.type.Json.Message";
     }
     impl Message {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -281,6 +253,7 @@ pub mod json {
             }
         }
     }
+    connect_rs::json::enumeration! { Message = "names.match.type.Json.Message"; }
     /// At most one of several fields.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Oneof)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -293,7 +266,6 @@ pub mod json {
         Bool(Nested),
     }
 }
-connect_rs::name!(Json = "names.match.type.Json", "names.match.type", "Json");
 /// What generated code, or code that derives make, might name.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -333,6 +305,7 @@ pub struct Some {
     #[prost(oneof = "some::Future", tags = "9, 10, 11, 12, 13, 14")]
     pub future: ::core::option::Option<some::Future>,
 }
+connect_rs::name! { Some = "names.match.type.Some", "names.match.type", "Some" }
 connect_rs::json::message! {
     Some = "names.match.type.Some";
     none: Optional(1, "none", "none", Message(None)),
@@ -381,37 +354,36 @@ pub mod some {
         Serialize(super::Serialize),
     }
 }
-connect_rs::name!(Some = "names.match.type.Some", "names.match.type", "Some");
 /// `names.match.type.None`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct None {}
+connect_rs::name! { None = "names.match.type.None", "names.match.type", "None" }
 connect_rs::json::message! {
     None = "names.match.type.None";
 }
-connect_rs::name!(None = "names.match.type.None", "names.match.type", "None");
 /// `names.match.type.Ok`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Ok {}
+connect_rs::name! { Ok = "names.match.type.Ok", "names.match.type", "Ok" }
 connect_rs::json::message! {
     Ok = "names.match.type.Ok";
 }
-connect_rs::name!(Ok = "names.match.type.Ok", "names.match.type", "Ok");
 /// `names.match.type.Err`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Err {}
+connect_rs::name! { Err = "names.match.type.Err", "names.match.type", "Err" }
 connect_rs::json::message! {
     Err = "names.match.type.Err";
 }
-connect_rs::name!(Err = "names.match.type.Err", "names.match.type", "Err");
 /// `names.match.type.Default`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -422,11 +394,11 @@ pub struct Default {
     #[prost(bool, optional, tag = "1")]
     pub default: ::core::option::Option<bool>,
 }
+connect_rs::name! { Default = "names.match.type.Default", "names.match.type", "Default" }
 connect_rs::json::message! {
     Default = "names.match.type.Default";
     default: Optional(1, "default", "default", Bool),
 }
-connect_rs::name!(Default = "names.match.type.Default", "names.match.type", "Default");
 /// `names.match.type.Debug`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -437,11 +409,11 @@ pub struct Debug {
     #[prost(string, tag = "1")]
     pub debug: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { Debug = "names.match.type.Debug", "names.match.type", "Debug" }
 connect_rs::json::message! {
     Debug = "names.match.type.Debug";
     debug: Implicit(1, "debug", "debug", String),
 }
-connect_rs::name!(Debug = "names.match.type.Debug", "names.match.type", "Debug");
 /// `names.match.type.Clone`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -452,11 +424,11 @@ pub struct Clone {
     #[prost(string, tag = "1")]
     pub clone: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { Clone = "names.match.type.Clone", "names.match.type", "Clone" }
 connect_rs::json::message! {
     Clone = "names.match.type.Clone";
     clone: Implicit(1, "clone", "clone", String),
 }
-connect_rs::name!(Clone = "names.match.type.Clone", "names.match.type", "Clone");
 /// `names.match.type.Send`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -467,6 +439,7 @@ pub struct Send {
     #[prost(enumeration = "send::Sync", tag = "1")]
     pub sync: i32,
 }
+connect_rs::name! { Send = "names.match.type.Send", "names.match.type", "Send" }
 connect_rs::json::message! {
     Send = "names.match.type.Send";
     sync: Implicit(1, "sync", "sync", Enum(send::Sync)),
@@ -478,24 +451,13 @@ pub mod send {
     use super::connect_rs;
     /// `names.match.type.Send.Sync`.
     #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        connect_rs::prost::Enumeration
+        Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
     )]
     #[prost(prost_path = "connect_rs::prost")]
     #[repr(i32)]
     pub enum Sync {
         /// `ARC`, value 0.
         Arc = 0,
-    }
-    connect_rs::json::enumeration! {
-        Sync = "names.match.type.Send.Sync";
     }
     impl Sync {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -515,8 +477,8 @@ pub mod send {
             }
         }
     }
+    connect_rs::json::enumeration! { Sync = "names.match.type.Send.Sync"; }
 }
-connect_rs::name!(Send = "names.match.type.Send", "names.match.type", "Send");
 /// `names.match.type.HashMap`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -527,21 +489,21 @@ pub struct HashMap {
     #[prost(bytes = "bytes", tag = "1")]
     pub bytes: connect_rs::prost::bytes::Bytes,
 }
+connect_rs::name! { HashMap = "names.match.type.HashMap", "names.match.type", "HashMap" }
 connect_rs::json::message! {
     HashMap = "names.match.type.HashMap";
     bytes: Implicit(1, "bytes", "bytes", Bytes),
 }
-connect_rs::name!(HashMap = "names.match.type.HashMap", "names.match.type", "HashMap");
 /// `names.match.type.Future`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Future {}
+connect_rs::name! { Future = "names.match.type.Future", "names.match.type", "Future" }
 connect_rs::json::message! {
     Future = "names.match.type.Future";
 }
-connect_rs::name!(Future = "names.match.type.Future", "names.match.type", "Future");
 /// `names.match.type.Bytes`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -552,36 +514,31 @@ pub struct Bytes {
     #[prost(bytes = "bytes", tag = "1")]
     pub bytes: connect_rs::prost::bytes::Bytes,
 }
+connect_rs::name! { Bytes = "names.match.type.Bytes", "names.match.type", "Bytes" }
 connect_rs::json::message! {
     Bytes = "names.match.type.Bytes";
     bytes: Implicit(1, "bytes", "bytes", Bytes),
 }
-connect_rs::name!(Bytes = "names.match.type.Bytes", "names.match.type", "Bytes");
 /// `names.match.type.Streaming`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Streaming {}
+connect_rs::name! { Streaming = "names.match.type.Streaming", "names.match.type", "Streaming" }
 connect_rs::json::message! {
     Streaming = "names.match.type.Streaming";
 }
-connect_rs::name!(
-    Streaming = "names.match.type.Streaming", "names.match.type", "Streaming"
-);
 /// `names.match.type.ResponseStream`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct ResponseStream {}
+connect_rs::name! { ResponseStream = "names.match.type.ResponseStream", "names.match.type", "ResponseStream" }
 connect_rs::json::message! {
     ResponseStream = "names.match.type.ResponseStream";
 }
-connect_rs::name!(
-    ResponseStream = "names.match.type.ResponseStream", "names.match.type",
-    "ResponseStream"
-);
 /// `names.match.type.Message`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -595,12 +552,12 @@ pub struct Message {
     #[prost(string, tag = "2")]
     pub clear: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { Message = "names.match.type.Message", "names.match.type", "Message" }
 connect_rs::json::message! {
     Message = "names.match.type.Message";
     encoded_len: Implicit(1, "encoded_len", "encodedLen", String),
     clear: Implicit(2, "clear", "clear", String),
 }
-connect_rs::name!(Message = "names.match.type.Message", "names.match.type", "Message");
 /// `names.match.type.Serialize`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -611,65 +568,61 @@ pub struct Serialize {
     #[prost(string, tag = "1")]
     pub deserialize: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { Serialize = "names.match.type.Serialize", "names.match.type", "Serialize" }
 connect_rs::json::message! {
     Serialize = "names.match.type.Serialize";
     deserialize: Implicit(1, "deserialize", "deserialize", String),
 }
-connect_rs::name!(
-    Serialize = "names.match.type.Serialize", "names.match.type", "Serialize"
-);
 /// `names.match.type.Service_`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Service {}
+connect_rs::name! { Service = "names.match.type.Service_", "names.match.type", "Service_" }
 connect_rs::json::message! {
     Service = "names.match.type.Service_";
 }
-connect_rs::name!(Service = "names.match.type.Service_", "names.match.type", "Service_");
 /// `names.match.type.Prost`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Prost {}
+connect_rs::name! { Prost = "names.match.type.Prost", "names.match.type", "Prost" }
 connect_rs::json::message! {
     Prost = "names.match.type.Prost";
 }
-connect_rs::name!(Prost = "names.match.type.Prost", "names.match.type", "Prost");
 /// `names.match.type.Spec`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Spec {}
+connect_rs::name! { Spec = "names.match.type.Spec", "names.match.type", "Spec" }
 connect_rs::json::message! {
     Spec = "names.match.type.Spec";
 }
-connect_rs::name!(Spec = "names.match.type.Spec", "names.match.type", "Spec");
 /// `names.match.type.Transport`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Transport {}
+connect_rs::name! { Transport = "names.match.type.Transport", "names.match.type", "Transport" }
 connect_rs::json::message! {
     Transport = "names.match.type.Transport";
 }
-connect_rs::name!(
-    Transport = "names.match.type.Transport", "names.match.type", "Transport"
-);
 /// `names.match.type.Client`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Client {}
+connect_rs::name! { Client = "names.match.type.Client", "names.match.type", "Client" }
 connect_rs::json::message! {
     Client = "names.match.type.Client";
 }
-connect_rs::name!(Client = "names.match.type.Client", "names.match.type", "Client");
 /// All keywords.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -805,6 +758,7 @@ pub struct Keywords {
     #[prost(oneof = "keywords::Final", tags = "41, 42")]
     pub r#final: ::core::option::Option<keywords::Final>,
 }
+connect_rs::name! { Keywords = "names.match.type.Keywords", "names.match.type", "Keywords" }
 connect_rs::json::message! {
     Keywords = "names.match.type.Keywords";
     r#as: Implicit(1, "as", "as", String),
@@ -869,9 +823,6 @@ pub mod keywords {
         Abstract(connect_rs::prost::alloc::string::String),
     }
 }
-connect_rs::name!(
-    Keywords = "names.match.type.Keywords", "names.match.type", "Keywords"
-);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -1047,70 +998,49 @@ pub trait NamesService: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/Clone`.
     fn clone(
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/FromClient`.
     fn from_client(
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/WithConfig`.
     fn with_config(
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/Name`.
     fn name(
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/Register`.
     fn register(
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/Drop`.
     fn drop(
         &self,
         request: connect_rs::Request<Request>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/Type`.
     fn r#type(
@@ -1154,10 +1084,7 @@ pub trait NamesService: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         request: connect_rs::Request<connect_rs::Streaming<Request>>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// Calls `/names.match.type.NamesService/type_id`.
     fn type_id(
@@ -1243,7 +1170,7 @@ pub trait NamesService: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Clone>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-connect_rs::server!(NamesServiceServer_, NamesService, "names.match.type.NamesService");
+connect_rs::server! { NamesServiceServer_, NamesService, "names.match.type.NamesService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: NamesService> connect_rs::Service for NamesServiceServer_<T> {
@@ -1251,353 +1178,150 @@ impl<T: NamesService> connect_rs::Service for NamesServiceServer_<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::NEW,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::new(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::NEW, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::new(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::CLONE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::clone(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::CLONE, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::clone(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::FROM_CLIENT,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::from_client(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(
+            names_service::FROM_CLIENT,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::from_client(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::WITH_CONFIG,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::with_config(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(
+            names_service::WITH_CONFIG,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::with_config(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::NAME_,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::name(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::NAME_, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::name(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::REGISTER,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::register(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::REGISTER, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::register(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::DROP,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::drop(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::DROP, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::drop(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::TYPE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::r#type(&inner, request).await }
-                },
-            );
+        methods.server_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::TYPE,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::r#type(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::SELF,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::self_(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::SELF, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::self_(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::CRATE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::crate_(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::CRATE,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::crate_(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::AWAIT,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::r#await(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::AWAIT,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::r#await(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::AWAIT_WITH,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::await_with(&inner, request).await }
-                },
-            );
+        methods.client_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::AWAIT_WITH,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::await_with(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::TYPE_ID,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::type_id(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::TYPE_ID, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::type_id(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::TYPE_ID_,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::type_id_(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::TYPE_ID_, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::type_id_(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::CALL,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::call(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::CALL, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::call(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::ADD_INTERCEPTOR,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::add_interceptor(&inner, request).await }
-                },
-            );
+        methods.client_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::ADD_INTERCEPTOR,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::add_interceptor(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::WITH_CODECS,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::with_codecs(&inner, request).await }
-                },
-            );
+        methods.server_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::WITH_CODECS,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::with_codecs(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::WITH_TIMER,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::with_timer(&inner, request).await }
-                },
-            );
+        methods.server_stream::<connect_rs::Prost, _, _, _, _>(
+            names_service::WITH_TIMER,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::with_timer(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::DEFAULT,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::default(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::DEFAULT, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::default(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::INTO,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::into(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::INTO, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::into(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::TRY_INTO,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::try_into(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::TRY_INTO, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::try_into(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::REQUEST,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::request(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::REQUEST, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::request(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                names_service::T,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::t(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(names_service::T, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::t(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(NamesServiceClient_, "names.match.type.NamesService");
+connect_rs::client! { NamesServiceClient_, "names.match.type.NamesService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> NamesServiceClient_<T> {
@@ -1611,7 +1335,9 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: impl connect_rs::IntoRequest<Request>,
     ) -> ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&names_service::NEW, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::NEW, request)
+            .await
     }
     /// Calls `/names.match.type.NamesService/Clone`.
     ///
@@ -1693,7 +1419,9 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: impl connect_rs::IntoRequest<Request>,
     ) -> ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&names_service::DROP, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::DROP, request)
+            .await
     }
     /// Calls `/names.match.type.NamesService/Type`.
     ///
@@ -1722,7 +1450,9 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: impl connect_rs::IntoRequest<Request>,
     ) -> ::core::result::Result<connect_rs::Response<Error>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&names_service::SELF, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::SELF, request)
+            .await
     }
     /// Calls `/names.match.type.NamesService/crate`.
     ///
@@ -1756,12 +1486,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&names_service::CRATE, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&names_service::CRATE, request)
             .await
     }
     /// Calls `/names.match.type.NamesService/Await`.
@@ -1796,12 +1521,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&names_service::AWAIT, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&names_service::AWAIT, request)
             .await
     }
     /// Calls `/names.match.type.NamesService/AwaitWith`.
@@ -1811,11 +1531,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     pub fn await_with_(&self) -> connect_rs::ClientStreamCall<Request, Response, T> {
         let request = connect_rs::Request::new(());
         self.client
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&names_service::AWAIT_WITH, request)
+            .client_stream::<connect_rs::Prost, _, _>(&names_service::AWAIT_WITH, request)
     }
     /// The same as [`await_with_`](Self::await_with_), with headers and options.
     #[must_use]
@@ -1824,11 +1540,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: connect_rs::Request<()>,
     ) -> connect_rs::ClientStreamCall<Request, Response, T> {
         self.client
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&names_service::AWAIT_WITH, request)
+            .client_stream::<connect_rs::Prost, _, _>(&names_service::AWAIT_WITH, request)
     }
     /// The same as [`await_with_`](Self::await_with_), with all requests in a stream, or in a `Request` with one.
     ///
@@ -1841,12 +1553,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     ) -> ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error> {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .client_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&names_service::AWAIT_WITH, request)
+            .client_stream_from::<connect_rs::Prost, _, _, _>(&names_service::AWAIT_WITH, request)
             .await
     }
     /// Calls `/names.match.type.NamesService/type_id`.
@@ -1887,7 +1594,9 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: impl connect_rs::IntoRequest<Some>,
     ) -> ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&names_service::CALL, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::CALL, request)
+            .await
     }
     /// Calls `/names.match.type.NamesService/AddInterceptor`.
     ///
@@ -1896,11 +1605,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     pub fn add_interceptor_(&self) -> connect_rs::ClientStreamCall<Some, Some, T> {
         let request = connect_rs::Request::new(());
         self.client
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&names_service::ADD_INTERCEPTOR, request)
+            .client_stream::<connect_rs::Prost, _, _>(&names_service::ADD_INTERCEPTOR, request)
     }
     /// The same as [`add_interceptor_`](Self::add_interceptor_), with headers and options.
     #[must_use]
@@ -1909,11 +1614,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: connect_rs::Request<()>,
     ) -> connect_rs::ClientStreamCall<Some, Some, T> {
         self.client
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&names_service::ADD_INTERCEPTOR, request)
+            .client_stream::<connect_rs::Prost, _, _>(&names_service::ADD_INTERCEPTOR, request)
     }
     /// The same as [`add_interceptor_`](Self::add_interceptor_), with all requests in a stream, or in a `Request` with one.
     ///
@@ -1926,12 +1627,10 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     ) -> ::core::result::Result<connect_rs::Response<Some>, connect_rs::Error> {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .client_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&names_service::ADD_INTERCEPTOR, request)
+            .client_stream_from::<connect_rs::Prost, _, _, _>(
+                &names_service::ADD_INTERCEPTOR,
+                request,
+            )
             .await
     }
     /// Calls `/names.match.type.NamesService/WithCodecs`.
@@ -1948,11 +1647,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     > {
         let request = connect_rs::IntoRequest::into_request(request);
         self.client
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&names_service::WITH_CODECS, request)
+            .server_stream::<connect_rs::Prost, _, _>(&names_service::WITH_CODECS, request)
             .await
     }
     /// Calls `/names.match.type.NamesService/WithTimer`.
@@ -1969,11 +1664,7 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
     > {
         let request = connect_rs::IntoRequest::into_request(request);
         self.client
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&names_service::WITH_TIMER, request)
+            .server_stream::<connect_rs::Prost, _, _>(&names_service::WITH_TIMER, request)
             .await
     }
     /// Calls `/names.match.type.NamesService/Default`.
@@ -2000,7 +1691,9 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: impl connect_rs::IntoRequest<Debug>,
     ) -> ::core::result::Result<connect_rs::Response<Debug>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&names_service::INTO, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::INTO, request)
+            .await
     }
     /// Calls `/names.match.type.NamesService/TryInto`.
     ///
@@ -2040,7 +1733,9 @@ impl<T: connect_rs::Transport> NamesServiceClient_<T> {
         request: impl connect_rs::IntoRequest<Clone>,
     ) -> ::core::result::Result<connect_rs::Response<Clone>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&names_service::T, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&names_service::T, request)
+            .await
     }
 }
 /// The name and the procedures of the service `names.match.type.Service`.
@@ -2065,13 +1760,10 @@ pub trait Service_: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         request: connect_rs::Request<Json>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Keywords>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Keywords>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-connect_rs::server!(ServiceServer, Service_, "names.match.type.Service");
+connect_rs::server! { ServiceServer, Service_, "names.match.type.Service" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Service_> connect_rs::Service for ServiceServer<T> {
@@ -2079,23 +1771,13 @@ impl<T: Service_> connect_rs::Service for ServiceServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                service::CALL,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::call(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(service::CALL, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::call(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(ServiceClient, "names.match.type.Service");
+connect_rs::client! { ServiceClient, "names.match.type.Service" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ServiceClient<T> {
@@ -2109,7 +1791,9 @@ impl<T: connect_rs::Transport> ServiceClient<T> {
         request: impl connect_rs::IntoRequest<Json>,
     ) -> ::core::result::Result<connect_rs::Response<Keywords>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&service::CALL, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&service::CALL, request)
+            .await
     }
 }
 /// The name and the procedures of the service `names.match.type.response`.
@@ -2134,13 +1818,10 @@ pub trait Response_: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         request: connect_rs::Request<Response>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<Response>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-connect_rs::server!(ResponseServer, Response_, "names.match.type.response");
+connect_rs::server! { ResponseServer, Response_, "names.match.type.response" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Response_> connect_rs::Service for ResponseServer<T> {
@@ -2148,23 +1829,13 @@ impl<T: Response_> connect_rs::Service for ResponseServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                response::RESPONSE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::response(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(response::RESPONSE, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::response(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(ResponseClient, "names.match.type.response");
+connect_rs::client! { ResponseClient, "names.match.type.response" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ResponseClient<T> {
@@ -2178,7 +1849,9 @@ impl<T: connect_rs::Transport> ResponseClient<T> {
         request: impl connect_rs::IntoRequest<Response>,
     ) -> ::core::result::Result<connect_rs::Response<Response>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&response::RESPONSE, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&response::RESPONSE, request)
+            .await
     }
 }
 /// The name and the procedures of the service `names.match.type.WellKnown`.
@@ -2236,14 +1909,10 @@ pub trait WellKnown: ::core::marker::Send + ::core::marker::Sync + 'static {
     /// Calls `/names.match.type.WellKnown/Times`.
     fn times(
         &self,
-        request: connect_rs::Request<
-            connect_rs::Streaming<connect_rs::prost_types::Timestamp>,
-        >,
+        request: connect_rs::Request<connect_rs::Streaming<connect_rs::prost_types::Timestamp>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            connect_rs::Response<
-                connect_rs::ResponseStream<connect_rs::prost_types::Timestamp>,
-            >,
+            connect_rs::Response<connect_rs::ResponseStream<connect_rs::prost_types::Timestamp>>,
             connect_rs::Error,
         >,
     > + ::core::marker::Send;
@@ -2253,9 +1922,7 @@ pub trait WellKnown: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: connect_rs::Request<connect_rs::Streaming<connect_rs::prost_types::Any>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            connect_rs::Response<
-                connect_rs::ResponseStream<connect_rs::prost_types::Any>,
-            >,
+            connect_rs::Response<connect_rs::ResponseStream<connect_rs::prost_types::Any>>,
             connect_rs::Error,
         >,
     > + ::core::marker::Send;
@@ -2276,9 +1943,7 @@ pub trait WellKnown: ::core::marker::Send + ::core::marker::Sync + 'static {
     /// Calls `/names.match.type.WellKnown/Blobs`.
     fn blobs(
         &self,
-        request: connect_rs::Request<
-            connect_rs::Streaming<connect_rs::prost::alloc::vec::Vec<u8>>,
-        >,
+        request: connect_rs::Request<connect_rs::Streaming<connect_rs::prost::alloc::vec::Vec<u8>>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
             connect_rs::Response<
@@ -2290,19 +1955,15 @@ pub trait WellKnown: ::core::marker::Send + ::core::marker::Sync + 'static {
     /// Calls `/names.match.type.WellKnown/Structs`.
     fn structs(
         &self,
-        request: connect_rs::Request<
-            connect_rs::Streaming<connect_rs::prost_types::Struct>,
-        >,
+        request: connect_rs::Request<connect_rs::Streaming<connect_rs::prost_types::Struct>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            connect_rs::Response<
-                connect_rs::ResponseStream<connect_rs::prost_types::Struct>,
-            >,
+            connect_rs::Response<connect_rs::ResponseStream<connect_rs::prost_types::Struct>>,
             connect_rs::Error,
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(WellKnownServer, WellKnown, "names.match.type.WellKnown");
+connect_rs::server! { WellKnownServer, WellKnown, "names.match.type.WellKnown" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: WellKnown> connect_rs::Service for WellKnownServer<T> {
@@ -2310,98 +1971,41 @@ impl<T: WellKnown> connect_rs::Service for WellKnownServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                well_known::NOTHING,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::nothing(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(well_known::NOTHING, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::nothing(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                well_known::TIMES,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::times(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(well_known::TIMES, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::times(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                well_known::ANYTHING,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::anything(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(
+            well_known::ANYTHING,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::anything(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                well_known::STRINGS,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::strings(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(well_known::STRINGS, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::strings(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                well_known::BLOBS,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::blobs(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(well_known::BLOBS, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::blobs(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                well_known::STRUCTS,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::structs(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(well_known::STRUCTS, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::structs(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(WellKnownClient, "names.match.type.WellKnown");
+connect_rs::client! { WellKnownClient, "names.match.type.WellKnown" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> WellKnownClient<T> {
@@ -2411,7 +2015,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     #[must_use]
     pub fn nothing(&self) -> connect_rs::BidiCall<(), (), T> {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
     }
     /// The same as [`nothing`](Self::nothing), with headers and options.
     #[must_use]
@@ -2419,7 +2024,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         &self,
         request: connect_rs::Request<()>,
     ) -> connect_rs::BidiCall<(), (), T> {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::NOTHING, request)
     }
     /// The same as [`nothing`](Self::nothing), with all requests in a stream, or in a `Request` with one.
     ///
@@ -2435,12 +2041,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&well_known::NOTHING, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&well_known::NOTHING, request)
             .await
     }
     /// Calls `/names.match.type.WellKnown/Times`.
@@ -2455,7 +2056,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         T,
     > {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
     }
     /// The same as [`times`](Self::times), with headers and options.
     #[must_use]
@@ -2467,7 +2069,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         connect_rs::prost_types::Timestamp,
         T,
     > {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::TIMES, request)
     }
     /// The same as [`times`](Self::times), with all requests in a stream, or in a `Request` with one.
     ///
@@ -2478,9 +2081,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         &self,
         requests: impl connect_rs::IntoStreamRequest<connect_rs::prost_types::Timestamp>,
     ) -> ::core::result::Result<
-        connect_rs::Response<
-            connect_rs::Streaming<connect_rs::prost_types::Timestamp, T::Body>,
-        >,
+        connect_rs::Response<connect_rs::Streaming<connect_rs::prost_types::Timestamp, T::Body>>,
         connect_rs::Error,
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
@@ -2494,11 +2095,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     #[must_use]
     pub fn anything(
         &self,
-    ) -> connect_rs::BidiCall<
-        connect_rs::prost_types::Any,
-        connect_rs::prost_types::Any,
-        T,
-    > {
+    ) -> connect_rs::BidiCall<connect_rs::prost_types::Any, connect_rs::prost_types::Any, T> {
         let request = connect_rs::Request::new(());
         self.client
             .bidi_stream::<connect_rs::Prost, _, _>(&well_known::ANYTHING, request)
@@ -2508,11 +2105,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     pub fn anything_with(
         &self,
         request: connect_rs::Request<()>,
-    ) -> connect_rs::BidiCall<
-        connect_rs::prost_types::Any,
-        connect_rs::prost_types::Any,
-        T,
-    > {
+    ) -> connect_rs::BidiCall<connect_rs::prost_types::Any, connect_rs::prost_types::Any, T> {
         self.client
             .bidi_stream::<connect_rs::Prost, _, _>(&well_known::ANYTHING, request)
     }
@@ -2525,19 +2118,12 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         &self,
         requests: impl connect_rs::IntoStreamRequest<connect_rs::prost_types::Any>,
     ) -> ::core::result::Result<
-        connect_rs::Response<
-            connect_rs::Streaming<connect_rs::prost_types::Any, T::Body>,
-        >,
+        connect_rs::Response<connect_rs::Streaming<connect_rs::prost_types::Any, T::Body>>,
         connect_rs::Error,
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&well_known::ANYTHING, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&well_known::ANYTHING, request)
             .await
     }
     /// Calls `/names.match.type.WellKnown/Strings`.
@@ -2552,7 +2138,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         T,
     > {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
     }
     /// The same as [`strings`](Self::strings), with headers and options.
     #[must_use]
@@ -2564,7 +2151,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         connect_rs::prost::alloc::string::String,
         T,
     > {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRINGS, request)
     }
     /// The same as [`strings`](Self::strings), with all requests in a stream, or in a `Request` with one.
     ///
@@ -2573,9 +2161,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     /// The server's error, or what went wrong on the way.
     pub async fn strings_from(
         &self,
-        requests: impl connect_rs::IntoStreamRequest<
-            connect_rs::prost::alloc::string::String,
-        >,
+        requests: impl connect_rs::IntoStreamRequest<connect_rs::prost::alloc::string::String>,
     ) -> ::core::result::Result<
         connect_rs::Response<
             connect_rs::Streaming<connect_rs::prost::alloc::string::String, T::Body>,
@@ -2584,12 +2170,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&well_known::STRINGS, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&well_known::STRINGS, request)
             .await
     }
     /// Calls `/names.match.type.WellKnown/Blobs`.
@@ -2604,7 +2185,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         T,
     > {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
     }
     /// The same as [`blobs`](Self::blobs), with headers and options.
     #[must_use]
@@ -2616,7 +2198,8 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         connect_rs::prost::alloc::vec::Vec<u8>,
         T,
     > {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::BLOBS, request)
     }
     /// The same as [`blobs`](Self::blobs), with all requests in a stream, or in a `Request` with one.
     ///
@@ -2625,9 +2208,7 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     /// The server's error, or what went wrong on the way.
     pub async fn blobs_from(
         &self,
-        requests: impl connect_rs::IntoStreamRequest<
-            connect_rs::prost::alloc::vec::Vec<u8>,
-        >,
+        requests: impl connect_rs::IntoStreamRequest<connect_rs::prost::alloc::vec::Vec<u8>>,
     ) -> ::core::result::Result<
         connect_rs::Response<
             connect_rs::Streaming<connect_rs::prost::alloc::vec::Vec<u8>, T::Body>,
@@ -2645,25 +2226,21 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
     #[must_use]
     pub fn structs(
         &self,
-    ) -> connect_rs::BidiCall<
-        connect_rs::prost_types::Struct,
-        connect_rs::prost_types::Struct,
-        T,
-    > {
+    ) -> connect_rs::BidiCall<connect_rs::prost_types::Struct, connect_rs::prost_types::Struct, T>
+    {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
     }
     /// The same as [`structs`](Self::structs), with headers and options.
     #[must_use]
     pub fn structs_with(
         &self,
         request: connect_rs::Request<()>,
-    ) -> connect_rs::BidiCall<
-        connect_rs::prost_types::Struct,
-        connect_rs::prost_types::Struct,
-        T,
-    > {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
+    ) -> connect_rs::BidiCall<connect_rs::prost_types::Struct, connect_rs::prost_types::Struct, T>
+    {
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&well_known::STRUCTS, request)
     }
     /// The same as [`structs`](Self::structs), with all requests in a stream, or in a `Request` with one.
     ///
@@ -2674,19 +2251,12 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
         &self,
         requests: impl connect_rs::IntoStreamRequest<connect_rs::prost_types::Struct>,
     ) -> ::core::result::Result<
-        connect_rs::Response<
-            connect_rs::Streaming<connect_rs::prost_types::Struct, T::Body>,
-        >,
+        connect_rs::Response<connect_rs::Streaming<connect_rs::prost_types::Struct, T::Body>>,
         connect_rs::Error,
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&well_known::STRUCTS, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(&well_known::STRUCTS, request)
             .await
     }
 }
@@ -2694,4 +2264,4 @@ impl<T: connect_rs::Transport> WellKnownClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x86\x04\n\x1Egoogle/protobuf/wrappers.proto\x12\x0Fgoogle.protobuf\"#\n\x0BDoubleValue\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\"\"\n\nFloatValue\x12\x14\n\x05value\x18\x01 \x01(\x02R\x05value\"\"\n\nInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x03R\x05value\"#\n\x0BUInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x04R\x05value\"\"\n\nInt32Value\x12\x14\n\x05value\x18\x01 \x01(\x05R\x05value\"#\n\x0BUInt32Value\x12\x14\n\x05value\x18\x01 \x01(\rR\x05value\"!\n\tBoolValue\x12\x14\n\x05value\x18\x01 \x01(\x08R\x05value\"#\n\x0BStringValue\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"\"\n\nBytesValue\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05valueB\x83\x01\n\x13com.google.protobufB\rWrappersProtoP\x01Z1google.golang.org/protobuf/types/known/wrapperspb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x91)\n\x0Bnames.proto\x12\x10names.match.type\x1A\x19google/protobuf/any.proto\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\x1A\x1Egoogle/protobuf/wrappers.proto\"\x14\n\x12NamesServiceClient\"$\n\x12NamesServiceServer\x1A\x0E\n\x0CNamesService\"\x15\n\x13NamesServiceMessage\"6\n\x06Option\x12,\n\x04some\x18\x01 \x01(\x0B2\x18.names.match.type.ResultR\x04some\"[\n\x06Result\x12%\n\x02ok\x18\x01 \x01(\x0B2\x15.names.match.type.VecR\x02ok\x12*\n\x03err\x18\x02 \x01(\x0B2\x18.names.match.type.OptionR\x03err\"`\n\x03Vec\x120\n\x06string\x18\x01 \x01(\x0B2\x18.names.match.type.StringR\x06string\x12'\n\x03box\x18\x02 \x01(\x0B2\x15.names.match.type.BoxR\x03box\"\x1E\n\x06String\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"F\n\x03Box\x12\x12\n\x04bool\x18\x01 \x01(\x08R\x04bool\x12+\n\x04self\x18\x02 \x01(\x0B2\x17.names.match.type.Self_R\x04self\"\x10\n\x05Self_\x1A\x07\n\x05Inner\"\t\n\x07Request\"\n\n\x08Response\"\x07\n\x05Error\"\xD9\x01\n\x04Json\x128\n\x07message\x18\x01 \x01(\x0E2\x1E.names.match.type.Json.MessageR\x07message\x122\n\x03str\x18\x02 \x01(\x0E2\x1E.names.match.type.Json.MessageH\0R\x03str\x123\n\x04bool\x18\x03 \x01(\x0B2\x1D.names.match.type.Json.NestedH\0R\x04bool\x1A\x08\n\x06Nested\"\x1C\n\x07Message\x12\x08\n\x04ENUM\x10\0\x12\x07\n\x03STR\x10\x01B\x06\n\x04kind\"\xC0\x06\n\x04Some\x12*\n\x04none\x18\x01 \x01(\x0B2\x16.names.match.type.NoneR\x04none\x12$\n\x02ok\x18\x02 \x01(\x0B2\x14.names.match.type.OkR\x02ok\x12'\n\x03err\x18\x03 \x01(\x0B2\x15.names.match.type.ErrR\x03err\x123\n\x07default\x18\x04 \x01(\x0B2\x19.names.match.type.DefaultR\x07default\x12-\n\x05debug\x18\x05 \x01(\x0B2\x17.names.match.type.DebugR\x05debug\x12-\n\x05clone\x18\x06 \x01(\x0B2\x17.names.match.type.CloneR\x05clone\x12*\n\x04send\x18\x07 \x03(\x0B2\x16.names.match.type.SendR\x04send\x12>\n\x08hash_map\x18\x08 \x03(\x0B2#.names.match.type.Some.HashMapEntryR\x07hashMap\x12.\n\x04poll\x18\t \x01(\x0B2\x18.names.match.type.FutureH\0R\x04poll\x12/\n\x05bytes\x18\n \x01(\x0B2\x17.names.match.type.BytesH\0R\x05bytes\x12;\n\tstreaming\x18\x0B \x01(\x0B2\x1B.names.match.type.StreamingH\0R\tstreaming\x12K\n\x0Fresponse_stream\x18\x0C \x01(\x0B2 .names.match.type.ResponseStreamH\0R\x0EresponseStream\x125\n\x07message\x18\r \x01(\x0B2\x19.names.match.type.MessageH\0R\x07message\x12;\n\tserialize\x18\x0E \x01(\x0B2\x1B.names.match.type.SerializeH\0R\tserialize\x1AU\n\x0CHashMapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0B2\x19.names.match.type.HashMapR\x05value:\x028\x01B\x08\n\x06future\"\x06\n\x04None\"\x04\n\x02Ok\"\x05\n\x03Err\"4\n\x07Default\x12\x1D\n\x07default\x18\x01 \x01(\x08H\0R\x07default\x88\x01\x01B\n\n\x08_default\"\x1D\n\x05Debug\x12\x14\n\x05debug\x18\x01 \x01(\tR\x05debug\"\x1D\n\x05Clone\x12\x14\n\x05clone\x18\x01 \x01(\tR\x05clone\"H\n\x04Send\x12/\n\x04sync\x18\x01 \x01(\x0E2\x1B.names.match.type.Send.SyncR\x04sync\"\x0F\n\x04Sync\x12\x07\n\x03ARC\x10\0\"\x1F\n\x07HashMap\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"\x08\n\x06Future\"\x1D\n\x05Bytes\x12\x14\n\x05bytes\x18\x01 \x01(\x0CR\x05bytes\"\x0B\n\tStreaming\"\x10\n\x0EResponseStream\"@\n\x07Message\x12\x1F\n\x0Bencoded_len\x18\x01 \x01(\tR\nencodedLen\x12\x14\n\x05clear\x18\x02 \x01(\tR\x05clear\"-\n\tSerialize\x12 \n\x0Bdeserialize\x18\x01 \x01(\tR\x0Bdeserialize\"\n\n\x08Service_\"\x07\n\x05Prost\"\x06\n\x04Spec\"\x0B\n\tTransport\"\x08\n\x06Client\"\xCC\x07\n\x08Keywords\x12\x0E\n\x02as\x18\x01 \x01(\tR\x02as\x12\x14\n\x05async\x18\x02 \x01(\tR\x05async\x12\x14\n\x05await\x18\x03 \x01(\tR\x05await\x12\x10\n\x03box\x18\x04 \x01(\tR\x03box\x12\x14\n\x05break\x18\x05 \x01(\tR\x05break\x12\x14\n\x05const\x18\x06 \x01(\tR\x05const\x12\x14\n\x05crate\x18\x07 \x01(\tR\x05crate\x12\x10\n\x03dyn\x18\x08 \x01(\tR\x03dyn\x12\x12\n\x04else\x18\t \x01(\tR\x04else\x12\x12\n\x04enum\x18\n \x01(\tR\x04enum\x12\x16\n\x06extern\x18\x0B \x01(\tR\x06extern\x12\x0E\n\x02fn\x18\x0C \x01(\tR\x02fn\x12\x10\n\x03for\x18\r \x01(\tR\x03for\x12\x10\n\x03gen\x18\x0E \x01(\tR\x03gen\x12\x0E\n\x02if\x18\x0F \x01(\tR\x02if\x12\x12\n\x04impl\x18\x10 \x01(\tR\x04impl\x12\x0E\n\x02in\x18\x11 \x01(\tR\x02in\x12\x12\n\x04loop\x18\x12 \x01(\tR\x04loop\x12\x14\n\x05match\x18\x13 \x01(\tR\x05match\x12\x10\n\x03mod\x18\x14 \x01(\tR\x03mod\x12\x12\n\x04move\x18\x15 \x01(\tR\x04move\x12\x10\n\x03mut\x18\x16 \x01(\tR\x03mut\x12\x10\n\x03ref\x18\x17 \x01(\tR\x03ref\x12\x12\n\x04self\x18\x18 \x01(\tR\x04self\x12\x16\n\x06static\x18\x19 \x01(\tR\x06static\x12\x16\n\x06struct\x18\x1A \x01(\tR\x06struct\x12\x14\n\x05super\x18\x1B \x01(\tR\x05super\x12\x14\n\x05trait\x18\x1C \x01(\tR\x05trait\x12\x12\n\x04true\x18\x1D \x01(\tR\x04true\x12\x10\n\x03try\x18\x1E \x01(\tR\x03try\x12\x12\n\x04type\x18\x1F \x01(\tR\x04type\x12\x16\n\x06unsafe\x18  \x01(\tR\x06unsafe\x12\x10\n\x03use\x18! \x01(\tR\x03use\x12\x14\n\x05where\x18\" \x01(\tR\x05where\x12\x14\n\x05while\x18# \x01(\tR\x05while\x12\x14\n\x05yield\x18$ \x01(\tR\x05yield\x125\n\x03map\x18% \x03(\x0B2#.names.match.type.Keywords.MapEntryR\x03map\x12\x0E\n\x02cx\x18& \x01(\tR\x02cx\x12\x14\n\x05index\x18' \x01(\tR\x05index\x12\x1E\n\nserializer\x18( \x01(\tR\nserializer\x12\x10\n\x02do\x18) \x01(\tH\0R\x02do\x12\x1C\n\x08abstract\x18* \x01(\tH\0R\x08abstract\x1A6\n\x08MapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x07\n\x05final2\xE5\x0B\n\x0CNamesService\x12<\n\x03New\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12>\n\x05Clone\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12C\n\nFromClient\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12C\n\nWithConfig\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12=\n\x04Name\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12A\n\x08Register\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12=\n\x04Drop\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response\x12?\n\x04Type\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response0\x01\x12:\n\x04Self\x12\x19.names.match.type.Request\x1A\x17.names.match.type.Error\x12B\n\x05crate\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x010\x01\x12B\n\x05Await\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x010\x01\x12D\n\tAwaitWith\x12\x19.names.match.type.Request\x1A\x1A.names.match.type.Response(\x01\x12=\n\x07type_id\x12\x18.names.match.type.Option\x1A\x18.names.match.type.Result\x129\n\x06TypeId\x12\x18.names.match.type.String\x1A\x15.names.match.type.Vec\x126\n\x04Call\x12\x16.names.match.type.Some\x1A\x16.names.match.type.Some\x12B\n\x0EAddInterceptor\x12\x16.names.match.type.Some\x1A\x16.names.match.type.Some(\x01\x12H\n\nWithCodecs\x12\x1B.names.match.type.Streaming\x1A\x1B.names.match.type.Streaming0\x01\x12Q\n\tWithTimer\x12 .names.match.type.ResponseStream\x1A .names.match.type.ResponseStream0\x01\x12?\n\x07Default\x12\x19.names.match.type.Default\x1A\x19.names.match.type.Default\x128\n\x04Into\x12\x17.names.match.type.Debug\x1A\x17.names.match.type.Debug\x12;\n\x07TryInto\x12\x17.names.match.type.Debug\x1A\x17.names.match.type.Debug\x12?\n\x07Request\x12\x19.names.match.type.Request\x1A\x19.names.match.type.Request\x125\n\x01T\x12\x17.names.match.type.Clone\x1A\x17.names.match.type.Clone2E\n\x07Service\x12:\n\x04Call\x12\x16.names.match.type.Json\x1A\x1A.names.match.type.Keywords2N\n\x08response\x12B\n\x08Response\x12\x1A.names.match.type.Response\x1A\x1A.names.match.type.Response2\x9E\x03\n\tWellKnown\x12=\n\x07Nothing\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty(\x010\x01\x12C\n\x05Times\x12\x1A.google.protobuf.Timestamp\x1A\x1A.google.protobuf.Timestamp(\x010\x01\x12:\n\x08Anything\x12\x14.google.protobuf.Any\x1A\x14.google.protobuf.Any(\x010\x01\x12I\n\x07Strings\x12\x1C.google.protobuf.StringValue\x1A\x1C.google.protobuf.StringValue(\x010\x01\x12E\n\x05Blobs\x12\x1B.google.protobuf.BytesValue\x1A\x1B.google.protobuf.BytesValue(\x010\x01\x12?\n\x07Structs\x12\x17.google.protobuf.Struct\x1A\x17.google.protobuf.Struct(\x010\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xe4\x01\n\x19google/protobuf/any.proto\x12\x0fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xbe\x01\n\x1bgoogle/protobuf/empty.proto\x12\x0fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xe2\x05\n\x1cgoogle/protobuf/struct.proto\x12\x0fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0b2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1aQ\n\x0bFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0b2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xb2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0e2\x1a.google.protobuf.NullValueH\x00R\tnullValue\x12#\n\x0cnumber_value\x18\x02 \x01(\x01H\x00R\x0bnumberValue\x12#\n\x0cstring_value\x18\x03 \x01(\tH\x00R\x0bstringValue\x12\x1f\n\nbool_value\x18\x04 \x01(\x08H\x00R\tboolValue\x12<\n\x0cstruct_value\x18\x05 \x01(\x0b2\x17.google.protobuf.StructH\x00R\x0bstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0b2\x1a.google.protobuf.ListValueH\x00R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0b2\x16.google.protobuf.ValueR\x06values*\x1b\n\tNullValue\x12\x0e\n\nNULL_VALUE\x10\x00B\x7f\n\x13com.google.protobufB\x0bStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xff\x01\n\x1fgoogle/protobuf/timestamp.proto\x12\x0fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0eTimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x86\x04\n\x1egoogle/protobuf/wrappers.proto\x12\x0fgoogle.protobuf\"#\n\x0bDoubleValue\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\"\"\n\nFloatValue\x12\x14\n\x05value\x18\x01 \x01(\x02R\x05value\"\"\n\nInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x03R\x05value\"#\n\x0bUInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x04R\x05value\"\"\n\nInt32Value\x12\x14\n\x05value\x18\x01 \x01(\x05R\x05value\"#\n\x0bUInt32Value\x12\x14\n\x05value\x18\x01 \x01(\rR\x05value\"!\n\tBoolValue\x12\x14\n\x05value\x18\x01 \x01(\x08R\x05value\"#\n\x0bStringValue\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"\"\n\nBytesValue\x12\x14\n\x05value\x18\x01 \x01(\x0cR\x05valueB\x83\x01\n\x13com.google.protobufB\rWrappersProtoP\x01Z1google.golang.org/protobuf/types/known/wrapperspb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x91)\n\x0bnames.proto\x12\x10names.match.type\x1a\x19google/protobuf/any.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1egoogle/protobuf/wrappers.proto\"\x14\n\x12NamesServiceClient\"$\n\x12NamesServiceServer\x1a\x0e\n\x0cNamesService\"\x15\n\x13NamesServiceMessage\"6\n\x06Option\x12,\n\x04some\x18\x01 \x01(\x0b2\x18.names.match.type.ResultR\x04some\"[\n\x06Result\x12%\n\x02ok\x18\x01 \x01(\x0b2\x15.names.match.type.VecR\x02ok\x12*\n\x03err\x18\x02 \x01(\x0b2\x18.names.match.type.OptionR\x03err\"`\n\x03Vec\x120\n\x06string\x18\x01 \x01(\x0b2\x18.names.match.type.StringR\x06string\x12\'\n\x03box\x18\x02 \x01(\x0b2\x15.names.match.type.BoxR\x03box\"\x1e\n\x06String\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"F\n\x03Box\x12\x12\n\x04bool\x18\x01 \x01(\x08R\x04bool\x12+\n\x04self\x18\x02 \x01(\x0b2\x17.names.match.type.Self_R\x04self\"\x10\n\x05Self_\x1a\x07\n\x05Inner\"\t\n\x07Request\"\n\n\x08Response\"\x07\n\x05Error\"\xd9\x01\n\x04Json\x128\n\x07message\x18\x01 \x01(\x0e2\x1e.names.match.type.Json.MessageR\x07message\x122\n\x03str\x18\x02 \x01(\x0e2\x1e.names.match.type.Json.MessageH\x00R\x03str\x123\n\x04bool\x18\x03 \x01(\x0b2\x1d.names.match.type.Json.NestedH\x00R\x04bool\x1a\x08\n\x06Nested\"\x1c\n\x07Message\x12\x08\n\x04ENUM\x10\x00\x12\x07\n\x03STR\x10\x01B\x06\n\x04kind\"\xc0\x06\n\x04Some\x12*\n\x04none\x18\x01 \x01(\x0b2\x16.names.match.type.NoneR\x04none\x12$\n\x02ok\x18\x02 \x01(\x0b2\x14.names.match.type.OkR\x02ok\x12\'\n\x03err\x18\x03 \x01(\x0b2\x15.names.match.type.ErrR\x03err\x123\n\x07default\x18\x04 \x01(\x0b2\x19.names.match.type.DefaultR\x07default\x12-\n\x05debug\x18\x05 \x01(\x0b2\x17.names.match.type.DebugR\x05debug\x12-\n\x05clone\x18\x06 \x01(\x0b2\x17.names.match.type.CloneR\x05clone\x12*\n\x04send\x18\x07 \x03(\x0b2\x16.names.match.type.SendR\x04send\x12>\n\x08hash_map\x18\x08 \x03(\x0b2#.names.match.type.Some.HashMapEntryR\x07hashMap\x12.\n\x04poll\x18\t \x01(\x0b2\x18.names.match.type.FutureH\x00R\x04poll\x12/\n\x05bytes\x18\n \x01(\x0b2\x17.names.match.type.BytesH\x00R\x05bytes\x12;\n\tstreaming\x18\x0b \x01(\x0b2\x1b.names.match.type.StreamingH\x00R\tstreaming\x12K\n\x0fresponse_stream\x18\x0c \x01(\x0b2 .names.match.type.ResponseStreamH\x00R\x0eresponseStream\x125\n\x07message\x18\r \x01(\x0b2\x19.names.match.type.MessageH\x00R\x07message\x12;\n\tserialize\x18\x0e \x01(\x0b2\x1b.names.match.type.SerializeH\x00R\tserialize\x1aU\n\x0cHashMapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12/\n\x05value\x18\x02 \x01(\x0b2\x19.names.match.type.HashMapR\x05value:\x028\x01B\x08\n\x06future\"\x06\n\x04None\"\x04\n\x02Ok\"\x05\n\x03Err\"4\n\x07Default\x12\x1d\n\x07default\x18\x01 \x01(\x08H\x00R\x07default\x88\x01\x01B\n\n\x08_default\"\x1d\n\x05Debug\x12\x14\n\x05debug\x18\x01 \x01(\tR\x05debug\"\x1d\n\x05Clone\x12\x14\n\x05clone\x18\x01 \x01(\tR\x05clone\"H\n\x04Send\x12/\n\x04sync\x18\x01 \x01(\x0e2\x1b.names.match.type.Send.SyncR\x04sync\"\x0f\n\x04Sync\x12\x07\n\x03ARC\x10\x00\"\x1f\n\x07HashMap\x12\x14\n\x05bytes\x18\x01 \x01(\x0cR\x05bytes\"\x08\n\x06Future\"\x1d\n\x05Bytes\x12\x14\n\x05bytes\x18\x01 \x01(\x0cR\x05bytes\"\x0b\n\tStreaming\"\x10\n\x0eResponseStream\"@\n\x07Message\x12\x1f\n\x0bencoded_len\x18\x01 \x01(\tR\nencodedLen\x12\x14\n\x05clear\x18\x02 \x01(\tR\x05clear\"-\n\tSerialize\x12 \n\x0bdeserialize\x18\x01 \x01(\tR\x0bdeserialize\"\n\n\x08Service_\"\x07\n\x05Prost\"\x06\n\x04Spec\"\x0b\n\tTransport\"\x08\n\x06Client\"\xcc\x07\n\x08Keywords\x12\x0e\n\x02as\x18\x01 \x01(\tR\x02as\x12\x14\n\x05async\x18\x02 \x01(\tR\x05async\x12\x14\n\x05await\x18\x03 \x01(\tR\x05await\x12\x10\n\x03box\x18\x04 \x01(\tR\x03box\x12\x14\n\x05break\x18\x05 \x01(\tR\x05break\x12\x14\n\x05const\x18\x06 \x01(\tR\x05const\x12\x14\n\x05crate\x18\x07 \x01(\tR\x05crate\x12\x10\n\x03dyn\x18\x08 \x01(\tR\x03dyn\x12\x12\n\x04else\x18\t \x01(\tR\x04else\x12\x12\n\x04enum\x18\n \x01(\tR\x04enum\x12\x16\n\x06extern\x18\x0b \x01(\tR\x06extern\x12\x0e\n\x02fn\x18\x0c \x01(\tR\x02fn\x12\x10\n\x03for\x18\r \x01(\tR\x03for\x12\x10\n\x03gen\x18\x0e \x01(\tR\x03gen\x12\x0e\n\x02if\x18\x0f \x01(\tR\x02if\x12\x12\n\x04impl\x18\x10 \x01(\tR\x04impl\x12\x0e\n\x02in\x18\x11 \x01(\tR\x02in\x12\x12\n\x04loop\x18\x12 \x01(\tR\x04loop\x12\x14\n\x05match\x18\x13 \x01(\tR\x05match\x12\x10\n\x03mod\x18\x14 \x01(\tR\x03mod\x12\x12\n\x04move\x18\x15 \x01(\tR\x04move\x12\x10\n\x03mut\x18\x16 \x01(\tR\x03mut\x12\x10\n\x03ref\x18\x17 \x01(\tR\x03ref\x12\x12\n\x04self\x18\x18 \x01(\tR\x04self\x12\x16\n\x06static\x18\x19 \x01(\tR\x06static\x12\x16\n\x06struct\x18\x1a \x01(\tR\x06struct\x12\x14\n\x05super\x18\x1b \x01(\tR\x05super\x12\x14\n\x05trait\x18\x1c \x01(\tR\x05trait\x12\x12\n\x04true\x18\x1d \x01(\tR\x04true\x12\x10\n\x03try\x18\x1e \x01(\tR\x03try\x12\x12\n\x04type\x18\x1f \x01(\tR\x04type\x12\x16\n\x06unsafe\x18  \x01(\tR\x06unsafe\x12\x10\n\x03use\x18! \x01(\tR\x03use\x12\x14\n\x05where\x18\" \x01(\tR\x05where\x12\x14\n\x05while\x18# \x01(\tR\x05while\x12\x14\n\x05yield\x18$ \x01(\tR\x05yield\x125\n\x03map\x18% \x03(\x0b2#.names.match.type.Keywords.MapEntryR\x03map\x12\x0e\n\x02cx\x18& \x01(\tR\x02cx\x12\x14\n\x05index\x18\' \x01(\tR\x05index\x12\x1e\n\nserializer\x18( \x01(\tR\nserializer\x12\x10\n\x02do\x18) \x01(\tH\x00R\x02do\x12\x1c\n\x08abstract\x18* \x01(\tH\x00R\x08abstract\x1a6\n\x08MapEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x07\n\x05final2\xe5\x0b\n\x0cNamesService\x12<\n\x03New\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12>\n\x05Clone\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12C\n\nFromClient\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12C\n\nWithConfig\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12=\n\x04Name\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12A\n\x08Register\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12=\n\x04Drop\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response\x12?\n\x04Type\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response0\x01\x12:\n\x04Self\x12\x19.names.match.type.Request\x1a\x17.names.match.type.Error\x12B\n\x05crate\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response(\x010\x01\x12B\n\x05Await\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response(\x010\x01\x12D\n\tAwaitWith\x12\x19.names.match.type.Request\x1a\x1a.names.match.type.Response(\x01\x12=\n\x07type_id\x12\x18.names.match.type.Option\x1a\x18.names.match.type.Result\x129\n\x06TypeId\x12\x18.names.match.type.String\x1a\x15.names.match.type.Vec\x126\n\x04Call\x12\x16.names.match.type.Some\x1a\x16.names.match.type.Some\x12B\n\x0eAddInterceptor\x12\x16.names.match.type.Some\x1a\x16.names.match.type.Some(\x01\x12H\n\nWithCodecs\x12\x1b.names.match.type.Streaming\x1a\x1b.names.match.type.Streaming0\x01\x12Q\n\tWithTimer\x12 .names.match.type.ResponseStream\x1a .names.match.type.ResponseStream0\x01\x12?\n\x07Default\x12\x19.names.match.type.Default\x1a\x19.names.match.type.Default\x128\n\x04Into\x12\x17.names.match.type.Debug\x1a\x17.names.match.type.Debug\x12;\n\x07TryInto\x12\x17.names.match.type.Debug\x1a\x17.names.match.type.Debug\x12?\n\x07Request\x12\x19.names.match.type.Request\x1a\x19.names.match.type.Request\x125\n\x01T\x12\x17.names.match.type.Clone\x1a\x17.names.match.type.Clone2E\n\x07Service\x12:\n\x04Call\x12\x16.names.match.type.Json\x1a\x1a.names.match.type.Keywords2N\n\x08response\x12B\n\x08Response\x12\x1a.names.match.type.Response\x1a\x1a.names.match.type.Response2\x9e\x03\n\tWellKnown\x12=\n\x07Nothing\x12\x16.google.protobuf.Empty\x1a\x16.google.protobuf.Empty(\x010\x01\x12C\n\x05Times\x12\x1a.google.protobuf.Timestamp\x1a\x1a.google.protobuf.Timestamp(\x010\x01\x12:\n\x08Anything\x12\x14.google.protobuf.Any\x1a\x14.google.protobuf.Any(\x010\x01\x12I\n\x07Strings\x12\x1c.google.protobuf.StringValue\x1a\x1c.google.protobuf.StringValue(\x010\x01\x12E\n\x05Blobs\x12\x1b.google.protobuf.BytesValue\x1a\x1b.google.protobuf.BytesValue(\x010\x01\x12?\n\x07Structs\x12\x17.google.protobuf.Struct\x1a\x17.google.protobuf.Struct(\x010\x01b\x06proto3";

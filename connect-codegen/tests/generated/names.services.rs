@@ -11,11 +11,11 @@ pub struct Message {
     #[prost(string, tag = "1")]
     pub text: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { Message = "names.services.Message", "names.services", "Message" }
 connect_rs::json::message! {
     Message = "names.services.Message";
     text: Implicit(1, "text", "text", String),
 }
-connect_rs::name!(Message = "names.services.Message", "names.services", "Message");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -48,7 +48,7 @@ pub trait Request: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-connect_rs::server!(RequestServer, Request, "names.services.Request");
+connect_rs::server! { RequestServer, Request, "names.services.Request" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Request> connect_rs::Service for RequestServer<T> {
@@ -56,23 +56,13 @@ impl<T: Request> connect_rs::Service for RequestServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                request::RESPONSE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::response(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(request::RESPONSE, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::response(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(RequestClient, "names.services.Request");
+connect_rs::client! { RequestClient, "names.services.Request" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> RequestClient<T> {
@@ -86,7 +76,9 @@ impl<T: connect_rs::Transport> RequestClient<T> {
         request: impl connect_rs::IntoRequest<Message>,
     ) -> ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&request::RESPONSE, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&request::RESPONSE, request)
+            .await
     }
 }
 /// The name and the procedures of the service `names.services.Client`.
@@ -114,7 +106,7 @@ pub trait Client: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-connect_rs::server!(ClientServer, Client, "names.services.Client");
+connect_rs::server! { ClientServer, Client, "names.services.Client" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Client> connect_rs::Service for ClientServer<T> {
@@ -122,23 +114,13 @@ impl<T: Client> connect_rs::Service for ClientServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                client::REQUEST,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::request(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(client::REQUEST, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::request(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(ClientClient, "names.services.Client");
+connect_rs::client! { ClientClient, "names.services.Client" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ClientClient<T> {
@@ -152,7 +134,9 @@ impl<T: connect_rs::Transport> ClientClient<T> {
         request: impl connect_rs::IntoRequest<Message>,
     ) -> ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&client::REQUEST, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&client::REQUEST, request)
+            .await
     }
 }
 /// The name and the procedures of the service `names.services.Send`.
@@ -163,10 +147,8 @@ pub mod send {
     /// The full name of the service.
     pub const NAME: &str = "names.services.Send";
     /// `/names.services.Send/Sync`
-    pub const SYNC: connect_rs::Spec = connect_rs::Spec::new(
-        "/names.services.Send/Sync",
-        connect_rs::StreamType::Unary,
-    );
+    pub const SYNC: connect_rs::Spec =
+        connect_rs::Spec::new("/names.services.Send/Sync", connect_rs::StreamType::Unary);
 }
 /// The service `names.services.Send`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -180,7 +162,7 @@ pub trait Send: ::core::marker::Send + ::core::marker::Sync + 'static {
         Output = ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error>,
     > + ::core::marker::Send;
 }
-connect_rs::server!(SendServer, Send, "names.services.Send");
+connect_rs::server! { SendServer, Send, "names.services.Send" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Send> connect_rs::Service for SendServer<T> {
@@ -188,23 +170,13 @@ impl<T: Send> connect_rs::Service for SendServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                send::SYNC,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::sync(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(send::SYNC, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::sync(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(SendClient, "names.services.Send");
+connect_rs::client! { SendClient, "names.services.Send" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> SendClient<T> {
@@ -218,7 +190,9 @@ impl<T: connect_rs::Transport> SendClient<T> {
         request: impl connect_rs::IntoRequest<Message>,
     ) -> ::core::result::Result<connect_rs::Response<Message>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&send::SYNC, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&send::SYNC, request)
+            .await
     }
 }
 /// The name and the procedures of the service `names.services.Streaming`.
@@ -249,7 +223,7 @@ pub trait Streaming: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(StreamingServer, Streaming, "names.services.Streaming");
+connect_rs::server! { StreamingServer, Streaming, "names.services.Streaming" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Streaming> connect_rs::Service for StreamingServer<T> {
@@ -257,23 +231,13 @@ impl<T: Streaming> connect_rs::Service for StreamingServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                streaming::MESSAGE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::message(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(streaming::MESSAGE, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::message(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(StreamingClient, "names.services.Streaming");
+connect_rs::client! { StreamingClient, "names.services.Streaming" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> StreamingClient<T> {
@@ -283,7 +247,8 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
     #[must_use]
     pub fn message(&self) -> connect_rs::BidiCall<Message, Message, T> {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&streaming::MESSAGE, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&streaming::MESSAGE, request)
     }
     /// The same as [`message`](Self::message), with headers and options.
     #[must_use]
@@ -291,7 +256,8 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
         &self,
         request: connect_rs::Request<()>,
     ) -> connect_rs::BidiCall<Message, Message, T> {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&streaming::MESSAGE, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&streaming::MESSAGE, request)
     }
     /// The same as [`message`](Self::message), with all requests in a stream, or in a `Request` with one.
     ///
@@ -315,4 +281,4 @@ impl<T: connect_rs::Transport> StreamingClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE7\x02\n\x0Eservices.proto\x12\x0Enames.services\"\x1D\n\x07Message\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text2G\n\x07Request\x12<\n\x08Response\x12\x17.names.services.Message\x1A\x17.names.services.Message2E\n\x06Client\x12;\n\x07Request\x12\x17.names.services.Message\x1A\x17.names.services.Message2@\n\x04Send\x128\n\x04Sync\x12\x17.names.services.Message\x1A\x17.names.services.Message2L\n\tStreaming\x12?\n\x07Message\x12\x17.names.services.Message\x1A\x17.names.services.Message(\x010\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xe7\x02\n\x0eservices.proto\x12\x0enames.services\"\x1d\n\x07Message\x12\x12\n\x04text\x18\x01 \x01(\tR\x04text2G\n\x07Request\x12<\n\x08Response\x12\x17.names.services.Message\x1a\x17.names.services.Message2E\n\x06Client\x12;\n\x07Request\x12\x17.names.services.Message\x1a\x17.names.services.Message2@\n\x04Send\x128\n\x04Sync\x12\x17.names.services.Message\x1a\x17.names.services.Message2L\n\tStreaming\x12?\n\x07Message\x12\x17.names.services.Message\x1a\x17.names.services.Message(\x010\x01b\x06proto3";

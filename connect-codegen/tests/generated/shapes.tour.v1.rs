@@ -11,13 +11,11 @@ pub struct LookRequest {
     #[prost(string, tag = "1")]
     pub name: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { LookRequest = "shapes.tour.v1.LookRequest", "shapes.tour.v1", "LookRequest" }
 connect_rs::json::message! {
     LookRequest = "shapes.tour.v1.LookRequest";
     name: Implicit(1, "name", "name", String),
 }
-connect_rs::name!(
-    LookRequest = "shapes.tour.v1.LookRequest", "shapes.tour.v1", "LookRequest"
-);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -34,10 +32,10 @@ pub mod tour_service {
     pub const NAME: &str = "shapes.tour.v1.TourService";
     /// `/shapes.tour.v1.TourService/Look`
     pub const LOOK: connect_rs::Spec = connect_rs::Spec::new(
-            "/shapes.tour.v1.TourService/Look",
-            connect_rs::StreamType::Unary,
-        )
-        .with_idempotency(connect_rs::Idempotency::NoSideEffects);
+        "/shapes.tour.v1.TourService/Look",
+        connect_rs::StreamType::Unary,
+    )
+    .with_idempotency(connect_rs::Idempotency::NoSideEffects);
     /// `/shapes.tour.v1.TourService/Walk`
     pub const WALK: connect_rs::Spec = connect_rs::Spec::new(
         "/shapes.tour.v1.TourService/Walk",
@@ -45,10 +43,10 @@ pub mod tour_service {
     );
     /// `/shapes.tour.v1.TourService/Collect`
     pub const COLLECT: connect_rs::Spec = connect_rs::Spec::new(
-            "/shapes.tour.v1.TourService/Collect",
-            connect_rs::StreamType::ClientStream,
-        )
-        .with_idempotency(connect_rs::Idempotency::Idempotent);
+        "/shapes.tour.v1.TourService/Collect",
+        connect_rs::StreamType::ClientStream,
+    )
+    .with_idempotency(connect_rs::Idempotency::Idempotent);
     /// `/shapes.tour.v1.TourService/Talk`
     pub const TALK: connect_rs::Spec = connect_rs::Spec::new(
         "/shapes.tour.v1.TourService/Talk",
@@ -133,7 +131,7 @@ pub trait TourService: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(TourServiceServer, TourService, "shapes.tour.v1.TourService");
+connect_rs::server! { TourServiceServer, TourService, "shapes.tour.v1.TourService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[allow(deprecated)]
@@ -142,98 +140,44 @@ impl<T: TourService> connect_rs::Service for TourServiceServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                tour_service::LOOK,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::look(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(tour_service::LOOK, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::look(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                tour_service::WALK,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::walk(&inner, request).await }
-                },
-            );
+        methods.server_stream::<connect_rs::Prost, _, _, _, _>(
+            tour_service::WALK,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::walk(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .client_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                tour_service::COLLECT,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::collect(&inner, request).await }
-                },
-            );
+        methods.client_stream::<connect_rs::Prost, _, _, _, _>(
+            tour_service::COLLECT,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::collect(&inner, request).await }
+            },
+        );
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                tour_service::TALK,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::talk(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(tour_service::TALK, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::talk(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                tour_service::REST,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::rest(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(tour_service::REST, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::rest(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                tour_service::STARE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::stare(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(tour_service::STARE, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::stare(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(TourServiceClient, "shapes.tour.v1.TourService");
+connect_rs::client! { TourServiceClient, "shapes.tour.v1.TourService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> TourServiceClient<T> {
@@ -245,12 +189,12 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     pub async fn look(
         &self,
         request: impl connect_rs::IntoRequest<LookRequest>,
-    ) -> ::core::result::Result<
-        connect_rs::Response<super::super::v1::Shape>,
-        connect_rs::Error,
-    > {
+    ) -> ::core::result::Result<connect_rs::Response<super::super::v1::Shape>, connect_rs::Error>
+    {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&tour_service::LOOK, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&tour_service::LOOK, request)
+            .await
     }
     /// Walks along all shapes.
     ///
@@ -273,9 +217,7 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     ///
     /// Returns at once; the call begins with the first message, or when the first is waited for.
     #[must_use]
-    pub fn collect(
-        &self,
-    ) -> connect_rs::ClientStreamCall<super::super::v1::Shape, i64, T> {
+    pub fn collect(&self) -> connect_rs::ClientStreamCall<super::super::v1::Shape, i64, T> {
         let request = connect_rs::Request::new(());
         self.client
             .client_stream::<connect_rs::Prost, _, _>(&tour_service::COLLECT, request)
@@ -300,12 +242,7 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     ) -> ::core::result::Result<connect_rs::Response<i64>, connect_rs::Error> {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .client_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&tour_service::COLLECT, request)
+            .client_stream_from::<connect_rs::Prost, _, _, _>(&tour_service::COLLECT, request)
             .await
     }
     /// Says something to each word.
@@ -320,7 +257,8 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
         T,
     > {
         let request = connect_rs::Request::new(());
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&tour_service::TALK, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&tour_service::TALK, request)
     }
     /// The same as [`talk`](Self::talk), with headers and options.
     #[must_use]
@@ -332,7 +270,8 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
         connect_rs::prost::alloc::string::String,
         T,
     > {
-        self.client.bidi_stream::<connect_rs::Prost, _, _>(&tour_service::TALK, request)
+        self.client
+            .bidi_stream::<connect_rs::Prost, _, _>(&tour_service::TALK, request)
     }
     /// The same as [`talk`](Self::talk), with all requests in a stream, or in a `Request` with one.
     ///
@@ -341,9 +280,7 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     /// The server's error, or what went wrong on the way.
     pub async fn talk_from(
         &self,
-        requests: impl connect_rs::IntoStreamRequest<
-            connect_rs::prost::alloc::string::String,
-        >,
+        requests: impl connect_rs::IntoStreamRequest<connect_rs::prost::alloc::string::String>,
     ) -> ::core::result::Result<
         connect_rs::Response<
             connect_rs::Streaming<connect_rs::prost::alloc::string::String, T::Body>,
@@ -365,7 +302,9 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
         request: impl connect_rs::IntoRequest<()>,
     ) -> ::core::result::Result<connect_rs::Response<()>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&tour_service::REST, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&tour_service::REST, request)
+            .await
     }
     /// Use Look.
     ///
@@ -376,12 +315,12 @@ impl<T: connect_rs::Transport> TourServiceClient<T> {
     pub async fn stare(
         &self,
         request: impl connect_rs::IntoRequest<LookRequest>,
-    ) -> ::core::result::Result<
-        connect_rs::Response<super::super::v1::Shape>,
-        connect_rs::Error,
-    > {
+    ) -> ::core::result::Result<connect_rs::Response<super::super::v1::Shape>, connect_rs::Error>
+    {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&tour_service::STARE, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&tour_service::STARE, request)
+            .await
     }
 }
 /// The name and the procedures of the service `shapes.tour.v1.EmptyService`.
@@ -395,7 +334,7 @@ pub mod empty_service {
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 pub trait EmptyService: ::core::marker::Send + ::core::marker::Sync + 'static {}
-connect_rs::server!(EmptyServiceServer, EmptyService, "shapes.tour.v1.EmptyService");
+connect_rs::server! { EmptyServiceServer, EmptyService, "shapes.tour.v1.EmptyService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: EmptyService> connect_rs::Service for EmptyServiceServer<T> {
@@ -404,7 +343,7 @@ impl<T: EmptyService> connect_rs::Service for EmptyServiceServer<T> {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
     }
 }
-connect_rs::client!(EmptyServiceClient, "shapes.tour.v1.EmptyService");
+connect_rs::client! { EmptyServiceClient, "shapes.tour.v1.EmptyService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> EmptyServiceClient<T> {}
@@ -412,4 +351,4 @@ impl<T: connect_rs::Transport> EmptyServiceClient<T> {}
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xBE\x01\n\x1Bgoogle/protobuf/empty.proto\x12\x0Fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x86\x04\n\x1Egoogle/protobuf/wrappers.proto\x12\x0Fgoogle.protobuf\"#\n\x0BDoubleValue\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\"\"\n\nFloatValue\x12\x14\n\x05value\x18\x01 \x01(\x02R\x05value\"\"\n\nInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x03R\x05value\"#\n\x0BUInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x04R\x05value\"\"\n\nInt32Value\x12\x14\n\x05value\x18\x01 \x01(\x05R\x05value\"#\n\x0BUInt32Value\x12\x14\n\x05value\x18\x01 \x01(\rR\x05value\"!\n\tBoolValue\x12\x14\n\x05value\x18\x01 \x01(\x08R\x05value\"#\n\x0BStringValue\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"\"\n\nBytesValue\x12\x14\n\x05value\x18\x01 \x01(\x0CR\x05valueB\x83\x01\n\x13com.google.protobufB\rWrappersProtoP\x01Z1google.golang.org/protobuf/types/known/wrapperspb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1A\x19google/protobuf/any.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0CR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0B2\x0F.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0B2\x1B.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0B2\x1C.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1D\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0B2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\0R\x06author\x124\n\x07machine\x18\n \x01(\x0B2\x18.shapes.v1.Shape.MachineH\0R\x07machine\x12+\n\x07copy_of\x18\x0B \x01(\x0B2\x10.shapes.v1.ShapeH\0R\x06copyOf\x12&\n\x04tint\x18\x0C \x01(\x0E2\x10.shapes.v1.ColorH\0R\x04tint\x12*\n\x05extra\x18\r \x01(\x0B2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0E \x01(\x0B2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0F \x01(\x0B2\x1A.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0E2\x1A.google.protobuf.NullValueR\x07nothing\x12\x1D\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1AJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0B2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1AK\n\x0BColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0E2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1A\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0E2\x1E.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\0\x12\x0C\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1A\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1E\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\0\x12\x0E\n\nCOLOR_GREY\x10\x01\x12\x0E\n\nCOLOR_GRAY\x10\x01\x12\x1B\n\x0ECOLOR_NEGATIVE\x10\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\x1A\x02\x10\x01b\x06proto3\n\xB9\x04\n\x14shapes/v1/tour.proto\x12\x0Eshapes.tour.v1\x1A\x1Bgoogle/protobuf/empty.proto\x1A\x1Egoogle/protobuf/wrappers.proto\x1A\x16shapes/v1/shapes.proto\"!\n\x0BLookRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name2\x80\x03\n\x0BTourService\x12:\n\x04Look\x12\x1B.shapes.tour.v1.LookRequest\x1A\x10.shapes.v1.Shape\"\x03\x90\x02\x01\x127\n\x04Walk\x12\x1B.shapes.tour.v1.LookRequest\x1A\x10.shapes.v1.Shape0\x01\x12?\n\x07Collect\x12\x10.shapes.v1.Shape\x1A\x1B.google.protobuf.Int64Value\"\x03\x90\x02\x02(\x01\x12F\n\x04Talk\x12\x1C.google.protobuf.StringValue\x1A\x1C.google.protobuf.StringValue(\x010\x01\x126\n\x04Rest\x12\x16.google.protobuf.Empty\x1A\x16.google.protobuf.Empty\x12;\n\x05Stare\x12\x1B.shapes.tour.v1.LookRequest\x1A\x10.shapes.v1.Shape\"\x03\x88\x02\x012\x0E\n\x0CEmptyServiceb\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xbe\x01\n\x1bgoogle/protobuf/empty.proto\x12\x0fgoogle.protobuf\"\x07\n\x05EmptyB}\n\x13com.google.protobufB\nEmptyProtoP\x01Z.google.golang.org/protobuf/types/known/emptypb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\x86\x04\n\x1egoogle/protobuf/wrappers.proto\x12\x0fgoogle.protobuf\"#\n\x0bDoubleValue\x12\x14\n\x05value\x18\x01 \x01(\x01R\x05value\"\"\n\nFloatValue\x12\x14\n\x05value\x18\x01 \x01(\x02R\x05value\"\"\n\nInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x03R\x05value\"#\n\x0bUInt64Value\x12\x14\n\x05value\x18\x01 \x01(\x04R\x05value\"\"\n\nInt32Value\x12\x14\n\x05value\x18\x01 \x01(\x05R\x05value\"#\n\x0bUInt32Value\x12\x14\n\x05value\x18\x01 \x01(\rR\x05value\"!\n\tBoolValue\x12\x14\n\x05value\x18\x01 \x01(\x08R\x05value\"#\n\x0bStringValue\x12\x14\n\x05value\x18\x01 \x01(\tR\x05value\"\"\n\nBytesValue\x12\x14\n\x05value\x18\x01 \x01(\x0cR\x05valueB\x83\x01\n\x13com.google.protobufB\rWrappersProtoP\x01Z1google.golang.org/protobuf/types/known/wrapperspb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xe4\x01\n\x19google/protobuf/any.proto\x12\x0fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xe2\x05\n\x1cgoogle/protobuf/struct.proto\x12\x0fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0b2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1aQ\n\x0bFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0b2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xb2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0e2\x1a.google.protobuf.NullValueH\x00R\tnullValue\x12#\n\x0cnumber_value\x18\x02 \x01(\x01H\x00R\x0bnumberValue\x12#\n\x0cstring_value\x18\x03 \x01(\tH\x00R\x0bstringValue\x12\x1f\n\nbool_value\x18\x04 \x01(\x08H\x00R\tboolValue\x12<\n\x0cstruct_value\x18\x05 \x01(\x0b2\x17.google.protobuf.StructH\x00R\x0bstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0b2\x1a.google.protobuf.ListValueH\x00R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0b2\x16.google.protobuf.ValueR\x06values*\x1b\n\tNullValue\x12\x0e\n\nNULL_VALUE\x10\x00B\x7f\n\x13com.google.protobufB\x0bStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xff\x01\n\x1fgoogle/protobuf/timestamp.proto\x12\x0fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0eTimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xab\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0cR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0b2\x0f.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0b2\x1b.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0b2\x1c.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1d\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0b2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\x00R\x06author\x124\n\x07machine\x18\n \x01(\x0b2\x18.shapes.v1.Shape.MachineH\x00R\x07machine\x12+\n\x07copy_of\x18\x0b \x01(\x0b2\x10.shapes.v1.ShapeH\x00R\x06copyOf\x12&\n\x04tint\x18\x0c \x01(\x0e2\x10.shapes.v1.ColorH\x00R\x04tint\x12*\n\x05extra\x18\r \x01(\x0b2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0e \x01(\x0b2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0f \x01(\x0b2\x1a.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0e2\x1a.google.protobuf.NullValueR\x07nothing\x12\x1d\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1aJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0b2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1aK\n\x0bColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0e2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1a\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1a\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1e\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\x00\x12\x0e\n\nCOLOR_GREY\x10\x01\x12\x0e\n\nCOLOR_GRAY\x10\x01\x12\x1b\n\x0eCOLOR_NEGATIVE\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01b\x06proto3\n\xb9\x04\n\x14shapes/v1/tour.proto\x12\x0eshapes.tour.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1egoogle/protobuf/wrappers.proto\x1a\x16shapes/v1/shapes.proto\"!\n\x0bLookRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name2\x80\x03\n\x0bTourService\x12:\n\x04Look\x12\x1b.shapes.tour.v1.LookRequest\x1a\x10.shapes.v1.Shape\"\x03\x90\x02\x01\x127\n\x04Walk\x12\x1b.shapes.tour.v1.LookRequest\x1a\x10.shapes.v1.Shape0\x01\x12?\n\x07Collect\x12\x10.shapes.v1.Shape\x1a\x1b.google.protobuf.Int64Value\"\x03\x90\x02\x02(\x01\x12F\n\x04Talk\x12\x1c.google.protobuf.StringValue\x1a\x1c.google.protobuf.StringValue(\x010\x01\x126\n\x04Rest\x12\x16.google.protobuf.Empty\x1a\x16.google.protobuf.Empty\x12;\n\x05Stare\x12\x1b.shapes.tour.v1.LookRequest\x1a\x10.shapes.v1.Shape\"\x03\x88\x02\x012\x0e\n\x0cEmptyServiceb\x06proto3";

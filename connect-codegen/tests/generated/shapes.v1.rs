@@ -26,6 +26,7 @@ pub struct Legacy {
     #[prost(enumeration = "legacy::Kind", required, tag = "7")]
     pub required_kind: i32,
 }
+connect_rs::name! { Legacy = "shapes.v1.Legacy", "shapes.v1", "Legacy" }
 connect_rs::json::message! {
     Legacy = "shapes.v1.Legacy";
     name: Required(1, "name", "name", String),
@@ -48,22 +49,14 @@ pub mod legacy {
         #[prost(bytes = "bytes", optional, tag = "6", default = "b\"\\x01a\"")]
         pub blob: ::core::option::Option<connect_rs::prost::bytes::Bytes>,
     }
+    connect_rs::name! { Data = "shapes.v1.Legacy.Data", "shapes.v1", "Data" }
     connect_rs::json::message! {
         Data = "shapes.v1.Legacy.Data";
         blob: Optional(6, "blob", "blob", Bytes),
     }
-    connect_rs::name!(Data = "shapes.v1.Legacy.Data", "shapes.v1", "Data");
     /// `shapes.v1.Legacy.Kind`.
     #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        connect_rs::prost::Enumeration
+        Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
     )]
     #[prost(prost_path = "connect_rs::prost")]
     #[repr(i32)]
@@ -72,9 +65,6 @@ pub mod legacy {
         Old = 1,
         /// `KIND_NEW`, value 2.
         New = 2,
-    }
-    connect_rs::json::enumeration! {
-        Kind = "shapes.v1.Legacy.Kind";
     }
     impl Kind {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -96,8 +86,8 @@ pub mod legacy {
             }
         }
     }
+    connect_rs::json::enumeration! { Kind = "shapes.v1.Legacy.Kind"; }
 }
-connect_rs::name!(Legacy = "shapes.v1.Legacy", "shapes.v1", "Legacy");
 /// `shapes.v1.Retired`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -114,12 +104,12 @@ pub struct Retired {
     #[prost(int32, optional, tag = "2")]
     pub size: ::core::option::Option<i32>,
 }
+connect_rs::name! { Retired = "shapes.v1.Retired", "shapes.v1", "Retired" }
 connect_rs::json::message! {
     Retired = "shapes.v1.Retired";
     sizes: Map<Int32>(1, "sizes", "sizes", Int32),
     size: Optional(2, "size", "size", Int32),
 }
-connect_rs::name!(Retired = "shapes.v1.Retired", "shapes.v1", "Retired");
 /// A shape, with each kind of field.
 ///
 /// References such as \[Side]\[shapes.v1.Side], tags such as \<b> and \<T>, and code in other languages
@@ -191,6 +181,7 @@ pub struct Shape {
     #[prost(oneof = "shape::Origin", tags = "9, 10, 11, 12")]
     pub origin: ::core::option::Option<shape::Origin>,
 }
+connect_rs::name! { Shape = "shapes.v1.Shape", "shapes.v1", "Shape" }
 connect_rs::json::message! {
     Shape = "shapes.v1.Shape";
     name: Implicit(1, "name", "name", String),
@@ -230,6 +221,7 @@ pub mod shape {
         #[prost(enumeration = "machine::State", tag = "2")]
         pub state: i32,
     }
+    connect_rs::name! { Machine = "shapes.v1.Shape.Machine", "shapes.v1", "Machine" }
     connect_rs::json::message! {
         Machine = "shapes.v1.Shape.Machine";
         model: Implicit(1, "model", "model", String),
@@ -240,15 +232,7 @@ pub mod shape {
         use super::connect_rs;
         /// `shapes.v1.Shape.Machine.State`.
         #[derive(
-            Clone,
-            Copy,
-            Debug,
-            PartialEq,
-            Eq,
-            Hash,
-            PartialOrd,
-            Ord,
-            connect_rs::prost::Enumeration
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
         )]
         #[prost(prost_path = "connect_rs::prost")]
         #[repr(i32)]
@@ -260,9 +244,6 @@ pub mod shape {
             /// `STATE_OLD`, value 2.
             #[deprecated]
             Old = 2,
-        }
-        connect_rs::json::enumeration! {
-            State = "shapes.v1.Shape.Machine.State";
         }
         impl State {
             /// String value of the enum field names used in the ProtoBuf definition.
@@ -282,13 +263,16 @@ pub mod shape {
                 match value {
                     "STATE_UNSPECIFIED" => Some(Self::Unspecified),
                     "STATE_ON" => Some(Self::On),
-                    "STATE_OLD" => Some(#[allow(deprecated)] Self::Old),
+                    "STATE_OLD" => Some(
+                        #[allow(deprecated)]
+                        Self::Old,
+                    ),
                     _ => None,
                 }
             }
         }
+        connect_rs::json::enumeration! { State = "shapes.v1.Shape.Machine.State"; }
     }
-    connect_rs::name!(Machine = "shapes.v1.Shape.Machine", "shapes.v1", "Machine");
     /// At most one of several fields.
     #[derive(Clone, PartialEq, connect_rs::prost::Oneof)]
     #[prost(prost_path = "connect_rs::prost")]
@@ -307,7 +291,6 @@ pub mod shape {
         Tint(i32),
     }
 }
-connect_rs::name!(Shape = "shapes.v1.Shape", "shapes.v1", "Shape");
 /// `shapes.v1.Side`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -318,34 +301,26 @@ pub struct Side {
     #[prost(double, tag = "1")]
     pub length: f64,
 }
+connect_rs::name! { Side = "shapes.v1.Side", "shapes.v1", "Side" }
 connect_rs::json::message! {
     Side = "shapes.v1.Side";
     length: Implicit(1, "length", "length", Double),
 }
-connect_rs::name!(Side = "shapes.v1.Side", "shapes.v1", "Side");
 /// `shapes.v1.Empty`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct Empty {}
+connect_rs::name! { Empty = "shapes.v1.Empty", "shapes.v1", "Empty" }
 connect_rs::json::message! {
     Empty = "shapes.v1.Empty";
 }
-connect_rs::name!(Empty = "shapes.v1.Empty", "shapes.v1", "Empty");
 /// The colors.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    connect_rs::prost::Enumeration
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
 )]
 #[prost(prost_path = "connect_rs::prost")]
 #[repr(i32)]
@@ -356,10 +331,6 @@ pub enum Color {
     Grey = 1,
     /// `COLOR_NEGATIVE`, value -1.
     Negative = -1,
-}
-connect_rs::json::enumeration! {
-    Color = "shapes.v1.Color";
-    "COLOR_GRAY" = 1,
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -385,6 +356,10 @@ impl Color {
         }
     }
 }
+connect_rs::json::enumeration! {
+    Color = "shapes.v1.Color";
+    "COLOR_GRAY" = 1,
+}
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -402,4 +377,4 @@ pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xF5\x03\n\x16shapes/v1/legacy.proto\x12\tshapes.v1\"\xB8\x02\n\x06Legacy\x12\x12\n\x04name\x18\x01 \x02(\tR\x04name\x12\x18\n\x05count\x18\x02 \x01(\x05:\x02-5R\x05count\x124\n\x04kind\x18\x03 \x01(\x0E2\x16.shapes.v1.Legacy.Kind:\x08KIND_NEWR\x04kind\x12\x1A\n\x08unpacked\x18\x04 \x03(\x05R\x08unpacked\x12*\n\x04data\x18\x05 \x01(\n2\x16.shapes.v1.Legacy.DataR\x04data\x12;\n\rrequired_kind\x18\x07 \x02(\x0E2\x16.shapes.v1.Legacy.KindR\x0CrequiredKind\x1A!\n\x04Data\x12\x19\n\x04blob\x18\x06 \x01(\x0C:\x05\\001aR\x04blob\"\"\n\x04Kind\x12\x0C\n\x08KIND_OLD\x10\x01\x12\x0C\n\x08KIND_NEW\x10\x02\"\x94\x01\n\x07Retired\x127\n\x05sizes\x18\x01 \x03(\x0B2\x1D.shapes.v1.Retired.SizesEntryB\x02\x18\x01R\x05sizes\x12\x16\n\x04size\x18\x02 \x01(\x05B\x02\x18\x01R\x04size\x1A8\n\nSizesEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\n\xE4\x01\n\x19google/protobuf/any.proto\x12\x0Fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0CR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE2\x05\n\x1Cgoogle/protobuf/struct.proto\x12\x0Fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0B2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1AQ\n\x0BFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0B2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xB2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0E2\x1A.google.protobuf.NullValueH\0R\tnullValue\x12#\n\x0Cnumber_value\x18\x02 \x01(\x01H\0R\x0BnumberValue\x12#\n\x0Cstring_value\x18\x03 \x01(\tH\0R\x0BstringValue\x12\x1F\n\nbool_value\x18\x04 \x01(\x08H\0R\tboolValue\x12<\n\x0Cstruct_value\x18\x05 \x01(\x0B2\x17.google.protobuf.StructH\0R\x0BstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0B2\x1A.google.protobuf.ListValueH\0R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0B2\x16.google.protobuf.ValueR\x06values*\x1B\n\tNullValue\x12\x0E\n\nNULL_VALUE\x10\0B\x7F\n\x13com.google.protobufB\x0BStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xAB\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1A\x19google/protobuf/any.proto\x1A\x1Cgoogle/protobuf/struct.proto\x1A\x1Fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0CR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0B2\x0F.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0B2\x1B.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0B2\x1C.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1D\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0B2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\0R\x06author\x124\n\x07machine\x18\n \x01(\x0B2\x18.shapes.v1.Shape.MachineH\0R\x07machine\x12+\n\x07copy_of\x18\x0B \x01(\x0B2\x10.shapes.v1.ShapeH\0R\x06copyOf\x12&\n\x04tint\x18\x0C \x01(\x0E2\x10.shapes.v1.ColorH\0R\x04tint\x12*\n\x05extra\x18\r \x01(\x0B2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0E \x01(\x0B2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0F \x01(\x0B2\x1A.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0E2\x1A.google.protobuf.NullValueR\x07nothing\x12\x1D\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1AJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0B2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1AK\n\x0BColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0E2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1A\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0E2\x1E.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\0\x12\x0C\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1A\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1E\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\0\x12\x0E\n\nCOLOR_GREY\x10\x01\x12\x0E\n\nCOLOR_GRAY\x10\x01\x12\x1B\n\x0ECOLOR_NEGATIVE\x10\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\x1A\x02\x10\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xf5\x03\n\x16shapes/v1/legacy.proto\x12\tshapes.v1\"\xb8\x02\n\x06Legacy\x12\x12\n\x04name\x18\x01 \x02(\tR\x04name\x12\x18\n\x05count\x18\x02 \x01(\x05:\x02-5R\x05count\x124\n\x04kind\x18\x03 \x01(\x0e2\x16.shapes.v1.Legacy.Kind:\x08KIND_NEWR\x04kind\x12\x1a\n\x08unpacked\x18\x04 \x03(\x05R\x08unpacked\x12*\n\x04data\x18\x05 \x01(\n2\x16.shapes.v1.Legacy.DataR\x04data\x12;\n\rrequired_kind\x18\x07 \x02(\x0e2\x16.shapes.v1.Legacy.KindR\x0crequiredKind\x1a!\n\x04Data\x12\x19\n\x04blob\x18\x06 \x01(\x0c:\x05\\001aR\x04blob\"\"\n\x04Kind\x12\x0c\n\x08KIND_OLD\x10\x01\x12\x0c\n\x08KIND_NEW\x10\x02\"\x94\x01\n\x07Retired\x127\n\x05sizes\x18\x01 \x03(\x0b2\x1d.shapes.v1.Retired.SizesEntryB\x02\x18\x01R\x05sizes\x12\x16\n\x04size\x18\x02 \x01(\x05B\x02\x18\x01R\x04size\x1a8\n\nSizesEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\n\xe4\x01\n\x19google/protobuf/any.proto\x12\x0fgoogle.protobuf\"6\n\x03Any\x12\x19\n\x08type_url\x18\x01 \x01(\tR\x07typeUrl\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05valueBv\n\x13com.google.protobufB\x08AnyProtoP\x01Z,google.golang.org/protobuf/types/known/anypb\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xe2\x05\n\x1cgoogle/protobuf/struct.proto\x12\x0fgoogle.protobuf\"\x98\x01\n\x06Struct\x12;\n\x06fields\x18\x01 \x03(\x0b2#.google.protobuf.Struct.FieldsEntryR\x06fields\x1aQ\n\x0bFieldsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12,\n\x05value\x18\x02 \x01(\x0b2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xb2\x02\n\x05Value\x12;\n\nnull_value\x18\x01 \x01(\x0e2\x1a.google.protobuf.NullValueH\x00R\tnullValue\x12#\n\x0cnumber_value\x18\x02 \x01(\x01H\x00R\x0bnumberValue\x12#\n\x0cstring_value\x18\x03 \x01(\tH\x00R\x0bstringValue\x12\x1f\n\nbool_value\x18\x04 \x01(\x08H\x00R\tboolValue\x12<\n\x0cstruct_value\x18\x05 \x01(\x0b2\x17.google.protobuf.StructH\x00R\x0bstructValue\x12;\n\nlist_value\x18\x06 \x01(\x0b2\x1a.google.protobuf.ListValueH\x00R\tlistValueB\x06\n\x04kind\";\n\tListValue\x12.\n\x06values\x18\x01 \x03(\x0b2\x16.google.protobuf.ValueR\x06values*\x1b\n\tNullValue\x12\x0e\n\nNULL_VALUE\x10\x00B\x7f\n\x13com.google.protobufB\x0bStructProtoP\x01Z/google.golang.org/protobuf/types/known/structpb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xff\x01\n\x1fgoogle/protobuf/timestamp.proto\x12\x0fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0eTimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xab\n\n\x16shapes/v1/shapes.proto\x12\tshapes.v1\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x08\n\x05Shape\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04area\x18\x02 \x01(\x03R\x04area\x12\x18\n\x07picture\x18\x03 \x01(\x0cR\x07picture\x12%\n\x05sides\x18\x04 \x03(\x0b2\x0f.shapes.v1.SideR\x05sides\x121\n\x05parts\x18\x05 \x03(\x0b2\x1b.shapes.v1.Shape.PartsEntryR\x05parts\x124\n\x06colors\x18\x06 \x03(\x0b2\x1c.shapes.v1.Shape.ColorsEntryR\x06colors\x12\x1d\n\x07visible\x18\x07 \x01(\x08H\x01R\x07visible\x88\x01\x01\x12(\n\x06parent\x18\x08 \x01(\x0b2\x10.shapes.v1.ShapeR\x06parent\x12\x18\n\x06author\x18\t \x01(\tH\x00R\x06author\x124\n\x07machine\x18\n \x01(\x0b2\x18.shapes.v1.Shape.MachineH\x00R\x07machine\x12+\n\x07copy_of\x18\x0b \x01(\x0b2\x10.shapes.v1.ShapeH\x00R\x06copyOf\x12&\n\x04tint\x18\x0c \x01(\x0e2\x10.shapes.v1.ColorH\x00R\x04tint\x12*\n\x05extra\x18\r \x01(\x0b2\x14.google.protobuf.AnyR\x05extra\x126\n\nannotation\x18\x0e \x01(\x0b2\x16.google.protobuf.ValueR\nannotation\x125\n\x08drawn_at\x18\x0f \x01(\x0b2\x1a.google.protobuf.TimestampR\x07drawnAt\x124\n\x07nothing\x18\x10 \x01(\x0e2\x1a.google.protobuf.NullValueR\x07nothing\x12\x1d\n\x08old_name\x18\x11 \x01(\tB\x02\x18\x01R\x07oldName\x12\x18\n\x07weights\x18\x12 \x03(\x01R\x07weights\x1aJ\n\nPartsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12&\n\x05value\x18\x02 \x01(\x0b2\x10.shapes.v1.ShapeR\x05value:\x028\x01\x1aK\n\x0bColorsEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12&\n\x05value\x18\x02 \x01(\x0e2\x10.shapes.v1.ColorR\x05value:\x028\x01\x1a\x96\x01\n\x07Machine\x12\x14\n\x05model\x18\x01 \x01(\tR\x05model\x124\n\x05state\x18\x02 \x01(\x0e2\x1e.shapes.v1.Shape.Machine.StateR\x05state\"?\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08STATE_ON\x10\x01\x12\x11\n\tSTATE_OLD\x10\x02\x1a\x02\x08\x01B\x08\n\x06originB\n\n\x08_visible\"\x1e\n\x04Side\x12\x16\n\x06length\x18\x01 \x01(\x01R\x06length\"\x07\n\x05Empty*_\n\x05Color\x12\x15\n\x11COLOR_UNSPECIFIED\x10\x00\x12\x0e\n\nCOLOR_GREY\x10\x01\x12\x0e\n\nCOLOR_GRAY\x10\x01\x12\x1b\n\x0eCOLOR_NEGATIVE\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01b\x06proto3";

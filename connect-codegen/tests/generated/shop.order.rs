@@ -19,25 +19,17 @@ pub struct Line {
         Ticket,
     >,
 }
+connect_rs::name! { Line = "shop.Order.Line", "shop", "Line" }
 connect_rs::json::message! {
     Line = "shop.Order.Line";
     name: Implicit(1, "name", "name", String),
     tickets: Map<String>(2, "tickets", "tickets", Message(Ticket)),
 }
-connect_rs::name!(Line = "shop.Order.Line", "shop", "Line");
 /// `shop.Order.State`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    connect_rs::prost::Enumeration
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
 )]
 #[prost(prost_path = "connect_rs::prost")]
 #[repr(i32)]
@@ -46,9 +38,6 @@ pub enum State {
     Unspecified = 0,
     /// `STATE_PAID`, value 1.
     Paid = 1,
-}
-connect_rs::json::enumeration! {
-    State = "shop.Order.State";
 }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -72,6 +61,7 @@ impl State {
         }
     }
 }
+connect_rs::json::enumeration! { State = "shop.Order.State"; }
 /// At most one of several fields.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -95,11 +85,11 @@ pub struct Ticket {
     #[prost(int32, tag = "1")]
     pub number: i32,
 }
+connect_rs::name! { Ticket = "shop.order.Ticket", "shop.order", "Ticket" }
 connect_rs::json::message! {
     Ticket = "shop.order.Ticket";
     number: Implicit(1, "number", "number", Int32),
 }
-connect_rs::name!(Ticket = "shop.order.Ticket", "shop.order", "Ticket");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]

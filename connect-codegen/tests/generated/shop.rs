@@ -17,6 +17,7 @@ pub struct Order {
     #[prost(oneof = "order::By", tags = "3, 4")]
     pub by: ::core::option::Option<order::By>,
 }
+connect_rs::name! { Order = "shop.Order", "shop", "Order" }
 connect_rs::json::message! {
     Order = "shop.Order";
     lines: Repeated(1, "lines", "lines", Message(order::Line)),
@@ -26,7 +27,6 @@ connect_rs::json::message! {
         Ticket(4, "ticket", "ticket", Message(order::Ticket)),
     },
 }
-connect_rs::name!(Order = "shop.Order", "shop", "Order");
 /// Nothing is in the package `shop.stock` itself.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -37,11 +37,11 @@ pub struct Stock {
     #[prost(message, optional, tag = "1")]
     pub shelf: ::core::option::Option<stock::Shelf>,
 }
+connect_rs::name! { Stock = "shop.Stock", "shop", "Stock" }
 connect_rs::json::message! {
     Stock = "shop.Stock";
     shelf: Optional(1, "shelf", "shelf", Message(stock::Shelf)),
 }
-connect_rs::name!(Stock = "shop.Stock", "shop", "Stock");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -56,4 +56,4 @@ pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\nH\n\x10shop_order.proto\x12\nshop.order\" \n\x06Ticket\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06numberb\x06proto3\n\x8C\x04\n\nshop.proto\x12\x04shop\x1A\x10shop_order.proto\"\x8A\x03\n\x05Order\x12&\n\x05lines\x18\x01 \x03(\x0B2\x10.shop.Order.LineR\x05lines\x12'\n\x05state\x18\x02 \x01(\x0E2\x11.shop.Order.StateR\x05state\x12&\n\x04gift\x18\x03 \x01(\x0B2\x10.shop.Order.LineH\0R\x04gift\x12,\n\x06ticket\x18\x04 \x01(\x0B2\x12.shop.order.TicketH\0R\x06ticket\x1A\xA3\x01\n\x04Line\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x127\n\x07tickets\x18\x02 \x03(\x0B2\x1D.shop.Order.Line.TicketsEntryR\x07tickets\x1AN\n\x0CTicketsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12(\n\x05value\x18\x02 \x01(\x0B2\x12.shop.order.TicketR\x05value:\x028\x01\".\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\0\x12\x0E\n\nSTATE_PAID\x10\x01B\x04\n\x02by\"Q\n\x05Stock\x12'\n\x05shelf\x18\x01 \x01(\x0B2\x11.shop.Stock.ShelfR\x05shelf\x1A\x1F\n\x05Shelf\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06numberb\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\nH\n\x10shop_order.proto\x12\nshop.order\" \n\x06Ticket\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06numberb\x06proto3\n\x8c\x04\n\nshop.proto\x12\x04shop\x1a\x10shop_order.proto\"\x8a\x03\n\x05Order\x12&\n\x05lines\x18\x01 \x03(\x0b2\x10.shop.Order.LineR\x05lines\x12\'\n\x05state\x18\x02 \x01(\x0e2\x11.shop.Order.StateR\x05state\x12&\n\x04gift\x18\x03 \x01(\x0b2\x10.shop.Order.LineH\x00R\x04gift\x12,\n\x06ticket\x18\x04 \x01(\x0b2\x12.shop.order.TicketH\x00R\x06ticket\x1a\xa3\x01\n\x04Line\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x127\n\x07tickets\x18\x02 \x03(\x0b2\x1d.shop.Order.Line.TicketsEntryR\x07tickets\x1aN\n\x0cTicketsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12(\n\x05value\x18\x02 \x01(\x0b2\x12.shop.order.TicketR\x05value:\x028\x01\".\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_PAID\x10\x01B\x04\n\x02by\"Q\n\x05Stock\x12\'\n\x05shelf\x18\x01 \x01(\x0b2\x11.shop.Stock.ShelfR\x05shelf\x1a\x1f\n\x05Shelf\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06numberb\x06proto3";

@@ -11,8 +11,8 @@ pub struct Shelf {
     #[prost(int32, tag = "1")]
     pub number: i32,
 }
+connect_rs::name! { Shelf = "shop.Stock.Shelf", "shop", "Shelf" }
 connect_rs::json::message! {
     Shelf = "shop.Stock.Shelf";
     number: Implicit(1, "number", "number", Int32),
 }
-connect_rs::name!(Shelf = "shop.Stock.Shelf", "shop", "Shelf");

@@ -11,11 +11,11 @@ pub struct Count {
     #[prost(int32, tag = "1")]
     pub number: i32,
 }
+connect_rs::name! { Count = "shop.stock.v1.Count", "shop.stock.v1", "Count" }
 connect_rs::json::message! {
     Count = "shop.stock.v1.Count";
     number: Implicit(1, "number", "number", Int32),
 }
-connect_rs::name!(Count = "shop.stock.v1.Count", "shop.stock.v1", "Count");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -27,4 +27,4 @@ pub fn register_types(types: &mut connect_rs::json::TypeRegistry) {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\nJ\n\x10shop_stock.proto\x12\rshop.stock.v1\"\x1F\n\x05Count\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06numberb\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\nJ\n\x10shop_stock.proto\x12\rshop.stock.v1\"\x1f\n\x05Count\x12\x16\n\x06number\x18\x01 \x01(\x05R\x06numberb\x06proto3";

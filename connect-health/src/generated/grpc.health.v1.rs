@@ -11,14 +11,11 @@ pub struct HealthCheckRequest {
     #[prost(string, tag = "1")]
     pub service: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { HealthCheckRequest = "grpc.health.v1.HealthCheckRequest", "grpc.health.v1", "HealthCheckRequest" }
 connect_rs::json::message! {
     HealthCheckRequest = "grpc.health.v1.HealthCheckRequest";
     service: Implicit(1, "service", "service", String),
 }
-connect_rs::name!(
-    HealthCheckRequest = "grpc.health.v1.HealthCheckRequest", "grpc.health.v1",
-    "HealthCheckRequest"
-);
 /// How a service is.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -29,6 +26,7 @@ pub struct HealthCheckResponse {
     #[prost(enumeration = "health_check_response::ServingStatus", tag = "1")]
     pub status: i32,
 }
+connect_rs::name! { HealthCheckResponse = "grpc.health.v1.HealthCheckResponse", "grpc.health.v1", "HealthCheckResponse" }
 connect_rs::json::message! {
     HealthCheckResponse = "grpc.health.v1.HealthCheckResponse";
     status: Implicit(1, "status", "status", Enum(health_check_response::ServingStatus)),
@@ -40,15 +38,7 @@ pub mod health_check_response {
     use super::connect_rs;
     /// Whether a service takes calls.
     #[derive(
-        Clone,
-        Copy,
-        Debug,
-        PartialEq,
-        Eq,
-        Hash,
-        PartialOrd,
-        Ord,
-        connect_rs::prost::Enumeration
+        Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, connect_rs::prost::Enumeration,
     )]
     #[prost(prost_path = "connect_rs::prost")]
     #[repr(i32)]
@@ -61,9 +51,6 @@ pub mod health_check_response {
         NotServing = 2,
         /// There is no such service; from Watch only.
         ServiceUnknown = 3,
-    }
-    connect_rs::json::enumeration! {
-        ServingStatus = "grpc.health.v1.HealthCheckResponse.ServingStatus";
     }
     impl ServingStatus {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -89,24 +76,18 @@ pub mod health_check_response {
             }
         }
     }
+    connect_rs::json::enumeration! { ServingStatus = "grpc.health.v1.HealthCheckResponse.ServingStatus"; }
 }
-connect_rs::name!(
-    HealthCheckResponse = "grpc.health.v1.HealthCheckResponse", "grpc.health.v1",
-    "HealthCheckResponse"
-);
 /// Asks for all services.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, connect_rs::prost::Message)]
 #[prost(prost_path = "connect_rs::prost")]
 pub struct HealthListRequest {}
+connect_rs::name! { HealthListRequest = "grpc.health.v1.HealthListRequest", "grpc.health.v1", "HealthListRequest" }
 connect_rs::json::message! {
     HealthListRequest = "grpc.health.v1.HealthListRequest";
 }
-connect_rs::name!(
-    HealthListRequest = "grpc.health.v1.HealthListRequest", "grpc.health.v1",
-    "HealthListRequest"
-);
 /// How all services are.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -122,14 +103,11 @@ pub struct HealthListResponse {
         HealthCheckResponse,
     >,
 }
+connect_rs::name! { HealthListResponse = "grpc.health.v1.HealthListResponse", "grpc.health.v1", "HealthListResponse" }
 connect_rs::json::message! {
     HealthListResponse = "grpc.health.v1.HealthListResponse";
     statuses: Map<String>(1, "statuses", "statuses", Message(HealthCheckResponse)),
 }
-connect_rs::name!(
-    HealthListResponse = "grpc.health.v1.HealthListResponse", "grpc.health.v1",
-    "HealthListResponse"
-);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -149,16 +127,14 @@ pub mod health {
     pub const NAME: &str = "grpc.health.v1.Health";
     /// `/grpc.health.v1.Health/Check`
     pub const CHECK: connect_rs::Spec = connect_rs::Spec::new(
-            "/grpc.health.v1.Health/Check",
-            connect_rs::StreamType::Unary,
-        )
-        .with_idempotency(connect_rs::Idempotency::NoSideEffects);
+        "/grpc.health.v1.Health/Check",
+        connect_rs::StreamType::Unary,
+    )
+    .with_idempotency(connect_rs::Idempotency::NoSideEffects);
     /// `/grpc.health.v1.Health/List`
-    pub const LIST: connect_rs::Spec = connect_rs::Spec::new(
-            "/grpc.health.v1.Health/List",
-            connect_rs::StreamType::Unary,
-        )
-        .with_idempotency(connect_rs::Idempotency::NoSideEffects);
+    pub const LIST: connect_rs::Spec =
+        connect_rs::Spec::new("/grpc.health.v1.Health/List", connect_rs::StreamType::Unary)
+            .with_idempotency(connect_rs::Idempotency::NoSideEffects);
     /// `/grpc.health.v1.Health/Watch`
     pub const WATCH: connect_rs::Spec = connect_rs::Spec::new(
         "/grpc.health.v1.Health/Watch",
@@ -201,7 +177,7 @@ pub trait Health: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(HealthServer, Health, "grpc.health.v1.Health");
+connect_rs::server! { HealthServer, Health, "grpc.health.v1.Health" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: Health> connect_rs::Service for HealthServer<T> {
@@ -209,53 +185,23 @@ impl<T: Health> connect_rs::Service for HealthServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                health::CHECK,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::check(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(health::CHECK, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::check(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                health::LIST,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::list(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(health::LIST, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::list(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                health::WATCH,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::watch(&inner, request).await }
-                },
-            );
+        methods.server_stream::<connect_rs::Prost, _, _, _, _>(health::WATCH, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::watch(&inner, request).await }
+        });
     }
 }
-connect_rs::client!(HealthClient, "grpc.health.v1.Health");
+connect_rs::client! { HealthClient, "grpc.health.v1.Health" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> HealthClient<T> {
@@ -267,12 +213,11 @@ impl<T: connect_rs::Transport> HealthClient<T> {
     pub async fn check(
         &self,
         request: impl connect_rs::IntoRequest<HealthCheckRequest>,
-    ) -> ::core::result::Result<
-        connect_rs::Response<HealthCheckResponse>,
-        connect_rs::Error,
-    > {
+    ) -> ::core::result::Result<connect_rs::Response<HealthCheckResponse>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&health::CHECK, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&health::CHECK, request)
+            .await
     }
     /// The status of all services; `resource_exhausted` if there are more than 100.
     ///
@@ -282,12 +227,11 @@ impl<T: connect_rs::Transport> HealthClient<T> {
     pub async fn list(
         &self,
         request: impl connect_rs::IntoRequest<HealthListRequest>,
-    ) -> ::core::result::Result<
-        connect_rs::Response<HealthListResponse>,
-        connect_rs::Error,
-    > {
+    ) -> ::core::result::Result<connect_rs::Response<HealthListResponse>, connect_rs::Error> {
         let request = connect_rs::IntoRequest::into_request(request);
-        self.client.unary::<connect_rs::Prost, _, _>(&health::LIST, request).await
+        self.client
+            .unary::<connect_rs::Prost, _, _>(&health::LIST, request)
+            .await
     }
     /// The status of one service now, and again whenever it changes. A service that the server does not
     /// know is `SERVICE_UNKNOWN`, and may become known later.
@@ -312,4 +256,4 @@ impl<T: connect_rs::Transport> HealthClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xFF\x05\n\x1Bgrpc/health/v1/health.proto\x12\x0Egrpc.health.v1\".\n\x12HealthCheckRequest\x12\x18\n\x07service\x18\x01 \x01(\tR\x07service\"\xB1\x01\n\x13HealthCheckResponse\x12I\n\x06status\x18\x01 \x01(\x0E21.grpc.health.v1.HealthCheckResponse.ServingStatusR\x06status\"O\n\rServingStatus\x12\x0B\n\x07UNKNOWN\x10\0\x12\x0B\n\x07SERVING\x10\x01\x12\x0F\n\x0BNOT_SERVING\x10\x02\x12\x13\n\x0FSERVICE_UNKNOWN\x10\x03\"\x13\n\x11HealthListRequest\"\xC4\x01\n\x12HealthListResponse\x12L\n\x08statuses\x18\x01 \x03(\x0B20.grpc.health.v1.HealthListResponse.StatusesEntryR\x08statuses\x1A`\n\rStatusesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x129\n\x05value\x18\x02 \x01(\x0B2#.grpc.health.v1.HealthCheckResponseR\x05value:\x028\x012\x87\x02\n\x06Health\x12U\n\x05Check\x12\".grpc.health.v1.HealthCheckRequest\x1A#.grpc.health.v1.HealthCheckResponse\"\x03\x90\x02\x01\x12R\n\x04List\x12!.grpc.health.v1.HealthListRequest\x1A\".grpc.health.v1.HealthListResponse\"\x03\x90\x02\x01\x12R\n\x05Watch\x12\".grpc.health.v1.HealthCheckRequest\x1A#.grpc.health.v1.HealthCheckResponse0\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xff\x05\n\x1bgrpc/health/v1/health.proto\x12\x0egrpc.health.v1\".\n\x12HealthCheckRequest\x12\x18\n\x07service\x18\x01 \x01(\tR\x07service\"\xb1\x01\n\x13HealthCheckResponse\x12I\n\x06status\x18\x01 \x01(\x0e21.grpc.health.v1.HealthCheckResponse.ServingStatusR\x06status\"O\n\rServingStatus\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12\x0f\n\x0bNOT_SERVING\x10\x02\x12\x13\n\x0fSERVICE_UNKNOWN\x10\x03\"\x13\n\x11HealthListRequest\"\xc4\x01\n\x12HealthListResponse\x12L\n\x08statuses\x18\x01 \x03(\x0b20.grpc.health.v1.HealthListResponse.StatusesEntryR\x08statuses\x1a`\n\rStatusesEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x129\n\x05value\x18\x02 \x01(\x0b2#.grpc.health.v1.HealthCheckResponseR\x05value:\x028\x012\x87\x02\n\x06Health\x12U\n\x05Check\x12\".grpc.health.v1.HealthCheckRequest\x1a#.grpc.health.v1.HealthCheckResponse\"\x03\x90\x02\x01\x12R\n\x04List\x12!.grpc.health.v1.HealthListRequest\x1a\".grpc.health.v1.HealthListResponse\"\x03\x90\x02\x01\x12R\n\x05Watch\x12\".grpc.health.v1.HealthCheckRequest\x1a#.grpc.health.v1.HealthCheckResponse0\x01b\x06proto3";

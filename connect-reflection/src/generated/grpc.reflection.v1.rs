@@ -11,11 +11,13 @@ pub struct ServerReflectionRequest {
     #[prost(string, tag = "1")]
     pub host: connect_rs::prost::alloc::string::String,
     /// What is asked for.
-    #[prost(oneof = "server_reflection_request::MessageRequest", tags = "3, 4, 5, 6, 7")]
-    pub message_request: ::core::option::Option<
-        server_reflection_request::MessageRequest,
-    >,
+    #[prost(
+        oneof = "server_reflection_request::MessageRequest",
+        tags = "3, 4, 5, 6, 7"
+    )]
+    pub message_request: ::core::option::Option<server_reflection_request::MessageRequest>,
 }
+connect_rs::name! { ServerReflectionRequest = "grpc.reflection.v1.ServerReflectionRequest", "grpc.reflection.v1", "ServerReflectionRequest" }
 connect_rs::json::message! {
     ServerReflectionRequest = "grpc.reflection.v1.ServerReflectionRequest";
     host: Implicit(1, "host", "host", String),
@@ -54,10 +56,6 @@ pub mod server_reflection_request {
         ListServices(connect_rs::prost::alloc::string::String),
     }
 }
-connect_rs::name!(
-    ServerReflectionRequest = "grpc.reflection.v1.ServerReflectionRequest",
-    "grpc.reflection.v1", "ServerReflectionRequest"
-);
 /// An extension of a message.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -71,15 +69,12 @@ pub struct ExtensionRequest {
     #[prost(int32, tag = "2")]
     pub extension_number: i32,
 }
+connect_rs::name! { ExtensionRequest = "grpc.reflection.v1.ExtensionRequest", "grpc.reflection.v1", "ExtensionRequest" }
 connect_rs::json::message! {
     ExtensionRequest = "grpc.reflection.v1.ExtensionRequest";
     containing_type: Implicit(1, "containing_type", "containingType", String),
     extension_number: Implicit(2, "extension_number", "extensionNumber", Int32),
 }
-connect_rs::name!(
-    ExtensionRequest = "grpc.reflection.v1.ExtensionRequest", "grpc.reflection.v1",
-    "ExtensionRequest"
-);
 /// An answer.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -93,11 +88,13 @@ pub struct ServerReflectionResponse {
     #[prost(message, optional, tag = "2")]
     pub original_request: ::core::option::Option<ServerReflectionRequest>,
     /// What was asked for.
-    #[prost(oneof = "server_reflection_response::MessageResponse", tags = "4, 5, 6, 7")]
-    pub message_response: ::core::option::Option<
-        server_reflection_response::MessageResponse,
-    >,
+    #[prost(
+        oneof = "server_reflection_response::MessageResponse",
+        tags = "4, 5, 6, 7"
+    )]
+    pub message_response: ::core::option::Option<server_reflection_response::MessageResponse>,
 }
+connect_rs::name! { ServerReflectionResponse = "grpc.reflection.v1.ServerReflectionResponse", "grpc.reflection.v1", "ServerReflectionResponse" }
 connect_rs::json::message! {
     ServerReflectionResponse = "grpc.reflection.v1.ServerReflectionResponse";
     valid_host: Implicit(1, "valid_host", "validHost", String),
@@ -132,10 +129,6 @@ pub mod server_reflection_response {
         ErrorResponse(super::ErrorResponse),
     }
 }
-connect_rs::name!(
-    ServerReflectionResponse = "grpc.reflection.v1.ServerReflectionResponse",
-    "grpc.reflection.v1", "ServerReflectionResponse"
-);
 /// A file, and the files that it imports.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -145,18 +138,13 @@ pub struct FileDescriptorResponse {
     /// Each is an encoded `google.protobuf.FileDescriptorProto`. Files that were sent before in the same
     /// stream may be missing.
     #[prost(bytes = "bytes", repeated, tag = "1")]
-    pub file_descriptor_proto: connect_rs::prost::alloc::vec::Vec<
-        connect_rs::prost::bytes::Bytes,
-    >,
+    pub file_descriptor_proto: connect_rs::prost::alloc::vec::Vec<connect_rs::prost::bytes::Bytes>,
 }
+connect_rs::name! { FileDescriptorResponse = "grpc.reflection.v1.FileDescriptorResponse", "grpc.reflection.v1", "FileDescriptorResponse" }
 connect_rs::json::message! {
     FileDescriptorResponse = "grpc.reflection.v1.FileDescriptorResponse";
     file_descriptor_proto: Repeated(1, "file_descriptor_proto", "fileDescriptorProto", Bytes),
 }
-connect_rs::name!(
-    FileDescriptorResponse = "grpc.reflection.v1.FileDescriptorResponse",
-    "grpc.reflection.v1", "FileDescriptorResponse"
-);
 /// The extensions of a message.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -170,15 +158,12 @@ pub struct ExtensionNumberResponse {
     #[prost(int32, repeated, tag = "2")]
     pub extension_number: connect_rs::prost::alloc::vec::Vec<i32>,
 }
+connect_rs::name! { ExtensionNumberResponse = "grpc.reflection.v1.ExtensionNumberResponse", "grpc.reflection.v1", "ExtensionNumberResponse" }
 connect_rs::json::message! {
     ExtensionNumberResponse = "grpc.reflection.v1.ExtensionNumberResponse";
     base_type_name: Implicit(1, "base_type_name", "baseTypeName", String),
     extension_number: Repeated(2, "extension_number", "extensionNumber", Int32),
 }
-connect_rs::name!(
-    ExtensionNumberResponse = "grpc.reflection.v1.ExtensionNumberResponse",
-    "grpc.reflection.v1", "ExtensionNumberResponse"
-);
 /// The services of the server.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -189,14 +174,11 @@ pub struct ListServiceResponse {
     #[prost(message, repeated, tag = "1")]
     pub service: connect_rs::prost::alloc::vec::Vec<ServiceResponse>,
 }
+connect_rs::name! { ListServiceResponse = "grpc.reflection.v1.ListServiceResponse", "grpc.reflection.v1", "ListServiceResponse" }
 connect_rs::json::message! {
     ListServiceResponse = "grpc.reflection.v1.ListServiceResponse";
     service: Repeated(1, "service", "service", Message(ServiceResponse)),
 }
-connect_rs::name!(
-    ListServiceResponse = "grpc.reflection.v1.ListServiceResponse", "grpc.reflection.v1",
-    "ListServiceResponse"
-);
 /// A service of the server.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -207,14 +189,11 @@ pub struct ServiceResponse {
     #[prost(string, tag = "1")]
     pub name: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { ServiceResponse = "grpc.reflection.v1.ServiceResponse", "grpc.reflection.v1", "ServiceResponse" }
 connect_rs::json::message! {
     ServiceResponse = "grpc.reflection.v1.ServiceResponse";
     name: Implicit(1, "name", "name", String),
 }
-connect_rs::name!(
-    ServiceResponse = "grpc.reflection.v1.ServiceResponse", "grpc.reflection.v1",
-    "ServiceResponse"
-);
 /// Why there is no answer.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -228,15 +207,12 @@ pub struct ErrorResponse {
     #[prost(string, tag = "2")]
     pub error_message: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { ErrorResponse = "grpc.reflection.v1.ErrorResponse", "grpc.reflection.v1", "ErrorResponse" }
 connect_rs::json::message! {
     ErrorResponse = "grpc.reflection.v1.ErrorResponse";
     error_code: Implicit(1, "error_code", "errorCode", Int32),
     error_message: Implicit(2, "error_message", "errorMessage", String),
 }
-connect_rs::name!(
-    ErrorResponse = "grpc.reflection.v1.ErrorResponse", "grpc.reflection.v1",
-    "ErrorResponse"
-);
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -279,9 +255,7 @@ pub trait ServerReflection: ::core::marker::Send + ::core::marker::Sync + 'stati
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(
-    ServerReflectionServer, ServerReflection, "grpc.reflection.v1.ServerReflection"
-);
+connect_rs::server! { ServerReflectionServer, ServerReflection, "grpc.reflection.v1.ServerReflection" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: ServerReflection> connect_rs::Service for ServerReflectionServer<T> {
@@ -289,23 +263,16 @@ impl<T: ServerReflection> connect_rs::Service for ServerReflectionServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                server_reflection::SERVER_REFLECTION_INFO,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::server_reflection_info(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(
+            server_reflection::SERVER_REFLECTION_INFO,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::server_reflection_info(&inner, request).await }
+            },
+        );
     }
 }
-connect_rs::client!(ServerReflectionClient, "grpc.reflection.v1.ServerReflection");
+connect_rs::client! { ServerReflectionClient, "grpc.reflection.v1.ServerReflection" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ServerReflectionClient<T> {
@@ -317,12 +284,10 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
         &self,
     ) -> connect_rs::BidiCall<ServerReflectionRequest, ServerReflectionResponse, T> {
         let request = connect_rs::Request::new(());
-        self.client
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(
+            &server_reflection::SERVER_REFLECTION_INFO,
+            request,
+        )
     }
     /// The same as [`server_reflection_info`](Self::server_reflection_info), with headers and options.
     #[must_use]
@@ -330,12 +295,10 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
         &self,
         request: connect_rs::Request<()>,
     ) -> connect_rs::BidiCall<ServerReflectionRequest, ServerReflectionResponse, T> {
-        self.client
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(
+            &server_reflection::SERVER_REFLECTION_INFO,
+            request,
+        )
     }
     /// The same as [`server_reflection_info`](Self::server_reflection_info), with all requests in a stream, or in a `Request` with one.
     ///
@@ -351,12 +314,10 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(
+                &server_reflection::SERVER_REFLECTION_INFO,
+                request,
+            )
             .await
     }
 }
@@ -364,4 +325,4 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xE8\x0C\n#grpc/reflection/v1/reflection.proto\x12\x12grpc.reflection.v1\"\xF3\x02\n\x17ServerReflectionRequest\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12*\n\x10file_by_filename\x18\x03 \x01(\tH\0R\x0EfileByFilename\x126\n\x16file_containing_symbol\x18\x04 \x01(\tH\0R\x14fileContainingSymbol\x12b\n\x19file_containing_extension\x18\x05 \x01(\x0B2$.grpc.reflection.v1.ExtensionRequestH\0R\x17fileContainingExtension\x12B\n\x1Dall_extension_numbers_of_type\x18\x06 \x01(\tH\0R\x19allExtensionNumbersOfType\x12%\n\rlist_services\x18\x07 \x01(\tH\0R\x0ClistServicesB\x11\n\x0Fmessage_request\"f\n\x10ExtensionRequest\x12'\n\x0Fcontaining_type\x18\x01 \x01(\tR\x0EcontainingType\x12)\n\x10extension_number\x18\x02 \x01(\x05R\x0FextensionNumber\"\xAE\x04\n\x18ServerReflectionResponse\x12\x1D\n\nvalid_host\x18\x01 \x01(\tR\tvalidHost\x12V\n\x10original_request\x18\x02 \x01(\x0B2+.grpc.reflection.v1.ServerReflectionRequestR\x0ForiginalRequest\x12f\n\x18file_descriptor_response\x18\x04 \x01(\x0B2*.grpc.reflection.v1.FileDescriptorResponseH\0R\x16fileDescriptorResponse\x12r\n\x1Eall_extension_numbers_response\x18\x05 \x01(\x0B2+.grpc.reflection.v1.ExtensionNumberResponseH\0R\x1BallExtensionNumbersResponse\x12_\n\x16list_services_response\x18\x06 \x01(\x0B2'.grpc.reflection.v1.ListServiceResponseH\0R\x14listServicesResponse\x12J\n\x0Eerror_response\x18\x07 \x01(\x0B2!.grpc.reflection.v1.ErrorResponseH\0R\rerrorResponseB\x12\n\x10message_response\"L\n\x16FileDescriptorResponse\x122\n\x15file_descriptor_proto\x18\x01 \x03(\x0CR\x13fileDescriptorProto\"j\n\x17ExtensionNumberResponse\x12$\n\x0Ebase_type_name\x18\x01 \x01(\tR\x0CbaseTypeName\x12)\n\x10extension_number\x18\x02 \x03(\x05R\x0FextensionNumber\"T\n\x13ListServiceResponse\x12=\n\x07service\x18\x01 \x03(\x0B2#.grpc.reflection.v1.ServiceResponseR\x07service\"%\n\x0FServiceResponse\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"S\n\rErrorResponse\x12\x1D\n\nerror_code\x18\x01 \x01(\x05R\terrorCode\x12#\n\rerror_message\x18\x02 \x01(\tR\x0CerrorMessage2\x89\x01\n\x10ServerReflection\x12u\n\x14ServerReflectionInfo\x12+.grpc.reflection.v1.ServerReflectionRequest\x1A,.grpc.reflection.v1.ServerReflectionResponse(\x010\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xe8\x0c\n#grpc/reflection/v1/reflection.proto\x12\x12grpc.reflection.v1\"\xf3\x02\n\x17ServerReflectionRequest\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12*\n\x10file_by_filename\x18\x03 \x01(\tH\x00R\x0efileByFilename\x126\n\x16file_containing_symbol\x18\x04 \x01(\tH\x00R\x14fileContainingSymbol\x12b\n\x19file_containing_extension\x18\x05 \x01(\x0b2$.grpc.reflection.v1.ExtensionRequestH\x00R\x17fileContainingExtension\x12B\n\x1dall_extension_numbers_of_type\x18\x06 \x01(\tH\x00R\x19allExtensionNumbersOfType\x12%\n\rlist_services\x18\x07 \x01(\tH\x00R\x0clistServicesB\x11\n\x0fmessage_request\"f\n\x10ExtensionRequest\x12\'\n\x0fcontaining_type\x18\x01 \x01(\tR\x0econtainingType\x12)\n\x10extension_number\x18\x02 \x01(\x05R\x0fextensionNumber\"\xae\x04\n\x18ServerReflectionResponse\x12\x1d\n\nvalid_host\x18\x01 \x01(\tR\tvalidHost\x12V\n\x10original_request\x18\x02 \x01(\x0b2+.grpc.reflection.v1.ServerReflectionRequestR\x0foriginalRequest\x12f\n\x18file_descriptor_response\x18\x04 \x01(\x0b2*.grpc.reflection.v1.FileDescriptorResponseH\x00R\x16fileDescriptorResponse\x12r\n\x1eall_extension_numbers_response\x18\x05 \x01(\x0b2+.grpc.reflection.v1.ExtensionNumberResponseH\x00R\x1ballExtensionNumbersResponse\x12_\n\x16list_services_response\x18\x06 \x01(\x0b2\'.grpc.reflection.v1.ListServiceResponseH\x00R\x14listServicesResponse\x12J\n\x0eerror_response\x18\x07 \x01(\x0b2!.grpc.reflection.v1.ErrorResponseH\x00R\rerrorResponseB\x12\n\x10message_response\"L\n\x16FileDescriptorResponse\x122\n\x15file_descriptor_proto\x18\x01 \x03(\x0cR\x13fileDescriptorProto\"j\n\x17ExtensionNumberResponse\x12$\n\x0ebase_type_name\x18\x01 \x01(\tR\x0cbaseTypeName\x12)\n\x10extension_number\x18\x02 \x03(\x05R\x0fextensionNumber\"T\n\x13ListServiceResponse\x12=\n\x07service\x18\x01 \x03(\x0b2#.grpc.reflection.v1.ServiceResponseR\x07service\"%\n\x0fServiceResponse\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"S\n\rErrorResponse\x12\x1d\n\nerror_code\x18\x01 \x01(\x05R\terrorCode\x12#\n\rerror_message\x18\x02 \x01(\tR\x0cerrorMessage2\x89\x01\n\x10ServerReflection\x12u\n\x14ServerReflectionInfo\x12+.grpc.reflection.v1.ServerReflectionRequest\x1a,.grpc.reflection.v1.ServerReflectionResponse(\x010\x01b\x06proto3";

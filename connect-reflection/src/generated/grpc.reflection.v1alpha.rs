@@ -21,21 +21,15 @@ pub trait ServerReflection: ::core::marker::Send + ::core::marker::Sync + 'stati
     /// Answers each request by one response, in their order.
     fn server_reflection_info(
         &self,
-        request: connect_rs::Request<
-            connect_rs::Streaming<crate::v1::ServerReflectionRequest>,
-        >,
+        request: connect_rs::Request<connect_rs::Streaming<crate::v1::ServerReflectionRequest>>,
     ) -> impl ::core::future::Future<
         Output = ::core::result::Result<
-            connect_rs::Response<
-                connect_rs::ResponseStream<crate::v1::ServerReflectionResponse>,
-            >,
+            connect_rs::Response<connect_rs::ResponseStream<crate::v1::ServerReflectionResponse>>,
             connect_rs::Error,
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(
-    ServerReflectionServer, ServerReflection, "grpc.reflection.v1alpha.ServerReflection"
-);
+connect_rs::server! { ServerReflectionServer, ServerReflection, "grpc.reflection.v1alpha.ServerReflection" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: ServerReflection> connect_rs::Service for ServerReflectionServer<T> {
@@ -43,23 +37,16 @@ impl<T: ServerReflection> connect_rs::Service for ServerReflectionServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                server_reflection::SERVER_REFLECTION_INFO,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::server_reflection_info(&inner, request).await }
-                },
-            );
+        methods.bidi_stream::<connect_rs::Prost, _, _, _, _>(
+            server_reflection::SERVER_REFLECTION_INFO,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::server_reflection_info(&inner, request).await }
+            },
+        );
     }
 }
-connect_rs::client!(ServerReflectionClient, "grpc.reflection.v1alpha.ServerReflection");
+connect_rs::client! { ServerReflectionClient, "grpc.reflection.v1alpha.ServerReflection" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> ServerReflectionClient<T> {
@@ -75,12 +62,10 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
         T,
     > {
         let request = connect_rs::Request::new(());
-        self.client
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(
+            &server_reflection::SERVER_REFLECTION_INFO,
+            request,
+        )
     }
     /// The same as [`server_reflection_info`](Self::server_reflection_info), with headers and options.
     #[must_use]
@@ -92,12 +77,10 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
         crate::v1::ServerReflectionResponse,
         T,
     > {
-        self.client
-            .bidi_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+        self.client.bidi_stream::<connect_rs::Prost, _, _>(
+            &server_reflection::SERVER_REFLECTION_INFO,
+            request,
+        )
     }
     /// The same as [`server_reflection_info`](Self::server_reflection_info), with all requests in a stream, or in a `Request` with one.
     ///
@@ -108,19 +91,15 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
         &self,
         requests: impl connect_rs::IntoStreamRequest<crate::v1::ServerReflectionRequest>,
     ) -> ::core::result::Result<
-        connect_rs::Response<
-            connect_rs::Streaming<crate::v1::ServerReflectionResponse, T::Body>,
-        >,
+        connect_rs::Response<connect_rs::Streaming<crate::v1::ServerReflectionResponse, T::Body>>,
         connect_rs::Error,
     > {
         let request = connect_rs::IntoStreamRequest::into_stream_request(requests);
         self.client
-            .bidi_stream_from::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-            >(&server_reflection::SERVER_REFLECTION_INFO, request)
+            .bidi_stream_from::<connect_rs::Prost, _, _, _>(
+                &server_reflection::SERVER_REFLECTION_INFO,
+                request,
+            )
             .await
     }
 }
@@ -128,4 +107,4 @@ impl<T: connect_rs::Transport> ServerReflectionClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\x9F\r\n(grpc/reflection/v1alpha/reflection.proto\x12\x17grpc.reflection.v1alpha\"\xF8\x02\n\x17ServerReflectionRequest\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12*\n\x10file_by_filename\x18\x03 \x01(\tH\0R\x0EfileByFilename\x126\n\x16file_containing_symbol\x18\x04 \x01(\tH\0R\x14fileContainingSymbol\x12g\n\x19file_containing_extension\x18\x05 \x01(\x0B2).grpc.reflection.v1alpha.ExtensionRequestH\0R\x17fileContainingExtension\x12B\n\x1Dall_extension_numbers_of_type\x18\x06 \x01(\tH\0R\x19allExtensionNumbersOfType\x12%\n\rlist_services\x18\x07 \x01(\tH\0R\x0ClistServicesB\x11\n\x0Fmessage_request\"f\n\x10ExtensionRequest\x12'\n\x0Fcontaining_type\x18\x01 \x01(\tR\x0EcontainingType\x12)\n\x10extension_number\x18\x02 \x01(\x05R\x0FextensionNumber\"\xC7\x04\n\x18ServerReflectionResponse\x12\x1D\n\nvalid_host\x18\x01 \x01(\tR\tvalidHost\x12[\n\x10original_request\x18\x02 \x01(\x0B20.grpc.reflection.v1alpha.ServerReflectionRequestR\x0ForiginalRequest\x12k\n\x18file_descriptor_response\x18\x04 \x01(\x0B2/.grpc.reflection.v1alpha.FileDescriptorResponseH\0R\x16fileDescriptorResponse\x12w\n\x1Eall_extension_numbers_response\x18\x05 \x01(\x0B20.grpc.reflection.v1alpha.ExtensionNumberResponseH\0R\x1BallExtensionNumbersResponse\x12d\n\x16list_services_response\x18\x06 \x01(\x0B2,.grpc.reflection.v1alpha.ListServiceResponseH\0R\x14listServicesResponse\x12O\n\x0Eerror_response\x18\x07 \x01(\x0B2&.grpc.reflection.v1alpha.ErrorResponseH\0R\rerrorResponseB\x12\n\x10message_response\"L\n\x16FileDescriptorResponse\x122\n\x15file_descriptor_proto\x18\x01 \x03(\x0CR\x13fileDescriptorProto\"j\n\x17ExtensionNumberResponse\x12$\n\x0Ebase_type_name\x18\x01 \x01(\tR\x0CbaseTypeName\x12)\n\x10extension_number\x18\x02 \x03(\x05R\x0FextensionNumber\"Y\n\x13ListServiceResponse\x12B\n\x07service\x18\x01 \x03(\x0B2(.grpc.reflection.v1alpha.ServiceResponseR\x07service\"%\n\x0FServiceResponse\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"S\n\rErrorResponse\x12\x1D\n\nerror_code\x18\x01 \x01(\x05R\terrorCode\x12#\n\rerror_message\x18\x02 \x01(\tR\x0CerrorMessage2\x93\x01\n\x10ServerReflection\x12\x7F\n\x14ServerReflectionInfo\x120.grpc.reflection.v1alpha.ServerReflectionRequest\x1A1.grpc.reflection.v1alpha.ServerReflectionResponse(\x010\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\x9f\r\n(grpc/reflection/v1alpha/reflection.proto\x12\x17grpc.reflection.v1alpha\"\xf8\x02\n\x17ServerReflectionRequest\x12\x12\n\x04host\x18\x01 \x01(\tR\x04host\x12*\n\x10file_by_filename\x18\x03 \x01(\tH\x00R\x0efileByFilename\x126\n\x16file_containing_symbol\x18\x04 \x01(\tH\x00R\x14fileContainingSymbol\x12g\n\x19file_containing_extension\x18\x05 \x01(\x0b2).grpc.reflection.v1alpha.ExtensionRequestH\x00R\x17fileContainingExtension\x12B\n\x1dall_extension_numbers_of_type\x18\x06 \x01(\tH\x00R\x19allExtensionNumbersOfType\x12%\n\rlist_services\x18\x07 \x01(\tH\x00R\x0clistServicesB\x11\n\x0fmessage_request\"f\n\x10ExtensionRequest\x12\'\n\x0fcontaining_type\x18\x01 \x01(\tR\x0econtainingType\x12)\n\x10extension_number\x18\x02 \x01(\x05R\x0fextensionNumber\"\xc7\x04\n\x18ServerReflectionResponse\x12\x1d\n\nvalid_host\x18\x01 \x01(\tR\tvalidHost\x12[\n\x10original_request\x18\x02 \x01(\x0b20.grpc.reflection.v1alpha.ServerReflectionRequestR\x0foriginalRequest\x12k\n\x18file_descriptor_response\x18\x04 \x01(\x0b2/.grpc.reflection.v1alpha.FileDescriptorResponseH\x00R\x16fileDescriptorResponse\x12w\n\x1eall_extension_numbers_response\x18\x05 \x01(\x0b20.grpc.reflection.v1alpha.ExtensionNumberResponseH\x00R\x1ballExtensionNumbersResponse\x12d\n\x16list_services_response\x18\x06 \x01(\x0b2,.grpc.reflection.v1alpha.ListServiceResponseH\x00R\x14listServicesResponse\x12O\n\x0eerror_response\x18\x07 \x01(\x0b2&.grpc.reflection.v1alpha.ErrorResponseH\x00R\rerrorResponseB\x12\n\x10message_response\"L\n\x16FileDescriptorResponse\x122\n\x15file_descriptor_proto\x18\x01 \x03(\x0cR\x13fileDescriptorProto\"j\n\x17ExtensionNumberResponse\x12$\n\x0ebase_type_name\x18\x01 \x01(\tR\x0cbaseTypeName\x12)\n\x10extension_number\x18\x02 \x03(\x05R\x0fextensionNumber\"Y\n\x13ListServiceResponse\x12B\n\x07service\x18\x01 \x03(\x0b2(.grpc.reflection.v1alpha.ServiceResponseR\x07service\"%\n\x0fServiceResponse\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"S\n\rErrorResponse\x12\x1d\n\nerror_code\x18\x01 \x01(\x05R\terrorCode\x12#\n\rerror_message\x18\x02 \x01(\tR\x0cerrorMessage2\x93\x01\n\x10ServerReflection\x12\x7f\n\x14ServerReflectionInfo\x120.grpc.reflection.v1alpha.ServerReflectionRequest\x1a1.grpc.reflection.v1alpha.ServerReflectionResponse(\x010\x01b\x06proto3";

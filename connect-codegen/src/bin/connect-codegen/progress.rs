@@ -44,7 +44,6 @@ impl<W: Write> Line<W> {
         let what = match stage {
             Stage::Read => "read",
             Stage::Generated => "generated",
-            Stage::Printed => "printed",
         };
         let _ = write!(self.out, "\r\x1b[K{what} {done} of {total} files");
         let _ = self.out.flush();

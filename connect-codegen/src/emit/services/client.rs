@@ -1,11 +1,11 @@
 //! The client of a service.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-use syn::Item;
-
-use super::{Method, Service, StreamType};
-use crate::names;
+use super::{Method, ServiceCode, StreamType, gate, result};
+use crate::{
+    Config,
+    code::Code,
+    names::{ALLOW, ROOT},
+};
 
 /// Methods of clients that no procedure may have the name of.
 pub(super) const OWN_METHODS: [&str; 12] = [
@@ -23,132 +23,134 @@ pub(super) const OWN_METHODS: [&str; 12] = [
     "add_observer",
 ];
 
-pub(super) fn items(service: &Service) -> Vec<Item> {
-    let Service {
-        full_name,
-        client_name,
-        ..
-    } = service;
-    let root = names::root();
-    let methods = service
-        .methods
-        .iter()
-        .map(|method| client_method(method, service));
-    vec![
-        syn::parse_quote!(#root::client!(#client_name, #full_name);),
-        syn::parse_quote! {
-            impl<T: #root::Transport> #client_name<T> {
-                #(#methods)*
+pub(super) fn write(service: &ServiceCode<'_>, config: &Config, code: &mut Code) {
+    let (name, full_name) = (&service.client_name, service.full_name);
+    gate(config.client_feature.as_ref(), code);
+    code.line(format_args!("{ROOT}::client! {{ {name}, {full_name:?} }}"));
+    code.lines(ALLOW);
+    gate(config.client_feature.as_ref(), code);
+    let head = format_args!("impl<T: {ROOT}::Transport> {name}<T>");
+    code.block(head, |code| {
+        for method in &service.methods {
+            match method.stream_type {
+                StreamType::Unary | StreamType::ServerStream => function(method, service, code),
+                StreamType::ClientStream | StreamType::BidiStream => {
+                    call_objects(method, service, code);
+                    function_of_stream(method, service, code);
+                }
             }
-        },
-    ]
+        }
+    });
 }
 
-fn client_method(method: &Method, service: &Service) -> TokenStream {
-    let Method {
-        docs,
-        client_fn,
-        input,
-        output,
-        constant,
-        stream_type,
-        ..
-    } = method;
-    let Service {
-        library, module, ..
-    } = service;
-    let root = names::root();
-    let deprecated = method.deprecated();
-    let function = stream_type.function();
-    let output = match stream_type {
-        StreamType::Unary => quote!(#output),
-        StreamType::ServerStream => quote!(#root::Streaming<#output, T::Body>),
-        StreamType::ClientStream | StreamType::BidiStream => return call_object(method, service),
+/// Takes one message.
+fn function(method: &Method<'_>, service: &ServiceCode<'_>, code: &mut Code) {
+    let (client_fn, input) = (&method.client_fn, &method.input);
+    method.docs(code);
+    code.lines(ERRORS);
+    method.deprecate(code);
+    let argument = format!("request: impl {ROOT}::IntoRequest<{input}>");
+    let head = format!("pub async fn {client_fn}");
+    code.signature(&head, &["&self", &argument], &result(&answer(method)));
+    code.body(|code| {
+        code.line(format_args!(
+            "let request = {ROOT}::IntoRequest::into_request(request);"
+        ));
+        let function = method.stream_type.function();
+        call(method, service, function, "_, _", ".await", code);
+    });
+}
+
+/// Two functions that return at once, with an object to send requests by: with headers and options, and without.
+fn call_objects(method: &Method<'_>, service: &ServiceCode<'_>, code: &mut Code) {
+    let (client_fn, with) = (&method.client_fn, &method.client_fn_with);
+    let function = method.stream_type.function();
+    let object = match method.stream_type {
+        StreamType::ClientStream => "ClientStreamCall",
+        _ => "BidiCall",
     };
-    quote! {
-        #(#docs)*
-        ///
-        /// # Errors
-        ///
-        /// The server's error, or what went wrong on the way.
-        #deprecated
-        pub async fn #client_fn(
-            &self,
-            request: impl #root::IntoRequest<#input>,
-        ) -> ::core::result::Result<#root::Response<#output>, #root::Error> {
-            let request = #root::IntoRequest::into_request(request);
-            self.client.#function::<#library, _, _>(&#module::#constant, request).await
+    let object = format!("{ROOT}::{object}<{}, {}, T>", method.input, method.output);
+    method.docs(code);
+    code.lines(AT_ONCE);
+    method.deprecate(code);
+    code.line("#[must_use]");
+    code.signature(&format!("pub fn {client_fn}"), &["&self"], &object);
+    code.body(|code| {
+        code.line(format_args!("let request = {ROOT}::Request::new(());"));
+        call(method, service, function, "_, _", "", code);
+    });
+
+    let plain = client_fn.trim_start_matches("r#");
+    code.line(format_args!(
+        "/// The same as [`{plain}`](Self::{plain}), with headers and options."
+    ));
+    method.deprecate(code);
+    code.line("#[must_use]");
+    let request = format!("request: {ROOT}::Request<()>");
+    code.signature(&format!("pub fn {with}"), &["&self", &request], &object);
+    code.body(|code| {
+        call(method, service, function, "_, _", "", code);
+    });
+}
+
+/// Takes a stream of all requests.
+fn function_of_stream(method: &Method<'_>, service: &ServiceCode<'_>, code: &mut Code) {
+    let (from, input) = (&method.client_fn_from, &method.input);
+    let plain = method.client_fn.trim_start_matches("r#");
+    code.line(format_args!(
+        "/// The same as [`{plain}`](Self::{plain}), with all requests in a stream, or in a `Request` with one."
+    ));
+    code.lines(ERRORS);
+    method.deprecate(code);
+    let argument = format!("requests: impl {ROOT}::IntoStreamRequest<{input}>");
+    let head = format!("pub async fn {from}");
+    code.signature(&head, &["&self", &argument], &result(&answer(method)));
+    code.body(|code| {
+        code.line(format_args!(
+            "let request = {ROOT}::IntoStreamRequest::into_stream_request(requests);"
+        ));
+        let function = format!("{}_from", method.stream_type.function());
+        call(method, service, &function, "_, _, _", ".await", code);
+    });
+}
+
+/// The call itself.
+fn call(
+    method: &Method<'_>,
+    service: &ServiceCode<'_>,
+    function: &str,
+    blanks: &str,
+    end: &str,
+    code: &mut Code,
+) {
+    let constant = format!("&{}::{}", service.module, method.constant);
+    let head = format!(".{function}::<{ROOT}::{}, {blanks}>", service.library);
+    let (arguments, mut chain) = ([constant.as_str(), "request"], code.inside());
+    if end.is_empty() && chain.short_call(&head, &arguments, "").is_none() {
+        return code.call(&format!("self.client{head}"), &arguments, "");
+    }
+    chain.call(&head, &arguments, "");
+    code.line("self.client");
+    code.append(&chain);
+    if !end.is_empty() {
+        code.line(format_args!("    {end}"));
+    }
+}
+
+/// What a call is answered with: a message, or a stream of them.
+fn answer(method: &Method<'_>) -> String {
+    match method.stream_type {
+        StreamType::Unary | StreamType::ClientStream => method.output.clone(),
+        StreamType::ServerStream | StreamType::BidiStream => {
+            format!("{ROOT}::Streaming<{}, T::Body>", method.output)
         }
     }
 }
 
-/// A method whose requests are a stream returns at once, with an object to send them by; or it takes them whole.
-fn call_object(method: &Method, service: &Service) -> TokenStream {
-    let Method {
-        docs,
-        client_fn,
-        client_fn_with,
-        client_fn_from,
-        input,
-        output,
-        constant,
-        stream_type,
-        ..
-    } = method;
-    let Service {
-        library, module, ..
-    } = service;
-    let root = names::root();
-    let deprecated = method.deprecated();
-    let function = stream_type.function();
-    let (call, function_from, answer) = match stream_type {
-        StreamType::ClientStream => (
-            quote!(#root::ClientStreamCall<#input, #output, T>),
-            names::identifier("client_stream_from"),
-            quote!(#output),
-        ),
-        _ => (
-            quote!(#root::BidiCall<#input, #output, T>),
-            names::identifier("bidi_stream_from"),
-            quote!(#root::Streaming<#output, T::Body>),
-        ),
-    };
-    let plain = client_fn.to_string();
-    let plain = plain.trim_start_matches("r#");
-    let about = format!(" The same as [`{plain}`](Self::{plain}), with headers and options.");
-    let about_from = format!(
-        " The same as [`{plain}`](Self::{plain}), with all requests in a stream, or in a `Request` with one."
-    );
-    quote! {
-        #(#docs)*
-        ///
-        /// Returns at once; the call begins with the first message, or when the first is waited for.
-        #deprecated
-        #[must_use]
-        pub fn #client_fn(&self) -> #call {
-            let request = #root::Request::new(());
-            self.client.#function::<#library, _, _>(&#module::#constant, request)
-        }
+const ERRORS: &str = "///
+/// # Errors
+///
+/// The server's error, or what went wrong on the way.";
 
-        #[doc = #about]
-        #deprecated
-        #[must_use]
-        pub fn #client_fn_with(&self, request: #root::Request<()>) -> #call {
-            self.client.#function::<#library, _, _>(&#module::#constant, request)
-        }
-
-        #[doc = #about_from]
-        ///
-        /// # Errors
-        ///
-        /// The server's error, or what went wrong on the way.
-        #deprecated
-        pub async fn #client_fn_from(
-            &self,
-            requests: impl #root::IntoStreamRequest<#input>,
-        ) -> ::core::result::Result<#root::Response<#answer>, #root::Error> {
-            let request = #root::IntoStreamRequest::into_stream_request(requests);
-            self.client.#function_from::<#library, _, _, _>(&#module::#constant, request).await
-        }
-    }
-}
+const AT_ONCE: &str = "///
+/// Returns at once; the call begins with the first message, or when the first is waited for.";

@@ -3,77 +3,51 @@
 mod client;
 mod server;
 
-use proc_macro2::{Ident, TokenStream};
-use quote::quote;
-use syn::{Attribute, Item};
-
-use super::docs;
+use super::{Scope, docs};
 use crate::{
     Config,
-    names::{self, Taken},
-    schema::{self, Views},
+    code::Code,
+    names::{self, ROOT, Taken},
+    schema::{self, Source, Views},
 };
 
-/// The items of a service, for these modules, in which the names that are `taken` are.
-pub(super) fn items(
-    service: &schema::Service,
-    scope: &[String],
-    views: &Views,
-    config: &Config,
-    taken: &mut Taken,
-) -> Vec<Item> {
-    let service = Service::new(service, scope, views, config, taken);
-    let mut items = vec![service.constants()];
-    if config.server {
-        let server = server::items(&service, config);
-        items.extend(gated(server, config.server_feature.as_deref()));
-    }
-    if config.client {
-        let client = client::items(&service);
-        items.extend(gated(client, config.client_feature.as_deref()));
-    }
-    items
-}
-
-fn gated(mut items: Vec<Item>, feature: Option<&str>) -> Vec<Item> {
+/// The feature of the user's crate that an item needs.
+fn gate(feature: Option<&String>, code: &mut Code) {
     if let Some(feature) = feature {
-        for item in &mut items {
-            names::gate(item, feature);
-        }
+        code.line(format_args!("#[cfg(feature = {feature:?})]"));
     }
-    items
 }
 
 /// A service, with all names chosen.
-struct Service {
-    full_name: String,
-    docs: Vec<Attribute>,
-    library: TokenStream,
+pub(crate) struct ServiceCode<'a> {
+    source: &'a Source,
+    pub(crate) full_name: &'a str,
+    library: &'static str,
     /// The module of the constants.
-    module: Ident,
-    trait_name: Ident,
-    server_name: Ident,
-    client_name: Ident,
-    methods: Vec<Method>,
+    module: String,
+    pub(crate) trait_name: String,
+    pub(crate) server_name: String,
+    client_name: String,
+    methods: Vec<Method<'a>>,
 }
 
-struct Method {
+struct Method<'a> {
+    source: &'a Source,
     procedure: String,
-    docs: Vec<Attribute>,
     deprecated: bool,
     stream_type: StreamType,
     idempotency: Option<&'static str>,
-    constant: Ident,
-    trait_fn: Ident,
-    client_fn: Ident,
+    constant: String,
+    trait_fn: String,
+    client_fn: String,
     /// Of stream types whose client method takes no message: the same with a request.
-    client_fn_with: Ident,
+    client_fn_with: String,
     /// Of the same: the one that takes a stream of all requests.
-    client_fn_from: Ident,
-    input: TokenStream,
+    client_fn_from: String,
+    input: String,
     /// What the handler takes of it: the message, or its view.
-    handled: TokenStream,
-    output: TokenStream,
+    handled: String,
+    output: String,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -84,54 +58,72 @@ enum StreamType {
     BidiStream,
 }
 
-impl Service {
-    fn new(
-        service: &schema::Service,
-        scope: &[String],
+impl<'a> ServiceCode<'a> {
+    /// Chooses the names, in modules in which those that are `taken` are.
+    pub(super) fn new(
+        service: &'a schema::Service,
+        scope: &Scope,
         views: &Views,
         config: &Config,
         taken: &mut Taken,
     ) -> Self {
         let (full_name, name) = (&service.full_name, &service.rust_name);
-        let root = names::root();
-        let library = if config.json { "Prost" } else { "ProstBinary" };
-        let library = names::identifier(library);
         let mut names = MethodNames::default();
         let methods = service.methods.iter();
         let methods =
             methods.map(|method| Method::new(method, full_name, scope, views, &mut names));
         Self {
-            docs: docs::attributes(&service.source.comments, || {
-                format!("The service `{full_name}`.")
-            }),
-            library: quote!(#root::#library),
+            source: &service.source,
+            library: if config.json { "Prost" } else { "ProstBinary" },
             module: taken.claim(&service.module),
             trait_name: taken.claim(name),
             server_name: taken.claim(&format!("{name}Server")),
             client_name: taken.claim(&format!("{name}Client")),
             methods: methods.collect(),
-            full_name: full_name.clone(),
+            full_name,
+        }
+    }
+
+    /// Its items.
+    pub(super) fn write(&self, config: &Config, code: &mut Code) {
+        self.constants(code);
+        if config.server {
+            server::write(self, config, code);
+        }
+        if config.client {
+            client::write(self, config, code);
+        }
+    }
+
+    /// A method of the trait.
+    #[cfg(feature = "command")]
+    pub(crate) fn trait_method(&self, index: usize, config: &Config, code: &mut Code) {
+        if let Some(method) = self.methods.get(index) {
+            server::trait_method(method, config, code);
         }
     }
 
     /// The module of constants.
-    fn constants(&self) -> Item {
-        let Self {
-            full_name, module, ..
-        } = self;
-        let import = (!self.methods.is_empty()).then(names::import_from_parent);
-        let constants = self.methods.iter().map(Method::constant);
-        let about = format!(" The name and the procedures of the service `{full_name}`.");
-        syn::parse_quote! {
-            #[doc = #about]
-            pub mod #module {
-                #import
-                /// The full name of the service.
-                pub const NAME: &str = #full_name;
-                #(#constants)*
+    fn constants(&self, code: &mut Code) {
+        let (module, name) = (&self.module, self.full_name);
+        code.line(format_args!(
+            "/// The name and the procedures of the service `{name}`."
+        ));
+        code.lines(names::ALLOW);
+        code.block(format_args!("pub mod {module}"), |code| {
+            if !self.methods.is_empty() {
+                names::import_from_parent(code);
             }
-        }
+            code.line("/// The full name of the service.");
+            code.line(format_args!("pub const NAME: &str = {name:?};"));
+            self.methods.iter().for_each(|method| method.constant(code));
+        });
     }
+}
+
+/// What a call comes to.
+fn result(output: &str) -> String {
+    format!("::core::result::Result<{ROOT}::Response<{output}>, {ROOT}::Error>")
 }
 
 /// Names that methods may not have, or have already.
@@ -151,11 +143,11 @@ impl Default for MethodNames {
     }
 }
 
-impl Method {
+impl<'a> Method<'a> {
     fn new(
-        method: &schema::Method,
+        method: &'a schema::Method,
         service: &str,
-        scope: &[String],
+        scope: &Scope,
         views: &Views,
         names: &mut MethodNames,
     ) -> Self {
@@ -164,17 +156,14 @@ impl Method {
         // Without what makes it a name in Rust, if it is not the whole name.
         let plain = name.trim_start_matches("r#").trim_end_matches('_');
         let client_fn = names.client_fns.claim(name);
-        let input = method.input.path.tokens(scope);
+        let input = scope.path(&method.input.path);
         let view = views.message(&method.input.full_name);
         let handled = match view.filter(|_| method.takes_view) {
-            Some(_) => {
-                let root = names::root();
-                quote!(#root::view::View<#input>)
-            }
+            Some(_) => format!("{ROOT}::view::View<{input}>"),
             None => input.clone(),
         };
         Self {
-            docs: docs::attributes(&method.source.comments, || format!("Calls `{procedure}`.")),
+            source: &method.source,
             deprecated: method.deprecated,
             stream_type: match (method.client_streaming, method.server_streaming) {
                 (false, false) => StreamType::Unary,
@@ -193,56 +182,82 @@ impl Method {
             client_fn,
             input,
             handled,
-            output: method.output.path.tokens(scope),
+            output: scope.path(&method.output.path),
             procedure,
         }
     }
 
-    fn constant(&self) -> TokenStream {
-        let Self {
-            procedure,
-            constant,
-            ..
-        } = self;
-        let root = names::root();
+    fn constant(&self, code: &mut Code) {
+        let (constant, procedure) = (&self.constant, &self.procedure);
         let stream_type = self.stream_type.name();
-        let idempotency = self.idempotency.map(|level| {
-            let level = names::identifier(level);
-            quote!(.with_idempotency(#root::Idempotency::#level))
-        });
-        let about = format!(" `{procedure}`");
-        quote! {
-            #[doc = #about]
-            pub const #constant: #root::Spec =
-                #root::Spec::new(#procedure, #root::StreamType::#stream_type) #idempotency;
+        code.line(format_args!("/// `{procedure}`"));
+        let (procedure, kind) = (
+            format!("{procedure:?}"),
+            format!("{ROOT}::StreamType::{stream_type}"),
+        );
+        let head = format!("pub const {constant}: {ROOT}::Spec =");
+        let new = format!("{ROOT}::Spec::new");
+        let arguments = [procedure.as_str(), &kind];
+        let level = self.idempotency;
+        let level = level.map(|level| format!(".with_idempotency({ROOT}::Idempotency::{level});"));
+        let mut inner = code.inside();
+        match (inner.short_call(&new, &arguments, ""), level) {
+            (Some(value), None) => {
+                let line = format!("{head} {value};");
+                if code.fits(line.len()) {
+                    return code.line(line);
+                }
+                code.line(head);
+                inner.line(format_args!("{value};"));
+                code.append(&inner);
+            }
+            (Some(value), Some(level)) => {
+                code.line(head);
+                inner.line(value);
+                inner.line(format_args!("    {level}"));
+                code.append(&inner);
+            }
+            (None, None) => code.call(&format!("{head} {new}"), &arguments, ";"),
+            (None, Some(level)) => {
+                code.call(&format!("{head} {new}"), &arguments, "");
+                code.line(level);
+            }
         }
+    }
+
+    /// Its documentation.
+    fn docs(&self, code: &mut Code) {
+        let fallback = || format!("Calls `{}`.", self.procedure);
+        docs::write(&self.source.comments, fallback, code);
     }
 
     /// `#[deprecated]` if the `.proto` file says so.
-    fn deprecated(&self) -> Option<TokenStream> {
-        self.deprecated.then(|| quote!(#[deprecated]))
+    fn deprecate(&self, code: &mut Code) {
+        if self.deprecated {
+            code.line("#[deprecated]");
+        }
     }
 }
 
 impl StreamType {
     /// The name of the variant of `connect_proto::StreamType`.
-    fn name(self) -> Ident {
-        names::identifier(match self {
+    fn name(self) -> &'static str {
+        match self {
             Self::Unary => "Unary",
             Self::ClientStream => "ClientStream",
             Self::ServerStream => "ServerStream",
             Self::BidiStream => "BidiStream",
-        })
+        }
     }
 
     /// The name of the method of `Methods` and `Client` that serves and makes such calls.
-    fn function(self) -> Ident {
-        names::identifier(match self {
+    fn function(self) -> &'static str {
+        match self {
             Self::Unary => "unary",
             Self::ClientStream => "client_stream",
             Self::ServerStream => "server_stream",
             Self::BidiStream => "bidi_stream",
-        })
+        }
     }
 }
 

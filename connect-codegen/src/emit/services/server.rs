@@ -1,126 +1,133 @@
 //! The trait of a service, and the server that turns an implementation into procedures.
 
-use proc_macro2::TokenStream;
-use quote::quote;
-use syn::Item;
+use super::{Method, ServiceCode, StreamType, gate, result};
+use crate::{
+    Config,
+    code::Code,
+    emit::docs,
+    names::{ALLOW, ROOT},
+};
 
-use super::{Method, Service, StreamType};
-use crate::{Config, names};
-
-pub(super) fn items(service: &Service, config: &Config) -> Vec<Item> {
-    let mut items = vec![service_trait(service, config)];
-    items.extend(server(service, config));
-    items
-}
-
-fn service_trait(service: &Service, config: &Config) -> Item {
-    let Service {
-        docs, trait_name, ..
-    } = service;
-    let methods = service
-        .methods
-        .iter()
-        .map(|method| trait_method(method, config));
-    syn::parse_quote! {
-        #(#docs)*
-        pub trait #trait_name: ::core::marker::Send + ::core::marker::Sync + 'static {
-            #(#methods)*
+pub(super) fn write(service: &ServiceCode<'_>, config: &Config, code: &mut Code) {
+    let (name, feature) = (&service.trait_name, config.server_feature.as_ref());
+    let fallback = || format!("The service `{}`.", service.full_name);
+    docs::write(&service.source.comments, fallback, code);
+    code.lines(ALLOW);
+    gate(feature, code);
+    let head =
+        format_args!("pub trait {name}: ::core::marker::Send + ::core::marker::Sync + 'static");
+    code.block(head, |code| {
+        for method in &service.methods {
+            trait_method(method, config, code);
         }
+    });
+    gate(feature, code);
+    let (server, full_name) = (&service.server_name, service.full_name);
+    code.line(format_args!(
+        "{ROOT}::server! {{ {server}, {name}, {full_name:?} }}"
+    ));
+    code.lines(ALLOW);
+    gate(feature, code);
+    if service.methods.iter().any(|method| method.deprecated) {
+        code.line("#[allow(deprecated)]");
     }
+    code.block(
+        format_args!("impl<T: {name}> {ROOT}::Service for {server}<T>"),
+        |code| {
+            code.line(format_args!(
+                "const NAME: &'static str = {}::NAME;",
+                service.module
+            ));
+            let head = format_args!("fn register(self, methods: &mut {ROOT}::Methods)");
+            code.block(head, |code| register(service, config, code));
+        },
+    );
 }
 
-fn trait_method(method: &Method, config: &Config) -> TokenStream {
+pub(super) fn trait_method(method: &Method<'_>, config: &Config, code: &mut Code) {
     let Method {
-        docs,
         trait_fn,
         handled,
         output,
-        stream_type,
         ..
     } = method;
-    let root = names::root();
-    let deprecated = method.deprecated();
-    let input = match stream_type {
-        StreamType::Unary | StreamType::ServerStream => quote!(#handled),
-        StreamType::ClientStream | StreamType::BidiStream => quote!(#root::Streaming<#handled>),
-    };
-    let output = match stream_type {
-        StreamType::Unary | StreamType::ClientStream => quote!(#output),
-        StreamType::ServerStream | StreamType::BidiStream => quote!(#root::ResponseStream<#output>),
-    };
-    let body = if config.default_methods {
-        let message = format!("{} is not implemented", method.procedure);
-        quote! {
-            {
-                let _ = request;
-                ::core::future::ready(::core::result::Result::Err(
-                    #root::Error::unimplemented(#message),
-                ))
-            }
+    let input = match method.stream_type {
+        StreamType::Unary | StreamType::ServerStream => handled.clone(),
+        StreamType::ClientStream | StreamType::BidiStream => {
+            format!("{ROOT}::Streaming<{handled}>")
         }
-    } else {
-        quote!(;)
     };
-    quote! {
-        #(#docs)*
-        #deprecated
-        fn #trait_fn(
-            &self,
-            request: #root::Request<#input>,
-        ) -> impl ::core::future::Future<
-            Output = ::core::result::Result<#root::Response<#output>, #root::Error>,
-        > + ::core::marker::Send
-        #body
+    let output = match method.stream_type {
+        StreamType::Unary | StreamType::ClientStream => output.clone(),
+        StreamType::ServerStream | StreamType::BidiStream => {
+            format!("{ROOT}::ResponseStream<{output}>")
+        }
+    };
+    method.docs(code);
+    method.deprecate(code);
+    code.line(format_args!("fn {trait_fn}("));
+    let mut inner = code.inside();
+    inner.line("&self,");
+    inner.ty("request: ", &format!("{ROOT}::Request<{input}>"), ",");
+    code.append(&inner);
+    code.line(") -> impl ::core::future::Future<");
+    let mut inner = code.inside();
+    inner.ty("Output = ", &result(&output), ",");
+    code.append(&inner);
+    let end = "> + ::core::marker::Send";
+    if config.default_methods {
+        code.block(end, |code| {
+            code.line("let _ = request;");
+            code.lines(format!(
+                "::core::future::ready(::core::result::Result::Err({ROOT}::Error::unimplemented(
+    {:?},
+)))",
+                format!("{} is not implemented", method.procedure)
+            ));
+        });
+    } else {
+        code.line(format_args!("{end};"));
     }
 }
 
-fn server(service: &Service, config: &Config) -> Vec<Item> {
-    let Service {
-        full_name,
-        trait_name,
-        server_name,
-        module,
-        ..
-    } = service;
-    let root = names::root();
-    let routes = service.methods.iter().map(|method| route(method, service));
-    let deprecated = service.methods.iter().any(|method| method.deprecated);
-    let allow = deprecated.then(|| quote!(#[allow(deprecated)]));
-    let routes: Vec<_> = routes.collect();
-    let descriptors = config
-        .descriptor_set
-        .then(|| quote!(methods.add_descriptor_set(FILE_DESCRIPTOR_SET);));
-    let unused = (routes.is_empty() && descriptors.is_none()).then(|| quote!(let _ = methods;));
-    vec![
-        syn::parse_quote!(#root::server!(#server_name, #trait_name, #full_name);),
-        syn::parse_quote! {
-            #allow
-            impl<T: #trait_name> #root::Service for #server_name<T> {
-                const NAME: &'static str = #module::NAME;
-
-                fn register(self, methods: &mut #root::Methods) {
-                    #unused
-                    #descriptors
-                    #(#routes)*
-                }
-            }
-        },
-    ]
-}
-
-fn route(method: &Method, service: &Service) -> TokenStream {
-    let Method {
-        constant, trait_fn, ..
-    } = method;
-    let Service {
+fn register(service: &ServiceCode<'_>, config: &Config, code: &mut Code) {
+    if config.descriptor_set {
+        code.line("methods.add_descriptor_set(FILE_DESCRIPTOR_SET);");
+    } else if service.methods.is_empty() {
+        code.line("let _ = methods;");
+    }
+    let ServiceCode {
         library, module, ..
     } = service;
-    let function = method.stream_type.function();
-    quote! {
-        let inner = ::std::sync::Arc::clone(&self.inner);
-        methods.#function::<#library, _, _, _, _>(#module::#constant, move |request| {
-            let inner = ::std::sync::Arc::clone(&inner);
-            async move { T::#trait_fn(&inner, request).await }
-        });
+    for method in &service.methods {
+        let (function, trait_fn) = (method.stream_type.function(), &method.trait_fn);
+        let constant = format!("{module}::{}", method.constant);
+        code.line("let inner = ::std::sync::Arc::clone(&self.inner);");
+        let head = format!("methods.{function}::<{ROOT}::{library}, _, _, _, _>(");
+        let line = format!("{head}{constant}, move |request| {{");
+        let closure = |code: &mut Code| {
+            code.line("let inner = ::std::sync::Arc::clone(&inner);");
+            let call = format!("T::{trait_fn}(&inner, request).await");
+            code.line(format_args!("async move {{ {call} }}"));
+        };
+        // rustfmt has less room for the heads of closures.
+        if code.fits(line.len() + 2) {
+            code.line(line);
+            let mut inner = code.inside();
+            closure(&mut inner);
+            code.append(&inner);
+            code.line("});");
+        } else {
+            code.line(head);
+            let mut inner = code.inside();
+            inner.line(format_args!("{constant},"));
+            inner.line("move |request| {");
+            let mut body = inner.inside();
+            closure(&mut body);
+            inner.append(&body);
+            inner.line("},");
+            code.append(&inner);
+            code.line(");");
+        }
     }
 }

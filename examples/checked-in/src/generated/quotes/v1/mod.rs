@@ -11,11 +11,11 @@ pub struct QuoteRequest {
     #[prost(string, tag = "1")]
     pub symbol: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { QuoteRequest = "quotes.v1.QuoteRequest", "quotes.v1", "QuoteRequest" }
 connect_rs::json::message! {
     QuoteRequest = "quotes.v1.QuoteRequest";
     symbol: Implicit(1, "symbol", "symbol", String),
 }
-connect_rs::name!(QuoteRequest = "quotes.v1.QuoteRequest", "quotes.v1", "QuoteRequest");
 /// `quotes.v1.QuoteResponse`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -26,13 +26,11 @@ pub struct QuoteResponse {
     #[prost(message, optional, tag = "1")]
     pub price: ::core::option::Option<Price>,
 }
+connect_rs::name! { QuoteResponse = "quotes.v1.QuoteResponse", "quotes.v1", "QuoteResponse" }
 connect_rs::json::message! {
     QuoteResponse = "quotes.v1.QuoteResponse";
     price: Optional(1, "price", "price", Message(Price)),
 }
-connect_rs::name!(
-    QuoteResponse = "quotes.v1.QuoteResponse", "quotes.v1", "QuoteResponse"
-);
 /// `quotes.v1.WatchRequest`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -43,11 +41,11 @@ pub struct WatchRequest {
     #[prost(string, tag = "1")]
     pub symbol: connect_rs::prost::alloc::string::String,
 }
+connect_rs::name! { WatchRequest = "quotes.v1.WatchRequest", "quotes.v1", "WatchRequest" }
 connect_rs::json::message! {
     WatchRequest = "quotes.v1.WatchRequest";
     symbol: Implicit(1, "symbol", "symbol", String),
 }
-connect_rs::name!(WatchRequest = "quotes.v1.WatchRequest", "quotes.v1", "WatchRequest");
 /// `quotes.v1.WatchResponse`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -58,13 +56,11 @@ pub struct WatchResponse {
     #[prost(message, optional, tag = "1")]
     pub price: ::core::option::Option<Price>,
 }
+connect_rs::name! { WatchResponse = "quotes.v1.WatchResponse", "quotes.v1", "WatchResponse" }
 connect_rs::json::message! {
     WatchResponse = "quotes.v1.WatchResponse";
     price: Optional(1, "price", "price", Message(Price)),
 }
-connect_rs::name!(
-    WatchResponse = "quotes.v1.WatchResponse", "quotes.v1", "WatchResponse"
-);
 /// `quotes.v1.Price`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
@@ -78,12 +74,12 @@ pub struct Price {
     #[prost(message, optional, tag = "2")]
     pub at: ::core::option::Option<connect_rs::prost_types::Timestamp>,
 }
+connect_rs::name! { Price = "quotes.v1.Price", "quotes.v1", "Price" }
 connect_rs::json::message! {
     Price = "quotes.v1.Price";
     cents: Implicit(1, "cents", "cents", Int64),
     at: Optional(2, "at", "at", Message(connect_rs::prost_types::Timestamp)),
 }
-connect_rs::name!(Price = "quotes.v1.Price", "quotes.v1", "Price");
 /// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has
 /// a JSON form.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
@@ -104,10 +100,10 @@ pub mod quote_service {
     pub const NAME: &str = "quotes.v1.QuoteService";
     /// `/quotes.v1.QuoteService/Quote`
     pub const QUOTE: connect_rs::Spec = connect_rs::Spec::new(
-            "/quotes.v1.QuoteService/Quote",
-            connect_rs::StreamType::Unary,
-        )
-        .with_idempotency(connect_rs::Idempotency::NoSideEffects);
+        "/quotes.v1.QuoteService/Quote",
+        connect_rs::StreamType::Unary,
+    )
+    .with_idempotency(connect_rs::Idempotency::NoSideEffects);
     /// `/quotes.v1.QuoteService/Watch`
     pub const WATCH: connect_rs::Spec = connect_rs::Spec::new(
         "/quotes.v1.QuoteService/Watch",
@@ -123,10 +119,7 @@ pub trait QuoteService: ::core::marker::Send + ::core::marker::Sync + 'static {
         &self,
         request: connect_rs::Request<QuoteRequest>,
     ) -> impl ::core::future::Future<
-        Output = ::core::result::Result<
-            connect_rs::Response<QuoteResponse>,
-            connect_rs::Error,
-        >,
+        Output = ::core::result::Result<connect_rs::Response<QuoteResponse>, connect_rs::Error>,
     > + ::core::marker::Send;
     /// A price each time it changes.
     fn watch(
@@ -139,7 +132,7 @@ pub trait QuoteService: ::core::marker::Send + ::core::marker::Sync + 'static {
         >,
     > + ::core::marker::Send;
 }
-connect_rs::server!(QuoteServiceServer, QuoteService, "quotes.v1.QuoteService");
+connect_rs::server! { QuoteServiceServer, QuoteService, "quotes.v1.QuoteService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: QuoteService> connect_rs::Service for QuoteServiceServer<T> {
@@ -147,38 +140,21 @@ impl<T: QuoteService> connect_rs::Service for QuoteServiceServer<T> {
     fn register(self, methods: &mut connect_rs::Methods) {
         methods.add_descriptor_set(FILE_DESCRIPTOR_SET);
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .unary::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                quote_service::QUOTE,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::quote(&inner, request).await }
-                },
-            );
+        methods.unary::<connect_rs::Prost, _, _, _, _>(quote_service::QUOTE, move |request| {
+            let inner = ::std::sync::Arc::clone(&inner);
+            async move { T::quote(&inner, request).await }
+        });
         let inner = ::std::sync::Arc::clone(&self.inner);
-        methods
-            .server_stream::<
-                connect_rs::Prost,
-                _,
-                _,
-                _,
-                _,
-            >(
-                quote_service::WATCH,
-                move |request| {
-                    let inner = ::std::sync::Arc::clone(&inner);
-                    async move { T::watch(&inner, request).await }
-                },
-            );
+        methods.server_stream::<connect_rs::Prost, _, _, _, _>(
+            quote_service::WATCH,
+            move |request| {
+                let inner = ::std::sync::Arc::clone(&inner);
+                async move { T::watch(&inner, request).await }
+            },
+        );
     }
 }
-connect_rs::client!(QuoteServiceClient, "quotes.v1.QuoteService");
+connect_rs::client! { QuoteServiceClient, "quotes.v1.QuoteService" }
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
 impl<T: connect_rs::Transport> QuoteServiceClient<T> {
@@ -218,4 +194,4 @@ impl<T: connect_rs::Transport> QuoteServiceClient<T> {
 /// `google.protobuf.FileDescriptorSet`.
 #[allow(dead_code, unnameable_types, unreachable_pub, unused_qualifications)]
 #[allow(clippy::all, clippy::nursery, clippy::pedantic)]
-pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xFF\x01\n\x1Fgoogle/protobuf/timestamp.proto\x12\x0Fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0ETimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xF8\x01\x01\xA2\x02\x03GPB\xAA\x02\x1EGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xE9\x03\n\x16quotes/v1/quotes.proto\x12\tquotes.v1\x1A\x1Fgoogle/protobuf/timestamp.proto\"&\n\x0CQuoteRequest\x12\x16\n\x06symbol\x18\x01 \x01(\tR\x06symbol\"7\n\rQuoteResponse\x12&\n\x05price\x18\x01 \x01(\x0B2\x10.quotes.v1.PriceR\x05price\"&\n\x0CWatchRequest\x12\x16\n\x06symbol\x18\x01 \x01(\tR\x06symbol\"7\n\rWatchResponse\x12&\n\x05price\x18\x01 \x01(\x0B2\x10.quotes.v1.PriceR\x05price\"I\n\x05Price\x12\x14\n\x05cents\x18\x01 \x01(\x03R\x05cents\x12*\n\x02at\x18\x02 \x01(\x0B2\x1A.google.protobuf.TimestampR\x02at2\x8D\x01\n\x0CQuoteService\x12?\n\x05Quote\x12\x17.quotes.v1.QuoteRequest\x1A\x18.quotes.v1.QuoteResponse\"\x03\x90\x02\x01\x12<\n\x05Watch\x12\x17.quotes.v1.WatchRequest\x1A\x18.quotes.v1.WatchResponse0\x01b\x06proto3";
+pub static FILE_DESCRIPTOR_SET: &[u8] = b"\n\xff\x01\n\x1fgoogle/protobuf/timestamp.proto\x12\x0fgoogle.protobuf\";\n\tTimestamp\x12\x18\n\x07seconds\x18\x01 \x01(\x03R\x07seconds\x12\x14\n\x05nanos\x18\x02 \x01(\x05R\x05nanosB\x85\x01\n\x13com.google.protobufB\x0eTimestampProtoP\x01Z2google.golang.org/protobuf/types/known/timestamppb\xf8\x01\x01\xa2\x02\x03GPB\xaa\x02\x1eGoogle.Protobuf.WellKnownTypesb\x06proto3\n\xe9\x03\n\x16quotes/v1/quotes.proto\x12\tquotes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x0cQuoteRequest\x12\x16\n\x06symbol\x18\x01 \x01(\tR\x06symbol\"7\n\rQuoteResponse\x12&\n\x05price\x18\x01 \x01(\x0b2\x10.quotes.v1.PriceR\x05price\"&\n\x0cWatchRequest\x12\x16\n\x06symbol\x18\x01 \x01(\tR\x06symbol\"7\n\rWatchResponse\x12&\n\x05price\x18\x01 \x01(\x0b2\x10.quotes.v1.PriceR\x05price\"I\n\x05Price\x12\x14\n\x05cents\x18\x01 \x01(\x03R\x05cents\x12*\n\x02at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\x02at2\x8d\x01\n\x0cQuoteService\x12?\n\x05Quote\x12\x17.quotes.v1.QuoteRequest\x1a\x18.quotes.v1.QuoteResponse\"\x03\x90\x02\x01\x12<\n\x05Watch\x12\x17.quotes.v1.WatchRequest\x1a\x18.quotes.v1.WatchResponse0\x01b\x06proto3";
