@@ -32,6 +32,10 @@ layers:
 balanced:
     .ci/run balanced
 
+# calls over a simulated network that fails: `just sim 0..10000` for these seeds
+sim seeds="0..1000":
+    CONNECT_SIM_SEEDS={{ seeds }} cargo test --release -p connect-sim --test calls
+
 # the configurations of docs/deploy, and calls through nginx and Envoy
 deploy:
     .ci/run deploy

@@ -33,6 +33,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("embedding.md", "embedding.md"),
     ("web.md", "web.md"),
     ("performance.md", "performance.md"),
+    ("simulation.md", "simulation.md"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

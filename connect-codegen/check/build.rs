@@ -15,7 +15,6 @@ fn main() -> Result<(), Error> {
         "proto/shop.proto",
         "proto/shop_order.proto",
         "proto/shop_stock.proto",
-        "proto/shop_twins.proto",
         "proto/unnamed.proto",
     ];
     Config::new()

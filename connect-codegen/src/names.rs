@@ -52,8 +52,7 @@ impl Taken {
     pub(crate) fn claim(&mut self, name: &str) -> String {
         let mut name = name.to_owned();
         while !self.0.insert(name.clone()) {
-            // With an underscore, no name is a keyword.
-            name = format!("{}_", name.trim_start_matches("r#"));
+            name.push('_');
         }
         name
     }

@@ -79,7 +79,7 @@ fn errors_show_the_line() {
 package shop;
 message Order {
 \toneof payment {
-\t\tstring card = 1; } message Tip {} message tip {}
+\t\tstring card = 1; string Card = 2; }
   optional bytes id = 3; /* übel */ optional Lin line = 4;
 }
 message Line { optional Lone a = 1; }
@@ -103,13 +103,13 @@ message Lone {}";
     assert_eq!(
         protos.error("a.proto", &Config::new()),
         format!(
-            "two types of package shop are both named Tip in Rust: Tip, tip
- --> {path}:5:45
+            "two fields of Order are both named Card in Rust: card, Card
+ --> {path}:5:27
   |
-5 |                 string card = 1; }} message Tip {{}} message tip {{}}
-  |                                                           ^^^
+5 |                 string card = 1; string Card = 2; }}
+  |                                         ^^^^
   |
-  = help: rename one of them
+  = help: rename one of them: the binary encoding stays, and json_name keeps its name in JSON
 
 error: two types of package shop are both named Lone in Rust: Lone, lone
   --> {path}:10:9
@@ -276,6 +276,11 @@ fn options_that_are_no_rust_are_named() {
 fn names_that_collide_in_rust_are_named_with_their_place() {
     for (text, says, position) in [
         (
+            "enum E { E_A_B = 0; E_AB = 1; E_A__B = 2; }",
+            "two values of E are both named AB in Rust: E_A_B, E_A__B",
+            "3:31",
+        ),
+        (
             "message FooBar {} message foo_bar {}",
             "two types of package p are both named FooBar in Rust: FooBar, foo_bar",
             "3:27",
@@ -284,6 +289,16 @@ fn names_that_collide_in_rust_are_named_with_their_place() {
             "message M { message FooBar {} enum foo_bar { Z = 0; } }",
             "two types of package p are both named FooBar in Rust: FooBar, foo_bar",
             "3:36",
+        ),
+        (
+            "message A { optional int32 x = 1; } message M { message N { optional int32 ab = 1; optional int32 Ab = 2; } }",
+            "two fields of N are both named ab in Rust: ab, Ab",
+            "3:99",
+        ),
+        (
+            "message M { optional int32 unknown_fields = 1; }",
+            "two fields of M are both named unknown_fields in Rust: ",
+            "3:28",
         ),
         (
             "message M { extensions 1 to 9; } extend M { optional int32 ab = 1; optional int32 Ab = 2; }",

@@ -405,38 +405,3 @@ fn progress_is_reported() {
     ];
     assert_eq!(*told.lock().unwrap(), expected);
 }
-
-/// Fields are in `connect-codegen/check`; two values of one enum are for proto2 alone.
-#[test]
-fn of_names_that_are_one_in_rust_the_later_gets_an_underscore() {
-    let dir = TempDir::new("twins");
-    let text = "syntax = \"proto2\";
-        enum E { option allow_alias = true; E_A_B = 0; E_AB = 1; E_A__B = 2; E_C = 2; }
-        message M {
-          optional E second = 1 [default = E_A__B];
-          optional E alias = 2 [default = E_C];
-          optional int32 type = 3;
-          optional int32 Type = 4;
-          optional int32 type_ = 5 [json_name = \"kind\"];
-          optional int32 unknown_fields = 6;
-        }";
-    dir.write("a.proto", text);
-    let set = descriptors(&[dir.path().join("a.proto")], &[dir.path()]).unwrap();
-    let config = Config::new().add_unknown_fields(".");
-    let files = generate(&set, &["a.proto"], &config).unwrap();
-    let code = content(&files, "_.rs");
-    for line in [
-        "AB = 0,",
-        "Ab = 1,",
-        "AB_ = 2,",
-        "Self::AB_ => \"E_A__B\",",
-        "tag = \"1\", default = \"AB_\"",
-        "tag = \"2\", default = \"AB_\"",
-        "pub r#type: ",
-        "pub type_: ",
-        "pub type__: ",
-        "pub unknown_fields_: ::core::option::Option<i32>,",
-    ] {
-        assert!(code.contains(line), "{line} is not in {code}");
-    }
-}

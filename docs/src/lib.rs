@@ -73,4 +73,6 @@ mod chapters {
     mod web {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/performance.md"))]
     mod performance {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/simulation.md"))]
+    mod simulation {}
 }

@@ -2,8 +2,6 @@
 
 use std::{fs, path::Path};
 
-use connect_tower::json::{self, JsonOptions};
-
 #[test]
 fn the_script_runs_again_when_a_schema_changes() {
     let out = Path::new(env!("OUT_DIR"));
@@ -38,22 +36,4 @@ fn a_package_beside_a_message_shares_its_module() {
     assert_eq!(order.lines[0].tickets["a"].number, 1);
     assert_eq!(Stock { shelf }.shelf.map(|shelf| shelf.number), Some(3));
     assert_eq!(Count { number: 4 }.number, 4);
-}
-
-/// prost-build's code for such a message does not compile.
-#[test]
-fn of_names_that_are_one_in_rust_the_later_gets_an_underscore() {
-    use connect_codegen_check::built::shop::twins::{Twins, twins};
-    let message = Twins {
-        ab: Some(String::from("first")),
-        ab_: Some(String::from("second")),
-        ab__: Some(twins::Ab::XY_(4)),
-    };
-    let text = r#"{"ab":"first","Ab":"second","XY":4}"#;
-    let options = JsonOptions::default();
-    assert_eq!(json::to_string(&message, &options).unwrap(), text);
-    assert_eq!(
-        json::from_slice::<Twins>(text.as_bytes(), &options).unwrap(),
-        message
-    );
 }

@@ -4,10 +4,14 @@
 use std::collections::HashMap;
 
 use super::{
-    Enum, Extension, File, Message, Source, TypePath,
+    Enum, Extension, File, Message, Shape, Source, TypePath,
     names::{module_of, snake},
 };
-use crate::{Error, error::Place, names::ROOT};
+use crate::{
+    Error,
+    error::Place,
+    names::{ROOT, UNKNOWN_FIELDS},
+};
 
 /// Looks for two names in one place.
 pub(super) fn check(files: &[File]) -> Result<(), Error> {
@@ -71,6 +75,7 @@ impl<'a> Found<'a> {
         for oneof in &message.oneofs {
             self.add(&oneof.path, &oneof.name, &oneof.source);
         }
+        self.fields(message);
         if let TypePath::Local { modules, .. } = &message.path {
             let scope = [modules.as_slice(), &[snake(&message.name)]].concat();
             self.extensions(&message.extensions, &scope);
@@ -88,6 +93,37 @@ impl<'a> Found<'a> {
             "two types of package {package} are both named {ident} in Rust: {other}, {name}"
         );
         self.say(source, text, "rename one of them");
+    }
+
+    fn fields(&mut self, message: &Message) {
+        // The oneof that a name is in, if any, is part of it.
+        let mut names = HashMap::new();
+        let of_fields = message.fields.iter().map(|field| {
+            let oneof = match field.shape {
+                Shape::Oneof(index) => Some(index),
+                _ => None,
+            };
+            (
+                (oneof, field.rust_name.as_str()),
+                field.name.as_str(),
+                &field.source,
+            )
+        });
+        let kept = message.keeps_unknown.then_some(&message.source);
+        let kept = kept.map(|source| ((None, UNKNOWN_FIELDS), UNKNOWN_FIELDS, source));
+        let of_oneofs = message.oneofs.iter();
+        let of_oneofs =
+            of_oneofs.map(|o| ((None, o.rust_name.as_str()), o.name.as_str(), &o.source));
+        for (key, name, source) in kept.into_iter().chain(of_fields).chain(of_oneofs) {
+            if let Some(other) = names.insert(key, name) {
+                let (message, rust) = (&message.name, key.1);
+                let text = format!(
+                    "two fields of {message} are both named {rust} in Rust: {other}, {name}"
+                );
+                let help = "rename one of them: the binary encoding stays, and json_name keeps its name in JSON";
+                self.say(source, text, help);
+            }
+        }
     }
 
     fn extensions(&mut self, all: &'a [Extension], scope: &[String]) {
@@ -113,6 +149,17 @@ impl<'a> Found<'a> {
             return;
         }
         self.add(&enumeration.path, &enumeration.name, &enumeration.source);
+        let mut variants = HashMap::new();
+        for value in enumeration.values.iter().filter(|value| !value.alias) {
+            if let Some(other) = variants.insert(&value.variant, &value.name) {
+                let (enumeration, rust, name) = (&enumeration.name, &value.variant, &value.name);
+                let text = format!(
+                    "two values of {enumeration} are both named {rust} in Rust: {other}, {name}"
+                );
+                let help = "rename one of them: the binary encoding stays, JSON has the new name";
+                self.say(&value.source, text, help);
+            }
+        }
     }
 }
 

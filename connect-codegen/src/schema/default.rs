@@ -2,11 +2,11 @@
 
 use std::{ascii, fmt::Debug, str::FromStr};
 
-use super::{Scalar, types::Types};
+use super::{Scalar, names::variant};
 use crate::descriptor::{FieldDescriptorProto, kind};
 
 /// The default of a field that has one.
-pub(super) fn of(field: &FieldDescriptorProto, types: &Types<'_>) -> Option<String> {
+pub(super) fn of(field: &FieldDescriptorProto) -> Option<String> {
     let text = field.default_value.as_deref()?;
     Some(match field.r#type() {
         kind::BYTES => {
@@ -14,7 +14,10 @@ pub(super) fn of(field: &FieldDescriptorProto, types: &Types<'_>) -> Option<Stri
             let bytes = bytes.into_iter().flat_map(ascii::escape_default);
             format!("b\"{}\"", bytes.map(char::from).collect::<String>())
         }
-        kind::ENUM => types.variant(field.type_name(), text)?,
+        kind::ENUM => {
+            let enumeration = field.type_name().rsplit('.').next();
+            variant(text, enumeration.unwrap_or_default())
+        }
         other => match Scalar::try_from(other) {
             Ok(Scalar::Float) => number::<f32>(text),
             Ok(Scalar::Double) => number::<f64>(text),

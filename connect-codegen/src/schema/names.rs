@@ -1,10 +1,6 @@
 //! How prost names things in Rust, so that code of both is interchangeable.
 
-use std::collections::HashMap;
-
 use heck::{ToShoutySnakeCase as _, ToSnakeCase as _, ToUpperCamelCase as _};
-
-use crate::{descriptor::EnumDescriptorProto, names::Taken};
 
 /// A field's, method's or module's name.
 pub(crate) fn snake(name: &str) -> String {
@@ -22,24 +18,11 @@ pub(super) fn shouty(name: &str) -> String {
 }
 
 /// The name of an enum's value: without the enum's name before it.
-fn variant(value: &str, enumeration: &str) -> String {
+pub(super) fn variant(value: &str, enumeration: &str) -> String {
     let name = camel(value);
     let short = name.strip_prefix(&camel(enumeration));
     let short = short.filter(|short| short.starts_with(char::is_uppercase));
     short.map(|short| valid(short.to_owned())).unwrap_or(name)
-}
-
-/// The variants of an enum's values. Those of one number have one; of those that have one name in Rust, as `A_B` and
-/// `A__B` have, the later ones get an underscore.
-pub(super) fn variants(enumeration: &EnumDescriptorProto) -> Vec<String> {
-    let (mut of_numbers, mut taken) = (HashMap::new(), Taken::default());
-    let values = enumeration.value.iter();
-    let variants = values.map(|value| {
-        let variant = || taken.claim(&variant(value.name(), enumeration.name()));
-        let variant: &mut String = of_numbers.entry(value.number()).or_insert_with(variant);
-        variant.clone()
-    });
-    variants.collect()
 }
 
 /// The modules of a package.

@@ -1,6 +1,6 @@
 //! From descriptors to the model.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::{
     Derives, Enum, Extension, Field, File, Idempotency, Kind, Message, Method, Oneof, Scalar,
@@ -8,7 +8,7 @@ use super::{
     comments::Sources,
     default,
     features::{Features, MessageEncoding, Presence, RepeatedEncoding},
-    names::{camel, json_name, shouty, snake, variants},
+    names::{camel, json_name, shouty, snake, variant},
     options::Options,
     types::{Scope, Types},
 };
@@ -18,7 +18,6 @@ use crate::{
         DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptor, Label,
         MethodDescriptorProto, ServiceDescriptorProto, kind,
     },
-    names::{Taken, UNKNOWN_FIELDS},
 };
 
 /// Reads all files, of which those of these names are wanted.
@@ -117,15 +116,10 @@ impl Reader<'_> {
                 false => self.message(nested, &scope, path, features).map(Some),
             },
         )?;
-        let mut fields = each(&message.field, path, FIELD_OF_MESSAGE, |field, path| {
-            self.field(field, &members, path)
-        })?;
-        let mut oneofs: Vec<_> = oneofs.into_iter().map(|(_, oneof)| oneof).collect();
-        let keeps_unknown = self.options.unknown_fields(&name);
-        let taken = Taken::new(keeps_unknown.then_some(UNKNOWN_FIELDS));
-        tell_apart(&mut fields, &mut oneofs, taken);
         Ok(Message {
-            fields,
+            fields: each(&message.field, path, FIELD_OF_MESSAGE, |field, path| {
+                self.field(field, &members, path)
+            })?,
             messages: nested.into_iter().flatten().collect(),
             enums: each(&message.enum_type, path, ENUM_OF_MESSAGE, |e, path| {
                 self.enumeration(e, &scope, path)
@@ -136,9 +130,9 @@ impl Reader<'_> {
                 path,
                 features,
             )?,
-            oneofs,
+            oneofs: oneofs.into_iter().map(|(_, oneof)| oneof).collect(),
             derives: Derives::default(),
-            keeps_unknown,
+            keeps_unknown: self.options.unknown_fields(&name),
             attributes: self.options.type_attributes(&name),
             name: message.name().to_owned(),
             full_name: to.full_name,
@@ -229,7 +223,7 @@ impl Reader<'_> {
             },
             boxed: matches!(kind, Kind::Message { .. }) && self.options.boxed(&names),
             closed: matches!(&kind, Kind::Enum(to) if self.types.is_closed_enum(&to.full_name)),
-            default: default::of(field, self.types),
+            default: default::of(field),
             deprecated: options.is_some_and(|options| options.deprecated()),
             attributes: self.options.field_attributes(&names),
             kind,
@@ -312,7 +306,7 @@ impl Reader<'_> {
                 name: value.name().to_owned(),
                 number: value.number(),
                 alias: false,
-                variant: String::new(),
+                variant: variant(value.name(), descriptor.name()),
                 deprecated: options.is_some_and(|options| options.deprecated()),
                 attributes: self
                     .options
@@ -320,9 +314,8 @@ impl Reader<'_> {
             })
         })?;
         let mut numbers = HashSet::new();
-        for (value, variant) in values.iter_mut().zip(variants(descriptor)) {
+        for value in &mut values {
             value.alias = !numbers.insert(value.number);
-            value.variant = variant;
         }
         Ok(Enum {
             name: descriptor.name().to_owned(),
@@ -410,24 +403,6 @@ impl Members<'_> {
             .features
             .with(options.and_then(|o| o.features.as_ref()));
         features.of_field(field)
-    }
-}
-
-/// Of fields that have one name in Rust, as `ab` and `Ab` have, the later ones get an underscore; and a oneof that is
-/// named like a field.
-fn tell_apart(fields: &mut [Field], oneofs: &mut [Oneof], taken: Taken) {
-    // Those of the message, and of each oneof.
-    let mut names = HashMap::from([(None, taken)]);
-    for field in fields {
-        let oneof = match field.shape {
-            Shape::Oneof(index) => Some(index),
-            _ => None,
-        };
-        field.rust_name = names.entry(oneof).or_default().claim(&field.rust_name);
-    }
-    let names = names.entry(None).or_default();
-    for oneof in oneofs {
-        oneof.rust_name = names.claim(&oneof.rust_name);
     }
 }
 

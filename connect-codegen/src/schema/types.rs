@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     TypeRef,
     features::{EnumType, Features},
-    names::{camel, module_of, snake, variants},
+    names::{camel, module_of, snake},
     options::Options,
 };
 use crate::{
@@ -77,7 +77,6 @@ impl TypePath {
 pub(super) struct Types<'a> {
     paths: HashMap<String, TypePath>,
     messages: HashMap<String, &'a DescriptorProto>,
-    enums: HashMap<String, &'a EnumDescriptorProto>,
     closed_enums: HashSet<String>,
 }
 
@@ -86,7 +85,6 @@ impl<'a> Types<'a> {
         let mut out = Self {
             paths: HashMap::new(),
             messages: HashMap::new(),
-            enums: HashMap::new(),
             closed_enums: HashSet::new(),
         };
         for descriptor in files {
@@ -127,12 +125,11 @@ impl<'a> Types<'a> {
         for descriptor in enums {
             let own = descriptor.options.as_ref();
             let own = features.with(own.and_then(|o| o.features.as_ref()));
-            let full_name = format!("{scope}.{}", descriptor.name());
             if own.enum_type() == EnumType::Closed {
+                let full_name = format!("{scope}.{}", descriptor.name());
                 self.closed_enums
                     .insert(full_name.trim_start_matches('.').to_owned());
             }
-            self.enums.insert(full_name, descriptor);
         }
         for message in messages {
             let full_name = format!("{scope}.{}", message.name());
@@ -151,13 +148,6 @@ impl<'a> Types<'a> {
             full_name: full_name.trim_start_matches('.').to_owned(),
             path: self.paths.get(full_name)?.clone(),
         })
-    }
-
-    /// The variant of a value of an enum of this full name with a leading dot.
-    pub(super) fn variant(&self, full_name: &str, value: &str) -> Option<String> {
-        let found = self.enums.get(full_name)?;
-        let at = found.value.iter().position(|v| v.name() == value)?;
-        variants(found).into_iter().nth(at)
     }
 
     /// The message that stands for the entries of a map, if this is the name of one.

@@ -1,10 +1,6 @@
 //! Random pauses between tries, so that many clients do not come back at the same moment.
 
-use std::{
-    cell::Cell,
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// Random pauses that grow: each lies between zero and a bound that doubles with every failure ("full jitter").
 ///
@@ -49,24 +45,7 @@ impl Backoff {
 
 /// A random duration below this one ("full jitter"), for pauses that grow; zero for zero.
 pub(crate) fn below(longest: Duration) -> Duration {
-    longest.mul_f64(fraction())
-}
-
-/// A number from 0 up to, but without, 1. It is for pauses, not for secrets.
-fn fraction() -> f64 {
-    thread_local! {
-        // The seeds of the standard library's hash maps are random, and need no further dependency.
-        static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
-    }
-    // SplitMix64 (Steele, Lea, Flood 2014): a counter, whose bits are mixed.
-    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STATE.set(state);
-    let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    // As many bits as a float holds without rounding.
-    let bits = u32::try_from(mixed >> 32).unwrap_or(u32::MAX);
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    longest.mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]
