@@ -254,7 +254,7 @@ impl Table {
         let near = [*expected, *expected + 1];
         let index = match near.into_iter().find(|index| is_it(*index).is_some()) {
             Some(index) => index,
-            None if self.is_sorted => {
+            None if self.is_sorted() => {
                 let found = self.fields.binary_search_by_key(&number, |f| f.number);
                 found.ok()?
             }

@@ -1,7 +1,7 @@
 //! What a schema says of a message, as data: one static [`Table`] per message type, from which shared code writes and
 //! reads JSON and reckons what a message will hold.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::{OnceLock, atomic::AtomicUsize};
 
 /// A message type.
 #[derive(Debug)]
@@ -17,8 +17,11 @@ pub struct Table {
     pub(crate) fields: &'static [Field],
     /// Whether a message keeps the fields that are not among these.
     pub(crate) keeps_unknown: bool,
-    /// Whether the fields are in the order of their numbers.
-    pub(crate) is_sorted: bool,
+    /// Whether no JSON name has a character that must be escaped, once it was asked for: reckoning it for each message costs
+    /// compile time.
+    pub(crate) names_are_plain: OnceLock<bool>,
+    /// Whether the fields are in the order of their numbers, once it was asked for.
+    is_sorted: OnceLock<bool>,
     /// What a byte of the encoding can take in memory at most, in bytes, once it was asked for; else 0.
     pub(crate) amplification: AtomicUsize,
 }
@@ -34,7 +37,8 @@ impl Table {
             null_is_value: false,
             fields,
             keeps_unknown: false,
-            is_sorted: is_sorted(fields),
+            names_are_plain: OnceLock::new(),
+            is_sorted: OnceLock::new(),
             amplification: AtomicUsize::new(0),
         }
     }
@@ -47,16 +51,21 @@ impl Table {
     }
 
     pub(crate) const fn well_known<T>(name: &'static str, fields: &'static [Field]) -> Self {
-        Self {
-            well_known: true,
-            ..Self::new::<T>(name, fields)
-        }
+        let mut table = Self::new::<T>(name, fields);
+        table.well_known = true;
+        table
     }
 
     /// The message for which `null` is a value.
     pub(crate) const fn with_null_as_value(mut self) -> Self {
         self.null_is_value = true;
         self
+    }
+
+    /// Whether the fields are in the order of their numbers.
+    pub(crate) fn is_sorted(&self) -> bool {
+        let is_sorted = || self.fields.is_sorted_by(|a, b| a.number < b.number);
+        *self.is_sorted.get_or_init(is_sorted)
     }
 
     /// The index of a field by its JSON name or its name in the `.proto` file; `expected` is where to look first.
@@ -83,30 +92,19 @@ impl Table {
     }
 }
 
-const fn is_sorted(fields: &[Field]) -> bool {
-    let mut index = 1;
-    while index < fields.len() {
-        if fields[index - 1].number >= fields[index].number {
-            return false;
-        }
-        index += 1;
-    }
-    true
-}
-
 /// A field of a message, or a member of a `oneof`.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    pub(crate) number: u32,
+    /// The number.
+    pub number: u32,
     /// The name in the `.proto` file.
-    pub(crate) proto: &'static str,
+    pub proto: &'static str,
     /// The JSON name: `json_name` of the field, lowerCamelCase unless the file says otherwise.
-    pub(crate) json: &'static str,
-    /// Whether no character of the JSON name needs to be escaped.
-    pub(crate) json_is_plain: bool,
-    pub(crate) label: Label,
+    pub json: &'static str,
+    /// How often it holds a value.
+    pub label: Label,
     /// Of the elements of a list and of the values of a map.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
 }
 
 /// How often a field holds a value.

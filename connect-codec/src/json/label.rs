@@ -1,7 +1,6 @@
 //! The shapes of fields, as generated code names them: what stands in the table, how the field is written and read.
 
 use super::reflect::{Entries, Input, MapField, MapKey, Ref, Sink, Stop, Value};
-use super::text::is_plain;
 use crate::table::{Field, Kind, Label};
 
 /// What the table says of a field: its names in the `.proto` file and in JSON.
@@ -17,7 +16,6 @@ pub const fn field(
         number,
         proto,
         json,
-        json_is_plain: is_plain(json.as_bytes()),
         label,
         kind,
     }

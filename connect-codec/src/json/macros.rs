@@ -74,23 +74,23 @@ macro_rules! __json_fields {
             fn table() -> &'static $crate::__codegen::json::Table {
                 static TABLE: $crate::__codegen::json::Table =
                     $crate::__codegen::json::Table::new::<$message>($name, &[$(
-                        $($crate::__codegen::json::field(
-                            $number,
-                            $proto,
-                            $json,
-                            $crate::__codegen::json::Label::$label
+                        $($crate::__codegen::json::Field {
+                            number: $number,
+                            proto: $proto,
+                            json: $json,
+                            label: $crate::__codegen::json::Label::$label
                                 $(($crate::__codegen::json::Key::$key))?,
-                            $crate::__codegen::json::Kind::$kind
-                                $((<$of as $crate::__codegen::json::Described>::DESCRIPTION))?
-                        ),)?
-                        $($($crate::__codegen::json::field(
-                            $mnumber,
-                            $mproto,
-                            $mjson,
-                            $crate::__codegen::json::Label::Optional,
-                            $crate::__codegen::json::Kind::$mkind
-                                $((<$mof as $crate::__codegen::json::Described>::DESCRIPTION))?
-                        ),)*)?
+                            kind: $crate::__codegen::json::Kind::$kind
+                                $((<$of as $crate::__codegen::json::Described>::DESCRIPTION))?,
+                        },)?
+                        $($($crate::__codegen::json::Field {
+                            number: $mnumber,
+                            proto: $mproto,
+                            json: $mjson,
+                            label: $crate::__codegen::json::Label::Optional,
+                            kind: $crate::__codegen::json::Kind::$mkind
+                                $((<$mof as $crate::__codegen::json::Described>::DESCRIPTION))?,
+                        },)*)?
                     )*])$(.$unknown())?;
                 &TABLE
             }

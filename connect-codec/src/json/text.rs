@@ -118,7 +118,7 @@ impl<'a> Writer<'a> {
 }
 
 /// Whether a string stands between quotes as it is (RFC 8259, section 7).
-pub(crate) const fn is_plain(text: &[u8]) -> bool {
+pub(super) fn is_plain(text: &[u8]) -> bool {
     let mut rest = text;
     // Eight bytes at a time.
     while let Some((word, more)) = rest.split_first_chunk() {

@@ -7,7 +7,7 @@ use super::{
     any, number,
     options::JsonContext,
     reflect::{AnyList, AnyMap, Fields, Ref, Sink},
-    text::Writer,
+    text::{Writer, is_plain},
     well_known::{field_mask, structs, time},
 };
 use crate::table::{EnumTable, Field, Kind, Label, Table};
@@ -122,8 +122,12 @@ impl Writer<'_> {
 
     /// The fields of a message, without braces.
     fn fields(&mut self, message: &dyn Fields, first: bool) {
+        let table = message.table();
+        let is_plain = |field: &Field| is_plain(field.json.as_bytes());
+        let names_are_plain = || table.fields.iter().all(is_plain);
         message.write_fields(&mut ObjectWriter {
-            fields: message.table().fields,
+            fields: table.fields,
+            names_are_plain: *table.names_are_plain.get_or_init(names_are_plain),
             writer: self,
             first,
         });
@@ -133,6 +137,7 @@ impl Writer<'_> {
 struct ObjectWriter<'a, 'w> {
     /// Those that come after the last one written.
     fields: &'static [Field],
+    names_are_plain: bool,
     writer: &'a mut Writer<'w>,
     first: bool,
 }
@@ -152,7 +157,7 @@ impl Sink for ObjectWriter<'_, '_> {
         }
         if cx.writes_proto_names() {
             self.writer.plain_key(field.proto, &mut self.first);
-        } else if field.json_is_plain {
+        } else if self.names_are_plain {
             self.writer.plain_key(field.json, &mut self.first);
         } else {
             self.writer.key(field.json, &mut self.first);
