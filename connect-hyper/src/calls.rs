@@ -4,7 +4,7 @@
 //! connection, and a small answer would cost a flush of its own. Here the connection's task polls them
 //! between two polls of the connection: all answers of one turn leave in one write, and no wake-up crosses
 //! the scheduler. The price is that calls of one connection do not run in parallel, and that a handler
-//! which computes for long without an await holds up its neighbours; a server can choose.
+//! which computes for long without an await holds up its neighbours; so before each poll a call may leave.
 //!
 //! Not `FuturesUnordered`: it wakes its task after every round, which here would repeat every turn.
 
@@ -21,39 +21,62 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
+use pin_project_lite::pin_project;
 
-use crate::runtime::Runtime;
-
-type BoxCall = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The executor of one connection, for hyper.
-#[derive(Clone, Debug)]
-pub(crate) enum CallExecutor<R> {
-    /// Calls join the connection's task. Weak, because a queued call holds an executor itself.
-    Connection(Weak<Turn>),
-    /// Calls become tasks of the runtime.
-    Runtime(R),
+/// What a connection's task polls.
+pub(crate) trait Call: Future<Output = ()> + Send {
+    /// Asked before each poll: gives itself back, or goes on elsewhere and is none of the connection's any more.
+    fn stay(self: Pin<Box<Self>>) -> Option<BoxCall>;
 }
 
-impl<R, F> hyper::rt::Executor<F> for CallExecutor<R>
+pub(crate) type BoxCall = Pin<Box<dyn Call>>;
+
+/// The executor of one connection. Weak, because a queued call holds an executor itself.
+#[derive(Clone, Debug)]
+pub(crate) struct CallExecutor(Weak<Turn>);
+
+impl CallExecutor {
+    /// The call joins the connection's task.
+    pub(crate) fn join(&self, call: impl Call + 'static) {
+        // Without a connection there is nothing to carry the call: it is dropped, and so cancelled.
+        if let Some(turn) = self.0.upgrade() {
+            push(&mut turn.inbox(), Event::New(Box::pin(call)));
+            // While the connection is polled, its calls are polled next anyway.
+            if !turn.in_connection.load(Ordering::Relaxed) {
+                turn.wake_by_ref();
+            }
+        }
+    }
+}
+
+/// For hyper: calls that never leave.
+impl<F> hyper::rt::Executor<F> for CallExecutor
 where
-    R: Runtime,
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        match self {
-            Self::Connection(turn) => {
-                // Without a connection there is nothing to carry the call: it is dropped, and so cancelled.
-                if let Some(turn) = turn.upgrade() {
-                    push(&mut turn.inbox(), Event::New(Box::pin(call)));
-                    // While the connection is polled, its calls are polled next anyway.
-                    if !turn.in_connection.load(Ordering::Relaxed) {
-                        turn.wake_by_ref();
-                    }
-                }
-            }
-            Self::Runtime(runtime) => runtime.spawn(call),
-        }
+        self.join(Staying { call });
+    }
+}
+
+pin_project! {
+    struct Staying<F> {
+        #[pin]
+        call: F,
+    }
+}
+
+impl<F: Future> Future for Staying<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().call.poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Call for Staying<F> {
+    fn stay(self: Pin<Box<Self>>) -> Option<BoxCall> {
+        Some(self)
     }
 }
 
@@ -86,8 +109,8 @@ impl Calls {
     }
 
     /// An executor that feeds these calls.
-    pub(crate) fn executor<R>(&self) -> CallExecutor<R> {
-        CallExecutor::Connection(Arc::downgrade(&self.turn))
+    pub(crate) fn executor(&self) -> CallExecutor {
+        CallExecutor(Arc::downgrade(&self.turn))
     }
 
     /// Polls the connection and its calls in turn until both wait for something else than each other.
@@ -109,7 +132,11 @@ impl Calls {
             if polled.is_ready() {
                 return polled;
             }
-            self.run();
+            if self.run() {
+                // It may be next on this very thread, and compute there, while nobody waits for sockets: a task that yields
+                // makes tokio wake a thread that does.
+                break;
+            }
             if self.turn.end() {
                 return Poll::Pending;
             }
@@ -127,24 +154,26 @@ impl Calls {
         polled
     }
 
-    /// Polls new calls and those that were woken, once each. What comes meanwhile is for the next turn.
-    fn run(&mut self) {
+    /// Polls new calls and those that were woken, once each. What comes meanwhile is for the next turn. True if one has left.
+    fn run(&mut self) -> bool {
         let (mut next, mut left) = {
             let mut inbox = self.turn.inbox();
             (inbox.pop_front(), inbox.len())
         };
+        let mut has_left = false;
         while let Some(event) = next {
             let index = match event {
                 Event::New(call) => self.insert(call),
                 Event::Woken(index) => index,
             };
-            self.poll_call(index);
+            has_left |= self.poll_call(index);
             if left == 0 {
-                return;
+                break;
             }
             left -= 1;
             next = self.turn.inbox().pop_front();
         }
+        has_left
     }
 
     fn insert(&mut self, call: BoxCall) -> usize {
@@ -171,22 +200,27 @@ impl Calls {
         index
     }
 
-    fn poll_call(&mut self, index: usize) {
+    /// True if the call has left.
+    fn poll_call(&mut self, index: usize) -> bool {
         let Some(slot) = self.slots.get_mut(index) else {
-            return;
+            return false;
         };
         // Before the poll, so that a wake-up during it counts. A swap, to see what was written before a wake-up that found it set.
         slot.wake.queued.swap(false, Ordering::SeqCst);
         // A slot's waker outlives its call: a wake-up after its end finds no call, or polls the next one for nothing.
-        let Some(call) = &mut slot.call else { return };
-        if call
-            .as_mut()
-            .poll(&mut Context::from_waker(&slot.waker))
-            .is_ready()
-        {
-            slot.call = None;
+        let Some(call) = slot.call.take() else {
+            return false;
+        };
+        let Some(mut call) = call.stay() else {
             self.free.push(index);
+            return true;
+        };
+        let mut cx = Context::from_waker(&slot.waker);
+        match call.as_mut().poll(&mut cx) {
+            Poll::Pending => slot.call = Some(call),
+            Poll::Ready(()) => self.free.push(index),
         }
+        false
     }
 }
 

@@ -2,17 +2,22 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, ThreadId},
+    time::{Duration, Instant},
 };
 
 use connect_smol::{
     CallTasks, Channel, Client, Code, Prost, Request, Response, Router, Server, Smol, Spec,
     StreamType,
 };
-use smol::{Executor, LocalExecutor, future::or};
+use smol::{
+    Executor, LocalExecutor,
+    channel::unbounded,
+    future::{or, zip},
+};
 
 const WHERE: Spec = Spec::new("/test.v1.Test/Where", StreamType::Unary);
 
@@ -72,6 +77,55 @@ fn on_one_thread_alone() {
 #[test]
 fn on_the_global_executor_by_default() {
     assert_ne!(smol::block_on(call(Smol::default())), here());
+}
+
+/// Handlers that wait for each other as threads do: they end only if two run at the same time.
+#[test]
+fn handlers_of_one_connection_that_compute_use_several_threads() {
+    let executor = Arc::new(Executor::new());
+    let (running, stopped) = unbounded::<()>();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (executor, stopped) = (Arc::clone(&executor), stopped.clone());
+            thread::spawn(move || smol::block_on(executor.run(stopped.recv())))
+        })
+        .collect();
+    let runtime = Smol::on(Arc::clone(&executor));
+    let met = Arc::new(Barrier::new(2));
+    let router = Router::new().unary(WHERE, move |request: Request<String>| {
+        let met = Arc::clone(&met);
+        async move {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(1) {}
+            if request.message() == "meet" {
+                met.wait();
+            }
+            Ok(Response::new(String::new()))
+        }
+    });
+    smol::block_on(async {
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let server = server.with_runtime(runtime.clone());
+        let channel = Channel::builder(format!("http://{}", server.local_addr().unwrap()))
+            .with_http_version(connect_smol::HttpVersion::Http2)
+            .with_runtime(runtime);
+        let client = Client::new(channel.build().unwrap());
+        let _serving = executor.spawn(server.serve(router));
+        let call = async |message: &str| {
+            let request = Request::new(message.to_owned());
+            client
+                .unary::<Prost, String, String>(&WHERE, request)
+                .await
+                .unwrap();
+        };
+        // It takes long, and that is known of the path.
+        call("").await;
+        zip(call("meet"), call("meet")).await;
+    });
+    drop(running);
+    for thread in threads {
+        let _ = thread.join().unwrap();
+    }
 }
 
 /// A program that is shutting down drops tasks: calls end with an error that says so.

@@ -26,6 +26,7 @@ mod limits;
 mod listeners;
 mod load;
 mod observers;
+mod placement;
 mod pool;
 mod reconnect;
 mod shutdown;

@@ -3,7 +3,6 @@ use std::sync::atomic::AtomicUsize;
 use hyper::rt::Executor;
 
 use super::*;
-use crate::test_runtime::NoRuntime;
 
 /// Counts its wake-ups.
 #[derive(Default)]
@@ -16,7 +15,7 @@ impl Wake for Task {
 }
 
 fn execute(calls: &Calls, call: impl Future<Output = ()> + Send + 'static) {
-    calls.executor::<NoRuntime>().execute(call);
+    calls.executor().execute(call);
 }
 
 fn idle(calls: &mut Calls, task: &Arc<Task>) -> usize {
@@ -151,9 +150,41 @@ fn dropping_drops_running_and_queued_calls() {
 fn a_call_without_a_connection_is_dropped() {
     let alive = Arc::new(());
     let held = Arc::clone(&alive);
-    let executor = Calls::new().executor::<NoRuntime>();
+    let executor = Calls::new().executor();
     executor.execute(async move {
         let _held = held;
     });
     assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+/// A call that is better off elsewhere.
+struct Leaving;
+
+impl Future for Leaving {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        panic!("it has left")
+    }
+}
+
+impl Call for Leaving {
+    fn stay(self: Pin<Box<Self>>) -> Option<BoxCall> {
+        None
+    }
+}
+
+#[test]
+fn a_call_that_leaves_is_not_polled_and_the_thread_goes_to_another_task() {
+    let (mut calls, task) = (Calls::new(), Arc::new(Task::default()));
+    calls.executor().join(Leaving);
+    assert_eq!(idle(&mut calls, &task), 1);
+    assert_eq!(task.0.load(Ordering::SeqCst), 1);
+    assert_eq!(idle(&mut calls, &task), 1);
+    assert_eq!(task.0.load(Ordering::SeqCst), 1);
+    assert!(
+        calls
+            .poll_rest(&Context::from_waker(Waker::noop()))
+            .is_ready()
+    );
 }

@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// A connection that was just opened, and what drives it.
-pub(super) enum Connected<R: Runtime> {
+pub(super) enum Connected {
     Http1(Arc<Http1Connection>, Driver),
-    Http2(Http2Connection, Http2Driver<R>),
+    Http2(Http2Connection, Http2Driver),
 }
 
 /// Why there is no connection.
@@ -53,7 +53,7 @@ pub(super) async fn connect<R: Runtime>(
     address: &EndpointAddress,
     want: Want,
     http2: Http2Settings,
-) -> Result<Connected<R>, Failure> {
+) -> Result<Connected, Failure> {
     let limit = shared.settings.connect_timeout;
     let mut is_silent = false;
     let opening = async {
@@ -93,7 +93,7 @@ async fn open<R: Runtime>(
     want: Want,
     http2: Http2Settings,
     is_silent: &mut bool,
-) -> Result<Connected<R>, Failure> {
+) -> Result<Connected, Failure> {
     let reached = shared
         .connector
         .reach(&shared.runtime, address, &shared.settings)
@@ -151,7 +151,7 @@ async fn speak_http1<R: Runtime>(
     shared: &Shared<R>,
     io: ClientIo,
     remote: Arc<Remote>,
-) -> Result<Connected<R>, Failure> {
+) -> Result<Connected, Failure> {
     let opened = Http1Connection::open(
         io,
         Arc::clone(&remote),
@@ -172,7 +172,7 @@ async fn speak_http2<R: Runtime>(
     remote: Arc<Remote>,
     settings: Http2Settings,
     is_silent: &mut bool,
-) -> Result<Connected<R>, Failure> {
+) -> Result<Connected, Failure> {
     let opened = Http2Connection::open(io, Arc::clone(&remote), runtime, settings).await;
     let (connection, mut driver) =
         opened.map_err(|error| Failure::Other(error::not_started(Some(error), &remote)))?;

@@ -206,12 +206,12 @@ impl Http2Connection {
         remote: Arc<Remote>,
         runtime: &R,
         settings: Http2Settings,
-    ) -> hyper::Result<(Self, Http2Driver<R>)> {
+    ) -> hyper::Result<(Self, Http2Driver)> {
         let calls = Calls::new();
         let large_trailers = LargeTrailers::new(settings.max_header_size);
         io.find_large_trailers(large_trailers.clone());
         let latest = LatestRequest::new(io.sent_streams(), large_trailers);
-        let executor: RequestExecutor<R> = RequestExecutor::new(calls.executor(), latest.clone());
+        let executor = RequestExecutor::new(calls.executor(), latest.clone());
         let mut builder = http2::Builder::new(executor);
         builder
             .timer(HyperTimer::new(Arc::new(runtime.clone())))
@@ -322,17 +322,17 @@ async fn drive_http1<R: Runtime, S, C: Future>(
 const NO_STREAMS: usize = 0;
 
 /// Drives an HTTP/2 connection and its calls. It must run as a task.
-pub(super) struct Http2Driver<R: Runtime> {
-    reader: Reader<http2::SendRequest<RequestBody>, Http2Io<R>>,
+pub(super) struct Http2Driver {
+    reader: Reader<http2::SendRequest<RequestBody>, Http2Io>,
     read_budget: Arc<ReadBudget>,
     write_turn: WriteTurn,
     calls: Calls,
     latest: LatestRequest,
 }
 
-type Http2Io<R> = http2::Connection<ClientIo, RequestBody, RequestExecutor<R>>;
+type Http2Io = http2::Connection<ClientIo, RequestBody, RequestExecutor>;
 
-impl<R: Runtime> Http2Driver<R> {
+impl Http2Driver {
     /// How many streams the server allows at once.
     pub(super) fn max_streams(&self) -> usize {
         self.reader.connection.current_max_send_streams()

@@ -35,7 +35,6 @@ use crate::{
     calls::CallExecutor,
     pieces::Pieces,
     reset::{self, BoxError},
-    runtime::Runtime,
 };
 
 /// The state of a call's request, seen from both its bodies.
@@ -340,20 +339,19 @@ impl LatestRequest {
 
 /// The executor of an HTTP/2 connection. It ends the futures that send a request's body when the request is given up.
 #[derive(Clone, Debug)]
-pub(super) struct RequestExecutor<R> {
-    calls: CallExecutor<R>,
+pub(super) struct RequestExecutor {
+    calls: CallExecutor,
     latest: LatestRequest,
 }
 
-impl<R> RequestExecutor<R> {
-    pub(super) fn new(calls: CallExecutor<R>, latest: LatestRequest) -> Self {
+impl RequestExecutor {
+    pub(super) fn new(calls: CallExecutor, latest: LatestRequest) -> Self {
         Self { calls, latest }
     }
 }
 
-impl<R, F> Executor<F> for RequestExecutor<R>
+impl<F> Executor<F> for RequestExecutor
 where
-    R: Runtime,
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, future: F) {
@@ -405,10 +403,10 @@ mod tests {
     use std::{future::pending, task::Waker};
 
     use super::*;
-    use crate::{calls::Calls, test_runtime::NoRuntime};
+    use crate::calls::Calls;
 
     /// A stream of requests that drives another connection itself.
-    struct Driving(RequestExecutor<NoRuntime>);
+    struct Driving(RequestExecutor);
 
     impl Body for Driving {
         type Data = Bytes;
@@ -428,7 +426,7 @@ mod tests {
         let (mut own, mut other) = (Calls::new(), Calls::new());
         let link = Arc::new(CallLink::default());
         let latest = LatestRequest::default();
-        let executor = RequestExecutor::<NoRuntime>::new(own.executor(), latest.clone());
+        let executor = RequestExecutor::new(own.executor(), latest.clone());
         let driving = Driving(RequestExecutor::new(
             other.executor(),
             LatestRequest::default(),
@@ -451,7 +449,7 @@ mod tests {
                 let calls = Calls::new();
                 let link = Arc::new(CallLink::default());
                 let latest = LatestRequest::default();
-                let executor = RequestExecutor::<NoRuntime>::new(calls.executor(), latest.clone());
+                let executor = RequestExecutor::new(calls.executor(), latest.clone());
                 let body = CallBody::full(body);
                 let body = RequestBody::http2(body, Arc::clone(&link), latest.clone());
                 assert_eq!(body.is_end_stream(), body.has_ended());
@@ -469,7 +467,7 @@ mod tests {
     fn a_request_whose_body_was_not_polled_ends_its_future_and_not_the_next_ones() {
         let mut calls = Calls::new();
         let latest = LatestRequest::default();
-        let executor = RequestExecutor::<NoRuntime>::new(calls.executor(), latest.clone());
+        let executor = RequestExecutor::new(calls.executor(), latest.clone());
         let links = [(); 2].map(|()| Arc::new(CallLink::default()));
         let bodies = links.each_ref().map(|link| {
             let body = RequestBody::http2(CallBody::full("x"), Arc::clone(link), latest.clone());
@@ -489,7 +487,7 @@ mod tests {
     fn a_body_that_was_sent_at_once_leaves_the_next_future_alone() {
         let mut calls = Calls::new();
         let latest = LatestRequest::default();
-        let executor = RequestExecutor::<NoRuntime>::new(calls.executor(), latest.clone());
+        let executor = RequestExecutor::new(calls.executor(), latest.clone());
         let link = Arc::new(CallLink::default());
         let body = RequestBody::http2(CallBody::full("x"), Arc::clone(&link), latest);
         assert!(!body.is_end_stream());

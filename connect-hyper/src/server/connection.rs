@@ -18,12 +18,12 @@ use super::{
     event::ServerEvent,
     io::{ServerIo, Transport},
     lifetime::{Activity, Lifetime, LifetimeVersion, Step},
-    placement::{ProgressSlot, ServerExecutor},
+    placement::{BegunSlot, ServerExecutor},
     request_body::Drainer,
     service::{ConnectionService, HttpService, PerVersion},
 };
 use crate::{
-    calls::{CallExecutor, Calls},
+    calls::Calls,
     runtime::{Accepted, Io, Runtime, timeout},
     tls::{ALPN_HTTP1, ALPN_HTTP2, TlsAcceptor, TlsSession},
 };
@@ -308,17 +308,13 @@ impl<R: Runtime, I: Io, S: HttpService> Http<R, I, S> {
     ) -> Self {
         let server = &activity.server;
         io.speak_http2(connection);
-        let (calls, executor) = match server.config.call_tasks {
-            CallTasks::OnConnection => {
-                let calls = Calls::new();
-                let executor = calls.executor();
-                (Some(calls), executor)
-            }
-            CallTasks::Spawned => (None, CallExecutor::Runtime(server.runtime.clone())),
+        let calls = match server.config.call_tasks {
+            CallTasks::Adaptive | CallTasks::OnConnection => Some(Calls::new()),
+            CallTasks::Spawned => None,
         };
-        let slot = ProgressSlot::default();
+        let slot = BegunSlot::default();
         let executor = ServerExecutor {
-            calls: executor,
+            calls: calls.as_ref().map(Calls::executor),
             slot: slot.clone(),
             activity: Arc::clone(activity),
         };

@@ -8,8 +8,9 @@ use std::{
 use connect_tower::{ReceiveBudget, ReceiveLimits, rt::SharedTimer};
 
 use super::{
-    config::Config,
+    config::{CallTasks, Config},
     event::{Observer, ServerEvent},
+    pace::Paces,
 };
 use crate::runtime::{HyperTimer, Runtime};
 
@@ -24,6 +25,8 @@ pub(super) struct ServerContext<R> {
     pub(super) hyper_timer: HyperTimer,
     /// What incomplete messages of all connections may hold together.
     receive_budget: ReceiveBudget,
+    /// Which calls leave their connection's task; none if that is set for all.
+    pub(super) paces: Option<Paces>,
 }
 
 impl<R: Runtime> ServerContext<R> {
@@ -33,6 +36,7 @@ impl<R: Runtime> ServerContext<R> {
             hyper_timer: HyperTimer::new(timer.clone()),
             timer,
             receive_budget: ReceiveBudget::new(config.server_receive_budget),
+            paces: (config.call_tasks == CallTasks::Adaptive).then(Paces::new),
             runtime,
             config,
             observer,

@@ -16,6 +16,7 @@ mod handle;
 mod io;
 mod lifetime;
 mod listeners;
+mod pace;
 mod placement;
 mod request_body;
 mod run;

@@ -15,43 +15,58 @@ use pin_project_lite::pin_project;
 
 use super::{
     lifetime::{ActiveCall, Activity},
+    pace::Procedure,
     stall::{AnswerProgress, BodyPoll},
 };
-use crate::{calls::CallExecutor, runtime::Runtime};
+use crate::{
+    calls::{BoxCall, Call, CallExecutor},
+    runtime::Runtime,
+};
 
-/// Hands a call's progress from the service to the executor of the same connection.
+/// Hands what the service knows of a call to the executor of the same connection.
 ///
 /// hyper calls the service with a request, makes a future of what it returns, and at once gives that future to the
 /// executor, all in one poll of the connection. So the slot is filled and emptied by turns.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ProgressSlot(Arc<Mutex<Option<Arc<AnswerProgress>>>>);
+pub(super) struct BegunSlot(Arc<Mutex<Option<Begun>>>);
 
-impl ProgressSlot {
-    /// A new call begins; its future comes to the executor next.
-    pub(super) fn begin(&self) -> Arc<AnswerProgress> {
+/// A call that the service was given.
+#[derive(Debug)]
+struct Begun {
+    progress: Arc<AnswerProgress>,
+    procedure: Option<Procedure>,
+}
+
+impl BegunSlot {
+    /// A new call begins; its future comes to the executor next. Its procedure, if the time of its polls is taken.
+    pub(super) fn begin(&self, procedure: Option<Procedure>) -> Arc<AnswerProgress> {
         let progress = Arc::<AnswerProgress>::default();
-        let last = self.replace(Some(Arc::clone(&progress)));
+        let last = self.replace(Some(Begun {
+            progress: Arc::clone(&progress),
+            procedure,
+        }));
         debug_assert!(last.is_none(), "hyper executes each call at once");
         progress
     }
 
     /// The call whose future came to the executor. `None` for the tunnel that a service opens by answering CONNECT.
-    fn take(&self) -> Option<Arc<AnswerProgress>> {
+    fn take(&self) -> Option<Begun> {
         self.replace(None)
     }
 
-    fn replace(&self, progress: Option<Arc<AnswerProgress>>) -> Option<Arc<AnswerProgress>> {
+    fn replace(&self, begun: Option<Begun>) -> Option<Begun> {
         // Nothing that can panic runs under the lock.
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut slot, progress)
+        std::mem::replace(&mut slot, begun)
     }
 }
 
 /// The executor of an HTTP/2 connection.
 #[derive(Clone, Debug)]
 pub(super) struct ServerExecutor<R> {
-    pub(super) calls: CallExecutor<R>,
-    pub(super) slot: ProgressSlot,
+    /// None: each call is a task.
+    pub(super) calls: Option<CallExecutor>,
+    pub(super) slot: BegunSlot,
     pub(super) activity: Arc<Activity<R>>,
 }
 
@@ -61,12 +76,21 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
-        self.calls.execute(ServerCall {
+        let (progress, procedure) = match self.slot.take() {
+            Some(begun) => (Some(begun.progress), begun.procedure),
+            None => (None, None),
+        };
+        let call = ServerCall {
             call: Some(call),
-            progress: self.slot.take(),
+            progress,
+            procedure,
             stall: None,
             active: ActiveCall::new(Arc::clone(&self.activity)),
-        });
+        };
+        match &self.calls {
+            Some(calls) => calls.join(call),
+            None => self.activity.server.runtime.spawn(call),
+        }
     }
 }
 
@@ -76,6 +100,7 @@ pin_project! {
         #[pin]
         call: Option<F>,
         progress: Option<Arc<AnswerProgress>>,
+        procedure: Option<Procedure>,
         // While there is a frame that the client's window has no room for.
         stall: Option<Sleep>,
         // Last: the call is counted until all of it is dropped.
@@ -88,6 +113,10 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        let server = this.active.server();
+        // Both, if the call may leave its connection.
+        let pace = server.paces.as_ref().zip(*this.procedure);
+        let begun = pace.map(|_| server.runtime.now());
         // The future is dropped here: what a handler drops may panic too.
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let Some(call) = this.call.as_mut().as_pin_mut() else {
@@ -103,11 +132,15 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
             }
             polled
         }));
+        if let (Some((paces, procedure)), Some(begun)) = (pace, begun) {
+            let took = server.runtime.now().saturating_since(begun);
+            paces.note(procedure, took);
+        }
         if let Ok(Poll::Pending) = polled {
             if let Some(progress) = this.progress {
                 match progress.take_body() {
                     BodyPoll::Ready => {
-                        *this.stall = Some(this.active.server().write_timer(progress.end()));
+                        *this.stall = Some(server.write_timer(progress.end()));
                     }
                     BodyPoll::Pending => *this.stall = None,
                     BodyPoll::NotPolled => {}
@@ -123,6 +156,22 @@ impl<F: Future<Output = ()>, R: Runtime> Future for ServerCall<F, R> {
         // Over, panicked, or waited for too long: dropped, an unfinished call resets its stream.
         let _ = catch_unwind(AssertUnwindSafe(|| this.call.set(None)));
         Poll::Ready(())
+    }
+}
+
+impl<F, R> Call for ServerCall<F, R>
+where
+    F: Future<Output = ()> + Send + 'static,
+    R: Runtime,
+{
+    fn stay(self: Pin<Box<Self>>) -> Option<BoxCall> {
+        let server = self.active.server();
+        let pace = server.paces.as_ref().zip(self.procedure);
+        if !pace.is_some_and(|(paces, procedure)| paces.is_slow(procedure)) {
+            return Some(self);
+        }
+        server.runtime.clone().spawn(self);
+        None
     }
 }
 
@@ -169,13 +218,13 @@ mod tests {
         let connection = Drain::default().enter_connection(None);
         let activity = Activity::new(Arc::new(server), connection);
         let (mut calls, noted) = (Calls::new(), Arc::default());
-        let slot = ProgressSlot::default();
+        let slot = BegunSlot::default();
         let executor = ServerExecutor::<NoRuntime> {
-            calls: calls.executor(),
+            calls: Some(calls.executor()),
             slot: slot.clone(),
             activity: Arc::clone(&activity),
         };
-        let _progress = slot.begin();
+        let _progress = slot.begin(None);
         executor.execute(Canceled(activity, Arc::clone(&noted)));
         assert!(
             calls

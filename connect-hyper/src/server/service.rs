@@ -26,7 +26,7 @@ use tower_service::Service;
 use super::{
     context::ServerContext,
     lifetime::{ActiveCall, Activity},
-    placement::ProgressSlot,
+    placement::BegunSlot,
     request_body::{Reading, RequestBody, Unread},
     stall::{AnswerProgress, BodyPoll, CallEnd},
 };
@@ -102,7 +102,7 @@ pub(super) enum PerVersion {
         unread: Arc<Unread>,
         call_end: CallEnd,
     },
-    Http2(ProgressSlot),
+    Http2(BegunSlot),
 }
 
 /// Where a call says how its answer is getting on.
@@ -149,7 +149,11 @@ impl<S: HttpService, R: Runtime> hyper::service::Service<Request<Incoming>>
                 let active = ActiveCall::new(Arc::clone(&self.activity));
                 (CallLink::Http1(call_end.clone(), active), Some(unread))
             }
-            PerVersion::Http2(slot) => (CallLink::Http2(slot.begin()), None),
+            PerVersion::Http2(slot) => {
+                let paces = self.activity.server.paces.as_ref();
+                let procedure = paces.map(|paces| paces.procedure(request.uri().path()));
+                (CallLink::Http2(slot.begin(procedure)), None)
+            }
         };
         let reading = self.reading(&request);
         let request = RequestBody::wrap(request, unread, reading);

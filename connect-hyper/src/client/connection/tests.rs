@@ -59,7 +59,7 @@ impl Scripted {
     }
 
     /// A connection to it, once it has said its settings.
-    fn open(&self) -> (Http2Connection, Http2Driver<NoRuntime>) {
+    fn open(&self) -> (Http2Connection, Http2Driver) {
         let io = ClientIo::tls(Box::new(self.clone()));
         let remote = Arc::new(Remote::new("127.0.0.1:1".into()));
         let runtime = NoRuntime::default();

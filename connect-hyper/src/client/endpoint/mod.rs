@@ -180,7 +180,7 @@ impl<R: Runtime> Endpoint<R> {
         }
     }
 
-    fn connected(self: &Arc<Self>, attempt: Attempt, connected: Connected<R>) {
+    fn connected(self: &Arc<Self>, attempt: Attempt, connected: Connected) {
         let runtime = &self.shared.runtime;
         let attempts = match connected {
             Connected::Http1(connection, driver) => {
@@ -292,7 +292,7 @@ async fn drive_http1<R: Runtime>(driver: Driver, open: OpenHttp1<R>) {
 
 /// Weak: the connection ends when neither the endpoint nor a call holds it.
 async fn drive_http2<R: Runtime>(
-    driver: Http2Driver<R>,
+    driver: Http2Driver,
     connection: Weak<Http2Connection>,
     endpoint: Weak<Endpoint<R>>,
 ) {

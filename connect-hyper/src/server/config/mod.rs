@@ -13,12 +13,18 @@ use crate::runtime::{LONGEST, Listener, MAX_FRAME_SIZE, Runtime, Windows};
 /// Calls of HTTP/1.1 always run on the connection's task: there is one at a time.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum CallTasks {
-    /// On the connection's task, the default: least overhead for short calls, and the answers that are ready
-    /// at once leave in one write. Calls of one connection do not run in parallel; a handler that computes
-    /// long between two awaits holds up the others of its connection.
+    /// On the connection's task while they are short, the default, and each in a task of its own otherwise.
+    ///
+    /// The server takes the time of every poll of a call. After one of 100 µs or more the calls of the same path, on all
+    /// connections, become tasks before they are polled next, those that have begun too, until 100 polls in a row were
+    /// shorter. So a connection uses all threads of the runtime, and a handler that computes holds up its neighbours once.
     #[default]
+    Adaptive,
+    /// On the connection's task: least overhead, and the answers that are ready at once leave in one write. Calls of one
+    /// connection do not run in parallel; a handler that computes long between two awaits holds up the others of its
+    /// connection.
     OnConnection,
-    /// Each in a task of its own: for few connections with many calls that compute.
+    /// Each in a task of its own, short ones too.
     Spawned,
 }
 
@@ -191,7 +197,7 @@ impl<R: Runtime, L: Listener<R>, M> Server<R, L, M> {
         self.config.read_timeout
     }
 
-    /// Where the calls of an HTTP/2 connection run. Default: [`CallTasks::OnConnection`].
+    /// Where the calls of an HTTP/2 connection run. Default: [`CallTasks::Adaptive`].
     pub fn with_call_tasks(mut self, tasks: CallTasks) -> Self {
         self.config.call_tasks = tasks;
         self
