@@ -4,13 +4,14 @@ use std::{
     collections::BTreeMap,
     env, fs,
     io::{BufRead, BufReader, Write},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
 };
 
 use super::{Failure, Library, Runtime, scenario::Scenario};
 
-/// A process of this program; stopped when dropped.
+/// A process of the program `clients`; stopped when dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -57,7 +58,7 @@ impl Process {
     fn start(processor: &str, arguments: &[&str]) -> Result<Self, Failure> {
         let mut child = Command::new("taskset")
             .args(["-c", processor])
-            .arg(env::current_exe()?)
+            .arg(program()?)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,6 +104,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The program `clients`, which is beside the one that runs.
+fn program() -> Result<PathBuf, Failure> {
+    Ok(env::current_exe()?.with_file_name("clients"))
 }
 
 /// How often a caller calls the system for each of its calls.
@@ -158,7 +164,7 @@ fn traced(arguments: &[&str], count: usize) -> Result<BTreeMap<String, f64>, Fai
     let mut child = Command::new("taskset")
         .args(["-c", "1", "strace", "-f", "-c", "-U", "name,calls", "-o"])
         .arg(&file)
-        .arg(env::current_exe()?)
+        .arg(program()?)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

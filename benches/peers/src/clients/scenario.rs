@@ -32,7 +32,7 @@ pub struct Scenario {
 
 impl Scenario {
     /// All kinds, in the order of the table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::new("gRPC, 32 B, 1 call", Way::Grpc, 0, 1, 3_000),
         Self::new("gRPC, 32 B, 8 calls", Way::Grpc, 0, 8, 8_000),
         Self::new("gRPC, 32 B, 64 calls", Way::Grpc, 0, 64, 12_000),
@@ -76,6 +76,8 @@ impl Scenario {
             1,
             2_000,
         ),
+        Self::new("gRPC, 1 MiB, 4 calls", Way::Grpc, MIB, 4, 200),
+        Self::new("Connect h1, 1 MiB, 4 calls", Way::ConnectHttp1, MIB, 4, 200),
         Self::new(
             "Connect h1, 16 KiB, 64 calls",
             Way::ConnectHttp1,
@@ -121,6 +123,7 @@ impl Scenario {
 }
 
 const KIB_16: usize = 16 * 1024;
+const MIB: usize = 1024 * 1024;
 
 /// The small fields of a message, which with its data has 32 bytes and a few more.
 pub const TEXT: &str = "twenty-five bytes of text";
