@@ -83,7 +83,8 @@ impl ClientConfig {
         };
         let timeout = options.timeout.or(self.default_timeout);
         let deadline = timeout.map(|timeout| now.saturating_add(timeout));
-        let mut headers = HeaderMap::with_capacity(12);
+        let custom = self.headers.len() + options.headers.len();
+        let mut headers = HeaderMap::with_capacity(metadata::HEAD_FIELDS + custom);
         if let Some(accepted) = self.compressions.accept_header() {
             headers.insert(wire.accept_encoding_header(), accepted.clone());
         }

@@ -36,6 +36,10 @@ use base64::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+/// Room for the fields that a protocol and HTTP write into almost any head: with one more the map would have twice the room, and
+/// its entries would be too large for what allocators keep at hand.
+pub(crate) const HEAD_FIELDS: usize = 6;
+
 /// Metadata as it may stand in a log: its `Debug` shows names and no value, since values may be tokens and cookies. So the
 /// types of these crates that hold metadata show it.
 ///

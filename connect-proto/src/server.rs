@@ -517,7 +517,7 @@ impl Detected {
         single: bool,
         encoder: Encoder,
     ) -> SendParams {
-        let mut headers = HeaderMap::with_capacity(8);
+        let mut headers = HeaderMap::with_capacity(metadata::HEAD_FIELDS);
         if self.is_get() {
             // GET is for shared caches, and whether the body is compressed depends on what the client accepts.
             headers.insert(VARY, HeaderValue::from_static("accept-encoding"));

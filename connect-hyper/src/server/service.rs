@@ -196,7 +196,7 @@ pin_project! {
             #[pin]
             future: S::Future,
             // What the answer to a failure depends on. None for services that cannot fail.
-            head: Option<Parts>,
+            head: Option<Box<Parts>>,
         },
     }
 }
@@ -267,7 +267,7 @@ impl<S: HttpService> State<S> {
                         return Poll::Ready(failed(&head, error.into()));
                     }
                     Self::Running {
-                        head: can_fail::<S::Error>().then(|| copy_head(&request)),
+                        head: can_fail::<S::Error>().then(|| Box::new(copy_head(&request))),
                         future: service.call(request),
                     }
                 }

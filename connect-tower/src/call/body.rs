@@ -69,7 +69,7 @@ enum End {
 
 /// A sending half, what fills it, and what ends it.
 struct Call {
-    send: SendHalf,
+    send: Box<SendHalf>,
     producer: Option<CatchPanicProducer>,
     deadline_timer: Option<DeadlineTimer>,
     cause: Option<Cause>,
@@ -120,7 +120,7 @@ impl CallBody {
     }
 
     /// What a half has to send that was finished and whose head was taken.
-    pub(crate) fn finished(mut send: SendHalf) -> Self {
+    pub(crate) fn finished(mut send: Box<SendHalf>) -> Self {
         let mut whole = Whole::default();
         while let Some(transmit) = send.poll_transmit() {
             match transmit {
@@ -135,7 +135,7 @@ impl CallBody {
 
     /// What a server's half has to send that the producer fills until the half is finished.
     pub(crate) fn response(
-        send: SendHalf,
+        send: Box<SendHalf>,
         producer: CatchPanicProducer,
         deadline_timer: Option<DeadlineTimer>,
         observed: Option<Observed>,
@@ -156,7 +156,7 @@ impl CallBody {
     /// What a client's half has to send that the producer fills. It keeps no deadline: the future that waits for the
     /// response does.
     pub(crate) fn request(
-        send: SendHalf,
+        send: Box<SendHalf>,
         producer: CatchPanicProducer,
         cause: Cause,
         head_sent: Option<HeadSent>,

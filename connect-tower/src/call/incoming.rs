@@ -137,15 +137,12 @@ fn with_cause(error: Error, cause: Option<BodyError>) -> Error {
 pub(crate) type Cause = Arc<OnceLock<Error>>;
 
 /// Where messages come from.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "almost every call has the large one, and a box would cost it"
-)]
 #[derive(Debug)]
 pub(crate) enum Source<B> {
     Wire {
         body: B,
-        recv: RecvHalf,
+        /// In a box: it is large, and goes through many hands.
+        recv: Box<RecvHalf>,
         held: Held,
     },
     Payloads(Payloads),

@@ -39,13 +39,9 @@ struct State {
 }
 
 /// Where messages wait.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "almost every call has the large one, and a box would cost it"
-)]
 enum Outlet {
-    Wire(SendHalf),
-    Payloads(Outbox),
+    Wire(Box<SendHalf>),
+    Payloads(Box<Outbox>),
 }
 
 impl Outlet {
@@ -63,13 +59,13 @@ impl Outlet {
 
 impl Shared {
     /// Two ends of a request that goes over the wire as it is.
-    pub(crate) fn wire(send: SendHalf, observed: Option<Observed>) -> (Arc<Self>, Consumer) {
+    pub(crate) fn wire(send: Box<SendHalf>, observed: Option<Observed>) -> (Arc<Self>, Consumer) {
         Self::new(Outlet::Wire(send), observed)
     }
 
     /// Two ends of a request that goes through interceptors first.
     pub(crate) fn payloads(outbox: Outbox) -> (Arc<Self>, Consumer) {
-        Self::new(Outlet::Payloads(outbox), None)
+        Self::new(Outlet::Payloads(Box::new(outbox)), None)
     }
 
     fn new(outlet: Outlet, observed: Option<Observed>) -> (Arc<Self>, Consumer) {

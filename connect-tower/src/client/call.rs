@@ -30,7 +30,8 @@ use crate::{
 
 /// A call whose request is being put together.
 pub(crate) struct Started {
-    pub(crate) send: SendHalf,
+    /// In a box: it is large, and goes through many hands.
+    pub(crate) send: Box<SendHalf>,
     pub(crate) waiting: Waiting,
     extensions: Extensions,
 }
@@ -143,7 +144,7 @@ impl<T: Transport> Client<T> {
     pub(crate) fn start(&self, spec: &Spec, head: &RequestHead) -> Result<Started, Error> {
         let (send, expect) = self.config().start(spec, &head.options, head.now)?;
         Ok(Started {
-            send,
+            send: Box::new(send),
             waiting: Waiting {
                 expect,
                 deadline_timer: head.deadline.clone().map(DeadlineTimer::new),
@@ -203,7 +204,7 @@ impl Started {
     /// The request of a call, with a body made of the half.
     pub(crate) fn into_request(
         mut self,
-        body: impl FnOnce(SendHalf) -> CallBody,
+        body: impl FnOnce(Box<SendHalf>) -> CallBody,
     ) -> Result<(http::Request<CallBody>, Waiting), Error> {
         let Some(mut parts) = self.send.poll_request_head() else {
             return Err(match self.send.poll_transmit() {
@@ -241,7 +242,7 @@ impl Waiting {
         let (mut parts, body) = response.into_parts();
         let mut extensions = mem::take(&mut parts.extensions);
         let outcome = extensions.remove::<Outcome>();
-        let recv = self.expect.recv_head(parts);
+        let recv = Box::new(self.expect.recv_head(parts));
         Opened {
             headers: HeaderMap::new(),
             extensions,

@@ -20,14 +20,14 @@ use crate::{
 
 /// What reads the message, within its bounds.
 pub(super) struct Reading {
-    recv: RecvHalf,
+    recv: Box<RecvHalf>,
     held: Held,
     timeout: Option<MessageTimeout>,
     has_waited: bool,
 }
 
 impl Reading {
-    pub(super) fn new(recv: RecvHalf, held: Held, timeout: Option<MessageTimeout>) -> Self {
+    pub(super) fn new(recv: Box<RecvHalf>, held: Held, timeout: Option<MessageTimeout>) -> Self {
         Self {
             recv,
             held,

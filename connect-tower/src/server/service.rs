@@ -283,13 +283,14 @@ struct Accepted {
     head: request::Head,
     procedure: Procedure,
     codec: Codec,
-    send: SendHalf,
+    /// In a box, as the other half: both are large and go through many hands.
+    send: Box<SendHalf>,
     deadline_timer: Option<DeadlineTimer>,
 }
 
 /// A call in its handler, or one that has ended before.
 struct Running {
-    send: SendHalf,
+    send: Box<SendHalf>,
     head: Option<response::Parts>,
     extensions: Extensions,
     producer: Option<CatchPanicProducer>,
@@ -324,8 +325,15 @@ where
         parts.extensions.insert(procedure.router());
     }
     let has_gates = !scope.gates.is_empty();
+    let policy = *scope.config.policy();
+    let timeout = policy.deadline_policy().apply(detected.timeout());
+    // Without a timeout the time does not matter. Gates may set one.
+    let now = match timeout {
+        None if !has_gates => Time::ZERO,
+        _ => procedure.timer(&parts.extensions).now(),
+    };
     let opening = Opening {
-        now: procedure.timer(&parts.extensions).now(),
+        now,
         head: CallHead {
             parts,
             detected,
@@ -333,7 +341,7 @@ where
             permits: Permits::default(),
             timer: None,
         },
-        policy: *scope.config.policy(),
+        policy,
         procedure,
     };
     if !has_gates {
@@ -386,7 +394,7 @@ where
     };
     let accepted = detected.accept_with(&parts, &spec, &scope.config, &policy, now);
     let (recv, send) = match accepted {
-        Ok(halves) => halves,
+        Ok((recv, send)) => (Box::new(recv), Box::new(send)),
         Err(rejection) => return rejection.into(),
     };
     // The gates may have used up the time.

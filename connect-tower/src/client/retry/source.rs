@@ -99,7 +99,7 @@ impl Streamed {
         started: Started,
         cause: Option<Cause>,
         max_bytes: usize,
-        body: impl FnOnce(SendHalf) -> (CallBody, Option<HeadSent>),
+        body: impl FnOnce(Box<SendHalf>) -> (CallBody, Option<HeadSent>),
     ) -> Result<(Request<CallBody>, Waiting, Self), Error> {
         let mut replay = None;
         let (request, mut waiting) = started.into_request(|send| {
