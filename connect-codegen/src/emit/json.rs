@@ -40,7 +40,7 @@ pub(super) fn register_types(messages: &[&TypePath], scope: &Scope, code: &mut C
     code.line("/// Registers the messages of this package, so that a `google.protobuf.Any` that holds one has");
     code.line("/// a JSON form.");
     scope.allow_lints(code);
-    let head = format_args!("pub fn register_types(types: &mut {ROOT}::json::TypeRegistry)");
+    let head = format!("pub fn register_types(types: &mut {ROOT}::json::TypeRegistry)");
     code.block(head, |code| {
         for path in messages {
             code.line(format_args!("types.register::<{}>();", scope.path(path)));

@@ -29,7 +29,7 @@ pub(super) fn write(service: &ServiceCode<'_>, config: &Config, code: &mut Code)
     code.line(format_args!("{ROOT}::client! {{ {name}, {full_name:?} }}"));
     code.lines(ALLOW);
     gate(config.client_feature.as_ref(), code);
-    let head = format_args!("impl<T: {ROOT}::Transport> {name}<T>");
+    let head = format!("impl<T: {ROOT}::Transport> {name}<T>");
     code.block(head, |code| {
         for method in &service.methods {
             match method.stream_type {

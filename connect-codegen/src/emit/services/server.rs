@@ -14,8 +14,7 @@ pub(super) fn write(service: &ServiceCode<'_>, config: &Config, code: &mut Code)
     docs::write(&service.source.comments, fallback, code);
     code.lines(ALLOW);
     gate(feature, code);
-    let head =
-        format_args!("pub trait {name}: ::core::marker::Send + ::core::marker::Sync + 'static");
+    let head = format!("pub trait {name}: ::core::marker::Send + ::core::marker::Sync + 'static");
     code.block(head, |code| {
         for method in &service.methods {
             trait_method(method, config, code);
@@ -38,7 +37,7 @@ pub(super) fn write(service: &ServiceCode<'_>, config: &Config, code: &mut Code)
                 "const NAME: &'static str = {}::NAME;",
                 service.module
             ));
-            let head = format_args!("fn register(self, methods: &mut {ROOT}::Methods)");
+            let head = format!("fn register(self, methods: &mut {ROOT}::Methods)");
             code.block(head, |code| register(service, config, code));
         },
     );
