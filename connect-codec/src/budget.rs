@@ -3,7 +3,7 @@
 //! JSON is charged while it is read. Protobuf is looked through before: prost decodes in one go, and cannot be stopped.
 //! Nothing is looked through that is too short to take more, whatever is in it: of most messages, no byte is read twice.
 
-use std::{cell::Cell, collections::HashSet, sync::atomic::Ordering};
+use std::{cell::Cell, collections::HashSet};
 
 use crate::{
     decode_error::DecodeError,
@@ -209,14 +209,8 @@ impl Scan<'_> {
 impl Table {
     /// What a byte of the encoding of such a message can be charged with at most.
     fn amplification(&'static self) -> usize {
-        match self.amplification.load(Ordering::Relaxed) {
-            0 => {
-                let found = self.worst(&mut HashSet::new());
-                self.amplification.store(found, Ordering::Relaxed);
-                found
-            }
-            known => known,
-        }
+        let worst = || self.worst(&mut HashSet::new());
+        *self.amplification.get_or_init(worst)
     }
 
     fn worst(&'static self, seen: &mut HashSet<*const Self>) -> usize {

@@ -1,7 +1,7 @@
 //! What a schema says of a message, as data: one static [`Table`] per message type, from which shared code writes and
 //! reads JSON and reckons what a message will hold.
 
-use std::sync::{OnceLock, atomic::AtomicUsize};
+use std::sync::OnceLock;
 
 /// A message type.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub struct Table {
     pub(crate) names_are_plain: OnceLock<bool>,
     /// Whether the fields are in the order of their numbers, once it was asked for.
     is_sorted: OnceLock<bool>,
-    /// What a byte of the encoding can take in memory at most, in bytes, once it was asked for; else 0.
-    pub(crate) amplification: AtomicUsize,
+    /// What a byte of the encoding can take in memory at most, in bytes, once it was asked for.
+    pub(crate) amplification: OnceLock<usize>,
 }
 
 impl Table {
@@ -39,7 +39,7 @@ impl Table {
             keeps_unknown: false,
             names_are_plain: OnceLock::new(),
             is_sorted: OnceLock::new(),
-            amplification: AtomicUsize::new(0),
+            amplification: OnceLock::new(),
         }
     }
 

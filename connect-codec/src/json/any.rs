@@ -11,10 +11,7 @@ use serde::{
 use serde_json::{Map, Value};
 
 use super::{JsonContext, JsonMessage, label::field, options::TypeEntry, text::Writer};
-use crate::{
-    budget::ENTRY,
-    table::{Kind, Label, Table},
-};
+use crate::table::{Kind, Label, Table};
 
 /// "If the Any contains a value that has a special JSON mapping, it will be converted as
 /// `{"@type": xxx, "value": yyy}`. Otherwise, the value will be converted into a JSON object, and
@@ -154,7 +151,7 @@ impl<'de> Visitor<'de> for TreeSeed<'_> {
         let cx = self.0.enter_read()?;
         let mut fields = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            cx.charge(size_of::<String>() + ENTRY + key.len())?;
+            cx.charge_key(&key)?;
             let value = map.next_value_seed(TreeSeed(cx))?;
             if fields.insert(key, value).is_some() {
                 return Err(A::Error::custom("a key appears twice"));

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{JsonMessage, read_message, write_content};
 use crate::{
-    budget::{Budget, Exhausted},
+    budget::{Budget, ENTRY, Exhausted},
     table::Table,
 };
 
@@ -156,6 +156,11 @@ impl<'a> JsonContext<'a> {
     pub(super) fn charge<E: de::Error>(self, bytes: usize) -> Result<(), E> {
         let charged = self.budget.map_or(Ok(()), |budget| budget.charge(bytes));
         charged.map_err(|Exhausted| E::custom("the decode budget is exhausted"))
+    }
+
+    /// Takes what an entry of a map takes besides its value: room in the map, and the key, as text.
+    pub(super) fn charge_key<E: de::Error>(self, key: &str) -> Result<(), E> {
+        self.charge(size_of::<String>() + ENTRY + key.len())
     }
 
     /// The context inside one more message.

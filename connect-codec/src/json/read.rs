@@ -19,10 +19,7 @@ use super::{
     reflect::{Entries, Fields, Input, Stop, Value, WellKnown},
     well_known::{field_mask, structs, time},
 };
-use crate::{
-    budget::ENTRY,
-    table::{EnumTable, Field, Kind, Table},
-};
+use crate::table::{EnumTable, Field, Kind, Table};
 
 /// Reads one value over its default; `false` if there is none.
 pub(super) fn read<'de, V: Value, D: Deserializer<'de>>(
@@ -352,8 +349,7 @@ impl<'de> Visitor<'de> for MapVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { entries, kind, cx } = self;
-        // Of the key, the room that the largest takes.
-        let size = size_of::<String>() + size_in_place(kind) + ENTRY;
+        let size = size_in_place(kind);
         while let Some(()) = map.next_key_seed(KeySeed { entries, cx })? {
             map.next_value_seed(Element {
                 read: |input: &mut dyn Input| entries.value(input),
@@ -396,7 +392,8 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        self.cx.charge(text.len())?;
+        // Of the kinds of keys, as the largest.
+        self.cx.charge_key(text)?;
         if self.entries.key(text) {
             Ok(())
         } else {

@@ -9,7 +9,6 @@ use serde::{
 };
 
 use crate::{
-    budget::ENTRY,
     json::{JsonContext, JsonMessage, label::field, number, text::Writer},
     table::{Key, Kind, Label, Table},
 };
@@ -160,7 +159,7 @@ impl<'de> Visitor<'de> for StructVisitor<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Struct, A::Error> {
         let mut message = Struct::default();
         while let Some(key) = map.next_key::<String>()? {
-            self.0.charge(size_of::<String>() + ENTRY + key.len())?;
+            self.0.charge_key(&key)?;
             let value = map.next_value_seed(ValueSeed(self.0))?;
             if message.fields.insert(key, value).is_some() {
                 return Err(de::Error::custom("a key appears twice"));
