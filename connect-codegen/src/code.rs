@@ -31,15 +31,23 @@ impl Code {
         text.as_ref().lines().for_each(|line| self.line(line));
     }
 
+    /// Adds what `body` adds, a step further in.
+    pub(crate) fn indented(&mut self, body: impl FnOnce(&mut Self)) {
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+    }
+
     /// Adds what begins with `head`, and in braces what `body` adds.
     pub(crate) fn block(&mut self, head: impl Display, body: impl FnOnce(&mut Self)) {
-        let mut inner = self.inside();
-        body(&mut inner);
-        if inner.is_empty() {
+        let before = self.text.len();
+        self.line(format_args!("{head} {{"));
+        let opened = self.text.len();
+        self.indented(body);
+        if self.text.len() == opened {
+            self.text.truncate(before);
             self.line(format_args!("{head} {{}}"));
         } else {
-            self.line(format_args!("{head} {{"));
-            self.append(&inner);
             self.line("}");
         }
     }
@@ -51,13 +59,13 @@ impl Code {
             return self.line(line);
         }
         self.line(format_args!("{head}("));
-        let mut inner = self.inside();
-        for argument in arguments {
-            let (name, ty) = argument.split_once(": ").unwrap_or(("", argument));
-            let separator = if name.is_empty() { "" } else { ": " };
-            inner.ty(&format!("{name}{separator}"), ty, ",");
-        }
-        self.append(&inner);
+        self.indented(|code| {
+            for argument in arguments {
+                let (name, ty) = argument.split_once(": ").unwrap_or(("", argument));
+                let separator = if name.is_empty() { "" } else { ": " };
+                code.ty(&format!("{name}{separator}"), ty, ",");
+            }
+        });
         // rustfmt is of two minds about how much room there is.
         let length = count(output);
         if self.fits(length + ") -> ".len() - 2) && !self.fits(length + ") ->  {".len() + 4) {
@@ -70,9 +78,7 @@ impl Code {
 
     /// Adds what `body` adds, and the brace behind it.
     pub(crate) fn body(&mut self, body: impl FnOnce(&mut Self)) {
-        let mut inner = self.inside();
-        body(&mut inner);
-        self.append(&inner);
+        self.indented(body);
         self.line("}");
     }
 
@@ -110,9 +116,9 @@ impl Code {
         match generic(ty) {
             Some((outer, arguments)) if !self.fits(count(before) + count(ty) + count(behind)) => {
                 self.line(format_args!("{before}{outer}<"));
-                let mut inner = self.inside();
-                arguments.for_each(|argument| inner.ty("", argument, ","));
-                self.append(&inner);
+                self.indented(|code| {
+                    arguments.for_each(|argument| code.ty("", argument, ","));
+                });
                 self.line(format_args!(">{behind}"));
             }
             _ => self.line(format_args!("{before}{ty}{behind}")),

@@ -1,7 +1,10 @@
 //! Documentation of generated code: the comments of the `.proto` file, made safe for rustdoc, and a
 //! line for what has no comment, so that `missing_docs` holds.
 
-use crate::code::Code;
+use crate::{
+    code::Code,
+    schema::{Field, Oneof},
+};
 
 /// The comment as documentation, or what to say where there is none.
 pub(super) fn write(comments: &[String], fallback: impl FnOnce() -> String, code: &mut Code) {
@@ -12,6 +15,18 @@ pub(super) fn write(comments: &[String], fallback: impl FnOnce() -> String, code
     for line in sanitize(comments) {
         code.line(format_args!("///{line}"));
     }
+}
+
+/// Of a field, or a member of a oneof.
+pub(super) fn field(field: &Field, code: &mut Code) {
+    let fallback = || format!("`{}`, field {}.", field.name, field.number);
+    write(&field.source.comments, fallback, code);
+}
+
+/// Of the field that holds a oneof.
+pub(super) fn oneof(oneof: &Oneof, code: &mut Code) {
+    let fallback = || format!("The oneof `{}`.", oneof.name);
+    write(&oneof.source.comments, fallback, code);
 }
 
 /// Keeps rustdoc from compiling examples in other languages and from finding links and tags that

@@ -201,8 +201,7 @@ pub(crate) fn struct_field(field: &Field, scope: &Scope, code: &mut Code) {
 
 /// Documentation and attributes of a field of a message or a member of a oneof.
 fn field_head(field: &Field, scope: &Scope, code: &mut Code) {
-    let fallback = || format!("`{}`, field {}.", field.name, field.number);
-    docs::write(&field.source.comments, fallback, code);
+    docs::field(field, code);
     // prost-build says nothing of maps.
     if field.deprecated && !matches!(field.shape, Shape::Map { .. }) {
         code.line("#[deprecated]");
@@ -265,8 +264,7 @@ pub(crate) fn oneof_field(
     scope: &Scope,
     code: &mut Code,
 ) {
-    let fallback = || format!("The oneof `{}`.", oneof.name);
-    docs::write(&oneof.source.comments, fallback, code);
+    docs::oneof(oneof, code);
     let tags = message.members(index).map(|f| f.number.to_string());
     let (path, tags) = (scope.path(&oneof.path), tags.collect::<Vec<_>>().join(", "));
     code.attribute(
@@ -323,17 +321,16 @@ fn derive_enumeration(code: &mut Code) {
         &of_prost,
     ];
     let line = traits.join(", ") + ",";
-    let mut inner = code.inside();
-    // rustfmt does not count the last comma.
-    if inner.fits(line.len() - 1) {
-        inner.line(line);
-    } else {
-        traits
-            .iter()
-            .for_each(|name| inner.line(format_args!("{name},")));
-    }
     code.line("#[derive(");
-    code.append(&inner);
+    code.indented(|code| {
+        // rustfmt does not count the last comma.
+        if code.fits(line.len() - 1) {
+            code.line(line);
+        } else {
+            let names = traits.iter();
+            names.for_each(|name| code.line(format_args!("{name},")));
+        }
+    });
     code.line(")]");
 }
 

@@ -4,7 +4,7 @@ use super::{Scope, docs, json, messages};
 use crate::{
     code::Code,
     names::ROOT,
-    schema::{Field, Kind, Message, Oneof, Scalar, Shape, TypePath, Views},
+    schema::{Field, Kind, Message, Scalar, Shape, TypePath, Views},
 };
 
 /// The view of a message, if it has one.
@@ -21,11 +21,11 @@ pub(super) fn message(message: &Message, views: &Views, scope: &Scope, code: &mu
     code.block(format_args!("pub struct {name}<'a>"), |code| {
         let is_member = |field: &&Field| matches!(field.shape, Shape::Oneof(_));
         for field in message.fields.iter().filter(|field| !is_member(field)) {
-            field_docs(field, code);
+            docs::field(field, code);
             code.field(&field.rust_name, &emitter.field_type(field));
         }
         for (at, oneof) in message.oneofs.iter().enumerate() {
-            oneof_docs(oneof, code);
+            docs::oneof(oneof, code);
             let ty = emitter.oneof(message, at);
             code.field(&oneof.rust_name, &format!("::core::option::Option<{ty}>"));
         }
@@ -45,29 +45,19 @@ pub(super) fn oneof(message: &Message, at: usize, views: &Views, scope: &Scope, 
     }
     let oneof = &message.oneofs[at];
     let emitter = Emitter { views, scope };
-    oneof_docs(oneof, code);
+    docs::oneof(oneof, code);
     scope.allow_lints(code);
     code.line("#[derive(Clone, Debug, PartialEq)]");
     code.block(
         format_args!("pub enum {}", emitter.oneof(message, at)),
         |code| {
             for field in message.members(at) {
-                field_docs(field, code);
+                docs::field(field, code);
                 let (name, ty) = (&field.rust_name, emitter.value_type(field));
                 code.line(format_args!("{name}({ty}),"));
             }
         },
     );
-}
-
-fn oneof_docs(oneof: &Oneof, code: &mut Code) {
-    let fallback = || format!("The oneof `{}`.", oneof.name);
-    docs::write(&oneof.source.comments, fallback, code);
-}
-
-fn field_docs(field: &Field, code: &mut Code) {
-    let fallback = || format!("`{}`, field {}.", field.name, field.number);
-    docs::write(&field.source.comments, fallback, code);
 }
 
 /// What the types of views depend on.

@@ -46,18 +46,31 @@ pub(super) fn write(service: &ServiceCode<'_>, config: &Config, code: &mut Code)
 /// Takes one message.
 fn function(method: &Method<'_>, service: &ServiceCode<'_>, code: &mut Code) {
     let (client_fn, input) = (&method.client_fn, &method.input);
-    method.docs(code);
-    code.lines(ERRORS);
-    method.deprecate(code);
     let argument = format!("request: impl {ROOT}::IntoRequest<{input}>");
-    let head = format!("pub async fn {client_fn}");
-    code.signature(&head, &["&self", &argument], &result(&answer(method)));
-    code.body(|code| {
-        code.line(format_args!(
-            "let request = {ROOT}::IntoRequest::into_request(request);"
-        ));
+    let into = "IntoRequest::into_request(request)";
+    method.docs(code);
+    waiting(method, client_fn, &argument, into, code, |code| {
         let function = method.stream_type.function();
         call(method, service, function, "_, _", ".await", code);
+    });
+}
+
+/// A function that waits for the answer: `into` makes the request of its argument, with which `call` calls.
+fn waiting(
+    method: &Method<'_>,
+    name: &str,
+    argument: &str,
+    into: &str,
+    code: &mut Code,
+    call: impl FnOnce(&mut Code),
+) {
+    code.lines(ERRORS);
+    method.deprecate(code);
+    let head = format!("pub async fn {name}");
+    code.signature(&head, &["&self", argument], &result(&answer(method)));
+    code.body(|code| {
+        code.line(format_args!("let request = {ROOT}::{into};"));
+        call(code);
     });
 }
 
@@ -100,15 +113,9 @@ fn function_of_stream(method: &Method<'_>, service: &ServiceCode<'_>, code: &mut
     code.line(format_args!(
         "/// The same as [`{plain}`](Self::{plain}), with all requests in a stream, or in a `Request` with one."
     ));
-    code.lines(ERRORS);
-    method.deprecate(code);
     let argument = format!("requests: impl {ROOT}::IntoStreamRequest<{input}>");
-    let head = format!("pub async fn {from}");
-    code.signature(&head, &["&self", &argument], &result(&answer(method)));
-    code.body(|code| {
-        code.line(format_args!(
-            "let request = {ROOT}::IntoStreamRequest::into_stream_request(requests);"
-        ));
+    let into = "IntoStreamRequest::into_stream_request(requests)";
+    waiting(method, from, &argument, into, code, |code| {
         let function = format!("{}_from", method.stream_type.function());
         call(method, service, &function, "_, _, _", ".await", code);
     });

@@ -65,14 +65,12 @@ pub(super) fn trait_method(method: &Method<'_>, config: &Config, code: &mut Code
     method.docs(code);
     method.deprecate(code);
     code.line(format_args!("fn {trait_fn}("));
-    let mut inner = code.inside();
-    inner.line("&self,");
-    inner.ty("request: ", &format!("{ROOT}::Request<{input}>"), ",");
-    code.append(&inner);
+    code.indented(|code| {
+        code.line("&self,");
+        code.ty("request: ", &format!("{ROOT}::Request<{input}>"), ",");
+    });
     code.line(") -> impl ::core::future::Future<");
-    let mut inner = code.inside();
-    inner.ty("Output = ", &result(&output), ",");
-    code.append(&inner);
+    code.indented(|code| code.ty("Output = ", &result(&output), ","));
     let end = "> + ::core::marker::Send";
     if config.default_methods {
         code.block(end, |code| {
@@ -112,20 +110,16 @@ fn register(service: &ServiceCode<'_>, config: &Config, code: &mut Code) {
         // rustfmt has less room for the heads of closures.
         if code.fits(line.len() + 2) {
             code.line(line);
-            let mut inner = code.inside();
-            closure(&mut inner);
-            code.append(&inner);
+            code.indented(closure);
             code.line("});");
         } else {
             code.line(head);
-            let mut inner = code.inside();
-            inner.line(format_args!("{constant},"));
-            inner.line("move |request| {");
-            let mut body = inner.inside();
-            closure(&mut body);
-            inner.append(&body);
-            inner.line("},");
-            code.append(&inner);
+            code.indented(|code| {
+                code.line(format_args!("{constant},"));
+                code.line("move |request| {");
+                code.indented(closure);
+                code.line("},");
+            });
             code.line(");");
         }
     }
