@@ -1,7 +1,7 @@
 //! What all of a simulation shares: tasks, the clock, chance, and the names of its hosts.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
     future::Future,
     pin::Pin,
@@ -35,17 +35,14 @@ pub(crate) struct State {
     pub(crate) random: fastrand::Rng,
     pub(crate) faults: Faults,
     pub(crate) timeline: Timeline,
-    pub(crate) hosts: Vec<HostState>,
+    /// The names of hosts.
+    pub(crate) hosts: Vec<String>,
+    /// The pairs of hosts that do not reach each other.
+    apart: BTreeSet<[usize; 2]>,
     timers: BTreeMap<(Time, u64), Waker>,
     next_timer: u64,
     tasks: BTreeMap<u64, Task>,
     next_task: u64,
-}
-
-pub(crate) struct HostState {
-    pub(crate) name: String,
-    /// Hosts that it cannot reach, and that cannot reach it.
-    pub(crate) apart: Vec<usize>,
 }
 
 struct Task {
@@ -99,6 +96,9 @@ pub(crate) enum Step {
     Stuck,
 }
 
+/// How many reads and writes are cut, if they may be.
+const PIECES: f64 = 0.2;
+
 /// The number of the first task, which is not kept here.
 const MAIN: u64 = 0;
 
@@ -111,6 +111,7 @@ impl Core {
                 faults,
                 timeline: Timeline::default(),
                 hosts: Vec::new(),
+                apart: BTreeSet::new(),
                 timers: BTreeMap::new(),
                 next_timer: 0,
                 tasks: BTreeMap::new(),
@@ -248,12 +249,9 @@ impl Core {
 impl State {
     /// The number of the host of this name, which is new if there is none.
     pub(crate) fn host(&mut self, name: &str) -> usize {
-        let known = self.hosts.iter().position(|host| host.name == name);
+        let known = self.hosts.iter().position(|host| host == name);
         known.unwrap_or_else(|| {
-            self.hosts.push(HostState {
-                name: name.to_owned(),
-                apart: Vec::new(),
-            });
+            self.hosts.push(name.to_owned());
             self.hosts.len() - 1
         })
     }
@@ -263,9 +261,22 @@ impl State {
         self.timeline.push(self.now, text);
     }
 
-    /// Whether it happens, which it does so often.
-    pub(crate) fn chance(&mut self, rate: f64) -> bool {
+    /// Whether what the faults have a rate for happens.
+    pub(crate) fn fails(&mut self, rate: impl FnOnce(&Faults) -> f64) -> bool {
+        let rate = rate(&self.faults);
+        self.chance(rate)
+    }
+
+    fn chance(&mut self, rate: f64) -> bool {
         rate > 0.0 && self.random.f64() < rate
+    }
+
+    /// How many of so many bytes are read or written at once: all, unless they may come in pieces.
+    pub(crate) fn piece(&mut self, count: usize) -> usize {
+        match self.faults.pieces() && count > 1 && self.chance(PIECES) {
+            true => self.random.usize(1..count),
+            false => count,
+        }
     }
 
     /// How long something takes.
@@ -275,8 +286,16 @@ impl State {
         least + spread.mul_f64(self.random.f64())
     }
 
+    pub(crate) fn part(&mut self, one: usize, other: usize) {
+        self.apart.insert([one.min(other), one.max(other)]);
+    }
+
+    pub(crate) fn rejoin(&mut self, one: usize, other: usize) {
+        self.apart.remove(&[one.min(other), one.max(other)]);
+    }
+
     pub(crate) fn are_apart(&self, one: usize, other: usize) -> bool {
-        self.hosts[one].apart.contains(&other)
+        self.apart.contains(&[one.min(other), one.max(other)])
     }
 
     /// The wakers of the timers that are due.
@@ -303,9 +322,11 @@ impl State {
     }
 
     /// Wakes a task then, or when something else wakes it.
-    pub(crate) fn wake_at(&mut self, at: Time, waker: Waker) {
+    pub(crate) fn wake_at(&mut self, at: Time, waker: Waker) -> (Time, u64) {
         self.next_timer += 1;
-        self.timers.insert((at, self.next_timer), waker);
+        let key = (at, self.next_timer);
+        self.timers.insert(key, waker);
+        key
     }
 }
 
@@ -343,8 +364,7 @@ impl Future for SleepUntil {
         }
         // A timer at the end of time never ends: were it here, nothing would ever be stuck.
         if this.at < Time::MAX {
-            state.wake_at(this.at, cx.waker().clone());
-            this.key = Some((this.at, state.next_timer));
+            this.key = Some(state.wake_at(this.at, cx.waker().clone()));
         }
         Poll::Pending
     }

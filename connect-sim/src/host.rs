@@ -50,7 +50,7 @@ impl Host {
     /// Its name, by which others reach it.
     #[must_use]
     pub fn name(&self) -> String {
-        self.core.state().hosts[self.index].name.clone()
+        self.core.state().hosts[self.index].clone()
     }
 
     /// A server that listens on a port of this host; 0 takes a free one.
@@ -123,7 +123,7 @@ impl Runtime for Host {
         self.core.sleep(delay).await;
         let state = self.core.state();
         let mut hosts = state.hosts.iter();
-        match (host.parse(), hosts.position(|known| known.name == host)) {
+        match (host.parse(), hosts.position(|known| known == host)) {
             (Ok(address), _) => Ok(vec![SocketAddr::new(address, port)]),
             (Err(_), Some(index)) => Ok(vec![SocketAddr::new(network::address(index), port)]),
             (Err(_), None) => Err(io::Error::new(

@@ -15,7 +15,10 @@ use std::{
 use connect_tower::{Time, rt::Timer as _};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use crate::core::{Core, State, lock};
+use crate::{
+    core::{Core, State, lock},
+    faults::Faults,
+};
 
 /// Who listens, and who is connected. Clones are the same network.
 #[derive(Clone)]
@@ -154,6 +157,15 @@ struct Chunk {
 }
 
 impl Pipe {
+    /// When what is sent now arrives, behind all that is on its way: its reader is woken then.
+    fn send(&mut self, state: &mut State, delay: Duration) -> Time {
+        self.last = state.now.saturating_add(delay).max(self.last);
+        if let Some(reader) = self.reader.take() {
+            state.wake_at(self.last, reader);
+        }
+        self.last
+    }
+
     fn wake(&mut self) {
         for waker in [self.reader.take(), self.writer.take()]
             .into_iter()
@@ -209,7 +221,7 @@ impl Connection {
 
     /// Who sends where, for the timeline.
     fn way(&self, state: &State) -> String {
-        let name = |index: usize| state.hosts[index].name.clone();
+        let name = |index: usize| state.hosts[index].clone();
         let from = name(self.link.hosts[self.out]);
         let to = name(self.link.hosts[1 - self.out]);
         format!("connection {}: {from} to {to}", self.link.number)
@@ -241,10 +253,7 @@ impl Read for Connection {
             return Poll::Ready(Ok(()));
         };
         let bytes = &chunk.bytes[chunk.read..];
-        let mut count = bytes.len().min(buf.remaining());
-        if state.faults.pieces() && count > 1 && state.chance(PIECES) {
-            count = state.random.usize(1..count);
-        }
+        let count = state.piece(bytes.len().min(buf.remaining()));
         buf.put_slice(&bytes[..count]);
         chunk.read += count;
         if chunk.read == chunk.bytes.len() {
@@ -272,16 +281,13 @@ impl Write for Connection {
         if pipe.end.is_some() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let mut count = bytes.len().min(CAPACITY - pipe.held);
-        if count == 0 && !bytes.is_empty() {
+        let room = bytes.len().min(CAPACITY - pipe.held);
+        if room == 0 && !bytes.is_empty() {
             pipe.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        if state.faults.pieces() && count > 1 && state.chance(PIECES) {
-            count = state.random.usize(1..count);
-        }
-        let rate = state.faults.resets();
-        if state.chance(rate) {
+        let count = state.piece(room);
+        if state.fails(Faults::resets) {
             let way = self.way(&state);
             state.note(format_args!("{way}: reset"));
             drop(pipe);
@@ -289,24 +295,19 @@ impl Write for Connection {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         let mut delay = state.latency();
-        let rate = state.faults.stalls();
-        if state.chance(rate) {
+        if state.fails(Faults::stalls) {
             let stall = LONGEST_STALL.mul_f64(state.random.f64());
             let way = self.way(&state);
             state.note(format_args!("{way}: stalled for {stall:?}"));
             delay += stall;
         }
-        let arrives = state.now.saturating_add(delay).max(pipe.last);
-        pipe.last = arrives;
+        let arrives = pipe.send(&mut state, delay);
         pipe.held += count;
         pipe.chunks.push_back(Chunk {
             arrives,
             bytes: bytes[..count].to_vec(),
             read: 0,
         });
-        if let Some(reader) = pipe.reader.take() {
-            state.wake_at(arrives, reader);
-        }
         Poll::Ready(Ok(count))
     }
 
@@ -319,18 +320,12 @@ impl Write for Connection {
         let mut pipe = lock(self.outgoing());
         if pipe.end.is_none() && !pipe.is_reset {
             let delay = state.latency();
-            let arrives = state.now.saturating_add(delay).max(pipe.last);
-            pipe.end = Some(arrives);
-            if let Some(reader) = pipe.reader.take() {
-                state.wake_at(arrives, reader);
-            }
+            pipe.end = Some(pipe.send(&mut state, delay));
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// How many reads and writes are cut, if they may be.
-const PIECES: f64 = 0.2;
 const LONGEST_STALL: Duration = Duration::from_secs(10);
 
 /// As a kernel closes a socket: the end is sent behind what is on its way, and with bytes that nobody has read, a reset.
@@ -464,9 +459,8 @@ impl Network {
         if state.are_apart(from, host) {
             return Ok(None);
         }
-        let rate = state.faults.refused();
-        let is_refused = state.chance(rate) || !places.listeners.contains_key(&to);
-        let names = [from, host].map(|index| state.hosts[index].name.clone());
+        let is_refused = state.fails(Faults::refused) || !places.listeners.contains_key(&to);
+        let names = [from, host].map(|index| state.hosts[index].clone());
         let [client, server] = &names;
         if is_refused {
             state.note(format_args!("{client} to {server}: connection refused"));

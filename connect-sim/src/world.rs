@@ -65,25 +65,14 @@ impl World {
 
     /// Keeps two hosts from reaching each other: what they send waits, and connections between them are not made.
     pub fn part(&self, one: &Host, other: &Host) {
-        let mut state = self.core.state();
-        let (a, b) = (one.index(), other.index());
-        state.hosts[a].apart.push(b);
-        state.hosts[b].apart.push(a);
-        let names = (&state.hosts[a].name, &state.hosts[b].name);
-        let text = format!("{} and {} are parted", names.0, names.1);
-        state.note(format_args!("{text}"));
+        self.core.state().part(one.index(), other.index());
+        self.note(format_args!("{one} and {other} are parted"));
     }
 
     /// Lets two hosts reach each other again.
     pub fn rejoin(&self, one: &Host, other: &Host) {
-        let mut state = self.core.state();
-        let (a, b) = (one.index(), other.index());
-        state.hosts[a].apart.retain(|index| *index != b);
-        state.hosts[b].apart.retain(|index| *index != a);
-        let names = (&state.hosts[a].name, &state.hosts[b].name);
-        let text = format!("{} and {} are rejoined", names.0, names.1);
-        state.note(format_args!("{text}"));
-        drop(state);
+        self.core.state().rejoin(one.index(), other.index());
+        self.note(format_args!("{one} and {other} are rejoined"));
         self.network.wake();
     }
 
@@ -101,6 +90,8 @@ impl World {
 
     /// Adds a line to the timeline that a failing simulation prints.
     pub fn note(&self, text: impl fmt::Display) {
+        // Before the lock: what it shows may look at the world.
+        let text = text.to_string();
         self.core.state().note(format_args!("{text}"));
     }
 

@@ -32,14 +32,14 @@ fn time_is_the_simulations() {
 #[test]
 fn what_waits_for_ever_is_found() {
     let stuck = Simulation::new(7).run(|world| async move {
-        world.note("before it waits");
+        world.note(format_args!("{} waits", world.host("one")));
         world.sleep(SECOND).await;
         pending::<()>().await;
     });
     let stuck = stuck.unwrap_err();
     assert_eq!(*stuck.reason(), Reason::Stuck);
     assert_eq!((stuck.seed(), stuck.at()), (7, SECOND));
-    assert!(stuck.timeline().contains("before it waits"), "{stuck}");
+    assert!(stuck.timeline().contains("one waits"), "{stuck}");
     assert!(format!("{stuck:?}").starts_with("seed 7, after 1s: everything waits"));
 }
 
