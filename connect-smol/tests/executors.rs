@@ -1,23 +1,21 @@
 //! Where tasks run: on the user's executor, on a single thread, or nowhere.
 
+#[path = "../../connect-test/adapter/meeting.rs"]
+mod meeting;
+
 use std::{
     sync::{
-        Arc, Barrier,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, ThreadId},
-    time::{Duration, Instant},
 };
 
 use connect_smol::{
     CallTasks, Channel, Client, Code, Prost, Request, Response, Router, Server, Smol, Spec,
     StreamType,
 };
-use smol::{
-    Executor, LocalExecutor,
-    channel::unbounded,
-    future::{or, zip},
-};
+use smol::{Executor, LocalExecutor, channel::unbounded, future::or};
 
 const WHERE: Spec = Spec::new("/test.v1.Test/Where", StreamType::Unary);
 
@@ -79,7 +77,6 @@ fn on_the_global_executor_by_default() {
     assert_ne!(smol::block_on(call(Smol::default())), here());
 }
 
-/// Handlers that wait for each other as threads do: they end only if two run at the same time.
 #[test]
 fn handlers_of_one_connection_that_compute_use_several_threads() {
     let executor = Arc::new(Executor::new());
@@ -91,18 +88,6 @@ fn handlers_of_one_connection_that_compute_use_several_threads() {
         })
         .collect();
     let runtime = Smol::on(Arc::clone(&executor));
-    let met = Arc::new(Barrier::new(2));
-    let router = Router::new().unary(WHERE, move |request: Request<String>| {
-        let met = Arc::clone(&met);
-        async move {
-            let began = Instant::now();
-            while began.elapsed() < Duration::from_millis(1) {}
-            if request.message() == "meet" {
-                met.wait();
-            }
-            Ok(Response::new(String::new()))
-        }
-    });
     smol::block_on(async {
         let server = Server::bind("127.0.0.1:0").await.unwrap();
         let server = server.with_runtime(runtime.clone());
@@ -110,17 +95,8 @@ fn handlers_of_one_connection_that_compute_use_several_threads() {
             .with_http_version(connect_smol::HttpVersion::Http2)
             .with_runtime(runtime);
         let client = Client::new(channel.build().unwrap());
-        let _serving = executor.spawn(server.serve(router));
-        let call = async |message: &str| {
-            let request = Request::new(message.to_owned());
-            client
-                .unary::<Prost, String, String>(&WHERE, request)
-                .await
-                .unwrap();
-        };
-        // It takes long, and that is known of the path.
-        call("").await;
-        zip(call("meet"), call("meet")).await;
+        let _serving = executor.spawn(server.serve(meeting::router()));
+        meeting::meet(client).await;
     });
     drop(running);
     for thread in threads {
