@@ -157,7 +157,6 @@ pub(crate) async fn accept(listener: &mut <Rt as Runtime>::Listener) -> Socket {
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
 pub(crate) struct Frame {
     pub(crate) kind: u8,
-    pub(crate) flags: u8,
     pub(crate) stream: [u8; 4],
     pub(crate) payload: Vec<u8>,
 }
@@ -197,12 +196,11 @@ pub(crate) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0
 pub(crate) async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Frame> {
     let mut head = [0; 9];
     socket.read_exact(&mut head).await?;
-    let [a, b, c, kind, flags, stream @ ..] = head;
+    let [a, b, c, kind, _flags, stream @ ..] = head;
     let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
     socket.read_exact(&mut payload).await?;
     Ok(Frame {
         kind,
-        flags,
         stream,
         payload,
     })

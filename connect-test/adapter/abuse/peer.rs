@@ -44,6 +44,9 @@ impl Seen {
     }
 }
 
+/// What is in a PING of ours.
+const ALL_READ: &[u8] = b"all read";
+
 pub(super) struct Peer {
     write: WriteHalf<Socket>,
     seen: watch::Receiver<Seen>,
@@ -84,7 +87,7 @@ impl Peer {
     /// Waits until the other side has read all that was sent.
     pub(super) async fn ping(&mut self) -> io::Result<()> {
         let pongs = self.seen.borrow().pongs;
-        self.send(&frame(PING, 0, 0, b"all read")).await?;
+        self.send(&frame(PING, 0, 0, ALL_READ)).await?;
         match self.wait(|seen| seen.pongs > pongs).await.pongs > pongs {
             true => Ok(()),
             false => Err(io::ErrorKind::ConnectionReset.into()),
@@ -135,7 +138,7 @@ async fn follow(mut read: ReadHalf<Socket>, note: watch::Sender<Seen>) {
             HEADERS => seen.heads += 1,
             RST_STREAM => *seen.resets.entry(number(0)).or_default() += 1,
             GOAWAY => seen.goaway = Some(number(4)),
-            PING => seen.pongs += usize::from(frame.flags & ACK),
+            PING => seen.pongs += usize::from(frame.payload == ALL_READ),
             WINDOW_UPDATE => *seen.windows.entry(stream).or_default() += number(0) as usize,
             SETTINGS => {
                 let settings = frame.payload.chunks(6);
