@@ -92,14 +92,16 @@ impl Read for ClientIo {
             let Some(blocks) = &mut this.blocks else {
                 return io.poll_read(cx, buf);
             };
-            return poll_read_seen(io, cx, buf, |bytes| blocks.read(bytes));
+            let mut seen = Ok(());
+            ready!(poll_read_seen(io, cx, buf, |bytes| seen = blocks.read(bytes)))?;
+            return Poll::Ready(seen);
         }
         // What is read into the caller's buffer cannot be seen from here.
         let mut bytes = [0; FIRST_BYTES];
         let mut first = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut this.io).poll_read(cx, first.unfilled()))?;
         if let Some(blocks) = &mut this.blocks {
-            blocks.read(first.filled());
+            blocks.read(first.filled())?;
         }
         if let Some(unseen) = this.unseen.take() {
             let remote = &unseen.remote;

@@ -5,10 +5,15 @@
 //! fields that h2 has kept, or else the bytes of their frames, are too many whenever anything was dropped. For the first
 //! field that passes h2's limit either comes from the compression's table, which holds 4 KiB, and the kept ones fill nearly
 //! all of the limit; or it stands in the frames, where it is not less than 5/8 as long.
+//!
+//! Found on the way: servers that send interim responses without end.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use connect_proto::metadata::list_size;
@@ -18,6 +23,11 @@ use crate::frames::{CONTINUATION, END_STREAM, FrameReader, HEADERS, Seen};
 
 /// What padding, priority and the lengths of strings may add to the frames of fields that are small enough.
 const SLACK: usize = 1024;
+
+/// How many interim responses (RFC 9110, section 15.2) a connection may have, and how many more with each call. h2 keeps them until
+/// the call is polled, and nobody reads them.
+const INTERIM: u32 = 1000;
+const INTERIM_PER_CALL: u32 = 16;
 
 /// The streams of a connection that have calls, and whose trailers have come in more bytes than trailers may have.
 #[derive(Clone, Debug, Default)]
@@ -104,13 +114,16 @@ impl Drop for LiveStream {
     }
 }
 
-/// Follows the header blocks that a connection receives.
+/// Follows the header blocks that a connection receives: how large those are that may be trailers, and how many others there are.
 #[derive(Debug)]
 pub(super) struct BlockTracker {
     frames: FrameReader,
     trailers: LargeTrailers,
     /// The bytes of the present block, if it ends its stream: a head does not, before trailers.
     block: Option<usize>,
+    /// Heads that do not end their stream: one of each answer with a body, and interim ones.
+    heads: u32,
+    last_stream: u32,
 }
 
 impl BlockTracker {
@@ -119,22 +132,35 @@ impl BlockTracker {
             frames: FrameReader::default(),
             trailers,
             block: None,
+            heads: 0,
+            last_stream: 0,
         }
     }
 
     /// Reads the next bytes of the connection.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
+    ///
+    /// # Errors
+    ///
+    /// When the server has sent more interim responses than make sense.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Self {
             frames,
             trailers,
             block,
+            heads,
+            last_stream,
         } = self;
         frames.read(bytes, |seen| {
             let Seen::Frame(head) = seen else {
                 return;
             };
             let before = match head.kind {
-                HEADERS => (head.flags & END_STREAM != 0).then_some(0),
+                HEADERS if head.flags & END_STREAM != 0 => Some(0),
+                HEADERS => {
+                    *heads = heads.saturating_add(1);
+                    *last_stream = head.stream.max(*last_stream);
+                    None
+                }
                 // Without the flag: it stands in the first frame of the block.
                 CONTINUATION => *block,
                 _ => return,
@@ -144,6 +170,17 @@ impl BlockTracker {
                 trailers.set_large(head.stream);
             }
         });
+        // A client's streams have odd numbers, and h2 takes nothing of one that it did not open.
+        let calls = *last_stream / 2 + 1;
+        if *heads
+            > calls
+                .saturating_mul(1 + INTERIM_PER_CALL)
+                .saturating_add(INTERIM)
+        {
+            let text = "the server sent too many interim responses";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(())
     }
 }
 
@@ -175,7 +212,7 @@ mod tests {
             frame(CONTINUATION, 0, 7, 9_000),
             frame(HEADERS, END_STREAM, 7, 9),
         ] {
-            tracker.read(&frame);
+            tracker.read(&frame).unwrap();
         }
         let none = HeaderMap::new();
         let exceeded = streams.map(|stream| stream.exceeded(&none));
@@ -197,10 +234,28 @@ mod tests {
         let large = LargeTrailers::new(0);
         let mut tracker = BlockTracker::new(large.clone());
         let first = large.open(1);
-        tracker.read(&frame(HEADERS, END_STREAM, 1, SLACK + 1));
+        tracker
+            .read(&frame(HEADERS, END_STREAM, 1, SLACK + 1))
+            .unwrap();
         drop(first);
-        tracker.read(&frame(HEADERS, END_STREAM, 1, SLACK + 1));
-        tracker.read(&frame(HEADERS, END_STREAM, 3, SLACK + 1));
+        tracker
+            .read(&frame(HEADERS, END_STREAM, 1, SLACK + 1))
+            .unwrap();
+        tracker
+            .read(&frame(HEADERS, END_STREAM, 3, SLACK + 1))
+            .unwrap();
         assert!(large.lock().is_empty());
+    }
+    #[test]
+    fn interim_responses_have_a_number() {
+        let mut tracker = BlockTracker::new(LargeTrailers::new(0));
+        let mut read = |stream, heads| {
+            let head = frame(HEADERS, 0, stream, 4);
+            (0..heads).find(|_| tracker.read(&head).is_err())
+        };
+        // One call, then ten: each has a head that is no interim response.
+        assert_eq!(read(1, INTERIM + 17), None);
+        assert_eq!(read(19, 9 * 17), None);
+        assert_eq!(read(1, 1), Some(0));
     }
 }

@@ -52,7 +52,7 @@ fn string(text: &[u8]) -> Vec<u8> {
 }
 
 /// A field that is spelt out: with `0x40` it becomes the first entry of the dynamic table, with `0` it does not.
-fn field(indexing: u8, name: &str, value: &[u8]) -> Vec<u8> {
+pub(crate) fn field(indexing: u8, name: &str, value: &[u8]) -> Vec<u8> {
     [&[indexing][..], &string(name.as_bytes()), &string(value)].concat()
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn post(path: &str) -> Vec<u8> {
 }
 
 /// The first entry of the dynamic table, in one byte.
-const FIRST_ENTRY: u8 = 0x80 | 62;
+pub(crate) const FIRST_ENTRY: u8 = 0x80 | 62;
 
 /// HEADERS, and CONTINUATION where one frame has no room.
 pub(crate) fn headers(flags: u8, stream: u32, block: &[u8]) -> Vec<u8> {

@@ -4,6 +4,7 @@
 //! one after the other. Nothing here measures time.
 
 mod attacks;
+mod client;
 mod memory;
 mod peer;
 mod server_http2;

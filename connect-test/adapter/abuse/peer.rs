@@ -63,6 +63,7 @@ impl Peer {
         peer
     }
 
+    /// A server whose client's preface was read. It says its own, in its settings, with the first that it sends.
     pub(super) fn new(socket: Socket) -> Self {
         let (read, write) = split(socket);
         let (note, seen) = watch::channel(Seen::default());
