@@ -7,7 +7,7 @@ use std::{io, sync::Arc};
 
 use connect_rustls::{
     ClientTls, Negotiated, ServerTls, handshake_advice, is_alpn_refusal,
-    rustls::{ClientConnection, Error, HandshakeKind},
+    rustls::{ClientConfig, ClientConnection, Error, HandshakeKind},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
@@ -90,6 +90,25 @@ fn protocols_of_a_rustls_configuration_stay_on_a_server_only() {
     let mut pair = Pair::new(&client, &[H2, HTTP1], &server, &[H2, HTTP1]);
     pair.shake_hands().unwrap();
     assert_eq!(Negotiated::new(&pair.client).alpn(), Some(H2));
+}
+
+/// RFC 8446, section 8: what is sent in the first flight can be replayed by others.
+#[test]
+fn no_early_data_is_taken() {
+    let authority = Authority::new("servers");
+    let client = ClientTls::new().add_ca(authority.pem()).unwrap();
+    let mut eager = ClientConfig::clone(&client.config(&[H2]).unwrap());
+    eager.enable_early_data = true;
+    let client = ClientTls::from_rustls(eager);
+    let server = authority.issue("localhost").server();
+    for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut pair = Pair::new(&client, &[H2], &server, &[H2]);
+        // The tickets of the first allow none to the second.
+        assert!(pair.client.early_data().is_none());
+        pair.shake_hands().unwrap();
+        assert!(pair.server.early_data().is_none());
+        assert_eq!(pair.client.handshake_kind(), Some(expected));
+    }
 }
 
 /// Each handshake takes a configuration of its own, and yet they share what is remembered of sessions.

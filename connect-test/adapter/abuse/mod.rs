@@ -5,7 +5,9 @@
 
 mod attacks;
 mod client;
+mod connections;
 mod memory;
+mod messages;
 mod peer;
 mod server_http2;
 #[path = "../support.rs"]

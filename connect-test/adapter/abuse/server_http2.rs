@@ -14,7 +14,10 @@ use http_body_util::BodyExt;
 use macro_rules_attribute::apply;
 
 use super::{
-    attacks::{Ending, attacks, open, padded, reset, stream},
+    attacks::{
+        Attack, Ending, data_attacks, frame_attacks, header_attacks, open, padded, reset,
+        reset_attacks, stream,
+    },
     memory::{Held, lone_test},
     peer::Peer,
     support::{BoxAnswer, BoxError, ServiceFn, bind, call, post, start, text},
@@ -23,7 +26,7 @@ use crate::rt::Channel;
 
 const MIB: usize = 1024 * 1024;
 
-/// As [`attacks`] wants it: the requests to `/hold` are kept. Of the others, `/first` gets the first byte of an answer, `/refuse`
+/// As the attacks want it: the requests to `/hold` are kept. Of the others, `/first` gets the first byte of an answer, `/refuse`
 /// an answer that does not wait for its body, and the rest one that says how long the body was.
 fn service() -> ServiceFn<impl FnMut(Request<RequestBody>) -> BoxAnswer + Clone> {
     ServiceFn(|request: Request<RequestBody>| -> BoxAnswer {
@@ -80,9 +83,9 @@ async fn is_served(channel: &Channel) {
     assert_eq!(answer.unwrap().body(), "4");
 }
 
-#[apply(lone_test)]
-async fn floods_end_their_connection_or_cost_little_and_others_are_served() {
-    for attack in attacks() {
+/// Each ends its connection or costs little, and others are served meanwhile.
+async fn withstands(attacks: Vec<Attack>) {
+    for attack in attacks {
         let name = attack.name;
         let pieces: Vec<_> = attack.pieces().collect();
         let server = start(bind().await, service());
@@ -104,6 +107,26 @@ async fn floods_end_their_connection_or_cost_little_and_others_are_served() {
         };
         assert_eq!(ending, Some(attack.ending), "{name}: {seen:?}");
     }
+}
+
+#[apply(lone_test)]
+async fn floods_of_headers_end_or_cost_little_and_others_are_served() {
+    withstands(header_attacks()).await;
+}
+
+#[apply(lone_test)]
+async fn floods_of_resets_end_and_others_are_served() {
+    withstands(reset_attacks()).await;
+}
+
+#[apply(lone_test)]
+async fn floods_of_control_frames_end_or_cost_little_and_others_are_served() {
+    withstands(frame_attacks()).await;
+}
+
+#[apply(lone_test)]
+async fn floods_of_small_data_end_and_others_are_served() {
+    withstands(data_attacks()).await;
 }
 
 /// How the calls of a client come to nothing that have sent a part of their bodies.
