@@ -36,6 +36,23 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("simulation.md", "simulation.md"),
 ];
 
+/// The crates that are published, whose READMEs are read by themselves.
+const CRATES: &[&str] = &[
+    "connect-codec",
+    "connect-codegen",
+    "connect-health",
+    "connect-hyper",
+    "connect-proto",
+    "connect-reflection",
+    "connect-rustls",
+    "connect-sim",
+    "connect-smol",
+    "connect-telemetry",
+    "connect-tokio",
+    "connect-tower",
+    "connect-web",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     connect_codegen::Config::new()
         .add_unknown_fields(".shop")
@@ -55,14 +72,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         .with_out_dir(Path::new(&out).join("viewed"))
         .compile(&["proto/greet/v1/greet.proto"], &["proto"])?;
     for (source, target) in CHAPTERS {
-        println!("cargo::rerun-if-changed={source}");
-        let text = fs::read_to_string(source)?;
-        let tests = with_hidden_lines(&text)
-            .map_err(|line| format!("{source}:{line}: a comment without a block"))?;
-        fs::write(Path::new(&out).join(target), tests)?;
+        fs::write(Path::new(&out).join(target), tests_of(source)?)?;
     }
+    let readmes: Result<Vec<_>, _> = CRATES
+        .iter()
+        .map(|name| tests_of(&format!("../{name}/README.md")))
+        .collect();
+    fs::write(Path::new(&out).join("crates.md"), readmes?.concat())?;
     println!("cargo::rerun-if-changed=build.rs");
     Ok(())
+}
+
+/// The doctests of a file.
+fn tests_of(source: &str) -> Result<String, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={source}");
+    let text = fs::read_to_string(source)?;
+    let tests = with_hidden_lines(&text);
+    Ok(tests.map_err(|line| format!("{source}:{line}: a comment without a block"))?)
 }
 
 /// The chapter with its comments moved into the blocks that they belong to. The error is the line of a comment that

@@ -8,6 +8,8 @@
 //! - [`json`]: canonical Protobuf JSON for generated messages and the well-known types.
 //! - [`view`]: messages that are read where they lie, without copies of their strings.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod json;
 pub mod rpc;
 pub mod view;

@@ -35,6 +35,8 @@
 //!
 //! Messages are those of prost: the same names, types and attributes as prost-build's.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod code;
 mod config;
 mod descriptor;

@@ -23,6 +23,8 @@
 //!
 //! Specification: [gRPC Health Checking Protocol](https://github.com/grpc/grpc/blob/master/doc/health-checking.md).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod response;
 mod service;
 mod statuses;

@@ -17,6 +17,8 @@
 //! reactor, no timer and no executor in the program, and none is asked for. `.ci/layers` checks the features, and a
 //! test of `connect-smol` that no tokio runtime is there when its server and client run.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod calls;
 pub mod client;
 mod frames;

@@ -136,6 +136,8 @@
 //!
 //! Other compressions are added through the [`Compression`] trait.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod base64_text;
 mod chunks;
 mod client;

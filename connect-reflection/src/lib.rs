@@ -19,6 +19,8 @@
 //!
 //! Specification: [gRPC Server Reflection Protocol](https://github.com/grpc/grpc/blob/master/doc/server-reflection.md).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod index;
 mod service;
 

@@ -20,6 +20,8 @@
 //! - `webpki-roots`, `native-roots`: authorities for clients to trust, Mozilla's or the operating system's, by
 //!   `ClientTls::with_webpki_roots` and `ClientTls::with_native_roots`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod client;
 mod error;
 mod negotiated;

@@ -44,6 +44,8 @@
 //! Tasks, timers, the network, and the jitter of balancing and retries (which is [`fastrand`]'s, of the thread) are. What a
 //! service asks of the operating system, its clock or its randomness is not: give such a service the [`World`]'s.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod core;
 mod faults;
 mod host;

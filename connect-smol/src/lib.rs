@@ -79,6 +79,8 @@
 //! - `tracing`, `opentelemetry`: logs, spans and metrics of calls, in the module `telemetry`.
 //! - `async-std`: the module `async_std`, which is this crate on async-std.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "async-std")]
 pub mod async_std;
 mod io;

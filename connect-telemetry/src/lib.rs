@@ -11,6 +11,8 @@
 //! They see every call, however it ends: see [`Observer`](connect_tower::Observer). Calls are timed by the router's or
 //! client's timer, which servers and channels of an adapter have; without one there are spans and lines, but no durations.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod outcome;
 
 #[cfg(feature = "opentelemetry")]

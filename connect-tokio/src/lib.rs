@@ -71,6 +71,8 @@
 //! - `health`, `reflection`: gRPC's standard services, as modules of these names.
 //! - `tracing`, `opentelemetry`: logs, spans and metrics of calls, in the module `telemetry`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod runtime;
 #[cfg(feature = "tls")]
 mod tls;

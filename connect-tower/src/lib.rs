@@ -72,6 +72,8 @@
 //!
 //! - `gzip` (default) and `zstd`: compressions that routers and clients know by default.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod call;
 mod client;
 mod in_process;

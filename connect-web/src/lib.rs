@@ -54,6 +54,8 @@
 //!   itself, and inflates those of unary Connect calls. With the feature calls ask for compressed messages by the header
 //!   `connect-accept-encoding` or `grpc-accept-encoding`, which a server of another origin must allow.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod base;
 mod body;
 mod fetch;

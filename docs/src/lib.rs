@@ -75,4 +75,6 @@ mod chapters {
     mod performance {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/simulation.md"))]
     mod simulation {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/crates.md"))]
+    mod crates {}
 }
