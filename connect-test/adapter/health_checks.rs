@@ -131,7 +131,8 @@ async fn health_is_asked_on_each_connection() {
     let hour = Duration::from_secs(3600);
     let server = bind().await.with_drain_timeout(hour);
     let server = start(server, saying("a").add_service(health));
-    let (address, client) = (server.address, client([&server]));
+    let set = |builder: ChannelBuilder| builder.with_max_backoff(Duration::from_millis(10));
+    let (address, client) = (server.address, client_with([&server], set));
     assert_eq!(say(&client).await.unwrap(), "a");
     server.stop().await.unwrap();
     until(&client, Result::is_err).await;
@@ -154,7 +155,12 @@ async fn health_is_asked_on_each_connection() {
 #[apply(async_test)]
 async fn a_connection_that_is_asked_may_be_idle() {
     let (server, _health) = server("a").await;
-    let set = |builder: ChannelBuilder| builder.with_idle_timeout(Duration::from_millis(10));
+    let soon = Duration::from_millis(10);
+    let set = |builder: ChannelBuilder| {
+        builder
+            .with_idle_timeout(soon)
+            .with_http1_idle_timeout(soon)
+    };
     let client = client_with([&server], set);
     for _ in 0..2 {
         assert_eq!(say(&client).await.unwrap(), "a");
