@@ -176,6 +176,41 @@ mod tests {
         assert_eq!(encode(&[0xff, 0xfe, 0xfd]), "//79");
     }
 
+    /// All data of up to two bytes, its text cut after one of its characters; and all texts of two groups of these characters, where the
+    /// cut makes no difference either.
+    #[test]
+    #[cfg_attr(miri, ignore = "too many cases for an interpreter")]
+    fn every_short_text_is_decoded_however_it_is_cut() {
+        for bytes in 0..=u16::MAX {
+            let [first, second] = bytes.to_be_bytes();
+            for data in [&[first][..], &[first, second]] {
+                let text = encode(data);
+                // By turns: which bytes these are makes no difference to a cut.
+                let (head, tail) = text.split_at(usize::from(first ^ second) % 4);
+                assert_eq!(decode(&[head, tail]), (data.to_vec(), Ok(())));
+            }
+        }
+        const CLASS: [u8; 5] = [b'A', b'/', b'=', b'-', 0xff];
+        for n in 0..CLASS.len().pow(6) {
+            let digit = |place: u32| CLASS[n / CLASS.len().pow(place) % CLASS.len()];
+            let text = [
+                digit(0),
+                digit(1),
+                digit(2),
+                digit(3),
+                digit(4),
+                b'A',
+                digit(5),
+                b'=',
+            ];
+            let whole = decode(&[&text]);
+            for cut in [1, 3, 5] {
+                let (head, tail) = text.split_at(cut);
+                assert_eq!(decode(&[head, tail]), whole, "{}", text.escape_ascii());
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn cuts_do_not_matter(

@@ -136,4 +136,40 @@ mod tests {
         assert!(!gather.push(Bytes::from_static(b"56"), at_most(5)));
         assert_eq!(gather.len(), 0);
     }
+
+    /// Whatever is claimed and allowed: nothing overflows, and no more is reserved than either allows, or than what has come
+    /// may be believed for.
+    #[test]
+    fn sizes_at_the_edges_reserve_no_more_than_they_may() {
+        const EDGES: [usize; 9] = [
+            0,
+            1,
+            2,
+            3,
+            u32::MAX as usize - 1,
+            u32::MAX as usize,
+            isize::MAX as usize,
+            usize::MAX - 1,
+            usize::MAX,
+        ];
+        for max in EDGES {
+            for claimed in EDGES.into_iter().map(Some).chain([None]) {
+                let mut buffer = ChunkBuffer::default();
+                for come in 1..=3 {
+                    let fits = buffer.push(Bytes::from_static(b"x"), Size { claimed, max });
+                    assert_eq!(fits, come <= max, "{max} {claimed:?}");
+                    if !fits {
+                        assert_eq!(buffer.len(), 0);
+                        break;
+                    }
+                    assert_eq!(buffer.len(), come);
+                    let reserved = buffer.rest.capacity();
+                    assert!(
+                        reserved <= max.min(come * BELIEF),
+                        "{reserved} {max} {claimed:?}"
+                    );
+                }
+            }
+        }
+    }
 }

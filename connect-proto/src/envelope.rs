@@ -261,6 +261,43 @@ mod tests {
         );
     }
 
+    /// All flags, and lengths of every class of bytes: how the prefix is cut makes no difference, and a length is shown before
+    /// any of its bytes is kept.
+    #[test]
+    #[cfg_attr(miri, ignore = "too many cases for an interpreter")]
+    fn every_prefix_is_read_and_shown_however_it_is_cut() {
+        const CLASS: [u8; 6] = [0, 1, 0x7f, 0x80, 0xfe, 0xff];
+        for flags in 0..=u8::MAX {
+            for n in 0..CLASS.len().pow(4) {
+                let digit = |place: u32| CLASS[n / CLASS.len().pow(place) % CLASS.len()];
+                let bytes = [flags, digit(0), digit(1), digit(2), digit(3)];
+                let prefix = Prefix::from_bytes(bytes);
+                assert_eq!(prefix.to_bytes(), bytes);
+                let len = bytes[1..]
+                    .iter()
+                    .fold(0, |len, byte| len * 256 + u64::from(*byte));
+                assert_eq!((prefix.flags, u64::from(prefix.len)), (flags, len));
+                if !CLASS.contains(&flags) {
+                    continue;
+                }
+                for cut in 0..=PREFIX_LEN {
+                    let mut deframer = Deframer::new();
+                    deframer.push(Bytes::copy_from_slice(&bytes[..cut]));
+                    let mut shown = deframer.next_envelope(Err);
+                    if cut < PREFIX_LEN {
+                        assert_eq!(shown, Ok(None));
+                        deframer.push(Bytes::copy_from_slice(&bytes[cut..]));
+                        shown = deframer.next_envelope(Err);
+                    }
+                    assert_eq!(shown, Err(prefix));
+                    assert!(deframer.is_partial() && deframer.buffered_bytes() <= PREFIX_LEN);
+                    let admitted = deframer.next_envelope(admit_all).unwrap();
+                    assert_eq!(admitted.is_some(), prefix.len == 0);
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn envelopes_do_not_depend_on_cuts(

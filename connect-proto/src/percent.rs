@@ -87,6 +87,37 @@ mod tests {
         }
     }
 
+    /// Every message of one or two characters out of these, and every value of one or two bytes, or of an escape.
+    #[test]
+    #[cfg_attr(miri, ignore = "too many cases for an interpreter")]
+    fn every_short_message_and_value_is_decoded() {
+        let others = [
+            '\u{7ff}',
+            '\u{800}',
+            '\u{fffd}',
+            '\u{ffff}',
+            '\u{10000}',
+            '\u{10ffff}',
+        ];
+        let characters: Vec<_> = ('\0'..='\u{ff}').chain(others).collect();
+        for first in &characters {
+            for second in characters.iter().map(Some).chain([None]) {
+                let message: String = [Some(first), second].into_iter().flatten().collect();
+                let value = encode(&message);
+                assert_eq!(value.len(), encoded_len(&message));
+                assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+                assert_eq!(value.trim_ascii(), value);
+                assert_eq!(decode(value.as_bytes()), message);
+            }
+        }
+        for bytes in 0..=u16::MAX {
+            let [first, second] = bytes.to_be_bytes();
+            for value in [&[first][..], &[first, second], &[b'%', first, second]] {
+                assert!(decode(value).len() <= 3 * value.len());
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_message_round_trips_through_a_header(message in any::<String>()) {

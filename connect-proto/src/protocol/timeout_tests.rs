@@ -167,3 +167,93 @@ proptest! {
         }
     }
 }
+
+/// All of up to four digits, all of up to eight out of three digits, and each unit.
+#[test]
+#[cfg_attr(miri, ignore = "too many cases for an interpreter")]
+fn every_short_timeout_is_read_and_written() {
+    const UNITS: [(char, u128); 6] = [
+        ('H', 3_600_000_000_000),
+        ('M', 60_000_000_000),
+        ('S', 1_000_000_000),
+        ('m', 1_000_000),
+        ('u', 1_000),
+        ('n', 1),
+    ];
+    let short =
+        (1..=4).flat_map(|length| (0..10_usize.pow(length)).map(move |n| (length, 10_usize, n)));
+    let long = (5..=8).flat_map(|length| (0..3_usize.pow(length)).map(move |n| (length, 3, n)));
+    for (length, base, n) in short.chain(long) {
+        let digit = |place| n / base.pow(place) % base;
+        let digits = (0..length).map(|place| match base {
+            10 => digit(place),
+            _ => [0, 1, 9][digit(place)],
+        });
+        let digits: String = digits.map(|digit| digit.to_string()).collect();
+        let amount: u128 = digits.parse().unwrap();
+        for (unit, nanos) in UNITS {
+            let timeout = grpc::parse_timeout(&value(format!("{digits}{unit}").as_bytes()));
+            let timeout = timeout.unwrap();
+            assert_eq!(timeout.as_nanos(), amount * nanos);
+            // Eight digits have room for it in some unit, so nothing is lost.
+            assert_eq!(
+                grpc::parse_timeout(&grpc::format_timeout(timeout)),
+                Ok(timeout)
+            );
+        }
+        let timeout = connect::parse_timeout(&value(digits.as_bytes())).unwrap();
+        assert_eq!(timeout.as_millis(), amount);
+        assert_eq!(
+            connect::parse_timeout(&connect::format_timeout(timeout)),
+            Ok(timeout)
+        );
+    }
+}
+
+/// Every value of one or two bytes that HTTP allows.
+#[test]
+#[cfg_attr(miri, ignore = "too many cases for an interpreter")]
+fn every_value_of_two_bytes_is_a_timeout_or_refused() {
+    let (mut grpc_read, mut connect_read) = (0, 0);
+    for bytes in 0..=u16::MAX {
+        let [first, second] = bytes.to_be_bytes();
+        let mut read = |bytes: &[u8]| {
+            let Ok(value) = HeaderValue::from_bytes(bytes) else {
+                return;
+            };
+            grpc_read += usize::from(grpc::parse_timeout(&value).is_ok());
+            connect_read += usize::from(connect::parse_timeout(&value).is_ok());
+        };
+        read(&[first, second]);
+        if second == 0 {
+            read(&[first]);
+        }
+    }
+    // A digit and a unit; one or two digits.
+    assert_eq!((grpc_read, connect_read), (10 * 6, 10 + 100));
+}
+
+/// Where numbers end, nothing overflows, and nothing is written that cannot be read.
+#[test]
+fn timeouts_at_the_edges_are_written_and_read() {
+    let edges = [
+        0,
+        1,
+        99_999_998,
+        99_999_999,
+        100_000_000,
+        u64::from(u32::MAX),
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+    for seconds in edges {
+        for nanos in [0, 1, 999_999_999] {
+            let timeout = Duration::new(seconds, nanos);
+            let read = grpc::parse_timeout(&grpc::format_timeout(timeout)).unwrap();
+            assert!(read >= timeout.min(MAX_GRPC) && read <= MAX_GRPC);
+            let read = connect::parse_timeout(&connect::format_timeout(timeout)).unwrap();
+            let max = Duration::from_millis(9_999_999_999);
+            assert!(read >= timeout.min(max) && read <= max);
+        }
+    }
+}
