@@ -1,5 +1,5 @@
-//! What a hostile HTTP/2 client sends, as raw frames, by name. Nothing but `std` is used here: the program in `benches/memory`
-//! sends the same.
+//! What a hostile HTTP/2 client sends, as raw frames, by name. Nothing but `std` is used here: the program `floods` of
+//! `benches/memory` sends the same.
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -140,7 +140,7 @@ impl Attack {
             piece: Box::new(piece),
             times,
             ending: Ending::GoAway(ENHANCE_YOUR_CALM),
-            memory: MIB,
+            memory: 2 * MIB,
         }
     }
 
