@@ -35,6 +35,6 @@ pub mod tls;
 pub use self::tls::{ClientTls, ServerTls};
 pub use self::{
     client::{Channel, ChannelBuilder, ChannelState, EndpointAddress, HttpVersion, WeakChannel},
-    runtime::Runtime,
+    runtime::{Runtime, WorkerRuntime},
     server::{CallTasks, Flood, HttpService, Server, ServerEvent, ServerHandle},
 };

@@ -23,6 +23,7 @@ use std::{
 use connect_proto::Time;
 use connect_tower::rt::{SharedTimer, Sleep, Timer};
 
+pub(crate) use self::listen::can_share_port;
 pub use self::{
     byte_stream::{BoxIo, Io},
     keep_alive::keep_alive,
@@ -73,6 +74,17 @@ pub trait Runtime: Timer + Clone + Default + fmt::Debug + Send + Sync + Unpin + 
         host: &str,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+/// A runtime that can have a thread to itself: what a server's workers are made of.
+pub trait WorkerRuntime: Runtime {
+    /// Makes a runtime of the calling thread alone, and on it drives the future that the function makes, to its end. Tasks
+    /// that are spawned on what the function is given run on this thread too, and are dropped when the future ends.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot be made.
+    fn run_worker<F: Future<Output = ()>>(work: impl FnOnce(Self) -> F) -> io::Result<()>;
 }
 
 /// The moment from which an adapter counts the [`Time`] of its clock, which has [`Instant`]s.

@@ -22,10 +22,12 @@
 #[cfg(unix)]
 use std::path::Path;
 use std::{
+    fmt,
     future::Future,
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -35,11 +37,14 @@ use ::async_std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use ::async_std::os::unix::net::{UnixListener, UnixStream};
 #[cfg(any(unix, feature = "tls"))]
 use connect_hyper::runtime::BoxIo;
-use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime, keep_alive};
+use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime, WorkerRuntime, keep_alive};
 #[cfg(feature = "tls")]
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
 use connect_tower::rt::{Sleep, Timer};
-use smol::io::{AsyncRead, AsyncWrite};
+use smol::{
+    Executor,
+    io::{AsyncRead, AsyncWrite},
+};
 use socket2::SockRef;
 
 #[cfg(feature = "health")]
@@ -62,12 +67,12 @@ pub use connect_rustls::{ClientTls, ReloadableTls, ServerTls, TlsError, rustls};
 pub use connect_tower::*;
 
 pub use crate::FuturesIo;
-use crate::runtime;
+use crate::runtime::{self, Spawner, worker_spawner};
 
 /// async-std's clock, as [`crate::timer`] is smol's.
 #[must_use]
 pub fn timer() -> rt::SharedTimer {
-    std::sync::Arc::new(AsyncStd::default())
+    Arc::new(AsyncStd::default())
 }
 
 /// A server on async-std; see [`connect_hyper::Server`] for what it can do.
@@ -88,14 +93,17 @@ pub type ChannelBuilder = connect_hyper::ChannelBuilder<AsyncStd>;
 /// The async-std runtime: its global executor.
 ///
 /// Servers and channels name it in their types; there is nothing to do with it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct AsyncStd {
+    /// None is the global executor; a server's workers have their own.
+    spawner: Option<Arc<Spawner>>,
     epoch: Epoch,
 }
 
 impl Default for AsyncStd {
     fn default() -> Self {
         Self {
+            spawner: None,
             epoch: Epoch::at(Instant::now()),
         }
     }
@@ -106,7 +114,10 @@ impl Runtime for AsyncStd {
     type Listener = TcpListener;
 
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, future: F) {
-        ::async_std::task::spawn(future);
+        match &self.spawner {
+            None => drop(::async_std::task::spawn(future)),
+            Some(spawner) => spawner(Box::pin(future)),
+        }
     }
 
     async fn listen(
@@ -133,6 +144,19 @@ impl Runtime for AsyncStd {
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok((host, port).to_socket_addrs().await?.collect())
+    }
+}
+
+/// An executor of the thread's own. The reactor, of sockets and timers, is the process's.
+impl WorkerRuntime for AsyncStd {
+    fn run_worker<F: Future<Output = ()>>(work: impl FnOnce(Self) -> F) -> io::Result<()> {
+        let executor = Arc::new(Executor::new());
+        let runtime = Self {
+            spawner: Some(worker_spawner(&executor)),
+            ..Self::default()
+        };
+        ::async_std::task::block_on(executor.run(work(runtime)));
+        Ok(())
     }
 }
 
@@ -179,6 +203,12 @@ impl Timer for AsyncStd {
     fn sleep_until(&self, at: Time) -> Sleep {
         // async-std's timers are those of smol's reactor, which it runs on.
         runtime::sleep_until(self.epoch.instant(at))
+    }
+}
+
+impl fmt::Debug for AsyncStd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncStd").finish_non_exhaustive()
     }
 }
 

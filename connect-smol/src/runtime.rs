@@ -7,6 +7,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,7 +17,7 @@ use std::{
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{
-    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, keep_alive,
+    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, WorkerRuntime, keep_alive,
 };
 use connect_tower::{
     Peer, Time,
@@ -26,6 +27,7 @@ use connect_tower::{
 use smol::net::unix::{UnixListener, UnixStream};
 use smol::{
     Executor,
+    future::FutureExt,
     net::{TcpListener, TcpStream},
 };
 use socket2::SockRef;
@@ -70,7 +72,7 @@ impl Default for Smol {
     }
 }
 
-type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync;
+pub(crate) type Spawner = dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send + Sync;
 
 impl Smol {
     /// Tasks on your own executor. They run while you run it.
@@ -141,6 +143,19 @@ impl Runtime for Smol {
     }
 }
 
+/// An executor of the thread's own. The reactor, of sockets and timers, is the process's.
+impl WorkerRuntime for Smol {
+    fn run_worker<F: Future<Output = ()>>(work: impl FnOnce(Self) -> F) -> io::Result<()> {
+        let executor = Arc::new(Executor::new());
+        let runtime = Self {
+            spawner: Some(worker_spawner(&executor)),
+            ..Self::default()
+        };
+        smol::block_on(executor.run(work(runtime)));
+        Ok(())
+    }
+}
+
 impl Listener<Smol> for TcpListener {
     type Io = FuturesIo<TcpStream>;
 
@@ -194,6 +209,18 @@ impl fmt::Debug for Smol {
         };
         f.debug_tuple("Smol").field(&executor).finish()
     }
+}
+
+/// Spawns on a worker's executor while there is one. Its tasks hold this, and must not hold it.
+pub(crate) fn worker_spawner(executor: &Arc<Executor<'static>>) -> Arc<Spawner> {
+    let executor = Arc::downgrade(executor);
+    Arc::new(move |task| {
+        if let Some(executor) = executor.upgrade() {
+            // A panic would leave the executor, and end its thread.
+            let task = AssertUnwindSafe(task).catch_unwind();
+            executor.spawn(task).detach();
+        }
+    })
 }
 
 /// A timer of async-io, the reactor below smol and async-std; without an instant it never ends.

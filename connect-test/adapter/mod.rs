@@ -40,3 +40,4 @@ mod unread_request;
 mod versions;
 mod ways;
 mod windows;
+mod workers;

@@ -7,7 +7,7 @@ use std::{future::Future, io, net::SocketAddr};
 #[cfg(unix)]
 use connect_hyper::runtime::BoxIo;
 use connect_hyper::runtime::{
-    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, keep_alive,
+    Accepted, Epoch, ListenAddr, ListenOptions, Listener, Runtime, WorkerRuntime, keep_alive,
 };
 use connect_tower::{
     Peer, Time,
@@ -68,6 +68,18 @@ impl Runtime for Tokio {
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+}
+
+/// tokio's current-thread runtime.
+impl WorkerRuntime for Tokio {
+    fn run_worker<F: Future<Output = ()>>(work: impl FnOnce(Self) -> F) -> io::Result<()> {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_io().enable_time().build()?;
+        runtime.block_on(async { work(Self::default()).await });
+        // What a handler left to `spawn_blocking` must not hold up the shutdown.
+        runtime.shutdown_background();
+        Ok(())
     }
 }
 

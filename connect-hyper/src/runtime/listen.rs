@@ -210,6 +210,7 @@ impl ListenOptions {
         #[cfg(not(windows))]
         socket.set_reuse_address(true)?;
         #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+        // What `can_share_port` says.
         socket.set_reuse_port(self.reuse_port)?;
         if let (Some(ipv6_only), true) = (self.ipv6_only, address.is_ipv6()) {
             socket.set_only_v6(ipv6_only)?;
@@ -223,6 +224,14 @@ impl ListenOptions {
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))?;
         Ok(socket.into())
     }
+}
+
+/// Whether the system lets several sockets listen on one port.
+pub(crate) const fn can_share_port() -> bool {
+    cfg!(all(
+        unix,
+        not(any(target_os = "solaris", target_os = "illumos"))
+    ))
 }
 
 /// A listener of connections that come from elsewhere: a channel, another protocol, tests without sockets.

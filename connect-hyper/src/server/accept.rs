@@ -11,10 +11,10 @@ use std::{
 use connect_tower::Peer;
 
 use super::{
-    addresses::Addresses,
+    addresses::{AddressSlot, Addresses, Full},
     connection,
     context::ServerContext,
-    drain::{Drain, OpenConnection},
+    drain::{DrainHandle, OpenConnection},
     event::ServerEvent,
     service::HttpService,
 };
@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[expect(unnameable_types, reason = "of a trait that nobody else implements")]
 pub struct Accepting<R> {
     pub(super) context: Arc<ServerContext<R>>,
-    pub(super) drain: Drain,
+    pub(super) drain: DrainHandle,
     pub(super) addresses: Option<Addresses>,
 }
 
@@ -61,9 +61,7 @@ where
         match listener.accept().await {
             Ok(accepted) => {
                 (pause, aborted) = (FIRST_PAUSE, 0);
-                // Another listener may have taken the place.
-                accepting.room().await;
-                if let Some(connection) = accepting.admit(&accepted.peer) {
+                if let Some(connection) = accepting.admit(&accepted.peer).await {
                     context.runtime.spawn(connection::serve(
                         Arc::clone(context),
                         accepted,
@@ -111,20 +109,36 @@ impl<R: Runtime> Accepting<R> {
     }
 
     /// A place for a new connection, unless its address has as many as it may.
-    fn admit(&self, peer: &Peer) -> Option<OpenConnection> {
-        let address = match (&self.addresses, peer.addr()) {
-            (Some(addresses), Some(address)) => match addresses.enter(address.ip()) {
-                Ok(slot) => Some(slot),
-                Err(full) => {
-                    if full.is_first {
-                        self.context.report(&ServerEvent::AddressFull { peer });
-                    }
-                    return None;
-                }
-            },
-            _ => None,
+    async fn admit(&self, peer: &Peer) -> Option<OpenConnection> {
+        loop {
+            // Another listener may have taken the place.
+            self.room().await;
+            let address = self.enter_address(peer).ok()?;
+            let max = self.context.config.max_connections;
+            if let Some(connection) = self.drain.enter_connection(address, max) {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn enter_address(&self, peer: &Peer) -> Result<Option<AddressSlot>, Full> {
+        let (Some(addresses), Some(address)) = (&self.addresses, peer.addr()) else {
+            return Ok(None);
         };
-        Some(self.drain.enter_connection(address))
+        let entered = addresses.enter(address.ip());
+        if matches!(&entered, Err(full) if full.is_first) {
+            self.context.report(&ServerEvent::AddressFull { peer });
+        }
+        entered.map(Some)
+    }
+
+    /// The same for a worker.
+    pub(super) fn on_worker(&self, runtime: R) -> Self {
+        Self {
+            context: Arc::new(self.context.on_worker(runtime)),
+            drain: self.drain.clone(),
+            addresses: self.addresses.clone(),
+        }
     }
 }
 

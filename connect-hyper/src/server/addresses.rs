@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The connections of each address, up to a number.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Addresses {
     max: usize,
     shared: Arc<Shared>,

@@ -44,6 +44,17 @@ impl<R: Runtime> ServerContext<R> {
     }
 }
 
+impl<R: Runtime> ServerContext<R> {
+    /// The same for the connections of a worker: what limits them limits those of all workers.
+    pub(super) fn on_worker(&self, runtime: R) -> Self {
+        let (config, observer) = (self.config.clone(), self.observer.clone());
+        Self {
+            receive_budget: self.receive_budget.clone(),
+            ..Self::new(runtime, config, observer)
+        }
+    }
+}
+
 impl<R> ServerContext<R> {
     /// For the calls of one connection.
     pub(super) fn receive_limits(&self) -> ReceiveLimits {

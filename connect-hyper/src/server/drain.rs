@@ -43,6 +43,10 @@ pub(super) struct OpenConnection {
     _address: Option<Box<AddressSlot>>,
 }
 
+/// A thread of a server's own, that runs until this is dropped.
+#[derive(Debug)]
+pub(super) struct OpenWorker(Arc<Shared>);
+
 /// Whom the drain wakes for a connection.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Option<Waker>);
@@ -59,7 +63,9 @@ struct Watches {
     /// How many calls each connection has. It has none when its place is free.
     calls: Vec<Arc<AtomicUsize>>,
     free: Vec<usize>,
-    /// Who waits for connections to end: the accept loops, and then the drain.
+    /// How many threads the server has of its own.
+    workers: usize,
+    /// Who waits for connections or workers to end: the accept loops, and then the drain.
     waiting: Vec<Waker>,
     /// Who waits for the shutdown to be asked for, or to be over, by the number of its ticket.
     watching: BTreeMap<u64, Waker>,
@@ -74,6 +80,8 @@ pub(super) enum Shutdown {
     No,
     /// Somebody asked for it.
     Asked,
+    /// Its connections have ended, or had their time to: its own threads end.
+    Drained,
     /// The server has ended.
     Over,
 }
@@ -83,23 +91,6 @@ pub(super) enum Shutdown {
 pub(super) struct DrainHandle(Arc<Shared>);
 
 impl Drain {
-    /// A new connection, which holds its address's place.
-    pub(super) fn enter_connection(&self, address: Option<AddressSlot>) -> OpenConnection {
-        let mut watches = self.shared.lock();
-        let index = watches.free.pop().unwrap_or_else(|| {
-            watches.wakers.push(None);
-            watches.calls.push(Arc::default());
-            watches.wakers.len() - 1
-        });
-        let calls = Arc::clone(&watches.calls[index]);
-        OpenConnection {
-            shared: Arc::clone(&self.shared),
-            index,
-            calls,
-            _address: address.map(Box::new),
-        }
-    }
-
     /// Moves all connections on to this phase.
     pub(super) fn enter(&self, phase: Phase) {
         self.shared.phase.fetch_max(phase as u8, Ordering::SeqCst);
@@ -123,20 +114,12 @@ impl Drain {
 
     /// Waits until no connection is left.
     pub(super) async fn empty(&self) {
-        self.at_most(0).await;
+        self.handle().at_most(0).await;
     }
 
-    /// Waits until no more connections than these are left.
-    pub(super) async fn at_most(&self, max: usize) {
-        poll_fn(|cx| {
-            let mut watches = self.shared.lock();
-            if watches.open() <= max {
-                return Poll::Ready(());
-            }
-            add_waker(&mut watches.waiting, cx);
-            Poll::Pending
-        })
-        .await;
+    /// Waits until the server's own threads have ended.
+    pub(super) async fn workers_ended(&self) {
+        self.shared.wait_until(|watches| watches.workers == 0).await;
     }
 }
 
@@ -148,6 +131,41 @@ impl Drop for Drain {
 }
 
 impl DrainHandle {
+    /// A new connection, which holds its address's place; `None` if this many are open.
+    pub(super) fn enter_connection(
+        &self,
+        address: Option<AddressSlot>,
+        max: usize,
+    ) -> Option<OpenConnection> {
+        let mut watches = self.0.lock();
+        if watches.open() >= max {
+            return None;
+        }
+        let index = watches.free.pop().unwrap_or_else(|| {
+            watches.wakers.push(None);
+            watches.calls.push(Arc::default());
+            watches.wakers.len() - 1
+        });
+        let calls = Arc::clone(&watches.calls[index]);
+        Some(OpenConnection {
+            shared: Arc::clone(&self.0),
+            index,
+            calls,
+            _address: address.map(Box::new),
+        })
+    }
+
+    /// A new thread of the server's own.
+    pub(super) fn enter_worker(&self) -> OpenWorker {
+        self.0.lock().workers += 1;
+        OpenWorker(Arc::clone(&self.0))
+    }
+
+    /// Waits until no more connections than these are left.
+    pub(super) async fn at_most(&self, max: usize) {
+        self.0.wait_until(|watches| watches.open() <= max).await;
+    }
+
     /// Goes on to this point of the shutdown.
     pub(super) fn reach(&self, shutdown: Shutdown) {
         let watching = {
@@ -265,7 +283,31 @@ impl Drop for OpenConnection {
     }
 }
 
+impl Drop for OpenWorker {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut watches = self.0.lock();
+            watches.workers -= 1;
+            std::mem::take(&mut watches.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl Shared {
+    /// Waits for something that ends of connections or workers bring about.
+    async fn wait_until(&self, is_so: impl Fn(&Watches) -> bool) {
+        poll_fn(|cx| {
+            let mut watches = self.lock();
+            if is_so(&watches) {
+                return Poll::Ready(());
+            }
+            add_waker(&mut watches.waiting, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Serving,
@@ -292,10 +334,14 @@ mod tests {
 
     use super::*;
 
+    fn enter(drain: &Drain) -> OpenConnection {
+        drain.handle().enter_connection(None, usize::MAX).unwrap()
+    }
+
     #[test]
     fn phases_only_go_forward() {
         let drain = Drain::default();
-        let connection = drain.enter_connection(None);
+        let connection = enter(&drain);
         assert_eq!(connection.phase(), Phase::Serving);
         drain.enter(Phase::Ended);
         drain.enter(Phase::Draining);
@@ -305,7 +351,7 @@ mod tests {
     #[test]
     fn the_drain_is_empty_when_the_last_connection_has_gone() {
         let drain = Drain::default();
-        let (one, two) = (drain.enter_connection(None), drain.enter_connection(None));
+        let (one, two) = (enter(&drain), enter(&drain));
         let mut empty = pin!(drain.empty());
         let mut cx = Context::from_waker(Waker::noop());
         assert!(empty.as_mut().poll(&mut cx).is_pending());
@@ -318,12 +364,32 @@ mod tests {
     #[test]
     fn a_connection_that_ends_makes_room() {
         let drain = Drain::default();
-        let (one, _two) = (drain.enter_connection(None), drain.enter_connection(None));
-        let mut room = pin!(drain.at_most(1));
+        let (one, _two) = (enter(&drain), enter(&drain));
+        let handle = drain.handle();
+        let mut room = pin!(handle.at_most(1));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(room.as_mut().poll(&mut cx).is_pending());
         drop(one);
         assert!(room.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn no_more_connections_are_entered_than_may_be_open() {
+        let drain = Drain::default();
+        let _one = enter(&drain);
+        assert!(drain.handle().enter_connection(None, 1).is_none());
+        assert!(drain.handle().enter_connection(None, 2).is_some());
+    }
+
+    #[test]
+    fn workers_are_waited_for() {
+        let drain = Drain::default();
+        let worker = drain.handle().enter_worker();
+        let mut ended = pin!(drain.workers_ended());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(ended.as_mut().poll(&mut cx).is_pending());
+        drop(worker);
+        assert!(ended.as_mut().poll(&mut cx).is_ready());
     }
 
     #[test]
@@ -362,7 +428,7 @@ mod tests {
     fn slots_are_used_again() {
         let drain = Drain::default();
         for _ in 0..3 {
-            drop(drain.enter_connection(None));
+            drop(enter(&drain));
         }
         assert_eq!(drain.shared.lock().wakers.len(), 1);
         assert_eq!(drain.connections(), 0);
@@ -371,7 +437,7 @@ mod tests {
     #[test]
     fn dropping_the_server_ends_its_connections() {
         let drain = Drain::default();
-        let (connection, mut watch) = (drain.enter_connection(None), Watch::default());
+        let (connection, mut watch) = (enter(&drain), Watch::default());
         let cx = Context::from_waker(Waker::noop());
         assert_eq!(watch.poll_phase(&connection, &cx), Phase::Serving);
         drop(drain);

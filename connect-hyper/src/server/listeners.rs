@@ -2,7 +2,12 @@
 
 use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
-use super::{accept, accept::Accepting, service::HttpService};
+use super::{
+    accept,
+    accept::Accepting,
+    service::HttpService,
+    workers::{self, Worker},
+};
 use crate::{
     runtime::{Either, ListenAddr, Listener, Runtime, race},
     tls::TlsAcceptor,
@@ -10,8 +15,16 @@ use crate::{
 
 /// A listener, and the TLS of its connections.
 pub struct Bound<R, L: Listener<R>> {
-    pub(super) listener: L,
+    pub(super) sockets: Sockets<R, L>,
     pub(super) tls: Option<Arc<dyn TlsAcceptor<R, L::Io>>>,
+}
+
+/// Where the connections of a listener are accepted.
+pub(super) enum Sockets<R, L> {
+    /// Where the server serves.
+    Here(L),
+    /// On threads that have a socket each.
+    Workers(Vec<Worker<R, L>>),
 }
 
 /// The listeners that a server has beside its first: `()`, or a pair of such and one more. There is nothing to implement.
@@ -46,11 +59,15 @@ impl<R: Runtime> sealed::Listeners<R> for () {
 
 impl<R: Runtime, L: Listener<R>> sealed::Listeners<R> for Bound<R, L> {
     async fn accept<S: HttpService>(&mut self, accepting: &Accepting<R>, service: S) -> Infallible {
-        accept::accept(&mut self.listener, self.tls.as_ref(), accepting, service).await
+        let tls = self.tls.as_ref();
+        match &mut self.sockets {
+            Sockets::Here(listener) => accept::accept(listener, tls, accepting, service).await,
+            Sockets::Workers(workers) => workers::accept(workers, tls, accepting, service).await,
+        }
     }
 
     fn add_local_addrs(&self, to: &mut Vec<ListenAddr>) {
-        to.extend(self.listener.local_addr());
+        to.extend(self.local_addr());
     }
 }
 
@@ -75,10 +92,26 @@ where
     }
 }
 
+impl<R, L: Listener<R>> Bound<R, L> {
+    pub(super) fn here(listener: L) -> Self {
+        Self {
+            sockets: Sockets::Here(listener),
+            tls: None,
+        }
+    }
+
+    pub(super) fn local_addr(&self) -> Option<ListenAddr> {
+        match &self.sockets {
+            Sockets::Here(listener) => listener.local_addr(),
+            Sockets::Workers(workers) => workers::local_addr(workers),
+        }
+    }
+}
+
 impl<R, L: Listener<R>> fmt::Debug for Bound<R, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bound")
-            .field("local_addr", &self.listener.local_addr())
+            .field("local_addr", &self.local_addr())
             .field("tls", &self.tls.is_some())
             .finish_non_exhaustive()
     }

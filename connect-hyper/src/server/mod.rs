@@ -22,6 +22,7 @@ mod request_body;
 mod run;
 mod service;
 mod stall;
+mod workers;
 
 use std::{fmt, future::Future, net::SocketAddr, sync::Arc};
 
@@ -34,9 +35,9 @@ pub use self::{
     request_body::RequestBody,
     service::HttpService,
 };
-use self::{config::Config, drain::Drain, event::Observer};
+use self::{config::Config, drain::Drain, event::Observer, listeners::Sockets};
 use crate::{
-    runtime::{ListenAddr, ListenOptions, Listener, Runtime},
+    runtime::{ListenAddr, ListenOptions, Listener, Runtime, WorkerRuntime},
     tls::TlsAcceptor,
 };
 
@@ -86,6 +87,64 @@ impl<R: Runtime> Server<R> {
     }
 }
 
+impl<R: WorkerRuntime> Server<R> {
+    /// Listens with workers: threads that each have a runtime, a TCP socket on this address, and the connections that
+    /// come in by it, whose calls never leave it. `None` starts as many as [`std::thread::available_parallelism`] says.
+    ///
+    /// Everything else is as with [`bind`](Self::bind): settings, limits, TLS and handle are those of all workers together,
+    /// and the same handlers run there. What a handler spawns runs on its worker, and ends with it at the end of the
+    /// shutdown. The future of [`serve`](Self::serve) does nothing but wait, and serves on the listeners that were added.
+    ///
+    /// For many connections with short calls: workers share no scheduler and no caches. The kernel deals out connections, by
+    /// a hash of their addresses, and each stays where it is: a client with one connection loads one worker. So
+    /// it does on Linux; macOS and the BSDs share the port too, but may give all connections to one worker.
+    ///
+    /// The port is shared by `SO_REUSEPORT`: another server of the same user that asks for that too is no error.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind), for any of the workers; [`InvalidInput`](std::io::ErrorKind::InvalidInput) for a number of
+    /// zero; [`Unsupported`](std::io::ErrorKind::Unsupported) on systems without `SO_REUSEPORT`, such as Windows; when a
+    /// thread or a runtime cannot be started.
+    pub async fn bind_workers(
+        address: impl fmt::Display,
+        workers: impl Into<Option<usize>>,
+    ) -> std::io::Result<Self> {
+        Self::bind_workers_with(address, workers, ListenOptions::new()).await
+    }
+
+    /// Listens with workers, each with these options, and `SO_REUSEPORT` whatever they say of it; see
+    /// [`bind_workers`](Self::bind_workers).
+    ///
+    /// # Errors
+    ///
+    /// As [`bind_workers`](Self::bind_workers).
+    pub async fn bind_workers_with(
+        address: impl fmt::Display,
+        workers: impl Into<Option<usize>>,
+        options: ListenOptions,
+    ) -> std::io::Result<Self> {
+        let (text, number) = (address.to_string(), workers.into());
+        drop(address);
+        let drain = Drain::default();
+        let workers = workers::start(text, number, options, &drain.handle()).await?;
+        let first = Bound {
+            sockets: Sockets::Workers(workers),
+            tls: None,
+        };
+        Ok(Self::new(first, drain))
+    }
+
+    /// How many workers it has; `None` without [`bind_workers`](Self::bind_workers).
+    #[must_use]
+    pub fn workers(&self) -> Option<usize> {
+        match &self.first.sockets {
+            Sockets::Workers(workers) => Some(workers.len()),
+            Sockets::Here(_) => None,
+        }
+    }
+}
+
 /// Listens on the first address of a text that can be bound.
 async fn bind<R: Runtime>(
     runtime: &R,
@@ -131,16 +190,17 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
     /// Serves on a listener that is bound already: a TCP or Unix listener of the runtime, a
     /// [`StreamListener`](crate::runtime::StreamListener), or your own.
     pub fn from_listener(listener: L) -> Self {
+        Self::new(Bound::here(listener), Drain::default())
+    }
+
+    fn new(first: Bound<R, L>, drain: Drain) -> Self {
         Self {
             runtime: R::default(),
-            first: Bound {
-                listener,
-                tls: None,
-            },
+            first,
             more: (),
             config: Config::default(),
             observer: None,
-            drain: Drain::default(),
+            drain,
         }
     }
 }
@@ -148,10 +208,7 @@ impl<R: Runtime, L: Listener<R>> Server<R, L> {
 impl<R: Runtime, L: Listener<R>, M: MoreListeners<R>> Server<R, L, M> {
     /// Serves on one more listener, in the clear. All listeners share the server's limits, its shutdown and its handle.
     pub fn add_listener<N: Listener<R>>(self, listener: N) -> Server<R, L, (M, Bound<R, N>)> {
-        self.add_bound(Bound {
-            listener,
-            tls: None,
-        })
+        self.add_bound(Bound::here(listener))
     }
 
     /// Serves on one more listener, with TLS.
@@ -161,8 +218,8 @@ impl<R: Runtime, L: Listener<R>, M: MoreListeners<R>> Server<R, L, M> {
         tls: impl TlsAcceptor<R, N::Io>,
     ) -> Server<R, L, (M, Bound<R, N>)> {
         self.add_bound(Bound {
-            listener,
             tls: Some(Arc::new(tls)),
+            ..Bound::here(listener)
         })
     }
 
@@ -189,7 +246,7 @@ impl<R: Runtime, L: Listener<R>, M: MoreListeners<R>> Server<R, L, M> {
     /// Where the server listens: its first listener, then those that were added; those without a name are left out.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<ListenAddr> {
-        let mut addresses = Vec::from_iter(self.first.listener.local_addr());
+        let mut addresses = Vec::from_iter(self.first.local_addr());
         self.more.add_local_addrs(&mut addresses);
         addresses
     }
@@ -207,7 +264,7 @@ impl<R: Runtime, L: Listener<R>, M: MoreListeners<R>> Server<R, L, M> {
         })
     }
 
-    /// Runs on this runtime. Default: the adapter's own, [`Default::default`].
+    /// Runs on this runtime. Default: the adapter's own, [`Default::default`]. Workers have their own all the same.
     pub fn with_runtime(mut self, runtime: R) -> Self {
         self.runtime = runtime;
         self

@@ -215,7 +215,10 @@ mod tests {
     #[test]
     fn a_canceled_call_is_noted_before_the_end_of_its_stream_wakes_the_connection() {
         let server = ServerContext::new(NoRuntime::default(), Config::default(), None);
-        let connection = Drain::default().enter_connection(None);
+        let connection = Drain::default()
+            .handle()
+            .enter_connection(None, usize::MAX)
+            .unwrap();
         let activity = Activity::new(Arc::new(server), connection);
         let (mut calls, noted) = (Calls::new(), Arc::default());
         let slot = BegunSlot::default();

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::runtime::{Listener, Runtime, race, timeout};
 
-/// What ended connections have to notice that they are. Only a handler that blocks its thread takes longer.
+/// What ended connections, and then workers, have to notice that they are. Only a handler that blocks its thread takes longer.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until the signal, or a handle's, then drains.
@@ -40,13 +40,13 @@ pub(super) async fn run<R, L, M, S>(
     let accepting = Accepting {
         addresses: config.max_connections_per_address.map(Addresses::new),
         context: Arc::new(ServerContext::new(runtime.clone(), config, observer)),
-        drain,
+        drain: drain.handle(),
     };
-    let (context, drain) = (&accepting.context, &accepting.drain);
+    let context = &accepting.context;
     {
         let mut listeners = (more, first);
         let mut serving = pin!(listeners.accept(&accepting, service));
-        let handle = drain.handle();
+        let handle = &accepting.drain;
         let asked = race(signal, handle.reached(Shutdown::Asked));
         // The signal first: clients that keep coming must not keep the server from ending.
         race(asked, serving.as_mut()).await;
@@ -68,4 +68,6 @@ pub(super) async fn run<R, L, M, S>(
         drain.enter(Phase::Ended);
         let _ = timeout(&runtime, END_TIMEOUT, drain.empty()).await;
     }
+    drain.handle().reach(Shutdown::Drained);
+    let _ = timeout(&runtime, END_TIMEOUT, drain.workers_ended()).await;
 }

@@ -1,12 +1,12 @@
 //! One server, deployed in four ways:
 //!
 //! - `tokio-shared`: one tokio runtime, its threads share all connections;
-//! - `tokio-single`: a thread per core, each with tokio's current-thread runtime;
+//! - `tokio-single`: workers, each with tokio's current-thread runtime;
 //! - `smol-shared`: one smol executor, run by all threads;
-//! - `smol-single`: a thread per core, each with a `LocalExecutor`.
+//! - `smol-single`: workers, each with an executor of its own.
 //!
-//! The single ones listen on one port by `SO_REUSEPORT`: the kernel deals connections out to the threads, which share
-//! nothing. `single-thread serve WAY [--threads N] [--addr ADDR]` serves, `single-thread compare [ROUNDS]` measures.
+//! Workers (`Server::bind_workers`) are a thread per core. They listen on one port by `SO_REUSEPORT`: the kernel deals connections
+//! out to the threads, which share nothing. `single-thread serve WAY [--threads N] [--addr ADDR]` serves, `single-thread compare [ROUNDS]` measures.
 
 mod compare;
 mod serve;
