@@ -72,6 +72,10 @@ browser:
 fuzz-smoke:
     .ci/run fuzz
 
+# parsers and coders under Miri
+miri:
+    .ci/run miri
+
 # the benchmarks lint and compile
 bench-check:
     .ci/run bench
