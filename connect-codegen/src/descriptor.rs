@@ -112,6 +112,8 @@ pub(crate) struct MessageOptions {
     pub(crate) message_set_wire_format: Option<bool>,
     #[prost(bool, optional, tag = "7")]
     pub(crate) map_entry: Option<bool>,
+    #[prost(bool, optional, tag = "11")]
+    pub(crate) deprecated_legacy_json_field_conflicts: Option<bool>,
     #[prost(bytes = "bytes", optional, tag = "12")]
     pub(crate) features: Option<Bytes>,
 }

@@ -136,12 +136,99 @@ fn later_editions_are_refused() {
     assert_eq!(error, says);
 }
 
+/// What protoc 33 says of each.
+#[test]
+fn fields_of_one_json_name_are_refused_as_protoc_does() {
+    let (custom, none) = ([("a", "x"), ("b", "x")], &[][..]);
+    let default = [("a_1", ""), ("a1", "")];
+    let mixed = [("a", "x"), ("x", "")];
+    let hidden = [("a_b", "x"), ("aB", "")];
+    let legacy_conflicts = int(11, 1);
+    let legacy = bytes(12, BEST_EFFORT);
+    for (syntax, fields, options, says) in [
+        (
+            "proto3",
+            &default,
+            none,
+            "the default JSON name of field a1, \"a1\", is the default JSON name of field a_1 too",
+        ),
+        (
+            "editions",
+            &mixed,
+            none,
+            "the default JSON name of field x, \"x\", is the custom JSON name of field a too",
+        ),
+        (
+            "proto3",
+            &hidden,
+            none,
+            "the default JSON name of field aB, \"aB\", is the default JSON name of field a_b too",
+        ),
+        (
+            "proto2",
+            &custom,
+            none,
+            "the custom JSON name of field b, \"x\", is the custom JSON name of field a too",
+        ),
+        (
+            "editions",
+            &custom,
+            &legacy,
+            "the custom JSON name of field b, \"x\", is the custom JSON name of field a too",
+        ),
+        ("proto2", &default, none, ""),
+        ("proto2", &mixed, none, ""),
+        ("editions", &default, &legacy, ""),
+        ("editions", &mixed, &legacy, ""),
+        ("proto3", &default, &legacy_conflicts, ""),
+        ("proto2", &custom, &legacy_conflicts, ""),
+        ("proto3", &[("a", "b_"), ("b", "")], none, ""),
+    ] {
+        let error = json_names(syntax, fields, options).err();
+        let expected = format!("{says}\n --> a.proto:3:5\n  = help: rename one of them");
+        match error {
+            Some(error) => assert_eq!(error.to_string(), expected),
+            None => assert_eq!(says, "", "{syntax} {fields:?}"),
+        }
+    }
+}
+
+/// Generates a message of two fields, each with its name and a `json_name`, the second in line 3.
+fn json_names(syntax: &str, fields: &[(&str, &str); 2], options: &[u8]) -> Result<(), Error> {
+    let mut message = [bytes(1, "A"), bytes(7, options)].concat();
+    for (number, (name, json_name)) in (1..).zip(fields) {
+        let mut field = [
+            bytes(1, name),
+            int(3, number),
+            int(4, OPTIONAL),
+            int(5, INT32),
+        ]
+        .concat();
+        if !json_name.is_empty() {
+            field.extend(bytes(10, json_name));
+        }
+        message.extend(bytes(2, field));
+    }
+    let place = [bytes(1, [4, 0, 2, 1]), bytes(2, [2, 4, 9])];
+    let file = [
+        bytes(1, "a.proto"),
+        bytes(2, "p"),
+        bytes(4, message),
+        bytes(9, bytes(1, place.concat())),
+        bytes(12, syntax),
+        int(14, if syntax == "editions" { 1000 } else { 0 }),
+    ];
+    let config = Config::new().with_descriptor_set(false);
+    generate(&bytes(1, file.concat()), &["a.proto"], &config).map(drop)
+}
+
 // `FeatureSet`s.
 const PRESENCE_EXPLICIT: [u8; 2] = [0x08, 1];
 const PRESENCE_IMPLICIT: [u8; 2] = [0x08, 2];
 const PRESENCE_REQUIRED: [u8; 2] = [0x08, 3];
 const EXPANDED: [u8; 2] = [0x18, 2];
 const DELIMITED: [u8; 2] = [0x28, 2];
+const BEST_EFFORT: [u8; 2] = [0x30, 2];
 
 // Labels and types.
 const OPTIONAL: i32 = 1;

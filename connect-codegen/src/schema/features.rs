@@ -13,7 +13,7 @@ use crate::{
 /// `google.protobuf.FeatureSet`. A resolved one has a value in each field.
 ///
 /// What prost cannot keep is not read: strings are always UTF-8. JSON is generated whatever `json_format`
-/// says.
+/// says: it decides which names may be equal.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct Features {
     #[prost(enumeration = "Presence", tag = "1")]
@@ -24,6 +24,8 @@ pub(crate) struct Features {
     pub(crate) repeated_field_encoding: i32,
     #[prost(enumeration = "MessageEncoding", tag = "5")]
     pub(crate) message_encoding: i32,
+    #[prost(enumeration = "JsonFormat", tag = "6")]
+    pub(crate) json_format: i32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
@@ -53,6 +55,13 @@ pub(crate) enum RepeatedEncoding {
 pub(crate) enum MessageEncoding {
     LengthPrefixed = 1,
     Delimited = 2,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum JsonFormat {
+    Allow = 1,
+    LegacyBestEffort = 2,
 }
 
 /// `Edition.EDITION_PROTO2`, the first one.
@@ -109,6 +118,7 @@ impl Features {
             repeated_field_encoding,
             message_encoding,
             enum_type: _,
+            json_format: _,
         } = self;
         [field_presence, repeated_field_encoding, message_encoding]
     }
@@ -145,6 +155,7 @@ impl Features {
         enum_type: 0,
         repeated_field_encoding: 0,
         message_encoding: 0,
+        json_format: 0,
     };
 
     const PROTO2: Self = Self {
@@ -152,6 +163,7 @@ impl Features {
         enum_type: EnumType::Closed as i32,
         repeated_field_encoding: RepeatedEncoding::Expanded as i32,
         message_encoding: MessageEncoding::LengthPrefixed as i32,
+        json_format: JsonFormat::LegacyBestEffort as i32,
     };
 
     const PROTO3: Self = Self {
@@ -159,6 +171,7 @@ impl Features {
         enum_type: EnumType::Open as i32,
         repeated_field_encoding: RepeatedEncoding::Packed as i32,
         message_encoding: MessageEncoding::LengthPrefixed as i32,
+        json_format: JsonFormat::Allow as i32,
     };
 
     /// 2024 has the same.

@@ -6,6 +6,7 @@ mod comments;
 mod default;
 mod derive;
 mod features;
+mod json_names;
 mod names;
 mod options;
 #[cfg(feature = "command")]

@@ -8,6 +8,7 @@ use super::{
     comments::Sources,
     default,
     features::{Features, MessageEncoding, Presence, RepeatedEncoding},
+    json_names,
     names::{camel, json_name, shouty, snake, variant},
     options::Options,
     types::{Scope, Types},
@@ -99,6 +100,11 @@ impl Reader<'_> {
         let to = self.type_ref(&name, &source)?;
         let own = message.options.as_ref().and_then(|o| o.features.as_ref());
         let features = features.with(own);
+        json_names::check(message, features, |at| {
+            let at = i32::try_from(at).unwrap_or_default();
+            let field = [path, &[FIELD_OF_MESSAGE, at]].concat();
+            self.sources.get(&field).place
+        })?;
         let oneofs = self.oneofs(message, &to, path);
         let members = Members {
             message,
