@@ -92,12 +92,18 @@ impl Figures {
         })
     }
 
-    /// What this project is compared with: the better of the peers on the same runtime, or hyper where there is none.
+    /// What this project is compared with: the better of the peers on the same runtime, or hyper where there is none; its workers
+    /// with its own default.
     #[must_use]
     pub fn rival(&self, scenario: Scenario, runtime: Runtime) -> Option<Server> {
         let rivals = match runtime {
             Runtime::Multi | Runtime::Current => &[Library::Connectrpc, Library::Tonic][..],
             Runtime::Smol => &[Library::Hyper],
+            Runtime::Workers => &[Library::Ours],
+        };
+        let runtime = match runtime {
+            Runtime::Workers => Runtime::Multi,
+            other => other,
         };
         let rivals = rivals.iter().filter_map(|&library| {
             let server = Server { library, runtime };

@@ -1,13 +1,9 @@
 //! `serve SERVER`: one server, by its name in `servers`. Prints its address.
 
-use std::net::TcpListener;
-
 use connect_peers::{Failure, servers::Server};
 
 fn main() -> Result<(), Failure> {
     let name = std::env::args().nth(1).ok_or("usage: serve SERVER")?;
     let server = Server::from_name(&name).ok_or_else(|| format!("no server {name:?}"))?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    println!("{}", listener.local_addr()?);
-    server.serve(listener)
+    server.serve(|address| println!("{address}"))
 }

@@ -104,6 +104,7 @@ fn legend(servers: &[Server], runtime: Runtime) -> String {
     let one = match runtime {
         Runtime::Multi | Runtime::Current => "the line: the better peer",
         Runtime::Smol => "the line: hyper",
+        Runtime::Workers => "the line: the multi-thread runtime",
     };
     text += &format!("<text x=\"8\" y=\"39\" fill=\"#555\">{one}; thin: least to most</text>\n");
     text

@@ -42,6 +42,7 @@ fn table(figures: &Figures, runtime: Runtime) -> String {
     let rival = match runtime {
         Runtime::Multi | Runtime::Current => "to the better peer",
         Runtime::Smol => "to hyper",
+        Runtime::Workers => "to the multi-thread runtime",
     };
     let mut text = format!("### {}\n\n|", runtime.title());
     for server in &servers {

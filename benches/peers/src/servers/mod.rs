@@ -5,7 +5,10 @@ mod hyper;
 mod ours;
 mod tonic;
 
-use std::{fmt, net::TcpListener};
+use std::{
+    fmt,
+    net::{SocketAddr, TcpListener},
+};
 
 use tokio::runtime::Builder;
 
@@ -36,11 +39,13 @@ pub enum Runtime {
     Current,
     /// smol's global executor.
     Smol,
+    /// tokio's current-thread runtime, one for each processor, on one port.
+    Workers,
 }
 
 impl Runtime {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Multi, Self::Current, Self::Smol];
+    pub const ALL: [Self; 4] = [Self::Multi, Self::Current, Self::Smol, Self::Workers];
 
     /// For arguments and names of files.
     #[must_use]
@@ -49,6 +54,7 @@ impl Runtime {
             Self::Multi => "multi-thread",
             Self::Current => "current-thread",
             Self::Smol => "smol",
+            Self::Workers => "workers",
         }
     }
 
@@ -59,6 +65,7 @@ impl Runtime {
             Self::Multi => "tokio, multi-thread runtime",
             Self::Current => "tokio, current-thread runtime",
             Self::Smol => "smol",
+            Self::Workers => "tokio, a worker per core",
         }
     }
 }
@@ -81,6 +88,7 @@ impl Server {
             Runtime::Multi | Runtime::Current => &[Hyper, Ours, Connectrpc, Tonic][..],
             // The others are made for tokio.
             Runtime::Smol => &[Hyper, Ours],
+            Runtime::Workers => &[Ours],
         };
         let on = |runtime| {
             let libraries = libraries(runtime).iter();
@@ -118,19 +126,29 @@ impl Server {
         }
     }
 
-    /// Serves until the process ends.
+    /// Serves on a free port until the process ends, and tells the address once it listens.
     ///
     /// # Errors
     ///
     /// What the library's server returns.
-    pub fn serve(self, listener: TcpListener) -> Result<(), Failure> {
+    pub fn serve(self, listening: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+        if self.runtime == Runtime::Workers {
+            // They have sockets of their own.
+            let serving = ours::serve_on_workers(listening);
+            return Builder::new_current_thread()
+                .enable_all()
+                .build()?
+                .block_on(serving);
+        }
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
+        listening(listener.local_addr()?);
         match self.runtime {
             Runtime::Multi => Builder::new_multi_thread()
                 .enable_all()
                 .build()?
                 .block_on(self.serve_on_tokio(listener)),
-            Runtime::Current => Builder::new_current_thread()
+            Runtime::Current | Runtime::Workers => Builder::new_current_thread()
                 .enable_all()
                 .build()?
                 .block_on(self.serve_on_tokio(listener)),

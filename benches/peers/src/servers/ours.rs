@@ -1,6 +1,6 @@
 //! This project, as a user writes it.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use connect_tokio::{Error, Request, Response, ResponseStream, Router, Streaming};
 
@@ -55,6 +55,14 @@ fn router() -> Router {
 
 pub(super) async fn serve_on_tokio(listener: tokio::net::TcpListener) -> Result<(), Failure> {
     let server = connect_tokio::Server::from_listener(listener);
+    server.serve(router()).await;
+    Ok(())
+}
+
+/// As many workers as there are processors for the process.
+pub(super) async fn serve_on_workers(listening: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+    let server = connect_tokio::Server::bind_workers("127.0.0.1:0", None).await?;
+    listening(server.local_addr()?);
     server.serve(router()).await;
     Ok(())
 }
