@@ -47,6 +47,10 @@ pub(super) struct OpenConnection {
 #[derive(Debug)]
 pub(super) struct OpenWorker(Arc<Shared>);
 
+/// A worker that listens, until this is dropped.
+#[derive(Debug)]
+pub(super) struct WorkerListens(Arc<Shared>);
+
 /// Whom the drain wakes for a connection.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Option<Waker>);
@@ -65,6 +69,8 @@ struct Watches {
     free: Vec<usize>,
     /// How many threads the server has of its own.
     workers: usize,
+    /// How many of them listen for the server.
+    listening: usize,
     /// Who waits for connections or workers to end: the accept loops, and then the drain.
     waiting: Vec<Waker>,
     /// Who waits for the shutdown to be asked for, or to be over, by the number of its ticket.
@@ -112,9 +118,10 @@ impl Drain {
         self.shared.lock().open()
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is left, and no worker listens that may have one more.
     pub(super) async fn empty(&self) {
-        self.handle().at_most(0).await;
+        let is_empty = |watches: &Watches| watches.open() == 0 && watches.listening == 0;
+        self.shared.wait_until(is_empty).await;
     }
 
     /// Waits until the server's own threads have ended.
@@ -159,6 +166,12 @@ impl DrainHandle {
     pub(super) fn enter_worker(&self) -> OpenWorker {
         self.0.lock().workers += 1;
         OpenWorker(Arc::clone(&self.0))
+    }
+
+    /// A worker begins to listen.
+    pub(super) fn worker_listens(&self) -> WorkerListens {
+        self.0.lock().listening += 1;
+        WorkerListens(Arc::clone(&self.0))
     }
 
     /// Waits until no more connections than these are left.
@@ -273,24 +286,22 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        let waiting = {
-            let mut watches = self.shared.lock();
+        self.shared.leave(|watches| {
             watches.wakers[self.index] = None;
             watches.free.push(self.index);
-            std::mem::take(&mut watches.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        });
     }
 }
 
 impl Drop for OpenWorker {
     fn drop(&mut self) {
-        let waiting = {
-            let mut watches = self.0.lock();
-            watches.workers -= 1;
-            std::mem::take(&mut watches.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        self.0.leave(|watches| watches.workers -= 1);
+    }
+}
+
+impl Drop for WorkerListens {
+    fn drop(&mut self) {
+        self.0.leave(|watches| watches.listening -= 1);
     }
 }
 
@@ -306,6 +317,16 @@ impl Shared {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Takes something out, and has those look again who wait for that.
+    fn leave(&self, take_out: impl FnOnce(&mut Watches)) {
+        let waiting = {
+            let mut watches = self.lock();
+            take_out(&mut watches);
+            std::mem::take(&mut watches.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     fn phase(&self) -> Phase {
@@ -358,6 +379,21 @@ mod tests {
         drop(one);
         assert!(empty.as_mut().poll(&mut cx).is_pending());
         drop(two);
+        assert!(empty.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn the_drain_is_not_empty_while_a_worker_listens() {
+        let drain = Drain::default();
+        let listens = drain.handle().worker_listens();
+        let mut empty = pin!(drain.empty());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(empty.as_mut().poll(&mut cx).is_pending());
+        // It may have accepted this one before it was told to stop.
+        let late = enter(&drain);
+        drop(listens);
+        assert!(empty.as_mut().poll(&mut cx).is_pending());
+        drop(late);
         assert!(empty.as_mut().poll(&mut cx).is_ready());
     }
 

@@ -136,10 +136,11 @@ where
         serving.push(stop);
         let (tls, service) = (tls.cloned(), service.clone());
         let accepting = accepting.on_worker(runtime);
+        let listens = accepting.drain.worker_listens();
         let work = async move {
             let accept = accept::accept(&mut listener, tls.as_ref(), &accepting, service);
             race(stopped, accept).await;
-            drop(listener);
+            drop((listener, listens));
             // Its connections are tasks of this thread.
             accepting.drain.reached(Shutdown::Drained).await;
         };
