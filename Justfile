@@ -76,6 +76,10 @@ fuzz-smoke:
 miri:
     .ci/run miri
 
+# each published crate, built from its own archive
+package:
+    .ci/run package
+
 # the benchmarks lint and compile
 bench-check:
     .ci/run bench
