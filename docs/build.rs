@@ -34,6 +34,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("web.md", "web.md"),
     ("performance.md", "performance.md"),
     ("simulation.md", "simulation.md"),
+    ("from-tonic.md", "from_tonic.md"),
 ];
 
 /// The crates that are published, whose READMEs are read by themselves.

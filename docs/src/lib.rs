@@ -11,6 +11,11 @@ use std::{error::Error, future::Future};
 
 pub use services::{Greeter, router, talk_router};
 
+/// `docs/proto/hello/v1/hello.proto`, the service of the README.
+pub mod hello {
+    connect_tokio::include_proto!("hello.v1");
+}
+
 /// `docs/proto/greet/v1/greet.proto`, the service of the first chapter.
 pub mod greet {
     connect_tokio::include_proto!("greet.v1");
@@ -75,6 +80,8 @@ mod chapters {
     mod performance {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/simulation.md"))]
     mod simulation {}
+    #[doc = include_str!(concat!(env!("OUT_DIR"), "/from_tonic.md"))]
+    mod from_tonic {}
     #[doc = include_str!(concat!(env!("OUT_DIR"), "/crates.md"))]
     mod crates {}
 }
