@@ -11,16 +11,14 @@ use tokio::{
 };
 
 use super::support::{
-    Frame, GOAWAY, HEADERS, HTTP2_PREFACE, PING, RST_STREAM, SETTINGS, ServiceFn, Socket,
-    async_test, bind, connect, echo, frame, http2_request, read_until, start, text,
+    CONTINUATION, DATA, Frame, GOAWAY, HEADERS, HTTP2_PREFACE, PING, RST_STREAM, SETTINGS,
+    ServiceFn, Socket, WINDOW_UPDATE, async_test, bind, connect, echo, frame, http2_request,
+    read_until, start, text,
 };
 use crate::rt::Server;
 
 const ENHANCE_YOUR_CALM: &[u8] = &[0, 0, 0, 11];
 const CANCEL: &[u8] = &[0, 0, 0, 8];
-const DATA: u8 = 0;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
 
 fn observed(server: Server) -> (Server, mpsc::UnboundedReceiver<Flood>) {
     let (events, seen) = mpsc::unbounded_channel();

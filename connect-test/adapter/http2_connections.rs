@@ -29,8 +29,8 @@ use tokio::{
 };
 
 use super::support::{
-    ECHO, EMPTY_SETTINGS, HEADERS, Running, ServiceFn, Socket, accept, answer, async_test, bind,
-    body_channel, call, call_again, echo, listen, next_stream, post_http2, read_frame,
+    ECHO, EMPTY_SETTINGS, HEADERS, PING, Running, ServiceFn, Socket, accept, answer, async_test,
+    bind, body_channel, call, call_again, echo, listen, next_stream, post_http2, read_frame,
     read_preface, refused, runtime, settings, spawn, start, text, unary, within, yield_now,
 };
 use crate::rt::Channel;
@@ -466,8 +466,6 @@ async fn a_channel_that_drains_takes_no_calls_and_waits_for_the_last() {
     draining.await;
     assert_eq!(channel.outstanding(), 0);
 }
-
-const PING: u8 = 6;
 
 /// GOAWAY with `ENHANCE_YOUR_CALM`.
 const TOO_MANY_PINGS: &[u8] = b"\0\0\x16\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0btoo_many_pings";

@@ -27,8 +27,8 @@ use tokio::{
 };
 
 use super::support::{
-    GOAWAY, HEADERS, HTTP2_PREFACE, RST_STREAM, SETTINGS, ServiceFn, async_test, bind, connect,
-    echo, frame, http2_request, read_frame, read_until, spawn, start, text,
+    GOAWAY, HEADERS, HTTP2_PREFACE, RST_STREAM, SETTINGS, ServiceFn, WINDOW_UPDATE, async_test,
+    bind, connect, echo, frame, http2_request, read_frame, read_until, spawn, start, text,
 };
 use crate::rt::Server;
 
@@ -250,8 +250,6 @@ impl Body for Endless {
         Poll::Ready(Some(Ok(http_body::Frame::data(data))))
     }
 }
-
-const WINDOW_UPDATE: u8 = 8;
 
 /// How many bytes of an answer are taken from its body for a client that opens all windows, and reads no more.
 async fn taken_for_a_socket_that_is_full(send_buffer: Option<usize>) -> usize {

@@ -17,7 +17,7 @@ use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::{
-    GOAWAY, HEADERS, HTTP2_PREFACE, PING, Running, ServiceFn, Socket, async_test, bind,
+    ACK, GOAWAY, HEADERS, HTTP2_PREFACE, PING, Running, ServiceFn, Socket, async_test, bind,
     body_channel, call, connect, echo, frame, http2_request, post, post_http2, read_until, spawn,
     start, text, within,
 };
@@ -25,8 +25,6 @@ use crate::rt::{Channel, Server};
 
 const SHORT: Duration = Duration::from_millis(20);
 const STATUS_200: u8 = 0x88;
-/// The flag of an answer to a PING or to SETTINGS (RFC 9113, section 6.7).
-const ACK: u8 = 1;
 
 /// A service that counts its calls.
 fn counting() -> (Arc<AtomicUsize>, impl connect_hyper::HttpService) {

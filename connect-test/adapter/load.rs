@@ -9,7 +9,7 @@ use connect_tower::{
 use macro_rules_attribute::apply;
 use tokio::sync::mpsc;
 
-use super::support::{Running, async_test, bind, spawn, start};
+use super::support::{Running, async_test, bind, spawn, start, yield_now};
 use crate::rt::{Channel, HttpVersion, Server};
 
 const HOLD: Spec = Spec::new("/test.v1.Load/Hold", StreamType::Unary);
@@ -103,7 +103,7 @@ async fn a_busy_server_refuses_calls_whose_requests_have_not_ended() {
         holding.abort();
         assert_eq!(events.recv().await, Some(Event::Dropped));
         while limit.running() > 0 {
-            super::support::yield_now().await;
+            yield_now().await;
         }
     }
 }
@@ -122,7 +122,7 @@ async fn a_call_waits_until_another_has_gone() {
             answer.map(Response::into_message)
         });
         while limit.waiting() == 0 {
-            super::support::yield_now().await;
+            yield_now().await;
         }
         holding.abort();
         assert_eq!(counting.await.unwrap().unwrap(), "0");

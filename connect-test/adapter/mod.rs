@@ -14,6 +14,7 @@ mod deadlines;
 mod errors;
 mod fairness;
 mod floods;
+mod frames;
 mod goaway;
 mod header_limits;
 mod health_checks;

@@ -32,6 +32,7 @@ use tokio::{
     sync::oneshot,
 };
 
+pub(crate) use super::frames::*;
 use crate::rt::{Channel, Rt, Server};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -159,19 +160,6 @@ pub(crate) struct Frame {
     pub(crate) kind: u8,
     pub(crate) stream: [u8; 4],
     pub(crate) payload: Vec<u8>,
-}
-
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-
-/// A frame on the wire.
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&[a, b, c, kind, flags][..], &stream.to_be_bytes()].concat();
-    [&head[..], payload].concat()
 }
 
 /// HEADERS with the end of a request: POST, http, the path `/` (RFC 7541, appendix A).

@@ -1,21 +1,16 @@
 //! What a hostile HTTP/2 client sends, as raw frames, by name. Nothing but `std` is used here: the program `floods` of
 //! `benches/memory` sends the same.
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
+use super::frames::{
+    CONTINUATION, DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
+};
+
 pub(crate) const PRIORITY: u8 = 2;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PUSH_PROMISE: u8 = 5;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PADDED: u8 = 8;
-pub(crate) const ACK: u8 = 1;
 
 /// Codes of errors (RFC 9113, section 7).
 pub(crate) const NO_ERROR: u32 = 0;
@@ -23,13 +18,6 @@ pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 const MIB: usize = 1024 * 1024;
-
-/// A frame on the wire (RFC 9113, section 4.1).
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let [_, a, b, c] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&[a, b, c, kind, flags][..], &stream.to_be_bytes()].concat();
-    [&head[..], payload].concat()
-}
 
 /// An integer of HPACK behind the bits of `first` (RFC 7541, section 5.1).
 fn integer(first: u8, prefix: u32, value: usize) -> Vec<u8> {

@@ -3,18 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use connect_hyper::HttpVersion;
-use connect_tower::{CallBody, Client, Code, Prost};
+use connect_tower::{Client, Code, Prost};
 use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     attacks::{
-        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, FIRST_ENTRY, GOAWAY, HEADERS, PING,
-        PUSH_PROMISE, SETTINGS, WINDOW_UPDATE, field, frame, headers, post as head_of_post, reset,
+        END_HEADERS, END_STREAM, FIRST_ENTRY, PUSH_PROMISE, field, headers, post as head_of_post,
+        reset,
     },
+    frames::{ACK, CONTINUATION, DATA, GOAWAY, HEADERS, PING, SETTINGS, WINDOW_UPDATE, frame},
+    is_served,
     memory::{Held, lone_test},
     peer::Peer,
-    support::{ECHO, Socket, accept, bind, call, echo, listen, post, read_preface, spawn, start},
+    support::{ECHO, Socket, accept, bind, echo, listen, read_preface, spawn, start},
 };
 use crate::rt::{Channel, Request};
 
@@ -350,11 +352,7 @@ async fn answers_without_sense_or_end_fail_their_call_and_others_are_served() {
                 spawn(play(socket, version, Arc::clone(&script)));
             }
         });
-        let is_served = async || {
-            let answer = call(&good, post(CallBody::full("hi"))).await;
-            assert_eq!(answer.unwrap().body(), "hi");
-        };
-        is_served().await;
+        is_served(&good).await;
         let held = Held::begin();
         let channel = Channel::builder(format!("http://{address}")).with_http_version(version);
         let client = Client::new(channel.build().unwrap());
@@ -366,9 +364,9 @@ async fn answers_without_sense_or_end_fail_their_call_and_others_are_served() {
             let request = Request::new("x".to_owned()).with_timeout(timeout);
             client.unary::<Prost, String, String>(&ECHO, request).await
         });
-        is_served().await;
+        is_served(&good).await;
         let error = calling.await.unwrap().unwrap_err();
-        is_served().await;
+        is_served(&good).await;
         serving.abort();
         let peak = held.peak();
         assert_eq!(error.code(), code, "{name}: {error}");

@@ -2,23 +2,18 @@
 
 use std::time::Duration;
 
-use connect_tower::CallBody;
 use macro_rules_attribute::apply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
+    is_served,
     memory::{Held, lone_test},
-    support::{HTTP2_PREFACE, bind, call, certs::Authority, connect, echo, post, start, yield_now},
+    support::{HTTP2_PREFACE, bind, certs::Authority, connect, echo, start, yield_now},
 };
 use crate::rt::{Channel, ClientTls, ServerTls};
 
 const SHORT: Duration = Duration::from_millis(50);
 const KIB: usize = 1024;
-
-async fn is_served(channel: &Channel) {
-    let answer = call(channel, post(CallBody::full("hi"))).await;
-    assert_eq!(answer.unwrap().body(), "hi");
-}
 
 /// Each stays open until the server closes it.
 #[apply(lone_test)]

@@ -6,6 +6,8 @@
 mod attacks;
 mod client;
 mod connections;
+#[path = "../frames.rs"]
+mod frames;
 mod memory;
 mod messages;
 mod peer;
@@ -18,3 +20,11 @@ mod server_http2;
     reason = "other tests use the rest"
 )]
 mod support;
+
+use connect_tower::CallBody;
+
+/// That a server which echoes serves others meanwhile.
+async fn is_served(channel: &crate::rt::Channel) {
+    let answer = support::call(channel, support::post(CallBody::full("hi"))).await;
+    assert_eq!(answer.unwrap().body(), "hi");
+}

@@ -8,9 +8,8 @@ use tokio::{
 };
 
 use super::{
-    attacks::{
-        ACK, DATA, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
-    },
+    attacks::END_STREAM,
+    frames::{ACK, DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame},
     support::{HTTP2_PREFACE, Socket, connect, read_frame, spawn},
 };
 

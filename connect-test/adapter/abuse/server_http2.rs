@@ -1,16 +1,12 @@
 //! Clients of HTTP/2 that abuse a server which has its defaults.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use bytes::Bytes;
 use connect_hyper::server::RequestBody;
 use connect_tower::CallBody;
+use futures_util::{StreamExt, stream};
 use http::{Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use macro_rules_attribute::apply;
 
 use super::{
@@ -37,11 +33,12 @@ fn service() -> ServiceFn<impl FnMut(Request<RequestBody>) -> BoxAnswer + Clone>
                     std::future::pending().await
                 }
                 "/first" => {
-                    let body = FirstByte {
-                        byte: Some("x".into()),
-                        _request: request,
-                    };
-                    Response::new(body.boxed_unsync())
+                    let byte = stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from("x")))]);
+                    let never = stream::once(async move {
+                        let _kept = request;
+                        std::future::pending().await
+                    });
+                    Response::new(StreamBody::new(byte.chain(never)).boxed_unsync())
                 }
                 "/refuse" => {
                     let mut refusal = text("no");
@@ -55,27 +52,6 @@ fn service() -> ServiceFn<impl FnMut(Request<RequestBody>) -> BoxAnswer + Clone>
             }
         })
     })
-}
-
-/// The body of an answer that does not go on. The request is kept unread.
-struct FirstByte {
-    byte: Option<Bytes>,
-    _request: Request<RequestBody>,
-}
-
-impl Body for FirstByte {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        match self.byte.take() {
-            Some(byte) => Poll::Ready(Some(Ok(http_body::Frame::data(byte)))),
-            None => Poll::Pending,
-        }
-    }
 }
 
 async fn is_served(channel: &Channel) {

@@ -5,6 +5,8 @@
 #[path = "../../../../connect-test/adapter/abuse/attacks.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod attacks;
+#[path = "../../../../connect-test/adapter/frames.rs"]
+mod frames;
 
 use std::{
     convert::Infallible,
@@ -20,9 +22,10 @@ use std::{
     thread,
 };
 
-use attacks::{Attack, PING, frame};
+use attacks::Attack;
 use bytes::Bytes;
 use connect_tokio::Server;
+use frames::{ACK, GOAWAY, PING, SETTINGS, frame};
 use http_body_util::Full;
 use peak_alloc::PeakAlloc;
 
@@ -110,8 +113,8 @@ fn send(address: &str, pieces: &[Vec<u8>]) -> Result<(usize, String), Failure> {
     let reading = socket.try_clone()?;
     let reader = thread::spawn(move || read(reading));
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")?;
-    socket.write_all(&frame(attacks::SETTINGS, 0, 0, &[]))?;
-    socket.write_all(&frame(attacks::SETTINGS, attacks::ACK, 0, &[]))?;
+    socket.write_all(&frame(SETTINGS, 0, 0, &[]))?;
+    socket.write_all(&frame(SETTINGS, ACK, 0, &[]))?;
     let mut frames = 0;
     for piece in pieces {
         if socket.write_all(piece).is_err() {
@@ -148,7 +151,7 @@ fn read(socket: TcpStream) -> String {
             return ending;
         }
         match (head[3], &payload[..]) {
-            (attacks::GOAWAY, [_, _, _, _, code @ ..]) => {
+            (GOAWAY, [_, _, _, _, code @ ..]) => {
                 let code = code
                     .first_chunk()
                     .map_or(0, |code| u32::from_be_bytes(*code));
