@@ -41,10 +41,7 @@ use connect_hyper::runtime::{Accepted, Epoch, Listener, Runtime, WorkerRuntime, 
 #[cfg(feature = "tls")]
 use connect_hyper::tls::{Handshake, TlsAcceptor, TlsConnector};
 use connect_tower::rt::{Sleep, Timer};
-use smol::{
-    Executor,
-    io::{AsyncRead, AsyncWrite},
-};
+use smol::io::{AsyncRead, AsyncWrite};
 use socket2::SockRef;
 
 #[cfg(feature = "health")]
@@ -67,7 +64,7 @@ pub use connect_rustls::{ClientTls, ReloadableTls, ServerTls, TlsError, rustls};
 pub use connect_tower::*;
 
 pub use crate::FuturesIo;
-use crate::runtime::{self, Spawner, worker_spawner};
+use crate::runtime::{self, Spawner};
 
 /// async-std's clock, as [`crate::timer`] is smol's.
 #[must_use]
@@ -150,12 +147,12 @@ impl Runtime for AsyncStd {
 /// An executor of the thread's own. The reactor, of sockets and timers, is the process's.
 impl WorkerRuntime for AsyncStd {
     fn run_worker<F: Future<Output = ()>>(work: impl FnOnce(Self) -> F) -> io::Result<()> {
-        let executor = Arc::new(Executor::new());
-        let runtime = Self {
-            spawner: Some(worker_spawner(&executor)),
-            ..Self::default()
-        };
-        ::async_std::task::block_on(executor.run(work(runtime)));
+        ::async_std::task::block_on(runtime::on_own_executor(|spawner| {
+            work(Self {
+                spawner: Some(spawner),
+                ..Self::default()
+            })
+        }));
         Ok(())
     }
 }

@@ -146,12 +146,12 @@ impl Runtime for Smol {
 /// An executor of the thread's own. The reactor, of sockets and timers, is the process's.
 impl WorkerRuntime for Smol {
     fn run_worker<F: Future<Output = ()>>(work: impl FnOnce(Self) -> F) -> io::Result<()> {
-        let executor = Arc::new(Executor::new());
-        let runtime = Self {
-            spawner: Some(worker_spawner(&executor)),
-            ..Self::default()
-        };
-        smol::block_on(executor.run(work(runtime)));
+        smol::block_on(on_own_executor(|spawner| {
+            work(Self {
+                spawner: Some(spawner),
+                ..Self::default()
+            })
+        }));
         Ok(())
     }
 }
@@ -211,16 +211,19 @@ impl fmt::Debug for Smol {
     }
 }
 
-/// Spawns on a worker's executor while there is one. Its tasks hold this, and must not hold it.
-pub(crate) fn worker_spawner(executor: &Arc<Executor<'static>>) -> Arc<Spawner> {
-    let executor = Arc::downgrade(executor);
-    Arc::new(move |task| {
-        if let Some(executor) = executor.upgrade() {
+/// Runs a worker's future on an executor that it has to itself, and tells it how to spawn there.
+pub(crate) async fn on_own_executor<F: Future<Output = ()>>(work: impl FnOnce(Arc<Spawner>) -> F) {
+    let executor = Arc::new(Executor::new());
+    // The tasks hold the spawner, which must not hold their executor.
+    let tasks = Arc::downgrade(&executor);
+    let spawner: Arc<Spawner> = Arc::new(move |task| {
+        if let Some(executor) = tasks.upgrade() {
             // A panic would leave the executor, and end its thread.
             let task = AssertUnwindSafe(task).catch_unwind();
             executor.spawn(task).detach();
         }
-    })
+    });
+    executor.run(work(spawner)).await;
 }
 
 /// A timer of async-io, the reactor below smol and async-std; without an instant it never ends.

@@ -246,6 +246,7 @@ mod tests {
             .unwrap();
         assert!(large.lock().is_empty());
     }
+
     #[test]
     fn interim_responses_have_a_number() {
         let mut tracker = BlockTracker::new(LargeTrailers::new(0));

@@ -110,14 +110,14 @@ impl<R: Runtime> Accepting<R> {
 
     /// A place for a new connection, unless its address has as many as it may.
     async fn admit(&self, peer: &Peer) -> Option<OpenConnection> {
+        let max = self.context.config.max_connections;
         loop {
-            // Another listener may have taken the place.
-            self.room().await;
             let address = self.enter_address(peer).ok()?;
-            let max = self.context.config.max_connections;
             if let Some(connection) = self.drain.enter_connection(address, max) {
                 return Some(connection);
             }
+            // Another listener has taken the place.
+            self.room().await;
         }
     }
 

@@ -42,9 +42,7 @@ impl<R: Runtime> ServerContext<R> {
             observer,
         }
     }
-}
 
-impl<R: Runtime> ServerContext<R> {
     /// The same for the connections of a worker: what limits them limits those of all workers.
     pub(super) fn on_worker(&self, runtime: R) -> Self {
         let (config, observer) = (self.config.clone(), self.observer.clone());

@@ -113,11 +113,6 @@ impl Drain {
         DrainHandle(Arc::clone(&self.shared))
     }
 
-    /// The number of connections.
-    pub(super) fn connections(&self) -> usize {
-        self.shared.lock().open()
-    }
-
     /// Waits until no connection is left, and no worker listens that may have one more.
     pub(super) async fn empty(&self) {
         let is_empty = |watches: &Watches| watches.open() == 0 && watches.listening == 0;
@@ -467,7 +462,7 @@ mod tests {
             drop(enter(&drain));
         }
         assert_eq!(drain.shared.lock().wakers.len(), 1);
-        assert_eq!(drain.connections(), 0);
+        assert_eq!(drain.handle().connections(), 0);
     }
 
     #[test]

@@ -63,11 +63,11 @@ pub(super) async fn run<R, L, M, S>(
         .is_none()
     {
         context.report(&ServerEvent::DrainExpired {
-            connections: drain.connections(),
+            connections: accepting.drain.connections(),
         });
         drain.enter(Phase::Ended);
         let _ = timeout(&runtime, END_TIMEOUT, drain.empty()).await;
     }
-    drain.handle().reach(Shutdown::Drained);
+    accepting.drain.reach(Shutdown::Drained);
     let _ = timeout(&runtime, END_TIMEOUT, drain.workers_ended()).await;
 }
