@@ -37,23 +37,6 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("from-tonic.md", "from_tonic.md"),
 ];
 
-/// The crates that are published, whose READMEs are read by themselves.
-const CRATES: &[&str] = &[
-    "connect-codec",
-    "connect-codegen",
-    "connect-health",
-    "connect-hyper",
-    "connect-proto",
-    "connect-reflection",
-    "connect-rustls",
-    "connect-sim",
-    "connect-smol",
-    "connect-telemetry",
-    "connect-tokio",
-    "connect-tower",
-    "connect-web",
-];
-
 fn main() -> Result<(), Box<dyn Error>> {
     connect_codegen::Config::new()
         .add_unknown_fields(".shop")
@@ -75,10 +58,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (source, target) in CHAPTERS {
         fs::write(Path::new(&out).join(target), tests_of(source)?)?;
     }
-    let readmes: Result<Vec<_>, _> = CRATES
-        .iter()
-        .map(|name| tests_of(&format!("../{name}/README.md")))
-        .collect();
+    let mut readmes = Vec::new();
+    for entry in fs::read_dir("..")? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let readme = format!("../{name}/README.md");
+        // Crates that are published have one.
+        if name.starts_with("connect-") && Path::new(&readme).exists() {
+            readmes.push(readme);
+        }
+    }
+    readmes.sort();
+    let readmes: Result<Vec<_>, _> = readmes.iter().map(|readme| tests_of(readme)).collect();
     fs::write(Path::new(&out).join("crates.md"), readmes?.concat())?;
     println!("cargo::rerun-if-changed=build.rs");
     Ok(())

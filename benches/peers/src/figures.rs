@@ -96,14 +96,12 @@ impl Figures {
     /// with its own default.
     #[must_use]
     pub fn rival(&self, scenario: Scenario, runtime: Runtime) -> Option<Server> {
-        let rivals = match runtime {
-            Runtime::Multi | Runtime::Current => &[Library::Connectrpc, Library::Tonic][..],
-            Runtime::Smol => &[Library::Hyper],
-            Runtime::Workers => &[Library::Ours],
-        };
-        let runtime = match runtime {
-            Runtime::Workers => Runtime::Multi,
-            other => other,
+        let (rivals, runtime) = match runtime {
+            Runtime::Multi | Runtime::Current => {
+                (&[Library::Connectrpc, Library::Tonic][..], runtime)
+            }
+            Runtime::Smol => (&[Library::Hyper][..], runtime),
+            Runtime::Workers => (&[Library::Ours][..], Runtime::Multi),
         };
         let rivals = rivals.iter().filter_map(|&library| {
             let server = Server { library, runtime };

@@ -23,25 +23,26 @@ pub(super) fn check(
         return Ok(());
     }
     let is_strict = features.json_format() != JsonFormat::LegacyBestEffort;
+    let names = message.field.iter().map(|field| {
+        let default = json_name(field.name());
+        let custom = field.json_name.as_deref();
+        let custom = custom.filter(|name| *name != default);
+        (field.name(), default, custom)
+    });
+    let names: Vec<_> = names.collect();
     for with_custom in [false, true] {
-        let mut names = HashMap::new();
-        for (at, field) in message.field.iter().enumerate() {
-            let default = json_name(field.name());
-            let custom = field.json_name.clone();
-            let custom = custom.filter(|name| with_custom && *name != default);
-            let kind = if custom.is_some() {
-                "custom"
-            } else {
-                "default"
+        let mut seen = HashMap::new();
+        for (at, (field, default, custom)) in names.iter().enumerate() {
+            let (kind, name) = match custom.filter(|_| with_custom) {
+                Some(custom) => ("custom", custom),
+                None => ("default", default.as_str()),
             };
-            let name = custom.unwrap_or(default);
-            let Some((other, of)) = names.insert(name.clone(), (field.name(), kind)) else {
+            let Some((other, of)) = seen.insert(name, (field, kind)) else {
                 continue;
             };
             if is_strict || (kind, of) == ("custom", "custom") {
                 let text = format!(
-                    "the {kind} JSON name of field {}, {name:?}, is the {of} JSON name of field {other} too",
-                    field.name()
+                    "the {kind} JSON name of field {field}, {name:?}, is the {of} JSON name of field {other} too"
                 );
                 return Err(Error::at(place(at), text).with_help("rename one of them"));
             }

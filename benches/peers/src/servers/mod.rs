@@ -132,30 +132,19 @@ impl Server {
     ///
     /// What the library's server returns.
     pub fn serve(self, listening: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
-        if self.runtime == Runtime::Workers {
-            // They have sockets of their own.
-            let serving = ours::serve_on_workers(listening);
-            return Builder::new_current_thread()
-                .enable_all()
-                .build()?
-                .block_on(serving);
-        }
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
-        listening(listener.local_addr()?);
+        let current_thread = || Builder::new_current_thread().enable_all().build();
         match self.runtime {
             Runtime::Multi => Builder::new_multi_thread()
                 .enable_all()
                 .build()?
-                .block_on(self.serve_on_tokio(listener)),
-            Runtime::Current | Runtime::Workers => Builder::new_current_thread()
-                .enable_all()
-                .build()?
-                .block_on(self.serve_on_tokio(listener)),
+                .block_on(self.serve_on_tokio(listen(listening)?)),
+            Runtime::Current => current_thread()?.block_on(self.serve_on_tokio(listen(listening)?)),
             Runtime::Smol => match self.library {
-                Library::Hyper => smol::block_on(hyper::serve_on_smol(listener)),
-                _ => smol::block_on(ours::serve_on_smol(listener)),
+                Library::Hyper => smol::block_on(hyper::serve_on_smol(listen(listening)?)),
+                _ => smol::block_on(ours::serve_on_smol(listen(listening)?)),
             },
+            // They have sockets of their own.
+            Runtime::Workers => current_thread()?.block_on(ours::serve_on_workers(listening)),
         }
     }
 
@@ -168,6 +157,14 @@ impl Server {
             Library::Tonic => tonic::serve(listener).await,
         }
     }
+}
+
+/// Listens on a free port, and tells the address.
+fn listen(listening: impl FnOnce(SocketAddr)) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    listening(listener.local_addr()?);
+    Ok(listener)
 }
 
 impl fmt::Display for Server {
